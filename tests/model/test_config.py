@@ -1,0 +1,49 @@
+import pytest
+
+from bert_lightning.model import BERT, BertConfig, BertForMaskedLM, BertForSequenceClassification
+
+TINY = BertConfig(vocab_size=11, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"hidden_size": (768,)}, TypeError, r"hidden_size=\(768,\) is a tuple.*write hidden_size=768"),
+        ({"num_hidden_layers": 2.0}, TypeError, "num_hidden_layers=2.0 is a float.*write num_hidden_layers=2"),
+        ({"vocab_size": "30522"}, TypeError, "vocab_size='30522' is a str"),
+        ({"type_vocab_size": True}, TypeError, "type_vocab_size=True is a bool"),
+        ({"num_hidden_layers": -1}, ValueError, "num_hidden_layers=-1 must be 1 or more"),
+        ({"intermediate_size": 0}, ValueError, "intermediate_size=0 must be 1 or more"),
+        ({"hidden_size": 100}, ValueError, "hidden_size=100.*num_attention_heads=12: try num_attention_heads=10"),
+        ({"dropout_rate": 1.0}, ValueError, "dropout_rate=1.0"),
+        ({"dropout_rate": "0.1"}, TypeError, "dropout_rate='0.1' is a str"),
+        ({"layer_norm_eps": float("nan")}, ValueError, "layer_norm_eps=nan"),
+    ],
+)
+def test_wrong_fields_are_named_with_their_value(fields, error, message):
+    with pytest.raises(error, match=message):
+        BertConfig(**fields)
+
+
+def test_config_survives_plain_data():
+    assert BertConfig(**TINY.to_dict()) == TINY
+
+
+def test_config_is_frozen():
+    with pytest.raises(AttributeError):
+        TINY.hidden_size = 3
+
+
+def test_encoder_takes_a_config_or_its_fields_not_both():
+    assert BERT(**TINY.to_dict()).config == BERT(TINY).config
+    with pytest.raises(TypeError, match="not both: vocab_size"):
+        BERT(TINY, vocab_size=3)
+    with pytest.raises(TypeError, match="takes a BertConfig, not 30522"):
+        BERT(30522)
+
+
+def test_sizes_repeated_at_a_head_must_fit():
+    with pytest.raises(ValueError, match="vocab_size=12 does not fit the encoder, which has vocab_size=11"):
+        BertForMaskedLM(BERT(TINY), vocab_size=12)
+    with pytest.raises(ValueError, match="hidden_size=9"):
+        BertForSequenceClassification(BERT(TINY), num_labels=2, hidden_size=9)
