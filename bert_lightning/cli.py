@@ -1,0 +1,109 @@
+"""`bert-lightning <verb> [key=value ...]`: one command, one subcommand a verb."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from bert_lightning.errors import UserError
+
+VERBS = {
+    "prepare": "read a corpus, train the tokenizer, write the token stores",
+    "pretrain": "train an encoder from scratch (prepares what is missing)",
+    "finetune": "train a classifier on an encoder",
+    "predict": "fill in masks, or classify texts",
+    "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
+}
+
+_OVERRIDE = re.compile(r"^[~+]*[\w./@:-]+(=|$)")
+
+
+def main() -> None:
+    """Run one verb. A user's mistake ends in one line on standard error and exit code 2."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return
+    if arguments[0] == "--version":
+        from bert_lightning import __version__
+
+        print(__version__)
+        return
+    verb, *overrides = arguments
+    try:
+        if verb not in VERBS:
+            raise UserError(f"no verb {verb!r}; there are {', '.join(VERBS)}")
+        _run(verb, overrides)
+    except UserError as error:
+        sys.exit(_fail(str(error)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(verb: str, overrides: list[str]) -> None:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig
+    from omegaconf.errors import OmegaConfBaseException
+
+    from bert_lightning.config import register
+
+    register()
+    texts, overrides = _split_texts(verb, overrides)
+
+    def task(config: DictConfig) -> None:
+        if texts:
+            config.texts = texts
+        import_module(f"bert_lightning.verbs.{verb}").run(config)
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed over several lines
+    sys.argv = [sys.argv[0], *overrides]
+    try:
+        hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_one_line(error)) from None
+
+
+def conf_folder() -> Path:
+    """Where the configs are: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    return next(folder for folder in (here / "conf", here.parent / "conf") if folder.is_dir())
+
+
+def _split_texts(verb: str, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """`predict` takes texts as plain arguments; everything else is Hydra's."""
+    if verb != "predict":
+        return [], arguments
+    texts = [a for a in arguments if not a.startswith("-") and not _OVERRIDE.match(a)]
+    return texts, [a for a in arguments if a not in texts]
+
+
+def _one_line(error: BaseException) -> str:
+    """What Hydra and OmegaConf say over several lines, without their advice to turn on tracebacks."""
+    missing = re.search(r"Missing mandatory value: (\S+)", str(error))
+    if missing:
+        return f"{missing[1]} has no value: give {missing[1]}=..."
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    noise = ("full_key:", "object_type=", "reference_type=", "To append to your config", "Set the environment")
+    return " ".join(line for line in lines if not line.startswith(noise))
+
+
+def _usage() -> str:
+    verbs = "\n".join(f"  {verb:10}{what}" for verb, what in VERBS.items())
+    return (
+        f"bert-lightning <verb> [key=value ...]\n\n{verbs}\n\n"
+        "Every verb takes overrides of its config (bert-lightning <verb> --cfg job shows it), -m for a sweep,\n"
+        "and --help for its groups. Start with: bert-lightning demo"
+    )
+
+
+def _fail(message: str) -> int:
+    print(f"bert-lightning: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The typed roots of the configs: a key that is not here is an error at composition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class Root:
+    """Keys of every verb."""
+
+    name: str = MISSING
+    runs: str = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class PrepareConfig(Root):
+    """`bert-lightning prepare`."""
+
+    data: dict[str, Any] = MISSING
+    tokenizer: dict[str, Any] = MISSING
+
+
+@dataclass
+class TrainingConfig(Root):
+    """Keys of the verbs that train."""
+
+    batch_size: int = MISSING
+    num_workers: int = MISSING
+    validation_examples: int | None = MISSING
+    monitor: dict[str, str] = MISSING
+    max_grad_norm: float | None = MISSING
+    weight_decay: float = MISSING
+    optimizer: dict[str, Any] = MISSING
+    schedule: dict[str, Any] = MISSING
+    trainer: dict[str, Any] = MISSING
+    logger: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class PretrainConfig(TrainingConfig):
+    """`bert-lightning pretrain`."""
+
+    data: dict[str, Any] = MISSING
+    tokenizer: dict[str, Any] = MISSING
+    model: dict[str, Any] = MISSING
+    examples: dict[str, Any] = MISSING
+    masking: dict[str, Any] = MISSING
+    objective: dict[str, Any] = MISSING
+    metrics: dict[str, Any] = MISSING
+
+
+@dataclass
+class FinetuneConfig(TrainingConfig):
+    """`bert-lightning finetune`."""
+
+    encoder: str = MISSING
+    random_weights: bool = False
+    task: dict[str, Any] = MISSING
+
+
+@dataclass
+class PredictConfig(Root):
+    """`bert-lightning predict`."""
+
+    run: str = MISSING
+    texts: list[str] | None = None
+    file: str | None = None
+    output: str | None = None
+    top_k: int = 5
+    batch_size: int = 32
+
+
+def register() -> None:
+    """Make the schemas known to Hydra under the names that the primary configs use."""
+    store = ConfigStore.instance()
+    for name, schema in (
+        ("prepare_schema", PrepareConfig),
+        ("pretrain_schema", PretrainConfig),
+        ("finetune_schema", FinetuneConfig),
+        ("predict_schema", PredictConfig),
+    ):
+        store.store(name=name, node=schema)

@@ -1,0 +1,1 @@
+"""Ids -> examples -> batches: token store, segment pairs, masking, sampling, loaders."""

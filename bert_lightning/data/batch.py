@@ -1,0 +1,30 @@
+"""The contract between data and model: every batch, key by key. B sequences, S tokens each, M masked positions."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from torch import Tensor
+
+
+class EncoderInputs(TypedDict):
+    """What the encoder reads. Written by `assemble` (pretraining) and `collate` (labelled texts)."""
+
+    input_ids: Tensor  # [B, S] int64; [CLS] first, padding last
+    token_type_ids: Tensor  # [B, S] int64; 0 for the first segment and padding, 1 for the second
+    attention_mask: Tensor  # [B, S] bool; True at real tokens
+    num_tokens: int  # real tokens in the batch: attention_mask.sum(), without asking the device for it
+
+
+class PretrainingBatch(EncoderInputs):
+    """Written by `PretrainingExamples`; the labels of the words by `TokenMasking`, that of the pair by `SegmentPairs`."""
+
+    masked_positions: Tensor  # [M] int64, into the flattened batch [B * S], ascending
+    masked_labels: Tensor  # [M] int64, the ids that stood there
+    next_sentence_label: Tensor  # [B] int64; 0: B follows A, 1: B is from another document (google-research/bert)
+
+
+class LabelledBatch(EncoderInputs):
+    """Written by `collate`."""
+
+    labels: Tensor  # [B] int64, class

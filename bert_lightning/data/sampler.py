@@ -1,0 +1,58 @@
+"""Which positions of the training stream each rank takes, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Sampler
+
+from bert_lightning.data.randomness import Stream, draw, permute
+
+
+def stream_indices(positions: range, size: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Epoch and example of each position of the training stream, both [B].
+
+    The stream is epoch after epoch of `size` examples, each epoch in an order of its own.
+    """
+    epochs, slots = np.divmod(np.arange(positions.start, positions.stop), size)
+    return epochs, permute(slots, size, draw(seed, Stream.ORDER, epochs))
+
+
+@dataclass(frozen=True)
+class StreamBatches(Sampler[range]):
+    """Batches of consecutive positions; the ranks share each global batch evenly.
+
+    The union over ranks of batch b is positions [b * world_size * batch_size, (b + 1) * world_size * batch_size), whatever
+    the world size: the same global batch size gives the same global batches.
+    """
+
+    batch_size: int  # sequences of one rank
+    num_batches: int
+    rank: int = 0
+    world_size: int = 1
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __iter__(self) -> Iterator[range]:
+        for batch in range(self.num_batches):
+            start = (batch * self.world_size + self.rank) * self.batch_size
+            yield range(start, start + self.batch_size)
+
+
+@dataclass(frozen=True)
+class OnceThrough(Sampler[range]):
+    """Every position below `size` once, the last batch as short as it comes: for evaluation."""
+
+    size: int
+    batch_size: int
+
+    def __len__(self) -> int:
+        return -(-self.size // self.batch_size)
+
+    def __iter__(self) -> Iterator[range]:
+        for start in range(0, self.size, self.batch_size):
+            yield range(start, min(start + self.batch_size, self.size))

@@ -1,0 +1,51 @@
+"""Metrics of the terms of an objective: torchmetrics, named by yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+
+from bert_lightning.objectives.base import Term
+
+
+class Perplexity(MeanMetric):
+    """exp(sum of negative log-likelihoods / number of predictions), over everything seen. A mean of the loss, first."""
+
+    def compute(self) -> Tensor:
+        return torch.exp(super().compute())
+
+
+class TermMetrics(nn.Module):
+    """For each term its mean loss, and the metrics that yaml gives it.
+
+    Args:
+        metrics: term -> name -> metric. A MeanMetric is fed the loss, weighted by its predictions; any other is fed
+            predictions and targets.
+    """
+
+    def __init__(self, metrics: Mapping[str, Mapping[str, Metric]]) -> None:
+        super().__init__()
+        self.terms = nn.ModuleDict(
+            {term: nn.ModuleDict({"loss": MeanMetric(), **named}) for term, named in metrics.items()}
+        )
+
+    def update(self, terms: Mapping[str, Term]) -> None:
+        for name, term in terms.items():
+            for metric in self.terms[name].values():
+                if not term.targets.numel():
+                    continue
+                if isinstance(metric, MeanMetric):
+                    metric.update(term.loss, weight=term.targets.numel())
+                else:
+                    metric.update(term.predictions, term.targets)
+
+    def compute_and_reset(self) -> dict[str, Tensor]:
+        """Values by `term/name`; the counts start again."""
+        values = {f"{term}/{name}": metric for term, named in self.terms.items() for name, metric in named.items()}
+        results = {name: metric.compute() for name, metric in values.items()}
+        for metric in values.values():
+            metric.reset()
+        return results

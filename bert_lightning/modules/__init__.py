@@ -1,0 +1,1 @@
+"""LightningModules: one base, one for pretraining and one for fine-tuning."""

@@ -1,0 +1,90 @@
+"""The life of a model under Lightning: step, validate, log, optimise, save. No architecture and no loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import lightning.pytorch as pl
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import Metric
+
+from bert_lightning.metrics import TermMetrics
+from bert_lightning.model.encoder import BERT
+from bert_lightning.objectives.base import JointObjective
+from bert_lightning.optim import parameter_groups
+
+CARD_KEY = "bert_lightning"  # where a checkpoint keeps its card
+
+
+class EncoderModule(pl.LightningModule):
+    """Trains an encoder under an objective. A checkpoint's keys are `encoder.*` and `objective.terms.<name>.head.*`.
+
+    Args:
+        encoder: the network.
+        objective: heads and losses.
+        metrics: term -> name -> torchmetrics metric, for validation.
+        optimizer: makes the optimizer from parameter groups.
+        schedule: (step, total steps) -> factor of the learning rate.
+        weight_decay: for matrices; biases and norms have none.
+        max_grad_norm: gradients are scaled down to this 2-norm; None leaves them.
+        tokenizer_fingerprint: of the tokenizer that the encoder reads; a checkpoint keeps it.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self,
+        encoder: BERT,
+        objective: JointObjective,
+        metrics: Mapping[str, Mapping[str, Metric]],
+        optimizer: Callable[..., Optimizer],
+        schedule: Callable[[int, int], float],
+        weight_decay: float,
+        max_grad_norm: float | None,
+        tokenizer_fingerprint: str,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.objective = encoder, objective
+        self.validation_metrics = TermMetrics(metrics)
+        self.make_optimizer, self.schedule = optimizer, schedule
+        self.weight_decay, self.max_grad_norm = weight_decay, max_grad_norm
+        self.tokenizer_fingerprint = tokenizer_fingerprint
+
+    def card(self) -> dict[str, Any]:
+        """Plain data that rebuilds the model without any yaml; every checkpoint holds it."""
+        return {
+            "kind": self.kind,
+            "config": self.encoder.config.to_dict(),
+            "tokenizer_fingerprint": self.tokenizer_fingerprint,
+        }
+
+    def training_step(self, batch: Mapping[str, Any], _: int) -> Tensor:
+        loss, terms = self.objective(self.encoder, batch)
+        self.log("train/loss", loss, prog_bar=True)
+        self.log_dict({f"train/{name}/loss": term.loss for name, term in terms.items()})
+        self.log("train/learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        return loss
+
+    def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
+        _, terms = self.objective(self.encoder, batch)
+        self.validation_metrics.update(terms)
+
+    def on_validation_epoch_end(self) -> None:
+        results = self.validation_metrics.compute_and_reset()
+        self.log_dict({f"val/{name}": value for name, value in results.items()})
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer(parameter_groups(self, self.weight_decay))
+        total_steps = self.trainer.max_steps
+        scheduler = LambdaLR(optimizer, lambda step: self.schedule(step, total_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
+        norm = nn.utils.clip_grad_norm_(self.parameters(), self.max_grad_norm or float("inf"))
+        self.log("train/gradient_norm", norm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CARD_KEY] = self.card()

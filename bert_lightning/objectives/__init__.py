@@ -1,0 +1,1 @@
+"""Hidden states -> loss: objectives as plain modules that own their heads."""

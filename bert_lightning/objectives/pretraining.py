@@ -1,0 +1,40 @@
+"""BERT's two pretraining objectives. Devlin et al. 2019, section 3.1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.model.heads import MaskedLMHead, NextSentenceHead
+from bert_lightning.objectives.base import Objective, Term, mean_cross_entropy
+
+
+class MaskedLM(Objective):
+    """Predict the hidden words; scores are computed at their positions only, [M, V]."""
+
+    def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.head = MaskedLMHead(config)
+
+    def forward(self, hidden: Tensor, encoder: BERT, batch: Mapping[str, Any]) -> Term:
+        masked = hidden.flatten(0, 1)[batch["masked_positions"]]  # [B, S, H] -> [M, H]
+        logits = self.head(masked, encoder.embeddings.word.weight)  # [M, V]
+        loss = mean_cross_entropy(logits, batch["masked_labels"])
+        return Term(loss, logits.argmax(-1), batch["masked_labels"])
+
+
+class NextSentence(Objective):
+    """Tell whether the second segment follows the first (0) or is from another document (1)."""
+
+    def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.head = NextSentenceHead(config)
+
+    def forward(self, hidden: Tensor, encoder: BERT, batch: Mapping[str, Any]) -> Term:
+        logits = self.head(hidden)  # [B, 2]
+        loss = mean_cross_entropy(logits, batch["next_sentence_label"])
+        return Term(loss, logits.argmax(-1), batch["next_sentence_label"])

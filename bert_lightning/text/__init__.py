@@ -1,0 +1,1 @@
+"""Strings -> sentences -> ids: corpora, sentence splitting, tokenizers."""

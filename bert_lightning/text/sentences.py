@@ -1,0 +1,34 @@
+"""Raw text -> clean text -> sentences."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+import sentencex
+
+_BREAK = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufffe\uffff]")
+
+
+def clean(text: str) -> str:
+    """Text without the HTML breaks and the control characters that web corpora carry. A break becomes a new line."""
+    return _CONTROL.sub("", _BREAK.sub("\n", text))
+
+
+def split_sentences(text: str, language: str) -> list[str]:
+    """Sentences of clean text, in order, none empty. A blank line or a line's end never joins two of them."""
+    sentences = (s.strip() for line in text.splitlines() for s in sentencex.segment(language, line))
+    return [sentence for sentence in sentences if sentence]
+
+
+def is_validation(parts: Sequence[str], fraction: float) -> bool:
+    """Whether a document belongs to validation: by a hash of its characters, so that it never moves.
+
+    White space does not count: the answer is the same for a document as raw text and as sentences, for every order of
+    the corpus, and for duplicates. Pretraining and fine-tuning that read the same texts leave out the same ones.
+    """
+    characters = "".join("".join(part.split()) for part in parts)
+    digest = hashlib.blake2b(characters.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < fraction * 2**64

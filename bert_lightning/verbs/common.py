@@ -1,0 +1,80 @@
+"""From a composed config to objects, with errors that a user can read."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from bert_lightning.errors import UserError
+from bert_lightning.runs.folder import RunFolder
+
+
+def build(node: DictConfig, *arguments: Any, **extra: Any) -> Any:
+    """Make what a node's `_target_` names.
+
+    Raises:
+        UserError: the target refused a value; the message names the node.
+    """
+    try:
+        return hydra.utils.instantiate(node, *arguments, _convert_="object", **extra)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        if isinstance(cause, (TypeError, ValueError, RuntimeError)):
+            raise UserError(f"{node._get_full_key(None)}: {cause}") from None
+        raise
+
+
+def check_keys(config: DictConfig, path: str = "") -> None:
+    """Every key beside a `_target_` must be a parameter of what the target names.
+
+    Hydra's own check covers what is on the command line, not a mistyped key in somebody's yaml.
+
+    Raises:
+        UserError: one is not; the message names the nearest that is.
+    """
+    if "_target_" in config:
+        target = _locate(config._target_, path)
+        parameters = inspect.signature(target).parameters
+        open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        for key in config:
+            if not str(key).startswith("_") and key not in parameters and not open_ended:
+                raise UserError(f"{path}.{key} is not a parameter of {config._target_}{_nearest(str(key), parameters)}")
+    for key, value in config.items_ex(resolve=False):
+        if isinstance(value, DictConfig) and not value._is_none() and not value._is_missing():
+            check_keys(value, f"{path}.{key}".lstrip("."))
+
+
+def run_folder(config: DictConfig) -> RunFolder:
+    """`runs`/`name`; each job of a sweep has a folder of its own below that, named after its overrides."""
+    folder = Path(config.runs) / config.name
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        job = HydraConfig.get().job
+        folder = folder / (job.override_dirname.replace("/", "_") or str(job.num))
+    return RunFolder(folder)
+
+
+def resolved(config: DictConfig) -> DictConfig:
+    """A copy without interpolations: what a run's `config.yaml` holds."""
+    return OmegaConf.create(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+
+
+def _locate(target: str, path: str) -> Any:
+    try:
+        return hydra.utils.get_object(target)
+    except Exception:
+        raise UserError(f"{path}._target_={target} cannot be imported: check its spelling, or install its package") from None
+
+
+def _nearest(key: str, known: Any) -> str:
+    matches = difflib.get_close_matches(key, list(known), n=1)
+    return f": did you mean {matches[0]}?" if matches else f"; it has {', '.join(known)}"

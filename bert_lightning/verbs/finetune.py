@@ -1,0 +1,93 @@
+"""`bert-lightning finetune`: an encoder and labelled texts -> a classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+from omegaconf import DictConfig
+
+from bert_lightning.data.datamodule import StreamDataModule
+from bert_lightning.data.labelled import LabelledExamples, subset
+from bert_lightning.errors import UserError
+from bert_lightning.model.encoder import BERT
+from bert_lightning.modules.finetuning import FinetuningModule
+from bert_lightning.runs.checkpoint import Loaded, load
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.training import train
+from bert_lightning.text.tokenizers import fingerprint
+from bert_lightning.verbs.common import build, check_keys, resolved, run_folder
+
+
+def run(config: DictConfig) -> None:
+    """Fine-tune, and say what was reached and what to do next."""
+    folder, summary = finetune(config)
+    best = summary["best"]
+    print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
+    if best is not None:
+        print(f"  best {best['metric']:28} {best['value']:.4f}")
+    print(f'Next: bert-lightning predict run={folder.path} "What a wonderful film."')
+
+
+def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
+    """Everything that can be wrong is found before the run's folder is made."""
+    check_keys(config)
+    folder = run_folder(config)
+    folder.check_free()
+    config = resolved(config)
+    source = load(config.encoder)
+    pl.seed_everything(config.seed, verbose=False)
+    module, loaders = _module(config, source), _loaders(config, source)
+    summary = train(
+        config, "finetune", folder, source.tokenizer, module, loaders,
+        build(config.trainer), list(build(config.callbacks).values()), list(build(config.logger).values()),
+    )  # fmt: skip
+    return folder, summary
+
+
+def _module(config: DictConfig, source: Loaded) -> FinetuningModule:
+    task = config.task
+    if task.max_length > source.config.max_position_embeddings:
+        raise UserError(
+            f"task.max_length={task.max_length} is longer than the encoder's max_position_embeddings="
+            f"{source.config.max_position_embeddings}: lower it"
+        )
+    encoder = BERT(source.config)
+    objective = build(task.objective)(source.config)
+    if not config.random_weights:
+        source.fill(encoder, "encoder.")
+        if source.has(_POOLER):
+            source.fill(objective.terms["classification"].head.pooler, _POOLER)
+    return FinetuningModule(
+        encoder=encoder,
+        objective=objective,
+        metrics=build(task.metrics),
+        optimizer=build(config.optimizer),
+        schedule=build(config.schedule),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        tokenizer_fingerprint=fingerprint(source.tokenizer),
+        labels=list(task.labels.values()),
+        max_length=task.max_length,
+    )
+
+
+# Next-sentence prediction trains a pooler; a classifier goes on from it, as google-research/bert does.
+_POOLER = "objective.terms.nsp.head.pooler."
+
+
+def _loaders(config: DictConfig, source: Loaded) -> StreamDataModule:
+    task = config.task
+    train_rows, validation_rows = build(task.rows).read(task.validation_fraction)
+    values = list(task.labels)
+
+    def examples(rows: Any, seed: int | None) -> LabelledExamples:
+        return LabelledExamples(rows, values, source.tokenizer, task.max_length, seed)
+
+    return StreamDataModule(
+        train=examples(subset(train_rows, task.train_examples), config.seed),
+        validation=examples(validation_rows, None),
+        batch_size=config.batch_size,
+        validation_examples=config.validation_examples,
+        num_workers=config.num_workers,
+    )

@@ -1,0 +1,148 @@
+"""`bert-lightning predict`: a run and texts -> filled-in masks, or classes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from bert_lightning.data.labelled import collate, encode
+from bert_lightning.errors import UserError
+from bert_lightning.model.heads import MaskedLMHead, SequenceClassificationHead
+from bert_lightning.runs.checkpoint import Loaded, load
+from bert_lightning.runs.folder import newest_run
+from bert_lightning.text.files import read_lines
+from bert_lightning.text.sentences import clean
+from bert_lightning.text.tokenizers import SpecialIds
+
+
+class FillMask:
+    """The likeliest words for each [MASK] of a text."""
+
+    def __init__(self, source: Loaded, top_k: int) -> None:
+        self.source, self.top_k = source, top_k
+        self.encoder = source.encoder().eval()
+        self.head = MaskedLMHead(source.config).eval()
+        source.fill(self.head, "objective.terms.mlm.head.")
+        self.mask_id, self.pad_id = SpecialIds.of(source.tokenizer).mask, SpecialIds.of(source.tokenizer).pad
+
+    @torch.inference_mode()
+    def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
+        """Raises UserError for a text without a mask."""
+        inputs = encode(texts, self.source.tokenizer, self.source.config.max_position_embeddings)
+        for text, encoding in zip(texts, inputs, strict=True):
+            if self.mask_id not in encoding.ids:
+                raise UserError(f"{text!r} has no [MASK] to fill in: write [MASK] where a word is missing")
+        batch = collate(inputs, self.pad_id)
+        hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
+        rows, columns = torch.nonzero(batch["input_ids"] == self.mask_id, as_tuple=True)
+        logits = self.head(hidden[rows, columns], self.encoder.embeddings.word.weight)  # [M, V]
+        top = logits[:, : self.source.tokenizer.get_vocab_size()].softmax(-1).topk(self.top_k)
+        return [
+            {"text": text, "masks": [self._words(*top_of) for top_of in zip(*(t[rows == row] for t in top), strict=True)]}
+            for row, text in enumerate(texts)
+        ]
+
+    def _words(self, probabilities: Tensor, ids: Tensor) -> list[dict[str, Any]]:
+        words = map(self.source.tokenizer.id_to_token, ids.tolist())
+        return [{"word": word, "probability": p} for word, p in zip(words, probabilities.tolist(), strict=True)]
+
+
+class Classify:
+    """The class of each text, with the probability of every label."""
+
+    def __init__(self, source: Loaded) -> None:
+        self.source, self.labels = source, source.card["labels"]
+        self.encoder = source.encoder().eval()
+        self.head = SequenceClassificationHead(source.config, len(self.labels)).eval()
+        source.fill(self.head, "objective.terms.classification.head.")
+        self.pad_id = SpecialIds.of(source.tokenizer).pad
+
+    @torch.inference_mode()
+    def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
+        inputs = encode([clean(text) for text in texts], self.source.tokenizer, self.source.card["max_length"])
+        batch = collate(inputs, self.pad_id)
+        hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
+        probabilities = self.head(hidden).softmax(-1)  # [B, C]
+        return [
+            {
+                "text": text,
+                "label": self.labels[int(row.argmax())],
+                "probabilities": dict(zip(self.labels, row.tolist(), strict=True)),
+            }
+            for text, row in zip(texts, probabilities, strict=True)
+        ]
+
+
+def predictor(source: Loaded, top_k: int = 5) -> FillMask | Classify:
+    """What a checkpoint can do: classify where it has labels, fill in masks where it has the head for it.
+
+    Raises:
+        UserError: neither.
+    """
+    if "labels" in source.card:
+        return Classify(source)
+    if source.has("objective.terms.mlm.head."):
+        return FillMask(source, top_k)
+    raise UserError(f"{source.path} has neither labels nor a masked-LM head: it holds an encoder only; fine-tune it first")
+
+
+def run(config: DictConfig) -> None:
+    """Predict for every text, printing as it goes."""
+    location = config.run
+    if location == "newest":
+        location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
+    predict = predictor(load(location), config.top_k)
+    print(f"# {location}", file=sys.stderr)
+    with _output(config.output) as output:
+        for texts in _batches(config):
+            for prediction in predict(texts):
+                print(_readable(prediction), flush=True)
+                if output:
+                    output.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+
+
+def _batches(config: DictConfig) -> Iterator[list[str]]:
+    if config.texts is not None:
+        lines: Iterator[str] = iter(config.texts)
+    elif config.file is not None:
+        path = Path(config.file)
+        if not path.is_file():
+            raise UserError(f"file={path} does not exist")
+        lines = read_lines(path)
+    else:
+        if sys.stdin.isatty():
+            print("# one text a line; end with Ctrl-D", file=sys.stderr)
+        lines = (line.rstrip("\n") for line in sys.stdin)
+    batch: list[str] = []
+    size = 1 if config.texts is None and config.file is None and sys.stdin.isatty() else config.batch_size
+    for line in lines:
+        if line.strip():
+            batch.append(line)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _output(path: str | None) -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext() if path is None else Path(path).open("w", encoding="utf-8")
+
+
+def _readable(prediction: dict[str, Any]) -> str:
+    if "label" in prediction:
+        probability = prediction["probabilities"][prediction["label"]]
+        return f"{prediction['label']}\t{probability:.3f}\t{prediction['text']}"
+    masks = [
+        ", ".join(f"{guess['word']} {guess['probability']:.2f}" for guess in mask) for mask in prediction["masks"]
+    ]
+    return "\n  ".join([prediction["text"], *masks])

@@ -1,0 +1,102 @@
+"""`bert-lightning pretrain`: text -> an encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+from omegaconf import DictConfig, open_dict
+
+from bert_lightning.data.datamodule import StreamDataModule
+from bert_lightning.data.examples import PretrainingExamples
+from bert_lightning.data.preparation import PreparedData
+from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.modules.pretraining import PretrainingModule
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.training import train
+from bert_lightning.text.tokenizers import SpecialIds, fingerprint
+from bert_lightning.verbs.common import build, check_keys, resolved, run_folder
+from bert_lightning.verbs.prepare import prepared_data
+
+# Validation draws its pairs and masks from a seed of its own: runs with other seeds are measured on the same examples.
+_VALIDATION_SEED = 2**32
+
+
+def run(config: DictConfig) -> None:
+    """Pretrain, and say what was reached and what to do next."""
+    folder, summary = pretrain(config)
+    metrics = summary["metrics"]
+    print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
+    for name in sorted(name for name in metrics if name.startswith("val/")):
+        print(f"  {name:28} {metrics[name]:.4f}")
+    print(f'Next: bert-lightning predict run={folder.path} "The film was [MASK]."')
+    print(f"      bert-lightning finetune task=sentiment encoder={folder.path}")
+
+
+def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
+    """Everything that can be wrong is found before the run's folder is made."""
+    check_keys(config)
+    folder = run_folder(config)
+    folder.check_free()
+    data = prepared_data(config)
+    _fit_vocabulary(config, data)
+    config = resolved(config)
+    pl.seed_everything(config.seed, verbose=False)
+    module, loaders = _module(config, data), _loaders(config, data)
+    summary = train(
+        config, "pretrain", folder, data.tokenizer, module, loaders,
+        build(config.trainer), list(build(config.callbacks).values()), list(build(config.logger).values()),
+    )  # fmt: skip
+    return folder, summary
+
+
+def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:
+    words = data.tokenizer.get_vocab_size()
+    if config.model.vocab_size is None:
+        with open_dict(config):
+            config.model.vocab_size = words
+    elif config.model.vocab_size < words:
+        raise UserError(
+            f"model.vocab_size={config.model.vocab_size} does not fit the tokenizer, which has {words} words: "
+            f"use model.vocab_size={words} or leave it out"
+        )
+
+
+def _module(config: DictConfig, data: PreparedData) -> PretrainingModule:
+    architecture: BertConfig = build(config.model)
+    if config.examples.max_length > architecture.max_position_embeddings:
+        raise UserError(
+            f"examples.max_length={config.examples.max_length} is longer than model.max_position_embeddings="
+            f"{architecture.max_position_embeddings}: lower the one or raise the other"
+        )
+    return PretrainingModule(
+        encoder=BERT(architecture),
+        objective=build(config.objective)(architecture),
+        metrics=build(config.metrics),
+        optimizer=build(config.optimizer),
+        schedule=build(config.schedule),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        tokenizer_fingerprint=fingerprint(data.tokenizer),
+    )
+
+
+def _loaders(config: DictConfig, data: PreparedData) -> StreamDataModule:
+    def examples(store: Any, seed: int) -> PretrainingExamples:
+        return PretrainingExamples(
+            pairs=build(config.examples)(store),
+            masking=build(config.masking),
+            special=SpecialIds.of(data.tokenizer),
+            vocab_size=data.tokenizer.get_vocab_size(),
+            seed=seed,
+        )
+
+    return StreamDataModule(
+        train=examples(data.train, config.seed),
+        validation=examples(data.validation, _VALIDATION_SEED),
+        batch_size=config.batch_size,
+        validation_examples=config.validation_examples,
+        num_workers=config.num_workers,
+    )
