@@ -23,7 +23,7 @@ class TermMetrics(nn.Module):
 
     Args:
         metrics: term -> name -> metric. A MeanMetric is fed the loss, weighted by its predictions; any other is fed
-            predictions and targets.
+            scores and targets.
     """
 
     def __init__(self, metrics: Mapping[str, Mapping[str, Metric]]) -> None:
@@ -34,18 +34,21 @@ class TermMetrics(nn.Module):
 
     def update(self, terms: Mapping[str, Term]) -> None:
         for name, term in terms.items():
-            for metric in self.terms[name].values():
-                if not term.targets.numel():
-                    continue
+            if not term.targets.numel():
+                continue
+            for metric in self._of(name).values():
                 if isinstance(metric, MeanMetric):
                     metric.update(term.loss, weight=term.targets.numel())
                 else:
-                    metric.update(term.predictions, term.targets)
+                    metric.update(term.logits, term.targets)
 
     def compute_and_reset(self) -> dict[str, Tensor]:
         """Values by `term/name`; the counts start again."""
-        values = {f"{term}/{name}": metric for term, named in self.terms.items() for name, metric in named.items()}
+        values = {f"{term}/{name}": metric for term in self.terms for name, metric in self._of(term).items()}
         results = {name: metric.compute() for name, metric in values.items()}
         for metric in values.values():
             metric.reset()
         return results
+
+    def _of(self, term: str) -> dict[str, Metric]:
+        return dict(self.terms[term].items())  # type: ignore[operator]

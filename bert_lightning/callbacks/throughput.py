@@ -27,7 +27,7 @@ class Throughput(Callback):
         if trainer.fit_loop.epoch_loop._should_accumulate() or trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         now = time.perf_counter()
-        self.log("train/tokens_per_second", self._tokens / (now - self._since), prog_bar=True)
+        pl_module.log("train/tokens_per_second", self._tokens / (now - self._since), prog_bar=True)
         self._tokens, self._since = 0, now
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -17,7 +17,7 @@ class EncoderInputs(TypedDict):
 
 
 class PretrainingBatch(EncoderInputs):
-    """Written by `PretrainingExamples`; the labels of the words by `TokenMasking`, that of the pair by `SegmentPairs`."""
+    """Written by `PretrainingExamples`: the words' labels by `TokenMasking`, the pair's by `SegmentPairs`."""
 
     masked_positions: Tensor  # [M] int64, into the flattened batch [B * S], ascending
     masked_labels: Tensor  # [M] int64, the ids that stood there

@@ -47,7 +47,10 @@ class StreamDataModule(pl.LightningDataModule):
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for loaders"
         batches = StreamBatches(
-            self.batch_size, trainer.max_steps * trainer.accumulate_grad_batches, trainer.global_rank, trainer.world_size
+            self.batch_size,
+            trainer.max_steps * trainer.accumulate_grad_batches,
+            trainer.global_rank,
+            trainer.world_size,
         )
         return self._loader(self.train, batches)
 

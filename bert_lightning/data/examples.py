@@ -19,7 +19,7 @@ from bert_lightning.text.tokenizers import SpecialIds
 
 @dataclass(frozen=True)
 class PretrainingExamples(Dataset[PretrainingBatch]):
-    """Batches as a pure function of (seed, epoch, index), asked for by their range of positions in the training stream."""
+    """Batches as a pure function of (seed, epoch, index), asked for by a range of positions of the training stream."""
 
     pairs: SegmentPairs
     masking: TokenMasking

@@ -16,7 +16,7 @@ from bert_lightning.data.randomness import Stream, draw, permute
 from bert_lightning.data.sampler import stream_indices
 from bert_lightning.errors import UserError
 from bert_lightning.text.files import column, read_rows, resolve
-from bert_lightning.text.sentences import clean, is_validation
+from bert_lightning.text.sentences import clean, split_position
 from bert_lightning.text.tokenizers import SpecialIds
 
 
@@ -47,7 +47,7 @@ class LabelledRows:
             for row in read_rows(path):
                 if all(column(row, name, path) == value for name, value in self.where.items()):
                     text = clean(column(row, self.text_column, path))
-                    side = is_validation([text], validation_fraction)
+                    side = split_position([text]) < validation_fraction
                     sides[side].append(LabelledText(text, column(row, self.label_column, path)))
         for name, rows in zip(("training", "validation"), sides, strict=True):
             if not rows:
@@ -84,7 +84,12 @@ class LabelledExamples(Dataset[LabelledBatch]):
     """
 
     def __init__(
-        self, rows: Sequence[LabelledText], labels: Sequence[str], tokenizer: Tokenizer, max_length: int, seed: int | None
+        self,
+        rows: Sequence[LabelledText],
+        labels: Sequence[str],
+        tokenizer: Tokenizer,
+        max_length: int,
+        seed: int | None,
     ) -> None:
         if unknown := {row.label for row in rows} - set(labels):
             raise UserError(f"label {sorted(unknown)[0]!r} is not one of task.labels ({', '.join(map(repr, labels))})")

@@ -1,8 +1,8 @@
-"""Segment pairs for next-sentence prediction. Devlin et al. 2019, section 3.1, and google-research/bert
-`create_pretraining_data.py`, with one change: which example an index means does not depend on the draws before it.
+"""Segment pairs for next-sentence prediction: Devlin et al. 2019, section 3.1.
 
-A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i is example i of every epoch; the
-epoch decides where A ends, whether B follows or comes from elsewhere, and what is cut.
+They are made as by google-research/bert `create_pretraining_data.py`, with one change: which text an example has does
+not depend on the draws before it. A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i
+is example i of every epoch; the epoch decides where A ends, whether B follows or comes from elsewhere, and what is cut.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class SegmentPairs:
         second_end = np.where(is_random, other_end, end)
         first_length, second_length = starts[middle] - starts[begin], starts[second_end] - starts[second]
         kept_first, kept_second = _fit(first_length, second_length, self.room)
-        # What is cut is shared at random between a segment's front and its back: google-research/bert `truncate_seq_pair`.
+        # What is cut is shared at random between front and back: google-research/bert `truncate_seq_pair`.
         front_first = (choice[3] * (first_length - kept_first + 1)).astype(np.int64)
         front_second = integers(draw(keys, 5), second_length - kept_second + 1)
         return Pairs(starts[begin] + front_first, kept_first, starts[second] + front_second, kept_second, is_random)
@@ -94,7 +94,7 @@ class SegmentPairs:
         return first, np.minimum(end, documents[document + 1])
 
 
-def _reach(starts: Ints, begin: Ints, tokens: Ints) -> Ints:
+def _reach(starts: Ints, begin: Ints, tokens: Ints | int) -> Ints:
     """The first sentence boundary at or after `tokens` tokens from sentence `begin`."""
     return np.searchsorted(starts, starts[begin] + tokens)
 
@@ -114,7 +114,7 @@ def _chunks(starts: Ints, documents: Ints, room: int) -> Ints:
     alive = stop - begin >= 2
     begin, stop, rounds = begin[alive], stop[alive], []
     while len(begin):
-        end = np.minimum(stop, np.maximum(begin + 2, _reach(starts, begin, np.int64(room))))
+        end = np.minimum(stop, np.maximum(begin + 2, _reach(starts, begin, room)))
         rounds.append(np.stack([np.where(stop - begin == 1, begin - 1, begin), end], axis=1))
         alive = end < stop
         begin, stop = end[alive], stop[alive]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer
 
 from bert_lightning.data.store import TokenStore, write_store
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document
-from bert_lightning.text.sentences import is_validation
+from bert_lightning.text.sentences import split_position
 from bert_lightning.text.tokenizers import fingerprint, load_tokenizer
 
 _MANIFEST = "manifest.json"
@@ -22,7 +24,7 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A finished folder: tokenizer.json, the stores train/ and validation/, and manifest.json, which is written last."""
+    """A finished folder: tokenizer.json, the stores train/ and validation/, and manifest.json."""
 
     folder: Path
     tokenizer: Tokenizer
@@ -39,7 +41,7 @@ class _Split(Iterable[Document]):
     validation: bool
 
     def __iter__(self) -> Iterator[Document]:
-        return (d for d in self.corpus if is_validation(d, self.fraction) == self.validation)
+        return (d for d in self.corpus if (split_position(d) < self.fraction) == self.validation)
 
 
 def prepare(
@@ -51,8 +53,8 @@ def prepare(
 ) -> PreparedData:
     """The stores of a corpus in `folder`/<name made of the settings>, written there unless they exist.
 
-    Everything is written beside its place and renamed at the end, so that a folder with that name is whole. Settings and
-    sources (paths, sizes, times) are part of the name: what changed is prepared anew, and never mixed up.
+    Everything is written beside its place and renamed at the end, so that a folder with that name is whole. Settings
+    and sources (paths, sizes, times) are part of the name: what changed is prepared anew, and never mixed up.
 
     Raises:
         UserError: an empty corpus, or a split with fewer than two documents.
@@ -90,7 +92,9 @@ def open_prepared(folder: Path) -> PreparedData:
         raise UserError(f"{folder} is not a prepared corpus ({error}): delete it and run prepare again") from None
     tokenizer = load_tokenizer(folder)
     if fingerprint(tokenizer) != manifest["tokenizer_fingerprint"]:
-        raise UserError(f"{folder}/tokenizer.json is not the one that made these ids: delete the folder and run prepare")
+        raise UserError(
+            f"{folder}/tokenizer.json is not the one that made these ids: delete the folder and run prepare"
+        )
     return PreparedData(folder, tokenizer, TokenStore(folder / "train"), TokenStore(folder / "validation"))
 
 
@@ -103,7 +107,7 @@ def _write(
     say: Callable[[str], None],
 ) -> None:
     train, validation = _Split(corpus, fraction, False), _Split(corpus, fraction, True)
-    _check_size(corpus, train, validation, fraction)
+    _check_split(corpus, fraction)
     say("making the tokenizer")
     tokenizer = make_tokenizer(train)
     say("tokenizing")
@@ -121,11 +125,11 @@ def _write(
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def _check_size(corpus: Corpus, train: Iterable[Document], validation: Iterable[Document], fraction: float) -> None:
-    """Two documents at least on each side, or there is no pair of documents to draw from."""
-    in_train, in_validation = (sum(1 for _ in split) for split in (train, validation))
+def _check_split(corpus: Corpus, fraction: float) -> None:
+    """Two documents at least on each side, or there is no other document to take a wrong continuation from."""
+    positions = np.sort(np.fromiter((split_position(document) for document in corpus), dtype=np.float64))
     source = ", ".join(map(str, corpus.files()[:3]))
-    total = in_train + in_validation
+    total, in_validation = len(positions), int((positions < fraction).sum())
     if total == 0:
         raise UserError(f"{source}: no text in it; give a corpus with documents")
     if total < 4:
@@ -133,16 +137,9 @@ def _check_size(corpus: Corpus, train: Iterable[Document], validation: Iterable[
             f"{source}: {total} document{'s' * (total > 1)}; training and validation need two each (next-sentence "
             "prediction takes wrong continuations from another document): separate documents by a blank line"
         )
-    if in_train < 2 or in_validation < 2:
+    if not 2 <= in_validation <= total - 2:
+        serves = math.ceil(positions[1] * 100 + 1e-9) / 100 if in_validation < 2 else round((positions[-2]) * 0.9, 2)
         raise UserError(
             f"{source}: data.validation_fraction={fraction} puts {in_validation} of {total} documents into validation; "
-            f"both sides need two: use data.validation_fraction={_fraction_that_serves(corpus)}"
+            f"both sides need two: use data.validation_fraction={serves}"
         )
-
-
-def _fraction_that_serves(corpus: Corpus) -> float:
-    return next(
-        f / 100
-        for f in range(1, 100)
-        if sum(is_validation(d, f / 100) for d in corpus) >= 2 and sum(not is_validation(d, f / 100) for d in corpus) >= 2
-    )

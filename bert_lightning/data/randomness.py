@@ -25,7 +25,7 @@ class Stream(IntEnum):
 
 
 def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
-    """64 random bits for each element; key and counters broadcast. Nested calls refine: draw(draw(k, a), b)."""
+    """Random bits, 64 for each element. Key and counters broadcast; further counters refine what came before."""
     bits = np.asarray(key).astype(np.uint64)
     with np.errstate(over="ignore"):
         for counter in counters:
@@ -37,12 +37,12 @@ def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
 
 def uniform(bits: Bits) -> npt.NDArray[np.float64]:
     """Bits -> [0, 1)."""
-    return (bits >> np.uint64(11)) * 2.0**-53
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def integers(bits: Bits, below: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Bits -> whole numbers from 0 to `below` - 1, `below` up to 2**53."""
-    return (uniform(bits) * np.asarray(below)).astype(np.int64)
+    return np.asarray(uniform(bits) * np.asarray(below)).astype(np.int64)
 
 
 def permute(positions: npt.ArrayLike, size: int, key: npt.ArrayLike) -> npt.NDArray[np.int64]:

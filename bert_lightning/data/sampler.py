@@ -25,8 +25,8 @@ def stream_indices(positions: range, size: int, seed: int) -> tuple[npt.NDArray[
 class StreamBatches(Sampler[range]):
     """Batches of consecutive positions; the ranks share each global batch evenly.
 
-    The union over ranks of batch b is positions [b * world_size * batch_size, (b + 1) * world_size * batch_size), whatever
-    the world size: the same global batch size gives the same global batches.
+    Global batch b is the positions from b * world_size * batch_size on, as many as that. So the same global batch size
+    gives the same global batches, whatever the number of ranks.
     """
 
     batch_size: int  # sequences of one rank

@@ -1,8 +1,8 @@
 """The token store: a split of a corpus as ids on disk, memory-mapped, with where sentences and documents begin.
 
-    tokens.bin      every id, one after another, uint16 (uint32 for vocabularies above 65,536)
-    sentences.npy   int64 [sentences + 1]: token at which each sentence begins, and the end
-    documents.npy   int64 [documents + 1]: sentence at which each document begins, and the end
+tokens.bin      every id, one after another, uint16 (uint32 for vocabularies above 65,536)
+sentences.npy   int64 [sentences + 1]: token at which each sentence begins, and the end
+documents.npy   int64 [documents + 1]: sentence at which each document begins, and the end
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def config_from_hugging_face(settings: dict[str, object]) -> BertConfig:
 
 
 def from_hugging_face(theirs: dict[str, Tensor], num_hidden_layers: int) -> dict[str, Tensor]:
-    """The state dict of `BertForPreTraining`, from that of transformers' BertModel, BertForMaskedLM or BertForPreTraining.
+    """The state dict of `BertForPreTraining`, from transformers' BertModel, BertForMaskedLM or BertForPreTraining.
 
     Heads that the checkpoint does not hold are left out. Old checkpoints name LayerNorm's tensors gamma and beta.
     """
@@ -113,9 +113,7 @@ def load_hugging_face(folder: Path) -> tuple[BertConfig, dict[str, Tensor]]:
 
 
 def _names(num_hidden_layers: int) -> dict[str, str]:
-    blocks = {
-        ours.format(i=i): theirs.format(i=i) for i in range(num_hidden_layers) for ours, theirs in _BLOCK.items()
-    }
+    blocks = {ours.format(i=i): theirs.format(i=i) for i in range(num_hidden_layers) for ours, theirs in _BLOCK.items()}
     encoder = {f"bert.{ours}": theirs for ours, theirs in (_EMBEDDINGS | blocks).items()}
     return encoder | _POOLER | _HEADS
 

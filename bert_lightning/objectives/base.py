@@ -19,7 +19,7 @@ class Term:
     """One objective's part of a step: n predictions, their loss, and what is needed to measure them."""
 
     loss: Tensor  # [], mean over the n predictions
-    predictions: Tensor  # [n] int64, the class with the highest score
+    logits: Tensor  # [n, C], the scores of the classes
     targets: Tensor  # [n]
 
 

@@ -22,4 +22,4 @@ class Classification(Objective):
 
     def forward(self, hidden: Tensor, encoder: BERT, batch: Mapping[str, Any]) -> Term:
         logits = self.head(hidden)  # [B, C]
-        return Term(mean_cross_entropy(logits, batch["labels"]), logits.argmax(-1), batch["labels"])
+        return Term(mean_cross_entropy(logits, batch["labels"]), logits, batch["labels"])

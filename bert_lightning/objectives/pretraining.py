@@ -24,7 +24,7 @@ class MaskedLM(Objective):
         masked = hidden.flatten(0, 1)[batch["masked_positions"]]  # [B, S, H] -> [M, H]
         logits = self.head(masked, encoder.embeddings.word.weight)  # [M, V]
         loss = mean_cross_entropy(logits, batch["masked_labels"])
-        return Term(loss, logits.argmax(-1), batch["masked_labels"])
+        return Term(loss, logits, batch["masked_labels"])
 
 
 class NextSentence(Objective):
@@ -37,4 +37,4 @@ class NextSentence(Objective):
     def forward(self, hidden: Tensor, encoder: BERT, batch: Mapping[str, Any]) -> Term:
         logits = self.head(hidden)  # [B, 2]
         loss = mean_cross_entropy(logits, batch["next_sentence_label"])
-        return Term(loss, logits.argmax(-1), batch["next_sentence_label"])
+        return Term(loss, logits, batch["next_sentence_label"])

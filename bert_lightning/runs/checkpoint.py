@@ -108,5 +108,5 @@ def _load_checkpoint(path: Path, tokenizer_path: Path) -> Loaded:
         ) from None
     tokenizer = load_tokenizer(tokenizer_path)
     if fingerprint(tokenizer) != card["tokenizer_fingerprint"]:
-        raise UserError(f"{tokenizer_path} is not the tokenizer that {path.name} was trained with: restore the run's own")
+        raise UserError(f"{tokenizer_path} is not the tokenizer of {path.name}: restore the run's own")
     return Loaded(path, config, tokenizer, tensors, card)

@@ -1,10 +1,10 @@
 """A run is a folder: what it holds, how it is named, and how the newest is found.
 
-    config.yaml          the resolved config that the run was started from
-    tokenizer.json       what turns text into the ids this model reads
-    checkpoints/         last.ckpt and best.ckpt
-    metrics.csv          every logged value (tensorboard/ beside it holds the same)
-    summary.json         written last: final metrics, versions, seed, commit, wall time
+config.yaml          the resolved config that the run was started from
+tokenizer.json       what turns text into the ids this model reads
+checkpoints/         last.ckpt and best.ckpt
+metrics.csv          every logged value (tensorboard/ beside it holds the same)
+summary.json         written last: final metrics, versions, seed, commit, wall time
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from bert_lightning.errors import UserError
 
@@ -81,10 +82,11 @@ def column(row: dict[str, str], name: str, path: Path) -> str:
 def _read_table(path: Path) -> Iterator[dict[str, str]]:
     csv.field_size_limit(2**31 - 1)
     # A tab-separated file of the kind GLUE ships has no quoting: a quote in it is text.
-    style = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if path.suffix == ".tsv" else {"delimiter": ","}
+    tabs = path.suffix == ".tsv"
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, **style)  # type: ignore[arg-type]
+            quoting: Literal[0, 3] = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
+            reader = csv.DictReader(file, delimiter="\t" if tabs else ",", quoting=quoting)
             for row in reader:
                 if None in row or None in row.values():
                     raise UserError(
@@ -117,6 +119,8 @@ def _where_not_utf8(path: Path) -> str:
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
-                return f"{path} is not UTF-8: byte {offset - held + error.start} ({error.reason}); convert it with iconv"
+                return (
+                    f"{path} is not UTF-8: byte {offset - held + error.start} ({error.reason}); convert it with iconv"
+                )
             offset += len(chunk)
     return f"{path} is not UTF-8: it ends inside a character; convert it with iconv"

@@ -23,12 +23,12 @@ def split_sentences(text: str, language: str) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def is_validation(parts: Sequence[str], fraction: float) -> bool:
-    """Whether a document belongs to validation: by a hash of its characters, so that it never moves.
+def split_position(parts: Sequence[str]) -> float:
+    """Where a document stands in [0, 1), by a hash of its characters; validation is what stands below its share.
 
-    White space does not count: the answer is the same for a document as raw text and as sentences, for every order of
+    White space does not count: the place is the same for a document as raw text and as sentences, for every order of
     the corpus, and for duplicates. Pretraining and fine-tuning that read the same texts leave out the same ones.
     """
     characters = "".join("".join(part.split()) for part in parts)
     digest = hashlib.blake2b(characters.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < fraction * 2**64
+    return int.from_bytes(digest, "big") / 2**64

@@ -29,10 +29,10 @@ class SpecialIds:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> SpecialIds:
         """Raises UserError where the vocabulary lacks one of BERT's five special tokens."""
-        ids = {token: tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
-        if missing := [token for token, id_ in ids.items() if id_ is None]:
+        vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+        if missing := [token for token in SPECIAL_TOKENS if token not in vocabulary]:
             raise UserError(f"the vocabulary has no {', '.join(missing)}: BERT needs {', '.join(SPECIAL_TOKENS)}")
-        return cls(*ids.values())
+        return cls(*(vocabulary[token] for token in SPECIAL_TOKENS))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class TrainWordPiece:
 
 
 def _characters_inside_words(tokenizer: Tokenizer, documents: Iterable[Document]) -> list[str]:
-    """Characters that can follow another in a word, sorted: letters and digits, but no punctuation and no ideographs."""
+    """Characters that can follow another in a word, sorted: letters and digits, no punctuation and no ideographs."""
     raw: set[str] = set()
     for document in documents:
         raw.update(*document)

@@ -34,6 +34,11 @@ def build(node: DictConfig, *arguments: Any, **extra: Any) -> Any:
         raise
 
 
+def build_values(group: DictConfig) -> list[Any]:
+    """What the entries of a group make, in order; an entry set to null is left out."""
+    return [made for made in build(group).values() if made is not None]
+
+
 def check_keys(config: DictConfig, path: str = "") -> None:
     """Every key beside a `_target_` must be a parameter of what the target names.
 
@@ -46,12 +51,12 @@ def check_keys(config: DictConfig, path: str = "") -> None:
         target = _locate(config._target_, path)
         parameters = inspect.signature(target).parameters
         open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-        for key in config:
-            if not str(key).startswith("_") and key not in parameters and not open_ended:
-                raise UserError(f"{path}.{key} is not a parameter of {config._target_}{_nearest(str(key), parameters)}")
-    for key, value in config.items_ex(resolve=False):
+        for key in map(str, config):
+            if not key.startswith("_") and key not in parameters and not open_ended:
+                raise UserError(f"{path}.{key} is not a parameter of {config._target_}{_nearest(key, parameters)}")
+    for name, value in config.items_ex(resolve=False):
         if isinstance(value, DictConfig) and not value._is_none() and not value._is_missing():
-            check_keys(value, f"{path}.{key}".lstrip("."))
+            check_keys(value, f"{path}.{name!s}".lstrip("."))
 
 
 def run_folder(config: DictConfig) -> RunFolder:
@@ -65,14 +70,16 @@ def run_folder(config: DictConfig) -> RunFolder:
 
 def resolved(config: DictConfig) -> DictConfig:
     """A copy without interpolations: what a run's `config.yaml` holds."""
-    return OmegaConf.create(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    copy = OmegaConf.create(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    assert isinstance(copy, DictConfig), "a config is a mapping"
+    return copy
 
 
 def _locate(target: str, path: str) -> Any:
     try:
         return hydra.utils.get_object(target)
     except Exception:
-        raise UserError(f"{path}._target_={target} cannot be imported: check its spelling, or install its package") from None
+        raise UserError(f"{path}._target_={target} cannot be imported: check its spelling or install it") from None
 
 
 def _nearest(key: str, known: Any) -> str:

@@ -16,7 +16,7 @@ from bert_lightning.runs.checkpoint import Loaded, load
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.training import train
 from bert_lightning.text.tokenizers import fingerprint
-from bert_lightning.verbs.common import build, check_keys, resolved, run_folder
+from bert_lightning.verbs.common import build, build_values, check_keys, resolved, run_folder
 
 
 def run(config: DictConfig) -> None:
@@ -40,7 +40,7 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     module, loaders = _module(config, source), _loaders(config, source)
     summary = train(
         config, "finetune", folder, source.tokenizer, module, loaders,
-        build(config.trainer), list(build(config.callbacks).values()), list(build(config.logger).values()),
+        build(config.trainer), build_values(config.callbacks), build_values(config.logger),
     )  # fmt: skip
     return folder, summary
 

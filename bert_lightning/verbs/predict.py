@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from omegaconf import DictConfig
@@ -45,7 +46,7 @@ class FillMask:
         logits = self.head(hidden[rows, columns], self.encoder.embeddings.word.weight)  # [M, V]
         top = logits[:, : self.source.tokenizer.get_vocab_size()].softmax(-1).topk(self.top_k)
         return [
-            {"text": text, "masks": [self._words(*top_of) for top_of in zip(*(t[rows == row] for t in top), strict=True)]}
+            {"text": text, "masks": list(map(self._words, *(part[rows == row] for part in top)))}
             for row, text in enumerate(texts)
         ]
 
@@ -90,7 +91,7 @@ def predictor(source: Loaded, top_k: int = 5) -> FillMask | Classify:
         return Classify(source)
     if source.has("objective.terms.mlm.head."):
         return FillMask(source, top_k)
-    raise UserError(f"{source.path} has neither labels nor a masked-LM head: it holds an encoder only; fine-tune it first")
+    raise UserError(f"{source.path} holds an encoder only, without labels or a masked-LM head: fine-tune it first")
 
 
 def run(config: DictConfig) -> None:
@@ -132,9 +133,7 @@ def _batches(config: DictConfig) -> Iterator[list[str]]:
         yield batch
 
 
-def _output(path: str | None) -> Any:
-    from contextlib import nullcontext
-
+def _output(path: str | None) -> AbstractContextManager[TextIO | None]:
     return nullcontext() if path is None else Path(path).open("w", encoding="utf-8")
 
 
@@ -142,7 +141,5 @@ def _readable(prediction: dict[str, Any]) -> str:
     if "label" in prediction:
         probability = prediction["probabilities"][prediction["label"]]
         return f"{prediction['label']}\t{probability:.3f}\t{prediction['text']}"
-    masks = [
-        ", ".join(f"{guess['word']} {guess['probability']:.2f}" for guess in mask) for mask in prediction["masks"]
-    ]
+    masks = [", ".join(f"{guess['word']} {guess['probability']:.2f}" for guess in mask) for mask in prediction["masks"]]
     return "\n  ".join([prediction["text"], *masks])

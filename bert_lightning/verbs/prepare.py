@@ -36,4 +36,4 @@ def run(config: DictConfig) -> None:
     check_keys(config)
     data = prepared_data(config)
     counts = {"train": data.train.counts(), "validation": data.validation.counts()}
-    print(f"{data.folder}\n{json.dumps(counts, indent=1)}\nNext: bert-lightning pretrain with the same data=... options")
+    print(f"{data.folder}\n{json.dumps(counts, indent=1)}\nNext: bert-lightning pretrain, with the same options")

