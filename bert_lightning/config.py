@@ -77,6 +77,16 @@ class PredictConfig(Root):
     batch_size: int = 32
 
 
+@dataclass
+class DemoConfig(Root):
+    """`bert-lightning demo`."""
+
+    pretrain: list[str] = MISSING
+    finetune: list[str] = MISSING
+    seeds: list[int] = MISSING
+    sentences: list[str] = MISSING
+
+
 def register() -> None:
     """Make the schemas known to Hydra under the names that the primary configs use."""
     store = ConfigStore.instance()
@@ -85,5 +95,6 @@ def register() -> None:
         ("pretrain_schema", PretrainConfig),
         ("finetune_schema", FinetuneConfig),
         ("predict_schema", PredictConfig),
+        ("demo_schema", DemoConfig),
     ):
         store.store(name=name, node=schema)

@@ -37,9 +37,9 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     config = resolved(config)
     source = load(config.encoder)
     pl.seed_everything(config.seed, verbose=False)
-    module, loaders = _module(config, source), _loaders(config, source)
+    module, batches = _module(config, source), labelled_batches(config, source)
     summary = train(
-        config, "finetune", folder, source.tokenizer, module, loaders,
+        config, "finetune", folder, source.tokenizer, module, batches,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger),
     )  # fmt: skip
     return folder, summary
@@ -76,7 +76,8 @@ def _module(config: DictConfig, source: Loaded) -> FinetuningModule:
 _POOLER = "objective.terms.nsp.head.pooler."
 
 
-def _loaders(config: DictConfig, source: Loaded) -> StreamDataModule:
+def labelled_batches(config: DictConfig, source: Loaded) -> StreamDataModule:
+    """Batches of training and of validation."""
     task = config.task
     train_rows, validation_rows = build(task.rows).read(task.validation_fraction)
     values = list(task.labels)

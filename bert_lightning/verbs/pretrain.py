@@ -44,9 +44,9 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     _fit_vocabulary(config, data)
     config = resolved(config)
     pl.seed_everything(config.seed, verbose=False)
-    module, loaders = _module(config, data), _loaders(config, data)
+    module, batches = _module(config, data), pretraining_batches(config, data)
     summary = train(
-        config, "pretrain", folder, data.tokenizer, module, loaders,
+        config, "pretrain", folder, data.tokenizer, module, batches,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger),
     )  # fmt: skip
     return folder, summary
@@ -83,7 +83,9 @@ def _module(config: DictConfig, data: PreparedData) -> PretrainingModule:
     )
 
 
-def _loaders(config: DictConfig, data: PreparedData) -> StreamDataModule:
+def pretraining_batches(config: DictConfig, data: PreparedData) -> StreamDataModule:
+    """Batches of training and of validation."""
+
     def examples(store: Any, seed: int) -> PretrainingExamples:
         return PretrainingExamples(
             pairs=build(config.examples)(store),

@@ -93,7 +93,10 @@ def test_pairs_of_short_rooms(small_data):
 
 @pytest.mark.parametrize(
     ("documents", "message"),
-    [([["One.", "Two."]], "holds 1 document"), ([["One."], ["Two."], ["Three."]], "no document in .* has two sentences")],
+    [
+        ([["One.", "Two."]], "holds 1 document"),
+        ([["One."], ["Two."], ["Three."]], "no document in .* has two sentences"),
+    ],
 )
 def test_stores_without_pairs_are_refused(small_data, tmp_path, documents, message):
     write_store(tmp_path / "s", documents, small_data.tokenizer)

@@ -85,7 +85,10 @@ def test_nothing_is_left_of_a_preparation_that_failed(tmp_path):
     [
         ("", "no text in it"),
         ("One.\nTwo.\n", "1 document; training and validation need two each"),
-        ("One.\n\nTwo.\n\nThree.\n\nFour.\n\nFive.", r"validation_fraction=0.001 puts 0 of 5 .* use data.validation_fr"),
+        (
+            "One.\n\nTwo.\n\nThree.\n\nFour.\n\nFive.",
+            r"validation_fraction=0.001 puts 0 of 5 .* use data.validation_fr",
+        ),
     ],
 )
 def test_corpora_too_small_for_pairs(tmp_path, text, message):
@@ -113,7 +116,10 @@ def test_the_fraction_that_is_advised_serves(tmp_path):
         (lambda folder: (folder / "train/sentences.npy").unlink(), "is damaged"),
         (lambda folder: (folder / "train/documents.npy").write_bytes(b"\x93NUMPY"), "is damaged"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "is not a prepared corpus"),
-        (lambda folder: TrainWordPiece(60)([["other words"]]).save(str(folder / "tokenizer.json")), "is not the one that made these ids"),
+        (
+            lambda folder: TrainWordPiece(60)([["other words"]]).save(str(folder / "tokenizer.json")),
+            "is not the one that made these ids",
+        ),
     ],
 )
 def test_damage_is_named(small_data, tmp_path, damage, message):

@@ -14,7 +14,9 @@ def test_sentence_lines(tmp_path):
 
 
 def test_text_files_join_wrapped_lines(tmp_path):
-    (tmp_path / "b.txt").write_text("It was the best\nof times. It was\nthe worst.\n\nA new paragraph", encoding="utf-8")
+    (tmp_path / "b.txt").write_text(
+        "It was the best\nof times. It was\nthe worst.\n\nA new paragraph", encoding="utf-8"
+    )
     (tmp_path / "a.txt").write_text("First file.", encoding="utf-8")
     assert list(TextFiles(str(tmp_path / "*.txt"))) == [
         ["First file."],
@@ -70,7 +72,9 @@ def test_broken_rows_are_named(tmp_path, name, content, message):
 def test_missing_files_and_packages_are_named():
     with pytest.raises(UserError, match=r"no file matches /nowhere/\*.txt"):
         resolve("/nowhere/*.txt")
-    with pytest.raises(UserError, match="needs the package no_such_pkg, which is not installed: pip install no-such-pkg"):
+    with pytest.raises(
+        UserError, match="needs the package no_such_pkg, which is not installed: pip install no-such-pkg"
+    ):
         resolve("pkg:no_such_pkg/data.csv")
 
 

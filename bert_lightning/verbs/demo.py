@@ -1,0 +1,113 @@
+"""`bert-lightning demo`: the whole path on real text, in minutes, with what it is worth at the end."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose
+from omegaconf import DictConfig
+
+from bert_lightning.compare.figures import comparison, learning_curves
+from bert_lightning.compare.unigram import unigram_perplexity
+from bert_lightning.errors import UserError
+from bert_lightning.runs.checkpoint import load
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.verbs.finetune import finetune, labelled_batches
+from bert_lightning.verbs.predict import FillMask
+from bert_lightning.verbs.prepare import prepared_data
+from bert_lightning.verbs.pretrain import pretrain, pretraining_batches
+
+_MAJORITY, _RANDOM, _PRETRAINED = "majority class", "random weights", "pretrained"
+
+
+def run(config: DictConfig) -> None:
+    """Pretrain; fine-tune from pretrained and from random weights, with each seed; show both, figures and fillings."""
+    started = time.time()
+    if not config.seeds:
+        raise UserError("seeds=[] leaves nothing to compare: give one seed or more")
+    folder = Path(config.runs) / config.name
+    pretraining = _composed("pretrain", config.pretrain, name="pretrain", runs=str(folder), seed=config.seed)
+    run_folder, summary = pretrain(pretraining)
+    scores = _fine_tune(config, folder, run_folder)
+    unigram = _unigram(pretraining)
+    learning_curves(run_folder, float(np.log(unigram)), folder / "learning_curves.png")
+    comparison(scores, "accuracy on validation reviews, %", "Sentiment of film reviews", folder / "comparison.png")
+    print(_screen(config, folder, run_folder, summary, unigram, scores, time.time() - started))
+
+
+def _composed(verb: str, overrides: list[str], **values: Any) -> DictConfig:
+    overrides = [*overrides, *(f"{key}={value}" for key, value in values.items())]
+    print(f"\n$ bert-lightning {verb} {shlex.join(overrides)}", flush=True)
+    return compose(verb, overrides)
+
+
+def _fine_tune(config: DictConfig, folder: Path, encoder: RunFolder) -> dict[str, list[float]]:
+    """Accuracies in % of each arm, one a seed. The arms differ in the weights they start from, and in nothing else."""
+    scores: dict[str, list[float]] = {_MAJORITY: [], _RANDOM: [], _PRETRAINED: []}
+    for seed in config.seeds:
+        for arm in (_RANDOM, _PRETRAINED):
+            tuning = _composed(
+                "finetune",
+                config.finetune,
+                name=f"finetune-{arm.split()[0]}-seed{seed}",
+                runs=str(folder),
+                encoder=str(encoder.path),
+                random_weights=str(arm == _RANDOM).lower(),
+                seed=seed,
+            )
+            _, summary = finetune(tuning)
+            scores[arm].append(100 * summary["metrics"]["val/classification/accuracy"])
+    batches = labelled_batches(tuning, load(str(encoder.path))).val_dataloader()
+    classes = np.concatenate([batch["labels"].numpy() for batch in batches])
+    scores[_MAJORITY].append(100 * np.bincount(classes).max() / len(classes))
+    return scores
+
+
+def _unigram(config: DictConfig) -> float:
+    """Perplexity of the unigram model on the words that validation masked."""
+    data = prepared_data(config)
+    batches = pretraining_batches(config, data).val_dataloader()
+    words = np.concatenate([batch["masked_labels"].numpy() for batch in batches])
+    return unigram_perplexity(data.train, words, data.tokenizer.get_vocab_size())
+
+
+def _screen(
+    config: DictConfig,
+    folder: Path,
+    run_folder: RunFolder,
+    summary: dict[str, Any],
+    unigram: float,
+    scores: dict[str, list[float]],
+    seconds: float,
+) -> str:
+    metrics = summary["metrics"]
+    lines = [
+        "",
+        f"Pretraining: {summary['steps']:,} steps, {summary['tokens'] / 1e6:.1f} M tokens, "
+        f"{summary['wall_seconds']:.0f} s on {summary['processor']}",
+        f"  {'perplexity of masked words, validation':41}{metrics['val/mlm/perplexity']:7.1f}   unigram {unigram:.1f}",
+        f"  {'next-sentence accuracy, validation':41}{100 * metrics['val/nsp/accuracy']:7.1f} %   chance 50.0 %",
+        "",
+        f"Sentiment of reviews, accuracy on validation, {len(config.seeds)} seeds (same labels, same steps)",
+    ]
+    for arm, values in scores.items():
+        spread = f"± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+        lines.append(f"  {arm:41}{statistics.mean(values):7.1f} %   {spread}")
+    lines += ["", "Masks filled in by the pretrained model"]
+    for prediction in FillMask(load(str(run_folder.path)), top_k=3)(list(config.sentences)):
+        guesses = ", ".join(guess["word"] for guess in prediction["masks"][0])
+        lines.append(f"  {prediction['text']:58}{guesses}")
+    lines += [
+        "",
+        f"Run       {run_folder.path}",
+        f"Figures   {folder / 'learning_curves.png'}",
+        f"          {folder / 'comparison.png'}",
+        f"Took {seconds / 60:.1f} minutes. "
+        f'Next: bert-lightning predict run={run_folder.path} "I want to [MASK] it again."',
+    ]
+    return "\n".join(lines)

