@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types check golden clean
+.PHONY: help install demo test test-slow test-all lint types check golden clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,8 +22,10 @@ demo: install  ## pretrain, fine-tune and compare on 25,000 film reviews: about 
 test: install  ## the default tests: under 10 minutes
 	$(BIN)/pytest
 
-test-all: install  ## the slow tests too
-	$(BIN)/pytest -m 'not gpu'
+test-slow: install  ## the tests that take minutes: wheel, demo, real weights
+	$(BIN)/pytest -m 'slow and not gpu'
+
+test-all: test test-slow  ## both
 
 lint: install  ## ruff, and the formatting
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
@@ -36,14 +37,17 @@ def main() -> None:
     try:
         if verb not in VERBS:
             raise UserError(f"no verb {verb!r}; there are {', '.join(VERBS)}")
-        _run(verb, overrides)
+        if _run(verb, overrides):
+            sys.exit(2)
     except UserError as error:
-        sys.exit(_fail(str(error)))
+        _complain(error)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _run(verb: str, overrides: list[str]) -> None:
+def _run(verb: str, overrides: list[str]) -> int:
+    """Compose and run; the number of jobs that failed. A job of a sweep that fails does not stop the others."""
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig
@@ -53,18 +57,25 @@ def _run(verb: str, overrides: list[str]) -> None:
 
     register()
     texts, overrides = _split_texts(verb, overrides)
+    failed = 0
 
     def task(config: DictConfig) -> None:
+        nonlocal failed
         if texts:
             config.texts = texts
-        import_module(f"bert_lightning.verbs.{verb}").run(config)
+        try:
+            import_module(f"bert_lightning.verbs.{verb}").run(config)
+        except (UserError, OmegaConfBaseException) as error:  # here, or Hydra would print the overrides first
+            _complain(error)
+            failed += 1
 
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed over several lines
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of composition come here instead of being printed over several lines
     sys.argv = [sys.argv[0], *overrides]
     try:
         hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(error)) from None
+    return failed
 
 
 def conf_folder() -> Path:
@@ -83,12 +94,24 @@ def _split_texts(verb: str, arguments: list[str]) -> tuple[list[str], list[str]]
 
 def _one_line(error: BaseException) -> str:
     """What Hydra and OmegaConf say over several lines, without their advice to turn on tracebacks."""
-    missing = re.search(r"Missing mandatory value: (\S+)", str(error))
-    if missing:
+    if missing := re.search(r"Missing mandatory value: (\S+)", str(error)):
         return f"{missing[1]} has no value: give {missing[1]}=..."
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    noise = ("full_key:", "object_type=", "reference_type=", "To append to your config", "Set the environment")
-    return " ".join(line for line in lines if not line.startswith(noise))
+    lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines() if line.strip()]
+    noise = ("full_key:", "object_type=", "reference_type=", "To append to your config", "Config search path:",
+             "provider=", "See https://", "Set the environment")  # fmt: skip
+    return " ".join(dict.fromkeys(line for line in lines if not line.startswith(noise))) + _hint(lines[0])
+
+
+def _hint(line: str) -> str:
+    """What was meant by a group or key that Hydra does not know."""
+    from bert_lightning import config
+
+    unknown = re.search(r"Could not override '([^'@]+)'", line)
+    if not unknown:
+        return ""
+    groups = [folder.name for folder in conf_folder().iterdir() if folder.is_dir()]
+    near = difflib.get_close_matches(unknown[1], [*groups, *config.keys()], n=1)
+    return f": did you mean {near[0]}=...?" if near else ": --cfg job shows the keys there are"
 
 
 def _usage() -> str:
@@ -100,9 +123,9 @@ def _usage() -> str:
     )
 
 
-def _fail(message: str) -> int:
+def _complain(error: BaseException) -> None:
+    message = str(error) if isinstance(error, UserError) else _one_line(error)
     print(f"bert-lightning: error: {message}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -87,14 +87,21 @@ class DemoConfig(Root):
     sentences: list[str] = MISSING
 
 
+_SCHEMAS = {
+    "prepare": PrepareConfig,
+    "pretrain": PretrainConfig,
+    "finetune": FinetuneConfig,
+    "predict": PredictConfig,
+    "demo": DemoConfig,
+}
+
+
 def register() -> None:
-    """Make the schemas known to Hydra under the names that the primary configs use."""
-    store = ConfigStore.instance()
-    for name, schema in (
-        ("prepare_schema", PrepareConfig),
-        ("pretrain_schema", PretrainConfig),
-        ("finetune_schema", FinetuneConfig),
-        ("predict_schema", PredictConfig),
-        ("demo_schema", DemoConfig),
-    ):
-        store.store(name=name, node=schema)
+    """Make the schemas known to Hydra under the names that the primary configs use: `pretrain_schema`, ..."""
+    for verb, schema in _SCHEMAS.items():
+        ConfigStore.instance().store(name=f"{verb}_schema", node=schema)
+
+
+def keys() -> set[str]:
+    """The top-level keys of all verbs."""
+    return {field.name for schema in _SCHEMAS.values() for field in fields(schema)}

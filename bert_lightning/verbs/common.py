@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 from pathlib import Path
@@ -39,14 +40,24 @@ def build_values(group: DictConfig) -> list[Any]:
     return [made for made in build(group).values() if made is not None]
 
 
-def check_keys(config: DictConfig, path: str = "") -> None:
-    """Every key beside a `_target_` must be a parameter of what the target names.
+def check_keys(config: DictConfig) -> None:
+    """Every top-level key must be one of the verb's, and every key beside a `_target_` a parameter of what it names.
 
-    Hydra's own check covers what is on the command line, not a mistyped key in somebody's yaml.
+    Hydra's own check covers what is on the command line, not a mistyped key in somebody's yaml or behind a `+`.
 
     Raises:
         UserError: one is not; the message names the nearest that is.
     """
+    schema = OmegaConf.get_type(config)
+    if schema is not None and dataclasses.is_dataclass(schema):
+        known = [field.name for field in dataclasses.fields(schema)]
+        for key in map(str, config):
+            if key not in known:
+                raise UserError(f"{key} is not a key of this verb{_nearest(key, known)}")
+    _check_targets(config, "")
+
+
+def _check_targets(config: DictConfig, path: str) -> None:
     if "_target_" in config:
         target = _locate(config._target_, path)
         parameters = inspect.signature(target).parameters
@@ -56,7 +67,7 @@ def check_keys(config: DictConfig, path: str = "") -> None:
                 raise UserError(f"{path}.{key} is not a parameter of {config._target_}{_nearest(key, parameters)}")
     for name, value in config.items_ex(resolve=False):
         if isinstance(value, DictConfig) and not value._is_none() and not value._is_missing():
-            check_keys(value, f"{path}.{name!s}".lstrip("."))
+            _check_targets(value, f"{path}.{name!s}".lstrip("."))
 
 
 def run_folder(config: DictConfig) -> RunFolder:

@@ -9,7 +9,9 @@ from omegaconf import DictConfig, open_dict
 
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.examples import PretrainingExamples
+from bert_lightning.data.masking import TokenMasking
 from bert_lightning.data.preparation import PreparedData
+from bert_lightning.data.store import TokenStore
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
@@ -20,8 +22,9 @@ from bert_lightning.text.tokenizers import SpecialIds, fingerprint
 from bert_lightning.verbs.common import build, build_values, check_keys, resolved, run_folder
 from bert_lightning.verbs.prepare import prepared_data
 
-# Validation draws its pairs and masks from a seed of its own: runs with other seeds are measured on the same examples.
+# Validation has pairs and masks of its own, whatever training uses: so runs are measured on the same examples.
 _VALIDATION_SEED = 2**32
+_VALIDATION_MASKING = TokenMasking(rate=0.15, mask_prob=0.8, random_prob=0.1)
 
 
 def run(config: DictConfig) -> None:
@@ -86,18 +89,18 @@ def _module(config: DictConfig, data: PreparedData) -> PretrainingModule:
 def pretraining_batches(config: DictConfig, data: PreparedData) -> StreamDataModule:
     """Batches of training and of validation."""
 
-    def examples(store: Any, seed: int) -> PretrainingExamples:
+    def examples(store: TokenStore, masking: TokenMasking, seed: int) -> PretrainingExamples:
         return PretrainingExamples(
             pairs=build(config.examples)(store),
-            masking=build(config.masking),
+            masking=masking,
             special=SpecialIds.of(data.tokenizer),
             vocab_size=data.tokenizer.get_vocab_size(),
             seed=seed,
         )
 
     return StreamDataModule(
-        train=examples(data.train, config.seed),
-        validation=examples(data.validation, _VALIDATION_SEED),
+        train=examples(data.train, build(config.masking), config.seed),
+        validation=examples(data.validation, _VALIDATION_MASKING, _VALIDATION_SEED),
         batch_size=config.batch_size,
         validation_examples=config.validation_examples,
         num_workers=config.num_workers,

@@ -43,7 +43,7 @@ def test_encoder_takes_a_config_or_its_fields_not_both():
 
 
 def test_sizes_repeated_at_a_head_must_fit():
-    with pytest.raises(ValueError, match="vocab_size=12 does not fit the encoder, which has vocab_size=11"):
+    with pytest.raises(ValueError, match=r"vocab_size=12 does not fit the encoder, which has vocab_size=11"):
         BertForMaskedLM(BERT(TINY), vocab_size=12)
     with pytest.raises(ValueError, match="hidden_size=9"):
         BertForSequenceClassification(BERT(TINY), num_labels=2, hidden_size=9)

