@@ -19,7 +19,8 @@ VERBS = {
     "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
 }
 
-_OVERRIDE = re.compile(r"^[~+]*[\w./@:-]+(=|$)")
+_OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
+_FLAGS_WITH_VALUE = ("--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--package", "-p")
 
 
 def main() -> None:
@@ -57,15 +58,19 @@ def _run(verb: str, overrides: list[str]) -> int:
 
     register()
     texts, overrides = _split_texts(verb, overrides)
+    sweeping = bool({"-m", "--multirun"} & set(overrides))
     failed = 0
 
     def task(config: DictConfig) -> None:
         nonlocal failed
-        if texts:
-            config.texts = texts
         try:
+            if texts:
+                config.texts = [text.replace("${", r"\${") for text in texts]  # a text holds no interpolation
+            if sweeping:
+                config.job = _job_name(overrides)
+            import_module("bert_lightning.verbs.common").check_keys(config)
             import_module(f"bert_lightning.verbs.{verb}").run(config)
-        except (UserError, OmegaConfBaseException) as error:  # here, or Hydra would print the overrides first
+        except (UserError, OmegaConfBaseException, OSError) as error:  # here, or Hydra would print the overrides first
             _complain(error)
             failed += 1
 
@@ -85,11 +90,33 @@ def conf_folder() -> Path:
 
 
 def _split_texts(verb: str, arguments: list[str]) -> tuple[list[str], list[str]]:
-    """`predict` takes texts as plain arguments; everything else is Hydra's."""
+    """`predict` takes texts as plain arguments, and whatever follows `--`; everything else is Hydra's."""
     if verb != "predict":
         return [], arguments
-    texts = [a for a in arguments if not a.startswith("-") and not _OVERRIDE.match(a)]
-    return texts, [a for a in arguments if a not in texts]
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    overrides: list[str] = []
+    texts, previous = arguments[end + 1 :], ""
+    for argument in arguments[:end]:
+        of_hydra = argument.startswith("-") or previous in _FLAGS_WITH_VALUE or _OVERRIDE.match(argument)
+        (overrides if of_hydra else texts).append(argument)
+        previous = argument
+    return texts, overrides
+
+
+def _job_name(overrides: list[str]) -> str:
+    """The values of this job for what the sweep varies: `0-variant-bert-seed-1`. Safe in a path and in an override."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create()
+    swept = {
+        o.get_key_element()
+        for o in parser.parse_overrides([o for o in overrides if not o.startswith("-")])
+        if o.is_sweep_override()
+    }
+    job = HydraConfig.get()
+    mine = [o for o in job.overrides.task if o.partition("=")[0] in swept]
+    return "-".join([str(job.job.num), *(re.sub(r"[^\w.]+", "-", o).strip("-") for o in mine)])[:120]
 
 
 def _one_line(error: BaseException) -> str:
@@ -124,7 +151,9 @@ def _usage() -> str:
 
 
 def _complain(error: BaseException) -> None:
-    message = str(error) if isinstance(error, UserError) else _one_line(error)
+    message = _one_line(error) if not isinstance(error, (UserError, OSError)) else str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        message = f"{error.filename}: {error.strerror}"
     print(f"bert-lightning: error: {message}", file=sys.stderr)
 
 

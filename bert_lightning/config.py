@@ -6,7 +6,38 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
+
+
+@dataclass
+class DataConfig:
+    """Group `data`: a corpus, and how it is split."""
+
+    name: str = MISSING
+    corpus: dict[str, Any] = MISSING
+    validation_fraction: float = MISSING
+    folder: str = MISSING
+
+
+@dataclass
+class TaskConfig:
+    """Group `task`: labelled rows, and what is learned from them."""
+
+    rows: dict[str, Any] = MISSING
+    validation_fraction: float = MISSING
+    train_examples: int | None = MISSING
+    max_length: int = MISSING
+    labels: dict[str, str] = MISSING
+    objective: dict[str, Any] = MISSING
+    metrics: dict[str, dict[str, Any]] = MISSING
+
+
+@dataclass
+class MonitorConfig:
+    """By which validation metric the best checkpoint is chosen."""
+
+    metric: str = MISSING
+    mode: str = MISSING
 
 
 @dataclass
@@ -15,14 +46,14 @@ class Root:
 
     name: str = MISSING
     runs: str = MISSING
-    seed: int = MISSING
+    job: str | None = None  # set for each job of a sweep, from what the sweep varies
 
 
 @dataclass
 class PrepareConfig(Root):
     """`bert-lightning prepare`."""
 
-    data: dict[str, Any] = MISSING
+    data: DataConfig = MISSING
     tokenizer: dict[str, Any] = MISSING
 
 
@@ -30,10 +61,11 @@ class PrepareConfig(Root):
 class TrainingConfig(Root):
     """Keys of the verbs that train."""
 
+    seed: int = MISSING
     batch_size: int = MISSING
     num_workers: int = MISSING
     validation_examples: int | None = MISSING
-    monitor: dict[str, str] = MISSING
+    monitor: MonitorConfig = MISSING
     max_grad_norm: float | None = MISSING
     weight_decay: float = MISSING
     optimizer: dict[str, Any] = MISSING
@@ -47,13 +79,13 @@ class TrainingConfig(Root):
 class PretrainConfig(TrainingConfig):
     """`bert-lightning pretrain`."""
 
-    data: dict[str, Any] = MISSING
+    data: DataConfig = MISSING
     tokenizer: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING
     examples: dict[str, Any] = MISSING
     masking: dict[str, Any] = MISSING
     objective: dict[str, Any] = MISSING
-    metrics: dict[str, Any] = MISSING
+    metrics: dict[str, dict[str, Any]] = MISSING
 
 
 @dataclass
@@ -61,8 +93,9 @@ class FinetuneConfig(TrainingConfig):
     """`bert-lightning finetune`."""
 
     encoder: str = MISSING
-    random_weights: bool = False
-    task: dict[str, Any] = MISSING
+    random_weights: bool = MISSING
+    dropout_rate: float | None = MISSING
+    task: TaskConfig = MISSING
 
 
 @dataclass
@@ -81,6 +114,7 @@ class PredictConfig(Root):
 class DemoConfig(Root):
     """`bert-lightning demo`."""
 
+    seed: int = MISSING
     pretrain: list[str] = MISSING
     finetune: list[str] = MISSING
     seeds: list[int] = MISSING
@@ -97,9 +131,10 @@ _SCHEMAS = {
 
 
 def register() -> None:
-    """Make the schemas known to Hydra under the names that the primary configs use: `pretrain_schema`, ..."""
+    """Make known to Hydra the schemas, as `pretrain_schema` and so on, and `${count:...}`, the length of a node."""
     for verb, schema in _SCHEMAS.items():
         ConfigStore.instance().store(name=f"{verb}_schema", node=schema)
+    OmegaConf.register_new_resolver("count", len, replace=True)
 
 
 def keys() -> set[str]:

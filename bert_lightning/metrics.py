@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +24,21 @@ class TermMetrics(nn.Module):
     Args:
         metrics: term -> name -> metric. A MeanMetric is fed the loss, weighted by its predictions; any other is fed
             scores and targets.
+        terms: names of the objective's terms.
+
+    Raises:
+        ValueError: metrics of a term that the objective does not have.
     """
 
-    def __init__(self, metrics: Mapping[str, Mapping[str, Metric]]) -> None:
+    def __init__(self, metrics: Mapping[str, Mapping[str, Metric]], terms: Iterable[str]) -> None:
         super().__init__()
-        self.terms = nn.ModuleDict(
-            {term: nn.ModuleDict({"loss": MeanMetric(), **named}) for term, named in metrics.items()}
-        )
+        self.terms = nn.ModuleDict({t: nn.ModuleDict({"loss": MeanMetric(), **metrics.get(t, {})}) for t in terms})
+        if unknown := [term for term in metrics if term not in self.terms]:
+            raise ValueError(f"metrics.{unknown[0]}: the objective has no such term, only {', '.join(self.terms)}")
+
+    def names(self) -> list[str]:
+        """`term/name` of every value."""
+        return [f"{term}/{name}" for term in self.terms for name in self._of(term)]
 
     def update(self, terms: Mapping[str, Term]) -> None:
         for name, term in terms.items():

@@ -38,4 +38,4 @@ class Linear:
         warmup_steps = round(self.warmup * total_steps)
         if step < warmup_steps:
             return (step + 1) / (warmup_steps + 1)
-        return max(0, total_steps - step) / (total_steps - warmup_steps)
+        return max(0, total_steps - step) / max(1, total_steps - warmup_steps)

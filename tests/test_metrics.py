@@ -16,7 +16,7 @@ def term(logits, targets):
 def test_values_are_over_all_predictions_whatever_the_batches():
     logits, targets = torch.randn(100, 7), torch.randint(0, 7, (100,))
     named: dict[str, Metric] = {"perplexity": Perplexity(), "accuracy": MulticlassAccuracy(7, average="micro")}
-    metrics = TermMetrics({"mlm": named})
+    metrics = TermMetrics({"mlm": named}, ["mlm"])
     for part in (slice(0, 3), slice(3, 90), slice(90, 90), slice(90, 100)):
         metrics.update({"mlm": term(logits[part], targets[part])})
     results = metrics.compute_and_reset()

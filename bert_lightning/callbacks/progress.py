@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's bars, without the version number, and redrawn ten times a second at most."""
+    """Lightning's bars, without the version number, and redrawn every ten batches."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=10)

@@ -13,7 +13,7 @@ class Throughput(Callback):
 
     def __init__(self) -> None:
         self.total_tokens = 0
-        self._tokens, self._since, self._paused = 0, 0.0, 0.0
+        self._tokens, self._since, self._paused, self._step = 0, 0.0, 0.0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._tokens, self._since = 0, time.perf_counter()
@@ -24,7 +24,8 @@ class Throughput(Callback):
         tokens = batch["num_tokens"] * trainer.world_size
         self.total_tokens += tokens
         self._tokens += tokens
-        if trainer.fit_loop.epoch_loop._should_accumulate() or trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        accumulating, self._step = trainer.global_step == self._step, trainer.global_step
+        if accumulating or trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         now = time.perf_counter()
         pl_module.log("train/tokens_per_second", self._tokens / (now - self._since), prog_bar=True)

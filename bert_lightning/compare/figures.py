@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,10 +50,15 @@ def comparison(results: Mapping[str, Sequence[float]], ylabel: str, title: str, 
     figure.savefig(path, dpi=130)
 
 
+def check_matplotlib() -> None:
+    """Raises UserError where matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError("figures need matplotlib: pip install 'bert-lightning[demo]'")
+
+
 def _axes(width: float) -> tuple[Figure, Axes]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("figures need matplotlib: pip install 'bert-lightning[demo]'") from None
+    check_matplotlib()
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, 4.2), layout="constrained")
     return figure, figure.subplots()

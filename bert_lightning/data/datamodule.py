@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from bert_lightning.data.sampler import OnceThrough, StreamBatches
+from bert_lightning.errors import UserError
 
 
 class Examples(Protocol):
@@ -39,6 +40,13 @@ class StreamDataModule(pl.LightningDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("num_workers", num_workers, 0),
+            ("validation_examples", 1 if validation_examples is None else validation_examples, 1),
+        ):
+            if value < least:
+                raise UserError(f"{name}={value} must be {least} or more")
         self.train, self.validation = train, validation
         self.batch_size, self.num_workers = batch_size, num_workers
         self.validation_size = min(len(validation), validation_examples or len(validation))

@@ -15,7 +15,7 @@ from bert_lightning.data.batch import EncoderInputs, LabelledBatch
 from bert_lightning.data.randomness import Stream, draw, permute
 from bert_lightning.data.sampler import stream_indices
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import column, read_rows, resolve
+from bert_lightning.text.files import column, matching_rows
 from bert_lightning.text.sentences import clean, split_position
 from bert_lightning.text.tokenizers import SpecialIds
 
@@ -43,12 +43,10 @@ class LabelledRows:
             UserError: a side without rows.
         """
         sides: tuple[list[LabelledText], list[LabelledText]] = ([], [])
-        for path in resolve(self.path):
-            for row in read_rows(path):
-                if all(column(row, name, path) == value for name, value in self.where.items()):
-                    text = clean(column(row, self.text_column, path))
-                    side = split_position([text]) < validation_fraction
-                    sides[side].append(LabelledText(text, column(row, self.label_column, path)))
+        for path, row in matching_rows(self.path, self.where):
+            text = clean(column(row, self.text_column, path))
+            side = split_position([text]) < validation_fraction
+            sides[side].append(LabelledText(text, column(row, self.label_column, path)))
         for name, rows in zip(("training", "validation"), sides, strict=True):
             if not rows:
                 raise UserError(
@@ -108,13 +106,18 @@ class LabelledExamples(Dataset[LabelledBatch]):
         return {**inputs, "labels": torch.from_numpy(self.classes[indices])}
 
 
-def encode(texts: list[str], tokenizer: Tokenizer, max_length: int) -> list[Encoding]:
-    """`[CLS] text [SEP]` for each text, cut to `max_length` tokens."""
+def encode(texts: list[str], tokenizer: Tokenizer, max_length: int, with_masks: bool = False) -> list[Encoding]:
+    """`[CLS] text [SEP]` for each text, cut to `max_length` tokens.
+
+    A special token that an author typed is text, as in pretraining; `with_masks` takes `[MASK]` for a mask.
+    """
     tokenizer.enable_truncation(max_length)
+    tokenizer.encode_special_tokens = not with_masks
     try:
         return list(tokenizer.encode_batch(texts))
     finally:
         tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = False
 
 
 def collate(inputs: Sequence[Encoding], pad: int) -> EncoderInputs:

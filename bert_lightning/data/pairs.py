@@ -1,8 +1,10 @@
 """Segment pairs for next-sentence prediction: Devlin et al. 2019, section 3.1.
 
-They are made as by google-research/bert `create_pretraining_data.py`, with one change: which text an example has does
-not depend on the draws before it. A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i
-is example i of every epoch; the epoch decides where A ends, whether B follows or comes from elsewhere, and what is cut.
+A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i is example i of every epoch; the
+epoch decides where A ends, whether B follows or comes from elsewhere, and what is cut. So unlike google-research/bert
+`create_pretraining_data.py`, no example depends on the draws before it. What follows from that: sentences that a random
+B displaced come back in another epoch and not in the next example; a last sentence left alone is joined by the one
+before it; documents of one sentence serve as random B only.
 """
 
 from __future__ import annotations
@@ -46,13 +48,15 @@ class SegmentPairs:
     def __init__(
         self, store: TokenStore, max_length: int, short_seq_prob: float = 0.1, random_next_prob: float = 0.5
     ) -> None:
-        if max_length < 8:
-            raise UserError(f"examples.max_length={max_length} leaves no room for two segments: use 8 or more")
+        if not isinstance(max_length, int) or max_length < 8:
+            raise UserError(f"examples.max_length={max_length} must be a number of tokens, 8 or more")
+        for name, share in (("short_seq_prob", short_seq_prob), ("random_next_prob", random_next_prob)):
+            if not 0 <= share <= 1:
+                raise UserError(f"examples.{name}={share} must be between 0 and 1")
         if store.num_documents < 2:
             raise UserError(
                 f"{store.folder} holds {store.num_documents} document: next-sentence prediction takes its wrong "
-                "continuations from another document, so it needs two; separate documents by a blank line, or use "
-                "objective=mlm"
+                "continuations from another document, so it needs two; separate documents by a blank line"
             )
         self.store = store
         self.room = max_length - 3  # tokens of A and B together

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from bert_lightning.data.store import TokenStore, write_store
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document
 from bert_lightning.text.sentences import split_position
-from bert_lightning.text.tokenizers import fingerprint, load_tokenizer
+from bert_lightning.text.tokenizers import TokenizerRecipe, fingerprint, load_tokenizer
 
 _MANIFEST = "manifest.json"
 
@@ -46,7 +47,7 @@ class _Split(Iterable[Document]):
 
 def prepare(
     corpus: Corpus,
-    make_tokenizer: Callable[[Iterable[Document]], Tokenizer],
+    make_tokenizer: TokenizerRecipe,
     validation_fraction: float,
     folder: Path,
     say: Callable[[str], None],
@@ -65,16 +66,21 @@ def prepare(
         "corpus": repr(corpus),
         "tokenizer": repr(make_tokenizer),
         "validation_fraction": validation_fraction,
-        "sources": [[str(f), f.stat().st_size, f.stat().st_mtime_ns] for f in corpus.files()],
+        "sources": [
+            [str(file), file.stat().st_size, file.stat().st_mtime_ns]
+            for file in (*corpus.files(), *make_tokenizer.files())
+        ],
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     target = folder.with_name(f"{folder.name}-{digest}")
     if not (target / _MANIFEST).exists():
-        partial = target.with_name(f"{target.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.partial-", dir=target.parent))
         try:
             _write(partial, corpus, make_tokenizer, validation_fraction, settings, say)
             partial.replace(target)
+        except OSError:
+            if not (target / _MANIFEST).exists():  # or another process has just finished the same
+                raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return open_prepared(target)
@@ -101,7 +107,7 @@ def open_prepared(folder: Path) -> PreparedData:
 def _write(
     folder: Path,
     corpus: Corpus,
-    make_tokenizer: Callable[[Iterable[Document]], Tokenizer],
+    make_tokenizer: TokenizerRecipe,
     fraction: float,
     settings: dict[str, object],
     say: Callable[[str], None],

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
+from bert_lightning.text.tokenizers import vocabulary_size
 
 _DOCUMENTS_AT_ONCE = 512
 
@@ -56,9 +57,9 @@ class TokenStore:
 
 def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> dict[str, int]:
     """Tokenize `documents` into `folder`, and count what was written. Sentences without a token are left out."""
-    folder.mkdir(parents=True)
+    folder.mkdir()
     tokenizer.encode_special_tokens = True  # a "[MASK]" that an author typed is text
-    dtype = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32
+    dtype = np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
     sentences, document_starts = array("q", [0]), array("q", [0])
     iterator = iter(documents)
     with (folder / "tokens.bin").open("wb") as file:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,9 +52,11 @@ def config_from_hugging_face(settings: dict[str, object]) -> BertConfig:
     for name, value in expected.items():
         if settings.get(name, value) != value:
             raise ValueError(f"{name}={settings[name]!r} is not supported: this encoder has {name}={value!r}")
-    names = [name for name in BertConfig.__dataclass_fields__ if name != "dropout_rate" and name in settings]
-    fields = {name: settings[name] for name in names}
-    return BertConfig(**fields, dropout_rate=settings.get("hidden_dropout_prob", 0.1))  # type: ignore[arg-type]
+    names = [
+        name for name in (field.name for field in fields(BertConfig)) if name != "dropout_rate" and name in settings
+    ]
+    given: dict[str, Any] = {name: settings[name] for name in names}
+    return BertConfig(**given, dropout_rate=settings.get("hidden_dropout_prob", 0.1))  # type: ignore[arg-type]
 
 
 def from_hugging_face(theirs: dict[str, Tensor], num_hidden_layers: int) -> dict[str, Tensor]:

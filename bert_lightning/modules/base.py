@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import lightning.pytorch as pl
 from torch import Tensor, nn
@@ -33,8 +33,6 @@ class EncoderModule(pl.LightningModule):
         tokenizer_fingerprint: of the tokenizer that the encoder reads; a checkpoint keeps it.
     """
 
-    kind: ClassVar[str]
-
     def __init__(
         self,
         encoder: BERT,
@@ -47,8 +45,10 @@ class EncoderModule(pl.LightningModule):
         tokenizer_fingerprint: str,
     ) -> None:
         super().__init__()
+        if max_grad_norm is not None and max_grad_norm <= 0:
+            raise ValueError(f"{max_grad_norm=} must be above 0; null leaves the gradients as they are")
         self.encoder, self.objective = encoder, objective
-        self.validation_metrics = TermMetrics(metrics)
+        self.validation_metrics = TermMetrics(metrics, objective.terms)
         self.make_optimizer, self.schedule = optimizer, schedule
         self.weight_decay, self.max_grad_norm = weight_decay, max_grad_norm
         self.tokenizer_fingerprint = tokenizer_fingerprint
@@ -56,7 +56,6 @@ class EncoderModule(pl.LightningModule):
     def card(self) -> dict[str, Any]:
         """Plain data that rebuilds the model without any yaml; every checkpoint holds it."""
         return {
-            "kind": self.kind,
             "config": self.encoder.config.to_dict(),
             "tokenizer_fingerprint": self.tokenizer_fingerprint,
         }
@@ -83,8 +82,9 @@ class EncoderModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
-        norm = nn.utils.clip_grad_norm_(self.parameters(), self.max_grad_norm or float("inf"))
-        self.log("train/gradient_norm", norm)
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        self.log("train/gradient_norm", nn.utils.get_total_norm(gradients))
+        self.clip_gradients(optimizer, gradient_clip_val=self.max_grad_norm, gradient_clip_algorithm="norm")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[CARD_KEY] = self.card()

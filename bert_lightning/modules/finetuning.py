@@ -14,8 +14,6 @@ class FinetuningModule(EncoderModule):
     Its checkpoint keeps the names of the labels and the length that texts are cut to, so `predict` needs no yaml.
     """
 
-    kind = "finetuning"
-
     def __init__(self, *, labels: Sequence[str], max_length: int, **parts: Any) -> None:
         super().__init__(**parts)
         self.labels, self.max_length = list(labels), max_length

@@ -17,10 +17,10 @@ from bert_lightning.model.interop import load_hugging_face
 from bert_lightning.modules.base import CARD_KEY
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.text.files import PACKAGE_PREFIX, package_path
-from bert_lightning.text.tokenizers import fingerprint, load_tokenizer
+from bert_lightning.text.tokenizers import fingerprint, load_tokenizer, vocabulary_size
 
 # Hugging Face layout -> our checkpoint's keys (`model/interop.py` uses the names of BertForPreTraining).
-_KEYS = {
+_HUGGING_FACE_PREFIXES = {
     "bert.": "encoder.",
     "masked_lm.": "objective.terms.mlm.head.",
     "next_sentence.": "objective.terms.nsp.head.",
@@ -28,7 +28,7 @@ _KEYS = {
 
 
 @dataclass(frozen=True)
-class Loaded:
+class PretrainedWeights:
     """Weights on the CPU, under the names of our checkpoints, and what is needed to use them."""
 
     path: Path
@@ -47,18 +47,24 @@ class Loaded:
         """Give `module` the weights below `prefix`.
 
         Raises:
-            UserError: some are missing.
+            UserError: some are missing, or have another shape.
         """
-        wanted = {name: self.tensors.get(prefix + name) for name in module.state_dict()}
-        if missing := [name for name, tensor in wanted.items() if tensor is None]:
+        wanted = {name: self.tensors[prefix + name] for name in module.state_dict() if prefix + name in self.tensors}
+        if missing := [name for name in module.state_dict() if name not in wanted]:
             raise UserError(f"{self.path} holds no weights for {prefix}{missing[0]} ({len(missing)} are missing)")
+        for name, tensor in module.state_dict().items():
+            if tensor.shape != wanted[name].shape:
+                raise UserError(
+                    f"{self.path}: {prefix}{name} has shape {list(wanted[name].shape)}, "
+                    f"but the config asks for {list(tensor.shape)}"
+                )
         module.load_state_dict(wanted)
 
     def has(self, prefix: str) -> bool:
         return any(name.startswith(prefix) for name in self.tensors)
 
 
-def load(location: str) -> Loaded:
+def load(location: str) -> PretrainedWeights:
     """The weights at `location`: a run's folder, a `.ckpt`, a folder with `config.json`, or `pkg:package/folder`.
 
     Only tensors and plain data are read; a checkpoint that wants to execute code is refused.
@@ -78,7 +84,7 @@ def load(location: str) -> Loaded:
     raise UserError(f"no encoder at {location}: give a run's folder, a .ckpt, or a folder with config.json")
 
 
-def _load_hugging_face(folder: Path) -> Loaded:
+def _load_hugging_face(folder: Path) -> PretrainedWeights:
     try:
         config, tensors = load_hugging_face(folder)
     except (OSError, ValueError, TypeError) as error:
@@ -86,13 +92,16 @@ def _load_hugging_face(folder: Path) -> Loaded:
     renamed = {
         name.replace(theirs, ours, 1): tensor
         for name, tensor in tensors.items()
-        for theirs, ours in _KEYS.items()
+        for theirs, ours in _HUGGING_FACE_PREFIXES.items()
         if name.startswith(theirs)
     }
-    return Loaded(folder, config, load_tokenizer(folder), renamed)
+    tokenizer = load_tokenizer(folder)
+    if vocabulary_size(tokenizer) > config.vocab_size:
+        raise UserError(f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, the model {config.vocab_size}")
+    return PretrainedWeights(folder, config, tokenizer, renamed)
 
 
-def _load_checkpoint(path: Path, tokenizer_path: Path) -> Loaded:
+def _load_checkpoint(path: Path, tokenizer_path: Path) -> PretrainedWeights:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         card, tensors = checkpoint[CARD_KEY], checkpoint["state_dict"]
@@ -109,4 +118,4 @@ def _load_checkpoint(path: Path, tokenizer_path: Path) -> Loaded:
     tokenizer = load_tokenizer(tokenizer_path)
     if fingerprint(tokenizer) != card["tokenizer_fingerprint"]:
         raise UserError(f"{tokenizer_path} is not the tokenizer of {path.name}: restore the run's own")
-    return Loaded(path, config, tokenizer, tensors, card)
+    return PretrainedWeights(path, config, tokenizer, tensors, card)

@@ -34,3 +34,11 @@ def wandb(folder: Path, project: str) -> Logger:
 
     os.environ.setdefault("WANDB_MODE", "offline")
     return WandbLogger(save_dir=folder, project=project, name=folder.name)
+
+
+def close(logger: Logger) -> None:
+    """End what a logger began. A W&B run left open would swallow the next job of a sweep."""
+    if type(logger).__name__ == "WandbLogger":
+        import wandb
+
+        wandb.finish()

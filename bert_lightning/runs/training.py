@@ -12,16 +12,20 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import Tokenizer
 
 from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
+from bert_lightning.errors import UserError
 from bert_lightning.modules.base import EncoderModule
+from bert_lightning.optim import parameter_groups
 from bert_lightning.runs.environment import git_commit, processor, versions
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.loggers import close
 
 
 def train(
@@ -35,31 +39,67 @@ def train(
     callbacks: list[Callback],
     make_loggers: list[Callable[[Path], Logger]],
 ) -> dict[str, Any]:
-    """Fit `module`, and return the summary that was written. `config` must be resolved."""
-    folder.create()
-    OmegaConf.save(config, folder.config)
-    tokenizer.save(str(folder.tokenizer))
+    """Fit `module`, and return the summary that was written. `config` must be resolved.
+
+    Raises:
+        UserError: trainer, loggers or optimizer refuse a value. Nothing is written before they are made.
+    """
     _quieten()
+    known = [f"val/{name}" for name in module.validation_metrics.names()]
+    if config.monitor.metric not in known:
+        raise UserError(f"monitor.metric={config.monitor.metric} is not measured; there are {', '.join(known)}")
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint):
             callback.dirpath = str(folder.checkpoints)
-    trainer = make_trainer(
-        callbacks=callbacks,
-        logger=[make(folder.path) for make in make_loggers],
-        default_root_dir=folder.path,
-        enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
-    )
+    try:
+        module.make_optimizer(parameter_groups(module, config.weight_decay))
+        loggers = [make(folder.path) for make in make_loggers]
+        trainer = make_trainer(
+            callbacks=callbacks,
+            logger=loggers,
+            default_root_dir=folder.path,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        )
+    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+        raise UserError(" ".join(str(error).split())) from None
+    folder.create()
+    OmegaConf.save(config, folder.config)
+    tokenizer.save(str(folder.tokenizer))
     started = time.time()
-    trainer.fit(module, data)
+    try:
+        trainer.fit(module, data)
+    finally:
+        for logger in loggers:
+            close(logger)
     summary = _summary(config, verb, trainer, callbacks, started)
     folder.summary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
 
 
+def check_steps(trainer: DictConfig) -> None:
+    """Make the trainer's config validate at the last step, whatever the interval; and run on one device.
+
+    Raises:
+        UserError: no steps, or steps that end between two validations.
+    """
+    if trainer.max_steps < 1:
+        raise UserError(f"trainer.max_steps={trainer.max_steps} must be 1 or more")
+    if trainer.devices not in (1, "1", "auto") or trainer.get("num_nodes", 1) != 1:
+        raise UserError(f"trainer.devices={trainer.devices}: runs on several devices are not built yet; use 1")
+    interval = min(trainer.val_check_interval, trainer.max_steps)
+    if interval < 1 or trainer.max_steps % interval:
+        fits = max(d for d in range(1, trainer.max_steps + 1) if trainer.max_steps % d == 0 and d <= max(1, interval))
+        raise UserError(
+            f"trainer.max_steps={trainer.max_steps} is not a multiple of trainer.val_check_interval={interval}, so the "
+            f"end would not be validated: use trainer.val_check_interval={fits}"
+        )
+    trainer.val_check_interval = interval * trainer.accumulate_grad_batches  # Lightning counts batches, not updates
+
+
 def _summary(
     config: DictConfig, verb: str, trainer: pl.Trainer, callbacks: list[Callback], started: float
 ) -> dict[str, Any]:
-    best = next((c for c in callbacks if isinstance(c, ModelCheckpoint)), None)
+    best = next((c for c in callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
     tokens = next((c.total_tokens for c in callbacks if isinstance(c, Throughput)), None)
     return {
         "verb": verb,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from bert_lightning.text.files import column, read_lines, read_rows, resolve
+from bert_lightning.text.files import column, matching_rows, read_lines, resolve
 from bert_lightning.text.sentences import clean, split_sentences
 
 Document = list[str]
@@ -84,9 +84,7 @@ class Rows:
         return resolve(self.path)
 
     def __iter__(self) -> Iterator[Document]:
-        for path in self.files():
-            for row in read_rows(path):
-                if all(column(row, name, path) == value for name, value in self.where.items()):
-                    text = clean(column(row, self.text_column, path))
-                    if document := split_sentences(text, self.language):
-                        yield document
+        for path, row in matching_rows(self.path, self.where):
+            text = clean(column(row, self.text_column, path))
+            if document := split_sentences(text, self.language):
+                yield document

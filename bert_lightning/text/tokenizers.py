@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -35,6 +36,15 @@ class SpecialIds:
         return cls(*(vocabulary[token] for token in SPECIAL_TOKENS))
 
 
+class TokenizerRecipe(Protocol):
+    """Makes a tokenizer, from documents where it is trained."""
+
+    def files(self) -> list[Path]:
+        """The files that are read, beside the corpus."""
+
+    def __call__(self, documents: Iterable[Document]) -> Tokenizer: ...
+
+
 @dataclass(frozen=True)
 class TrainWordPiece:
     """Train WordPiece on a corpus: the vocabulary of Devlin et al. 2019, at a size of your own.
@@ -45,6 +55,14 @@ class TrainWordPiece:
 
     vocab_size: int
     lowercase: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.vocab_size, int) or self.vocab_size <= len(SPECIAL_TOKENS):
+            raise UserError(f"tokenizer.vocab_size={self.vocab_size} must be a number above {len(SPECIAL_TOKENS)}")
+
+    def files(self) -> list[Path]:
+        """What the tokenizer is made from, beside the corpus."""
+        return []
 
     def __call__(self, documents: Iterable[Document]) -> Tokenizer:
         tokenizer = _wordpiece(models.WordPiece(unk_token="[UNK]"), self.lowercase)
@@ -80,6 +98,10 @@ class LoadTokenizer:
     path: str
     lowercase: bool = True
 
+    def files(self) -> list[Path]:
+        """What the tokenizer is made from."""
+        return [_tokenizer_file(Path(self.path).expanduser())]
+
     def __call__(self, documents: Iterable[Document]) -> Tokenizer:
         return load_tokenizer(Path(self.path).expanduser(), self.lowercase)
 
@@ -90,10 +112,7 @@ def load_tokenizer(path: Path, lowercase: bool = True) -> Tokenizer:
     Raises:
         UserError: no such file, or one that cannot be read.
     """
-    if path.is_dir():
-        path = next((path / name for name in ("tokenizer.json", "vocab.txt") if (path / name).exists()), path)
-    if not path.is_file():
-        raise UserError(f"no tokenizer at {path}: give a tokenizer.json, a vocab.txt, or their folder")
+    path = _tokenizer_file(path)
     try:
         if path.suffix == ".json":
             tokenizer = Tokenizer.from_file(str(path))
@@ -105,6 +124,19 @@ def load_tokenizer(path: Path, lowercase: bool = True) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return _with_template(tokenizer)
+
+
+def _tokenizer_file(path: Path) -> Path:
+    if path.is_dir():
+        path = next((path / name for name in ("tokenizer.json", "vocab.txt") if (path / name).exists()), path)
+    if not path.is_file():
+        raise UserError(f"no tokenizer at {path}: give a tokenizer.json, a vocab.txt, or their folder")
+    return path
+
+
+def vocabulary_size(tokenizer: Tokenizer) -> int:
+    """The rows that an embedding table needs: one more than the highest id, for ids need not be dense."""
+    return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
 
 
 def fingerprint(tokenizer: Tokenizer) -> str:

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.errors import UserError
@@ -65,18 +63,14 @@ def _check_targets(config: DictConfig, path: str) -> None:
         for key in map(str, config):
             if not key.startswith("_") and key not in parameters and not open_ended:
                 raise UserError(f"{path}.{key} is not a parameter of {config._target_}{_nearest(key, parameters)}")
-    for name, value in config.items_ex(resolve=False):
-        if isinstance(value, DictConfig) and not value._is_none() and not value._is_missing():
-            _check_targets(value, f"{path}.{name!s}".lstrip("."))
+    for name in map(str, config):
+        if not OmegaConf.is_missing(config, name) and isinstance(child := config._get_node(name), DictConfig):
+            _check_targets(child, f"{path}.{name}".lstrip("."))
 
 
 def run_folder(config: DictConfig) -> RunFolder:
-    """`runs`/`name`; each job of a sweep has a folder of its own below that, named after its overrides."""
-    folder = Path(config.runs) / config.name
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        job = HydraConfig.get().job
-        folder = folder / (job.override_dirname.replace("/", "_") or str(job.num))
-    return RunFolder(folder)
+    """`runs`/`name`; each job of a sweep has a folder of its own below that, named after what the sweep varies."""
+    return RunFolder(Path(config.runs) / config.name / (config.job or ""))
 
 
 def resolved(config: DictConfig) -> DictConfig:

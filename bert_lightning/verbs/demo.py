@@ -12,11 +12,12 @@ import numpy as np
 from hydra import compose
 from omegaconf import DictConfig
 
-from bert_lightning.compare.figures import comparison, learning_curves
+from bert_lightning.compare.figures import check_matplotlib, comparison, learning_curves
 from bert_lightning.compare.unigram import unigram_perplexity
 from bert_lightning.errors import UserError
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.verbs.common import check_keys
 from bert_lightning.verbs.finetune import finetune, labelled_batches
 from bert_lightning.verbs.predict import FillMask
 from bert_lightning.verbs.prepare import prepared_data
@@ -30,7 +31,11 @@ def run(config: DictConfig) -> None:
     started = time.time()
     if not config.seeds:
         raise UserError("seeds=[] leaves nothing to compare: give one seed or more")
+    if without := [sentence for sentence in config.sentences if "[MASK]" not in sentence]:
+        raise UserError(f"sentences: {without[0]!r} has no [MASK]")
+    check_matplotlib()
     folder = Path(config.runs) / config.name
+    check_keys(compose("finetune", list(config.finetune)))  # now, not after the minutes of pretraining
     pretraining = _composed("pretrain", config.pretrain, name="pretrain", runs=str(folder), seed=config.seed)
     run_folder, summary = pretrain(pretraining)
     scores = _fine_tune(config, folder, run_folder)
@@ -43,7 +48,9 @@ def run(config: DictConfig) -> None:
 def _composed(verb: str, overrides: list[str], **values: Any) -> DictConfig:
     overrides = [*overrides, *(f"{key}={value}" for key, value in values.items())]
     print(f"\n$ bert-lightning {verb} {shlex.join(overrides)}", flush=True)
-    return compose(verb, overrides)
+    config = compose(verb, overrides)
+    check_keys(config)
+    return config
 
 
 def _fine_tune(config: DictConfig, folder: Path, encoder: RunFolder) -> dict[str, list[float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from bert_lightning.data.labelled import collate, encode
 from bert_lightning.errors import UserError
 from bert_lightning.model.heads import MaskedLMHead, SequenceClassificationHead
-from bert_lightning.runs.checkpoint import Loaded, load
+from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import newest_run
 from bert_lightning.text.files import read_lines
 from bert_lightning.text.sentences import clean
@@ -26,8 +26,11 @@ from bert_lightning.text.tokenizers import SpecialIds
 class FillMask:
     """The likeliest words for each [MASK] of a text."""
 
-    def __init__(self, source: Loaded, top_k: int) -> None:
+    def __init__(self, source: PretrainedWeights, top_k: int) -> None:
+        if not 1 <= top_k <= source.config.vocab_size:
+            raise UserError(f"top_k={top_k} must be from 1 to the {source.config.vocab_size} words there are")
         self.source, self.top_k = source, top_k
+        self.max_length = source.card.get("max_length", source.config.max_position_embeddings)
         self.encoder = source.encoder().eval()
         self.head = MaskedLMHead(source.config).eval()
         source.fill(self.head, "objective.terms.mlm.head.")
@@ -36,10 +39,12 @@ class FillMask:
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
         """Raises UserError for a text without a mask."""
-        inputs = encode(texts, self.source.tokenizer, self.source.config.max_position_embeddings)
+        inputs = encode(texts, self.source.tokenizer, self.max_length, with_masks=True)
         for text, encoding in zip(texts, inputs, strict=True):
-            if self.mask_id not in encoding.ids:
+            if "[MASK]" not in text:
                 raise UserError(f"{text!r} has no [MASK] to fill in: write [MASK] where a word is missing")
+            if encoding.ids.count(self.mask_id) < text.count("[MASK]"):
+                raise UserError(f"{text[:60]!r}... has a [MASK] beyond the {self.max_length} tokens that are read")
         batch = collate(inputs, self.pad_id)
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
         rows, columns = torch.nonzero(batch["input_ids"] == self.mask_id, as_tuple=True)
@@ -58,7 +63,7 @@ class FillMask:
 class Classify:
     """The class of each text, with the probability of every label."""
 
-    def __init__(self, source: Loaded) -> None:
+    def __init__(self, source: PretrainedWeights) -> None:
         self.source, self.labels = source, source.card["labels"]
         self.encoder = source.encoder().eval()
         self.head = SequenceClassificationHead(source.config, len(self.labels)).eval()
@@ -81,7 +86,7 @@ class Classify:
         ]
 
 
-def predictor(source: Loaded, top_k: int = 5) -> FillMask | Classify:
+def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | Classify:
     """What a checkpoint can do: classify where it has labels, fill in masks where it has the head for it.
 
     Raises:
@@ -99,6 +104,8 @@ def run(config: DictConfig) -> None:
     location = config.run
     if location == "newest":
         location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
+    if config.batch_size < 1:
+        raise UserError(f"batch_size={config.batch_size} must be 1 or more")
     predict = predictor(load(location), config.top_k)
     print(f"# {location}", file=sys.stderr)
     with _output(config.output) as output:
@@ -133,8 +140,19 @@ def _batches(config: DictConfig) -> Iterator[list[str]]:
         yield batch
 
 
-def _output(path: str | None) -> AbstractContextManager[TextIO | None]:
-    return nullcontext() if path is None else Path(path).open("w", encoding="utf-8")
+@contextmanager
+def _output(path: str | None) -> Iterator[TextIO | None]:
+    """A file that appears under its name when everything was written."""
+    if path is None:
+        yield None
+        return
+    partial = Path(f"{path}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _readable(prediction: dict[str, Any]) -> str:

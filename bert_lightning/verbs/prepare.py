@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from bert_lightning.data.preparation import PreparedData, prepare
 from bert_lightning.errors import UserError
 from bert_lightning.text.tokenizers import SpecialIds
-from bert_lightning.verbs.common import build, check_keys
+from bert_lightning.verbs.common import build
 
 
 def prepared_data(config: DictConfig) -> PreparedData:
@@ -33,7 +33,6 @@ def prepared_data(config: DictConfig) -> PreparedData:
 
 def run(config: DictConfig) -> None:
     """Prepare, and say what was written."""
-    check_keys(config)
     data = prepared_data(config)
     counts = {"train": data.train.counts(), "validation": data.validation.counts()}
     print(f"{data.folder}\n{json.dumps(counts, indent=1)}\nNext: bert-lightning pretrain, with the same options")

@@ -17,12 +17,12 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.pretraining import PretrainingModule
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.training import train
-from bert_lightning.text.tokenizers import SpecialIds, fingerprint
-from bert_lightning.verbs.common import build, build_values, check_keys, resolved, run_folder
+from bert_lightning.runs.training import check_steps, train
+from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
+from bert_lightning.verbs.common import build, build_values, resolved, run_folder
 from bert_lightning.verbs.prepare import prepared_data
 
-# Validation has pairs and masks of its own, whatever training uses: so runs are measured on the same examples.
+# Validation has a seed and masks of its own, whatever training uses: runs with the same `examples` are measured alike.
 _VALIDATION_SEED = 2**32
 _VALIDATION_MASKING = TokenMasking(rate=0.15, mask_prob=0.8, random_prob=0.1)
 
@@ -40,9 +40,9 @@ def run(config: DictConfig) -> None:
 
 def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Everything that can be wrong is found before the run's folder is made."""
-    check_keys(config)
     folder = run_folder(config)
     folder.check_free()
+    check_steps(config.trainer)
     data = prepared_data(config)
     _fit_vocabulary(config, data)
     config = resolved(config)
@@ -56,7 +56,7 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
 
 
 def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:
-    words = data.tokenizer.get_vocab_size()
+    words = vocabulary_size(data.tokenizer)
     if config.model.vocab_size is None:
         with open_dict(config):
             config.model.vocab_size = words
@@ -74,7 +74,10 @@ def _module(config: DictConfig, data: PreparedData) -> PretrainingModule:
             f"examples.max_length={config.examples.max_length} is longer than model.max_position_embeddings="
             f"{architecture.max_position_embeddings}: lower the one or raise the other"
         )
+    if architecture.type_vocab_size < 2:
+        raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
     return PretrainingModule(
+        max_length=config.examples.max_length,
         encoder=BERT(architecture),
         objective=build(config.objective)(architecture),
         metrics=build(config.metrics),

@@ -42,7 +42,7 @@ def test_a_subset_is_the_same_whatever_the_seed_and_grows():
 
 
 def test_a_label_that_nobody_declared_is_named(small_data):
-    with pytest.raises(UserError, match="label '1' is not one of task.labels"):
+    with pytest.raises(UserError, match=r"label '1' is not one of task.labels"):
         LabelledExamples(ROWS, ["0"], small_data.tokenizer, 16, None)
 
 
