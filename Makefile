@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-# The lock pins everything that the tests ran with, the CPU build of torch included.
+# The constraints pin everything that the tests ran with. pip takes a local CPU wheel of torch where it knows one; from
+# PyPI, torch for Linux is the CUDA build, some gigabytes.
 $(VENV)/installed: pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
@@ -16,7 +17,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 install: $(VENV)/installed  ## make .venv with the package and all its extras
 
-demo: install  ## pretrain, fine-tune and compare on 25,000 film reviews: about 8 minutes on 2 cores
+demo: install  ## pretrain, fine-tune and compare on 25,000 film reviews: about 7 minutes on 2 cores
 	$(BIN)/bert-lightning demo
 
 test: install  ## the default tests: under 10 minutes

@@ -1,6 +1,10 @@
 """The commands as a user types them: what they write, and what a mistake gets."""
 
+import csv
+import importlib.util
 import json
+import re
+import sys
 
 import pytest
 import torch
@@ -127,8 +131,33 @@ def test_sweeps_make_a_folder_for_each_job(command, tiny_run, tmp_path):
     code, _, errors = command("pretrain", "-m", *tiny_run, "name=study", "seed=1,2", "objective=mlm,mlm_nsp")
     assert code == 0, errors
     summaries = sorted((tmp_path / "runs" / "study").glob("*/summary.json"))
-    assert len(summaries) == 4
-    assert {json.loads(path.read_text())["seed"] for path in summaries} == {1, 2}
+    assert [path.parent.name for path in summaries] == [
+        "0-seed-1-objective-mlm", "1-seed-1-objective-mlm_nsp", "2-seed-2-objective-mlm", "3-seed-2-objective-mlm_nsp",
+    ]  # fmt: skip
+    assert [json.loads(path.read_text())["seed"] for path in summaries] == [1, 1, 2, 2]
+    code, _, errors = command("predict", f"run={summaries[0].parent}", "a [MASK]")
+    assert code == 0, errors
+
+
+def test_a_job_that_cannot_run_does_not_stop_the_sweep(command, tiny_run, tmp_path):
+    code, _, errors = command("pretrain", "-m", *tiny_run, "name=study", "model.num_attention_heads=5,2")
+    assert code == 2
+    assert errors.count("error:") == 1
+    assert len(list((tmp_path / "runs" / "study").glob("*/summary.json"))) == 1
+
+
+def test_last_is_the_last_and_best_is_the_best(command, tiny_run, tmp_path):
+    """A learning rate that destroys what the first validation measured."""
+    trained(command, tiny_run, "worse", "optimizer.lr=5", "trainer.max_steps=8", "monitor.mode=min")
+    best, last = (
+        torch.load(tmp_path / f"runs/worse/checkpoints/{n}.ckpt", weights_only=True)["global_step"]
+        for n in ("best", "last")
+    )
+    assert last == 8
+    with (tmp_path / "runs/worse/metrics.csv").open() as file:
+        losses = {int(r["step"]) + 1: float(r["val/mlm/loss"]) for r in csv.DictReader(file) if r["val/mlm/loss"]}
+    assert sorted(losses) == [2, 4, 6, 8]
+    assert best == min(losses, key=losses.__getitem__)
 
 
 def test_prepare_says_what_it_wrote(command, tiny_run):
@@ -155,45 +184,68 @@ def test_no_logger_still_writes_the_summary(command, tiny_run, tmp_path):
 
 BAD = {
     "unknown verb": (["pretain"], "no verb 'pretain'; there are prepare, pretrain"),
-    "mistyped group": (["pretrain", "modle=tiny"], "modle"),
+    "mistyped group": (["pretrain", "modle=tiny"], "modle.*did you mean model="),
     "mistyped key": (["pretrain", "model.hiden_size=3"], "hiden_size"),
-    "mistyped top-level key": (["pretrain", "batchsize=3"], "batchsize"),
+    "mistyped top-level key": (["pretrain", "batchsize=3"], "batchsize.*did you mean batch_size"),
     "missing option": (["pretrain", "model=gigantic"], "gigantic.*tiny"),
     "added unknown key": (["pretrain", "+model.hiden_size=3"], "did you mean hidden_size"),
-    "added unknown top-level key": (["pretrain", "+batchsize=3"], "batchsize"),
-    "no number": (["pretrain", "batch_size=many"], "batch_size.*many|many.*batch_size"),
-    "non-integer size": (["pretrain", "TINY", "model.hidden_size=32.5"], r"hidden_size=32.5 is a float"),
+    "added unknown top-level key": (["pretrain", "+batchsize=3"], "batchsize is not a key.*did you mean batch_size"),
+    "added unknown key of data": (["pretrain", "+data.validation_fractoin=0.1"], "validation_fractoin"),
+    "added unknown key of a task": (["finetune", "+task.max_lenght=3"], "max_lenght"),
+    "added unknown key of predict": (["predict", "+topk=3"], "topk"),
+    "no number": (["pretrain", "batch_size=many"], "'many' of type 'str' could not be converted to Integer"),
+    "no number below": (["pretrain", "data.validation_fraction=abc"], "'abc' of type 'str' could not be converted"),
+    "no number in a part": (["pretrain", "TINY", "examples.max_length=abc"], "max_length=abc must be a number"),
+    "no vocabulary": (["pretrain", "TINY", "tokenizer.vocab_size=-1"], "tokenizer.vocab_size=-1 must be"),
+    "non-integer size": (["pretrain", "TINY", "model.hidden_size=32.5"], "model: hidden_size=32.5 is a float"),
     "negative size": (["pretrain", "TINY", "model.num_hidden_layers=-2"], "num_hidden_layers=-2 must be 1 or more"),
-    "size that does not divide": (
-        ["pretrain", "TINY", "model.num_attention_heads=5"],
-        "hidden_size=32 must be a multiple",
-    ),
+    "does not divide": (["pretrain", "TINY", "model.num_attention_heads=5"], "hidden_size=32 must be a multiple"),
     "sequence too long": (["pretrain", "TINY", "examples.max_length=600"], "max_length=600 is longer than.*512"),
     "vocabulary too small": (["pretrain", "TINY", "model.vocab_size=50"], "vocab_size=50 does not fit the tokenizer"),
-    "batch of nothing": (["pretrain", "TINY", "batch_size=0"], "batch_size=0"),
-    "no steps": (["pretrain", "TINY", "trainer.max_steps=0"], "max_steps=0"),
+    "one segment type": (["pretrain", "TINY", "model.type_vocab_size=1"], "type_vocab_size=1: segment pairs have two"),
+    "batch of nothing": (["pretrain", "TINY", "batch_size=0"], "batch_size=0 must be 1 or more"),
+    "no steps": (["pretrain", "TINY", "trainer.max_steps=0"], "max_steps=0 must be 1 or more"),
+    "an end without validation": (
+        ["pretrain", "TINY", "trainer.max_steps=5"],
+        "5 is not a multiple.*val_check_interval=1",
+    ),
+    "several devices": (["pretrain", "TINY", "trainer.devices=2"], "devices=2: runs on several devices are not built"),
+    "no such device": (["pretrain", "TINY", "trainer.accelerator=abacus"], "abacus"),
+    "wrong precision": (["pretrain", "TINY", "trainer.precision=17"], "17"),
+    "negative rate": (["pretrain", "TINY", "optimizer.lr=-1"], "learning rate: -1"),
+    "clipped to nothing": (["pretrain", "TINY", "max_grad_norm=0"], "max_grad_norm=0.0 must be above 0"),
+    "no such metric": (
+        ["pretrain", "TINY", "monitor.metric=val/typo"],
+        "val/typo is not measured; there are val/mlm/loss",
+    ),
+    "metric without its term": (
+        ["pretrain", "TINY", "~objective.terms.nsp"],
+        "metrics.nsp: the objective has no such term",
+    ),
     "corpus missing": (["pretrain", "data=sentences", "data.corpus.path=nowhere.txt"], "no file matches nowhere.txt"),
     "corpus not given": (["pretrain", "data=sentences"], "data.corpus.path has no value: give data.corpus.path="),
     "wrong share": (["pretrain", "TINY", "masking.rate=2"], "masking.rate=2"),
+    "no place to write": (["pretrain", "TINY", "runs=/proc/runs"], "/proc/runs"),
     "no encoder": (["finetune", "encoder=runs/nothing"], "no encoder at runs/nothing"),
+    "wrong dropout": (["finetune", "dropout_rate=2"], "dropout_rate=2.0 must be"),
     "no run": (["predict", "hello"], "no finished run of pretrain or finetune under runs/"),
     "text file missing": (["predict", "run=RUN", "file=none.txt"], "file=none.txt does not exist"),
-    "no mask": (["predict", "run=RUN", "hello"], r"'hello' has no \[MASK\] to fill in"),
+    "no mask": (["predict", "run=RUN", "--", "E=mc2"], r"'E=mc2' has no \[MASK\] to fill in"),
+    "mask beyond the end": (["predict", "run=RUN", "word " * 200 + "[MASK]"], r"has a \[MASK\] beyond the 128 tokens"),
+    "too many guesses": (["predict", "run=RUN", "top_k=0", "a [MASK]"], "top_k=0 must be from 1"),
+    "no folder for the output": (["predict", "run=RUN", "output=no/x.jsonl", "a [MASK]"], "no/x.jsonl.*No such file"),
     "run exists": (["pretrain", "TINY", "name=first"], "runs/first already holds a run: choose another name"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_mistakes_get_one_line_and_leave_nothing(case, command, tiny_run, tmp_path):
-    import re
-
     arguments, message = BAD[case]
     if "run=RUN" in arguments or case == "run exists":
         trained(command, tiny_run)
         arguments = [a.replace("RUN", "runs/first") for a in arguments]
     before = sorted(tmp_path.glob("runs/*"))
-    arguments = [o for a in arguments for o in (tiny_run if a == "TINY" else [a])]
-    code, output, errors = command(*arguments)
+    code, output, errors = command(*(o for a in arguments for o in (tiny_run if a == "TINY" else [a])))
     assert code == 2, (output, errors)
     assert errors.startswith("bert-lightning: error: ")
     assert errors.count("\n") == 1, errors
@@ -239,9 +291,6 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(command, tiny_run, tmp_p
     ],
 )
 def test_an_extra_that_is_missing_is_named(package, arguments, command, tiny_run, monkeypatch, tmp_path):
-    import importlib.util
-    import sys
-
     found = importlib.util.find_spec
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == package else found(name, *a))

@@ -30,3 +30,12 @@ def test_values_are_over_all_predictions_whatever_the_batches():
 
 def test_no_prediction_has_loss_zero():
     assert mean_cross_entropy(torch.zeros(0, 5), torch.zeros(0, dtype=torch.long)) == 0
+
+
+def test_metrics_of_a_term_that_is_not_there():
+    with pytest.raises(ValueError, match=r"metrics.nsp: the objective has no such term, only mlm"):
+        TermMetrics({"nsp": {"perplexity": Perplexity()}}, ["mlm"])
+
+
+def test_a_term_without_metrics_has_its_loss():
+    assert TermMetrics({}, ["mlm"]).names() == ["mlm/loss"]

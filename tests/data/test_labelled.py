@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from bert_lightning.data.labelled import LabelledExamples, LabelledRows, LabelledText, subset
+from bert_lightning.data.labelled import LabelledExamples, LabelledRows, LabelledText, encode, subset
 from bert_lightning.errors import UserError
 
 ROWS = [LabelledText(f"the cat sleeps {'again ' * (i % 5)}in story {i}", str(i % 2)) for i in range(30)]
@@ -62,3 +64,21 @@ def test_rows_are_split_as_pretraining_splits_them(reviews_data, tmp_path):
 def _stands_in(tokens, ids):
     windows = np.lib.stride_tricks.sliding_window_view(tokens, len(ids))
     return bool((windows == ids).all(axis=1).any())
+
+
+def test_special_tokens_that_an_author_typed_are_text(small_data):
+    plain, masked = (encode(["a [MASK] here"], small_data.tokenizer, 32, with_masks=w)[0].ids for w in (False, True))
+    mask = small_data.tokenizer.token_to_id("[MASK]")
+    assert mask not in plain
+    assert masked.count(mask) == 1
+
+
+def test_rows_match_by_value_and_null_is_no_text(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"text": f"number {i}", "label": i % 2, "year": 2011 + i % 2} for i in range(40)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    train, validation = LabelledRows(str(path), where={"year": 2011}).read(0.3)
+    assert {row.label for row in train + validation} == {"0"}
+    path.write_text('{"text": null, "label": 1}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"no value in column 'text' \(null\)"):
+        LabelledRows(str(path)).read(0.3)

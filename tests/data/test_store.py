@@ -1,4 +1,7 @@
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from bert_lightning.data.store import TokenStore, write_store
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import SentenceLines
 from bert_lightning.text.sentences import split_position
-from bert_lightning.text.tokenizers import TrainWordPiece
+from bert_lightning.text.tokenizers import LoadTokenizer, TrainWordPiece
 
 
 def silent(_: str) -> None:
@@ -123,8 +126,6 @@ def test_the_fraction_that_is_advised_serves(tmp_path):
     ],
 )
 def test_damage_is_named(small_data, tmp_path, damage, message):
-    import shutil
-
     folder = tmp_path / "copy"
     shutil.copytree(small_data.folder, folder)
     damage(folder)
@@ -137,3 +138,28 @@ def test_the_manifest_counts(small_data):
     assert manifest["splits"] == {"train": small_data.train.counts(), "validation": small_data.validation.counts()}
     assert manifest["splits"]["train"]["tokens"] == len(small_data.train.tokens)
     assert small_data.train.tokens.dtype == np.uint16
+
+
+def test_a_vocabulary_that_changed_is_noticed(small_corpus, tmp_path):
+    vocabulary = tmp_path / "vocab.txt"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog"]
+    folders = []
+    for more in ([], ["moon"]):
+        vocabulary.write_text("\n".join([*words, *more]) + "\n", encoding="utf-8")
+        corpus, recipe = SentenceLines(str(small_corpus)), LoadTokenizer(str(vocabulary))
+        folders.append(prepare(corpus, recipe, 0.2, tmp_path / "x", silent).folder)
+    assert folders[0] != folders[1]
+
+
+def test_two_processes_may_prepare_the_same(small_corpus, tmp_path):
+    program = (
+        "from pathlib import Path; from bert_lightning.data.preparation import prepare\n"
+        "from bert_lightning.text.corpora import SentenceLines\n"
+        "from bert_lightning.text.tokenizers import TrainWordPiece\n"
+        f"corpus = SentenceLines({str(small_corpus)!r})\n"
+        f"print(prepare(corpus, TrainWordPiece(300), 0.2, Path({str(tmp_path / 'x')!r}), lambda _: None).folder)"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    printed = {process.communicate()[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [str(folder) for folder in tmp_path.iterdir()] == list(printed)
