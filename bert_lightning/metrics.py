@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
+from bert_lightning.errors import UserError
 from bert_lightning.objectives.base import Term
 
 
@@ -27,14 +28,14 @@ class TermMetrics(nn.Module):
         terms: names of the objective's terms.
 
     Raises:
-        ValueError: metrics of a term that the objective does not have.
+        UserError: metrics of a term that the objective does not have.
     """
 
     def __init__(self, metrics: Mapping[str, Mapping[str, Metric]], terms: Iterable[str]) -> None:
         super().__init__()
         self.terms = nn.ModuleDict({t: nn.ModuleDict({"loss": MeanMetric(), **metrics.get(t, {})}) for t in terms})
         if unknown := [term for term in metrics if term not in self.terms]:
-            raise ValueError(f"metrics.{unknown[0]}: the objective has no such term, only {', '.join(self.terms)}")
+            raise UserError(f"metrics.{unknown[0]}: the objective has no such term, only {', '.join(self.terms)}")
 
     def names(self) -> list[str]:
         """`term/name` of every value."""

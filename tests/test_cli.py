@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from bert_lightning.cli import VERBS
+from bert_lightning.cli import VERBS, conf_folder
 
 
 def trained(command, tiny_run, name="first", *extra):
@@ -86,11 +86,22 @@ def labelled(tmp_path):
     path = tmp_path / "labelled.csv"
     rows = [f"the cat sleeps in story {i},{'good' if i % 2 else 'bad'}" for i in range(80)]
     path.write_text("\n".join(["body,kind", *rows]) + "\n", encoding="utf-8")
-    return (
-        f"task.rows.path={path}", "task.rows.text_column=body", "task.rows.label_column=kind", "task.rows.where=null",
-        "~task.labels", "+task.labels={bad: negative, good: positive}", "task.validation_fraction=0.3",
-        "task.train_examples=20", "task.max_length=32", "debug=smoke", "callbacks.progress=null",
-    )  # fmt: skip
+    task = {
+        "rows": {
+            "_target_": "bert_lightning.data.labelled.LabelledRows",
+            "path": str(path),
+            "text_column": "body",
+            "label_column": "kind",
+        },
+        "validation_fraction": 0.3,
+        "train_examples": 20,
+        "max_length": 32,
+        "labels": {"bad": "negative", "good": "positive"},
+    }
+    shipped = yaml.safe_load((conf_folder() / "task" / "sentiment.yaml").read_text())
+    (tmp_path / "mine" / "task").mkdir(parents=True)
+    (tmp_path / "mine" / "task" / "cats.yaml").write_text(yaml.safe_dump(shipped | task))
+    return "--config-dir=mine", "task=cats", "debug=smoke", "callbacks.progress=null"
 
 
 def test_finetune_and_classify(command, tiny_run, labelled, tmp_path, monkeypatch):

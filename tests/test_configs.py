@@ -85,8 +85,8 @@ def test_every_size_has_the_published_number_of_parameters(size):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["+model.hiden_size=3"], "model.hiden_size is not a parameter of .*: did you mean hidden_size?"),
-        (["+examples.short_prob=0.1"], "examples.short_prob is not a parameter of .*SegmentPairs"),
+        (["+model.hiden_size=3"], "model.hiden_size is not a key of .*: did you mean hidden_size?"),
+        (["+examples.short_prob=0.1"], "examples.short_prob is not a key of .*SegmentPairs"),
         (["+objective.terms.mlm.weigth=2"], "objective.terms.mlm.weigth .* did you mean weight?"),
         (["+trainer.max_step=2"], "trainer.max_step .* did you mean max_steps?"),
         (["data.corpus._target_=bert_lightning.text.corpora.Nothing"], "cannot be imported"),

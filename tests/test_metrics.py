@@ -5,6 +5,7 @@ import torch
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
+from bert_lightning.errors import UserError
 from bert_lightning.metrics import Perplexity, TermMetrics
 from bert_lightning.objectives.base import Term, mean_cross_entropy
 
@@ -33,7 +34,7 @@ def test_no_prediction_has_loss_zero():
 
 
 def test_metrics_of_a_term_that_is_not_there():
-    with pytest.raises(ValueError, match=r"metrics.nsp: the objective has no such term, only mlm"):
+    with pytest.raises(UserError, match=r"metrics.nsp: the objective has no such term, only mlm"):
         TermMetrics({"nsp": {"perplexity": Perplexity()}}, ["mlm"])
 
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import Metric
 
+from bert_lightning.errors import UserError
 from bert_lightning.metrics import TermMetrics
 from bert_lightning.model.encoder import BERT
 from bert_lightning.objectives.base import JointObjective
@@ -46,7 +47,7 @@ class EncoderModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         if max_grad_norm is not None and max_grad_norm <= 0:
-            raise ValueError(f"{max_grad_norm=} must be above 0; null leaves the gradients as they are")
+            raise UserError(f"{max_grad_norm=} must be above 0; null leaves the gradients as they are")
         self.encoder, self.objective = encoder, objective
         self.validation_metrics = TermMetrics(metrics, objective.terms)
         self.make_optimizer, self.schedule = optimizer, schedule

@@ -46,26 +46,26 @@ def check_keys(config: DictConfig) -> None:
     Raises:
         UserError: one is not; the message names the nearest that is.
     """
-    schema = OmegaConf.get_type(config)
+    _check_node(config, "")
+
+
+def _check_node(node: DictConfig, path: str) -> None:
+    schema = OmegaConf.get_type(node)
     if schema is not None and dataclasses.is_dataclass(schema):
-        known = [field.name for field in dataclasses.fields(schema)]
-        for key in map(str, config):
-            if key not in known:
-                raise UserError(f"{key} is not a key of this verb{_nearest(key, known)}")
-    _check_targets(config, "")
+        _check_known(node, path, [field.name for field in dataclasses.fields(schema)], "this config")
+    if "_target_" in node:
+        parameters = inspect.signature(_locate(node._target_, path)).parameters
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+            _check_known(node, path, list(parameters), node._target_)
+    for name in map(str, node):
+        if not OmegaConf.is_missing(node, name) and isinstance(child := node._get_node(name), DictConfig):
+            _check_node(child, f"{path}.{name}".lstrip("."))
 
 
-def _check_targets(config: DictConfig, path: str) -> None:
-    if "_target_" in config:
-        target = _locate(config._target_, path)
-        parameters = inspect.signature(target).parameters
-        open_ended = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-        for key in map(str, config):
-            if not key.startswith("_") and key not in parameters and not open_ended:
-                raise UserError(f"{path}.{key} is not a parameter of {config._target_}{_nearest(key, parameters)}")
-    for name in map(str, config):
-        if not OmegaConf.is_missing(config, name) and isinstance(child := config._get_node(name), DictConfig):
-            _check_targets(child, f"{path}.{name}".lstrip("."))
+def _check_known(node: DictConfig, path: str, known: list[str], owner: str) -> None:
+    for key in map(str, node):
+        if not key.startswith("_") and key not in known:
+            raise UserError(f"{f'{path}.{key}'.lstrip('.')} is not a key of {owner}{_nearest(key, known)}")
 
 
 def run_folder(config: DictConfig) -> RunFolder:
@@ -87,6 +87,6 @@ def _locate(target: str, path: str) -> Any:
         raise UserError(f"{path}._target_={target} cannot be imported: check its spelling or install it") from None
 
 
-def _nearest(key: str, known: Any) -> str:
-    matches = difflib.get_close_matches(key, list(known), n=1)
+def _nearest(key: str, known: list[str]) -> str:
+    matches = difflib.get_close_matches(key, known, n=1)
     return f": did you mean {matches[0]}?" if matches else f"; it has {', '.join(known)}"

@@ -104,10 +104,10 @@ def run(config: DictConfig) -> None:
     location = config.run
     if location == "newest":
         location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
+        print(f"# {location}", file=sys.stderr)
     if config.batch_size < 1:
         raise UserError(f"batch_size={config.batch_size} must be 1 or more")
     predict = predictor(load(location), config.top_k)
-    print(f"# {location}", file=sys.stderr)
     with _output(config.output) as output:
         for texts in _batches(config):
             for prediction in predict(texts):

@@ -47,7 +47,7 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     _fit_vocabulary(config, data)
     config = resolved(config)
     pl.seed_everything(config.seed, verbose=False)
-    module, batches = _module(config, data), pretraining_batches(config, data)
+    batches, module = pretraining_batches(config, data), _module(config, data)
     summary = train(
         config, "pretrain", folder, data.tokenizer, module, batches,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger),
