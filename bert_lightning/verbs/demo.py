@@ -1,4 +1,4 @@
-"""`bert-lightning demo`: the whole path on real text, in minutes, with what it is worth at the end."""
+"""`bert-lightning demo`: the whole path on real text, in minutes, with an honest comparison at the end."""
 
 from __future__ import annotations
 
