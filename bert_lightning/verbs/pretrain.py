@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning.pytorch as pl
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.examples import PretrainingExamples
@@ -58,8 +58,7 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
 def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:
     words = vocabulary_size(data.tokenizer)
     if config.model.vocab_size is None:
-        with open_dict(config):
-            config.model.vocab_size = words
+        config.model.vocab_size = words
     elif config.model.vocab_size < words:
         raise UserError(
             f"model.vocab_size={config.model.vocab_size} does not fit the tokenizer, which has {words} words: "
