@@ -7,7 +7,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import Perplexity, TermMetrics
-from bert_lightning.objectives.base import Term, mean_cross_entropy
+from bert_lightning.objectives.base import Term
+from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 
 
 def term(logits, targets):

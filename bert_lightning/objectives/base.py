@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert_lightning.model.config import BertConfig
@@ -56,8 +55,3 @@ class JointObjective(nn.Module):
         hidden = encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
         terms = {name: objective(hidden, encoder, batch) for name, objective in self.terms.items()}
         return torch.stack([self.terms[name].weight * term.loss for name, term in terms.items()]).sum(), terms
-
-
-def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the targets, in float32, [n, C] and [n] -> []. Zero, not NaN, where there is none."""
-    return F.cross_entropy(logits.float(), targets, reduction="sum") / max(1, targets.numel())

@@ -10,7 +10,8 @@ from torch import Tensor
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead, NextSentenceHead
-from bert_lightning.objectives.base import Objective, Term, mean_cross_entropy
+from bert_lightning.objectives.base import Objective, Term
+from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 
 
 class MaskedLM(Objective):
