@@ -1,13 +1,19 @@
-"""Scaled dot-product attention over several heads."""
+"""Scaled dot-product attention over several heads, among the tokens of each sequence."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bert_lightning.model.dropout import keep_mask
+from bert_lightning.model.layout import Group, Layout
+
 
 class MultiHeadAttention(nn.Module):
-    """Every position reads from every position that the mask leaves, [B, S, H] -> [B, S, H].
+    """Every token reads from the tokens that its sequence has, [T, H] -> [Q, H].
 
     Vaswani et al. 2017, section 3.2.2. Queries, keys and values come from one product, H -> 3H.
     """
@@ -21,10 +27,73 @@ class MultiHeadAttention(nn.Module):
         self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
         self.output = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`mask` is True where a key may be read and broadcasts to [B, N, S, S]; None reads every key."""
-        heads = self.query_key_value(x).unflatten(-1, (3, self.num_attention_heads, -1))  # [B, S, 3, N, D]
-        query, key, value = heads.permute(2, 0, 3, 1, 4)  # 3 x [B, N, S, D]
-        dropout_p = self.dropout_rate if self.training else 0.0
-        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout_p)
-        return self.output(context.transpose(1, 2).flatten(2))  # [B, N, S, D] -> [B, S, H]
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        query, key, value = self._project(x, layout.at_queries(x))  # [Q, N, D], 2 x [T, N, D]
+        context = attend(query, key, value, layout.groups, self.dropout_rate if self.training else 0.0)
+        return self.output(context.flatten(1))  # [Q, N, D] -> [Q, H]
+
+    def _project(self, x: Tensor, asking: Tensor) -> tuple[Tensor, ...]:
+        weight, bias, size = self.query_key_value.weight, self.query_key_value.bias, x.size(-1)
+        if asking is x:
+            parts = self.query_key_value(x).unflatten(-1, (3, self.num_attention_heads, -1))
+            return parts.unbind(1)
+        query = F.linear(asking, weight[:size], bias[:size])
+        parts = F.linear(x, weight[size:], bias[size:]).unflatten(-1, (2, self.num_attention_heads, -1))
+        return query.unflatten(-1, (self.num_attention_heads, -1)), *parts.unbind(1)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Group, ...], dropout_p: float) -> Tensor:
+    """What each query reads from the values of its sequence, [Q, N, D] and 2 x [T, N, D] -> [Q, N, D].
+
+    Each group is one padded product. PyTorch's own attention serves all devices, but on the CPU it is slow with
+    dropout, so there `_DropoutAttention` takes its place. Nothing here has been run on a GPU yet.
+    """
+    own = dropout_p > 0 and query.device.type == "cpu"
+    queries = query.split([group.queries.count for group in groups])
+    keys = key.split([group.keys.count for group in groups])
+    values = value.split([group.keys.count for group in groups])
+    contexts = []
+    for group, q, k, v in zip(groups, queries, keys, values, strict=True):
+        if not group.queries.count:
+            continue
+        q, k, v = (rows.spread(x).transpose(1, 2) for rows, x in ((group.queries, q), (group.keys, k), (group.keys, v)))
+        if own:
+            context = _DropoutAttention.apply(q, k, v, group.mask, dropout_p)  # type: ignore[no-untyped-call]
+        else:
+            context = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, dropout_p=dropout_p)
+        contexts.append(group.queries.gather(context.transpose(1, 2)))  # [n, N, q, D] -> [count, N, D]
+    return torch.cat(contexts) if contexts else query
+
+
+class _DropoutAttention(torch.autograd.Function):
+    """softmax(Q K^T / sqrt(D)), dropout, times V, [n, N, q, D] and 2 x [n, N, s, D] -> [n, N, q, D].
+
+    The backward keeps the weights before and after dropout, and nothing else of their size.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p: float) -> Tensor:
+        with torch.autocast(query.device.type, enabled=False):
+            q, k, v = (x.flatten(0, 1).contiguous() for x in (query, key, value))
+            q = q * q.size(-1) ** -0.5
+            weights = torch.bmm(q, k.transpose(1, 2))  # [n * N, q, s]
+            if mask is not None:
+                lowest = torch.finfo(weights.dtype).min
+                bias = torch.zeros(mask.shape, dtype=weights.dtype).masked_fill_(~mask, lowest)
+                weights.unflatten(0, query.shape[:2]).add_(bias)
+            weights = torch.softmax(weights, -1)
+            dropped = keep_mask(weights, p).mul_(weights)
+            ctx.save_for_backward(q, k, v, weights, dropped)
+            return torch.bmm(dropped, v).unflatten(0, query.shape[:2])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, weights, dropped = ctx.saved_tensors
+        heads = gradient.shape[:2]
+        gradient = gradient.flatten(0, 1)
+        to_scores = torch.bmm(gradient, v.transpose(1, 2)).mul_(dropped)
+        to_scores.addcmul_(weights, to_scores.sum(-1, keepdim=True), value=-1)  # through the softmax
+        to_value = torch.bmm(dropped.transpose(1, 2), gradient)
+        to_query = torch.bmm(to_scores, k).mul_(k.size(-1) ** -0.5)
+        to_key = torch.bmm(to_scores.transpose(1, 2), q)
+        return *(x.unflatten(0, heads) for x in (to_query, to_key, to_value)), None, None

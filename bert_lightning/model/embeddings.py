@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from bert_lightning.model.config import BertConfig
+from bert_lightning.model.dropout import Dropout
 from bert_lightning.model.layers import LayerNorm
 
 
 class BertEmbeddings(nn.Module):
-    """Sum of word, position and segment embeddings, normalised, [B, S] -> [B, S, H]. Devlin et al. 2019, figure 2."""
+    """Sum of word, position and segment embeddings, normalised, [T] -> [T, H]. Devlin et al. 2019, figure 2."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -18,23 +19,20 @@ class BertEmbeddings(nn.Module):
         self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.dropout_rate)
+        self.dropout = Dropout(config.dropout_rate)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None, positions: Tensor) -> Tensor:
         """Segment 0 everywhere where `token_type_ids` is None.
 
         Raises:
-            ValueError: a sequence longer than the position table, or an id outside its table.
+            ValueError: an id outside its table.
         """
         token_type_ids = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         self._check(input_ids, token_type_ids)
-        positions = self.position.weight[: input_ids.size(1)]  # [S, H]
-        return self.dropout(self.norm(self.word(input_ids) + positions + self.token_type(token_type_ids)))
+        x = self.word(input_ids) + self.position(positions) + self.token_type(token_type_ids)
+        return self.dropout(self.norm(x))
 
     def _check(self, input_ids: Tensor, token_type_ids: Tensor) -> None:
-        length, longest = input_ids.size(1), self.position.num_embeddings
-        if length > longest:
-            raise ValueError(f"a sequence of {length} tokens is longer than max_position_embeddings={longest}")
         if input_ids.device.type != "cpu" or torch.compiler.is_compiling():
             return  # looking at the values would wait for the device at every step
         for name, ids, size in (

@@ -4,43 +4,71 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bert_lightning.model.block import TransformerBlock
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.embeddings import BertEmbeddings
 from bert_lightning.model.layers import initialize
+from bert_lightning.model.layout import Layout, padded, unpadded
 
 
 class BERT(nn.Module):
     """Encoder of Devlin et al. 2019, without pooler (the heads that need one own it).
 
     Call it with a config, ``BERT(config)``, or with the config's fields, ``BERT(vocab_size=30522, hidden_size=768)``.
+
+    Args:
+        unpad: compute real tokens only. False computes padding too, as plain implementations do, for comparison;
+            the results are the same up to rounding. No checkpoint holds it.
     """
 
-    def __init__(self, config: BertConfig | None = None, **fields: Any) -> None:
+    def __init__(self, config: BertConfig | None = None, *, unpad: bool = True, **fields: Any) -> None:
         super().__init__()
         if config is not None and fields:
             raise TypeError(f"give BERT a config or fields, not both: {', '.join(fields)}")
         if config is not None and not isinstance(config, BertConfig):
             raise TypeError(f"BERT takes a BertConfig, not {config!r}: write BERT(vocab_size={config!r}) for a field")
         self.config = config or BertConfig(**fields)
+        self.unpad = unpad
         self.embeddings = BertEmbeddings(self.config)
         self.blocks = nn.ModuleList(TransformerBlock(self.config) for _ in range(self.config.num_hidden_layers))
         initialize(self, self.config.initializer_range)
 
     def forward(
-        self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        positions: Tensor | None = None,
     ) -> Tensor:
-        """Contextual vectors, [B, S] -> [B, S, H].
+        """Contextual vectors, [B, S] -> [B, S, H], 0 at padding; or [M, H] at `positions`, which costs less.
 
         Args:
             input_ids: [B, S] int64, token ids.
             token_type_ids: [B, S] int64, the segment of each token; all 0 if None.
-            attention_mask: [B, S] bool or int, true at real tokens and false at padding; all true if None.
+            attention_mask: [B, S] bool, int or float: 0 at padding, 1 at real tokens; or 1, 2, 3... where several
+                examples are packed into a row. A token reads only tokens of the same row and number, and positions
+                count from the first of them. All 1 if None.
+            positions: [M] int64 into the flattened batch [B * S]: the only places whose vectors are wanted. The last
+                layer then computes queries, feed-forward and norms for these alone.
         """
-        mask = None if attention_mask is None else attention_mask.bool()[:, None, None, :]  # [B, 1, 1, S]
-        x = self.embeddings(input_ids, token_type_ids)
-        for block in self.blocks:
-            x = block(x, mask)
-        return x
+        layout = self._layout(input_ids, attention_mask)
+        tokens = layout.pack(input_ids)
+        x = self.embeddings(tokens, None if token_type_ids is None else layout.pack(token_type_ids), layout.positions)
+        for block in self.blocks[:-1]:
+            x = block(x, layout)
+        if positions is not None:
+            layout = layout.reading(positions)
+        return layout.unpack(self.blocks[-1](x, layout))
+
+    def _layout(self, input_ids: Tensor, attention_mask: Tensor | None) -> Layout:
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
+        if mask.shape != input_ids.shape:
+            raise ValueError(f"attention_mask has shape {list(mask.shape)}, but input_ids {list(input_ids.shape)}")
+        layout = (unpadded if self.unpad else padded)(mask)
+        longest = self.config.max_position_embeddings
+        if len(layout.positions) and (length := 1 + int(layout.positions.max())) > longest:
+            raise ValueError(f"a sequence of {length} tokens is longer than max_position_embeddings={longest}")
+        return layout

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert_lightning.model.config import BertConfig
+from bert_lightning.model.dropout import Dropout
 from bert_lightning.model.layers import LayerNorm, initialize
 
 
@@ -58,7 +59,7 @@ class SequenceClassificationHead(nn.Module):
     def __init__(self, config: BertConfig, num_labels: int) -> None:
         super().__init__()
         self.pooler = Pooler(config)
-        self.dropout = nn.Dropout(config.dropout_rate)
+        self.dropout = Dropout(config.dropout_rate)
         self.classifier = nn.Linear(config.hidden_size, num_labels)
         initialize(self.classifier, config.initializer_range)
 
@@ -71,7 +72,7 @@ class TokenClassificationHead(nn.Module):
 
     def __init__(self, config: BertConfig, num_labels: int) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(config.dropout_rate)
+        self.dropout = Dropout(config.dropout_rate)
         self.classifier = nn.Linear(config.hidden_size, num_labels)
         initialize(self.classifier, config.initializer_range)
 

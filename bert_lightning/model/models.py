@@ -31,9 +31,7 @@ class BertForMaskedLM(nn.Module):
         positions: Tensor | None = None,
     ) -> Tensor:
         """[B, S] -> [B, S, V], or [M, V] at `positions`: [M] int64 into the flattened batch [B * S]."""
-        hidden = self.bert(input_ids, token_type_ids, attention_mask)
-        if positions is not None:
-            hidden = hidden.flatten(0, 1)[positions]  # [B, S, H] -> [M, H]
+        hidden = self.bert(input_ids, token_type_ids, attention_mask, positions)
         return self.head(hidden, self.bert.embeddings.word.weight)
 
 

@@ -1,0 +1,193 @@
+"""Which tokens of a padded batch are real, and which of them may read each other.
+
+A batch arrives as [B, S] with padding. The encoder works on its T real tokens alone, [T, H]; only attention has to know
+where one sequence ends and the next begins. A layout leads from the one form to the other and holds the groups of
+sequences that attention runs by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MAX_GROUPS = 8
+
+
+@dataclass(frozen=True)
+class Rows:
+    """`count` tokens as `rows` rows of `width`; `slots` [count] are their places there, None if every row is full."""
+
+    count: int
+    rows: int
+    width: int
+    slots: Tensor | None
+
+    @classmethod
+    def of(cls, sizes: Tensor, host_sizes: Sequence[int]) -> Rows:
+        """Row i holds the next sizes[i] tokens; `host_sizes` are the same numbers."""
+        count, rows, width = sum(host_sizes), len(host_sizes), max(host_sizes)
+        if count == rows * width:
+            return cls(count, rows, width, None)
+        # Token t, the j-th of row i, goes to i * width + j: what rows before i leave empty is added to t.
+        empty_before = (width - sizes).cumsum(0) - (width - sizes)
+        slots = torch.arange(count, device=sizes.device) + empty_before.repeat_interleave(sizes, output_size=count)
+        return cls(count, rows, width, slots)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """[count, ...] -> [rows, width, ...], 0 where there is no token."""
+        if self.slots is not None:
+            x = x.new_zeros(self.rows * self.width, *x.shape[1:]).index_copy_(0, self.slots, x)
+        return x.unflatten(0, (self.rows, self.width))
+
+    def gather(self, x: Tensor) -> Tensor:
+        """[rows, width, ...] -> [count, ...], the inverse."""
+        x = x.flatten(0, 1)
+        return x if self.slots is None else x[self.slots]
+
+
+@dataclass(frozen=True)
+class Group:
+    """n sequences of similar length. Their tokens follow each other in [T, H], those of the next group after them."""
+
+    queries: Rows
+    keys: Rows
+    mask: (
+        Tensor | None
+    )  # bool, broadcasts to [n, N, queries.width, keys.width]: True where a key may be read; None: all
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The tokens that the encoder computes, sequence after sequence, the longest first; and where its results go."""
+
+    tokens: Tensor  # [T] int64, their places in the flattened batch [B * S]
+    positions: Tensor  # [T] int64, their positions, counted from the first token of their sequence
+    sizes: Tensor  # [n] int64, tokens of each sequence
+    groups: tuple[Group, ...]
+    queries: Tensor | None  # [Q] int64, ascending: the tokens whose results are wanted; None: all T
+    places: Tensor  # [Q] int64, where their results go in the flattened `shape`
+    shape: tuple[int, ...]  # of the result, without H: (B, S), or (M,) where positions are read
+
+    def pack(self, x: Tensor) -> Tensor:
+        """[B, S] -> [T]."""
+        return x.flatten()[self.tokens]
+
+    def at_queries(self, x: Tensor) -> Tensor:
+        """[T, H] -> [Q, H]."""
+        return x if self.queries is None else x[self.queries]
+
+    def unpack(self, x: Tensor) -> Tensor:
+        """[Q, H] -> [*shape, H], 0 at padding."""
+        result = x.new_zeros(math.prod(self.shape), x.size(-1))
+        return result.index_copy(0, self.places, x).unflatten(0, self.shape)
+
+    def reading(self, positions: Tensor) -> Layout:
+        """The same tokens; results only at `positions` [M], places in the flattened [B * S], and in that order."""
+        token_at = torch.full((math.prod(self.shape),), -1, device=positions.device)
+        token_at[self.places] = Layout.at_queries(self, torch.arange(len(self.tokens), device=positions.device))
+        tokens, order = token_at[positions].sort(stable=True)  # padding first, as -1
+        real = tokens >= 0
+        queries = tokens[real]
+        return replace(
+            self, groups=self._asked_by(queries), queries=queries, places=order[real], shape=tuple(positions.shape)
+        )
+
+    def _asked_by(self, queries: Tensor) -> tuple[Group, ...]:
+        """The groups, with the queries of the chosen tokens only."""
+        sequence = torch.searchsorted(self.sizes.cumsum(0), queries, right=True)
+        counts = sequence.bincount(minlength=len(self.sizes))
+        rows = [group.keys.rows for group in self.groups]
+        return tuple(
+            replace(group, queries=Rows.of(part, part.tolist()))
+            for group, part in zip(self.groups, counts.split(rows), strict=True)
+        )
+
+
+class PaddedLayout(Layout):
+    """Every place of the batch is computed, padding too: the plain way, to compare with."""
+
+    def at_queries(self, x: Tensor) -> Tensor:
+        return x
+
+    def unpack(self, x: Tensor) -> Tensor:
+        return super().unpack(super().at_queries(x))
+
+    def _asked_by(self, queries: Tensor) -> tuple[Group, ...]:
+        return self.groups
+
+
+def unpadded(mask: Tensor) -> Layout:
+    """The real tokens of a batch. In `mask` [B, S] 0 is padding; 1, 2, 3... number the examples packed into a row."""
+    example, positions = _examples(mask)
+    tokens = mask.flatten().nonzero()[:, 0]
+    example, order = example[tokens].sort(stable=True)  # the numbers may stand in any order
+    sizes = example.unique_consecutive(return_counts=True)[1]
+    starts = sizes.cumsum(0) - sizes
+    by_size = sizes.argsort(descending=True, stable=True)
+    sizes = sizes[by_size]
+    shift = starts[by_size] - (sizes.cumsum(0) - sizes)  # from a token's place among the longest first to its old one
+    tokens = tokens[order][torch.arange(len(tokens), device=mask.device) + shift.repeat_interleave(sizes)]
+    return Layout(tokens, positions[tokens], sizes, _groups(sizes), None, tokens, tuple(mask.shape))
+
+
+def padded(mask: Tensor) -> Layout:
+    """Every place of a batch, in one group; `mask` as in `unpadded`."""
+    batch, length = mask.shape
+    _, positions = _examples(mask)
+    real = mask.flatten().nonzero()[:, 0]
+    readable = mask[:, None, :] == mask[:, :, None] if mask.numel() and mask.max() > 1 else mask.bool()[:, None]
+    readable = readable | ~readable.any(-1, keepdim=True)  # an empty row reads padding: a softmax over nothing is NaN
+    rows = Rows(batch * length, batch, length, None)
+    tokens = torch.arange(batch * length, device=mask.device)
+    groups = (Group(rows, rows, readable[:, None]),) if batch * length else ()
+    sizes = torch.full((batch,), length, device=mask.device)
+    return PaddedLayout(tokens, positions, sizes, groups, real, real, (batch, length))
+
+
+def _examples(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """For each place [B * S]: a number of its row's and its example's own, and its position in the example."""
+    batch, length = mask.shape
+    numbers = 1 + (int(mask.max()) if mask.numel() else 0)
+    columns = torch.arange(length, device=mask.device).repeat(batch)
+    example = (mask + numbers * torch.arange(batch, device=mask.device)[:, None]).flatten()
+    first = columns.new_full((batch * numbers,), length).scatter_reduce(0, example, columns, "amin")
+    return example, (columns - first[example]) * (mask.flatten() > 0)  # padding has a position that every table has
+
+
+def _groups(sizes: Tensor) -> tuple[Group, ...]:
+    groups = []
+    for part in sizes.split(cut(sizes.tolist())):
+        rows = Rows.of(part, part.tolist())
+        columns = torch.arange(rows.width, device=sizes.device)
+        mask = None if rows.slots is None else (columns < part[:, None])[:, None, None]
+        groups.append(Group(rows, rows, mask))
+    return tuple(groups)
+
+
+def cut(sizes: Sequence[int], most: int = MAX_GROUPS) -> list[int]:
+    """How many sequences each of at most `most` groups takes, so that the sum of n * longest^2 is least.
+
+    `sizes` descend; sequences of equal size stay together. Exact, by dynamic programming over the distinct sizes.
+    """
+    if not sizes:
+        return []
+    distinct, counts = torch.tensor(sizes).unique_consecutive(return_counts=True)
+    ends = torch.cat([counts.new_zeros(1), counts.cumsum(0)])  # [L + 1], sequences before each distinct size
+    members = (ends[None, :] - ends[:, None]).double()  # [L + 1, L + 1], of a group from size i to before size j
+    cost = torch.where(members > 0, members * F.pad(distinct.double() ** 2, (0, 1))[:, None], torch.inf)
+    best = torch.full((len(ends),), torch.inf, dtype=torch.float64)
+    best[0] = 0  # least cost of what lies before size j
+    steps = []
+    for _ in range(min(most, len(distinct))):
+        best, start = (best[:, None] + cost).min(0)
+        steps.append(start)
+    bounds = [len(distinct)]
+    for start in reversed(steps):
+        bounds.insert(0, int(start[bounds[0]]))
+    return [int(ends[j] - ends[i]) for i, j in pairwise(bounds)]
