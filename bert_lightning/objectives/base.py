@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +33,15 @@ class Objective(nn.Module):
         super().__init__()
         self.weight = weight
 
+    def positions(self, batch: Mapping[str, Any]) -> Tensor | None:
+        """The places whose vectors this objective reads, [M] int64 into the flattened [B * S]; None: all.
+
+        Where no objective reads the rest, the encoder's last layer leaves it out.
+        """
+        return None
+
     def forward(self, hidden: Tensor, encoder: BERT, batch: Mapping[str, Any]) -> Term:
-        """`hidden` is [B, S, H]; `batch` holds what `data/batch.py` declares."""
+        """`hidden` is [M, H] at `positions`, or [B, S, H]; `batch` holds what `data/batch.py` declares."""
         raise NotImplementedError
 
 
@@ -52,6 +59,20 @@ class JointObjective(nn.Module):
 
     def forward(self, encoder: BERT, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Term]]:
         """The loss to minimise, and the terms it is made of."""
-        hidden = encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
-        terms = {name: objective(hidden, encoder, batch) for name, objective in self.terms.items()}
+        objectives = cast("Mapping[str, Objective]", self.terms)
+        parts = hidden_states(encoder, batch, [objective.positions(batch) for objective in objectives.values()])
+        terms = {
+            name: objective(hidden, encoder, batch)
+            for (name, objective), hidden in zip(objectives.items(), parts, strict=True)
+        }
         return torch.stack([self.terms[name].weight * term.loss for name, term in terms.items()]).sum(), terms
+
+
+def hidden_states(encoder: BERT, batch: Mapping[str, Any], positions: Sequence[Tensor | None]) -> list[Tensor]:
+    """What each of several readers sees of one pass: [M, H] at its positions, or [B, S, H] for None."""
+    inputs = batch["input_ids"], batch["token_type_ids"], batch["attention_mask"]
+    chosen = [places for places in positions if places is not None]
+    if len(chosen) == len(positions):
+        return list(encoder(*inputs, torch.cat(chosen)).split([len(places) for places in chosen]))
+    hidden = encoder(*inputs)
+    return [hidden if places is None else hidden.flatten(0, 1)[places] for places in positions]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bert_lightning.model.config import BertConfig
@@ -21,9 +22,12 @@ class MaskedLM(Objective):
         super().__init__(weight)
         self.head = MaskedLMHead(config)
 
+    def positions(self, batch: Mapping[str, Any]) -> Tensor:
+        masked: Tensor = batch["masked_positions"]
+        return masked
+
     def forward(self, hidden: Tensor, encoder: BERT, batch: Mapping[str, Any]) -> Term:
-        masked = hidden.flatten(0, 1)[batch["masked_positions"]]  # [B, S, H] -> [M, H]
-        logits = self.head(masked, encoder.embeddings.word.weight)  # [M, V]
+        logits = self.head(hidden, encoder.embeddings.word.weight)  # [M, V]
         loss = mean_cross_entropy(logits, batch["masked_labels"])
         return Term(loss, logits, batch["masked_labels"])
 
@@ -35,7 +39,11 @@ class NextSentence(Objective):
         super().__init__(weight)
         self.head = NextSentenceHead(config)
 
+    def positions(self, batch: Mapping[str, Any]) -> Tensor:
+        batch_size, length = batch["input_ids"].shape
+        return torch.arange(0, batch_size * length, length, device=batch["input_ids"].device)  # each row's first token
+
     def forward(self, hidden: Tensor, encoder: BERT, batch: Mapping[str, Any]) -> Term:
-        logits = self.head(hidden)  # [B, 2]
+        logits = self.head(hidden[:, None])  # [B, 1, H] -> [B, 2]
         loss = mean_cross_entropy(logits, batch["next_sentence_label"])
         return Term(loss, logits, batch["next_sentence_label"])

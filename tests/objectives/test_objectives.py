@@ -39,6 +39,27 @@ def test_the_sum_is_weighted_and_each_term_is_a_mean(batch):
     torch.testing.assert_close(loss, mlm + 0.25 * nsp)
 
 
+class ReadsAll(MaskedLM):
+    """Masked words from [B, S, H]: the encoder has to compute every place."""
+
+    def positions(self, batch):
+        return None
+
+    def forward(self, hidden, encoder, batch):
+        assert hidden.shape == (4, 9, 16)
+        return super().forward(hidden.flatten(0, 1)[batch["masked_positions"]], encoder, batch)
+
+
+def test_terms_do_not_depend_on_what_others_read(batch):
+    encoder = BERT(CONFIG).eval()
+    few = JointObjective(CONFIG, {"mlm": MaskedLM, "nsp": NextSentence}).eval()
+    all_places = JointObjective(CONFIG, {"mlm": ReadsAll, "nsp": NextSentence}).eval()
+    all_places.load_state_dict(few.state_dict())
+    for left, right in zip(few(encoder, batch)[1].values(), all_places(encoder, batch)[1].values(), strict=True):
+        torch.testing.assert_close(left.logits, right.logits)
+        torch.testing.assert_close(left.loss, right.loss)
+
+
 def test_classification(batch):
     encoder = BERT(CONFIG).eval()
     joint = JointObjective(CONFIG, {"classification": lambda config: Classification(config, num_labels=3)}).eval()
