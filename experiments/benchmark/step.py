@@ -1,0 +1,59 @@
+"""One side, one case, in a process of its own: prints seconds of its steps and the memory they took, as JSON.
+
+    python step.py ours small fp32 sentences 128 32 --seconds 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+
+import torch
+from batches import batches
+from sides import SIDES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("side", choices=SIDES)
+    parser.add_argument("size")
+    parser.add_argument("precision")
+    parser.add_argument("kind")
+    parser.add_argument("length", type=int)
+    parser.add_argument("batch_size", type=int)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--threads", type=int, default=2)
+    case = parser.parse_args()
+    torch.set_num_threads(case.threads)
+
+    side = SIDES[case.side](case.size, case.precision)
+    stream = batches(case.kind, case.length, case.batch_size)
+    made = [next(stream) for _ in range(8)]
+    tokens = [int(batch["attention_mask"].sum()) for batch in made]
+    steps = [side.prepare(batch) for batch in made]
+    before = _resident()
+    for step in steps[:2]:
+        side.step(step)
+    rates, started = [], time.perf_counter()
+    while len(rates) < 4 or time.perf_counter() - started < case.seconds:
+        i = len(rates) % len(steps)
+        begin = time.perf_counter()
+        side.step(steps[i])
+        rates.append(tokens[i] / (time.perf_counter() - begin))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    density = sum(tokens) / sum(batch["input_ids"].numel() for batch in made)
+    print(json.dumps({"tokens_per_second": rates, "step_bytes": peak - before, "density": density}))
+
+
+def _resident() -> int:
+    """Bytes of the process in memory now, and the mark that `ru_maxrss` starts from."""
+    with open("/proc/self/clear_refs", "w") as file:  # 5 resets the peak
+        file.write("5")
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main()
