@@ -1,38 +1,127 @@
-"""Real tokens per second, as a run trains."""
+"""What an hour of training buys: tokens, floating-point operations, and where the rest of the time goes."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.flop_counter import FlopCounterMode
+
+from bert_lightning.callbacks.machine import peak_flops, peak_memory
+
+
+@dataclass
+class _Counts:
+    """What was counted since some moment, on this rank."""
+
+    seconds: float = 0.0  # of training; validation is left out
+    waiting: float = 0.0  # of those, between batches: until the next one was there
+    tokens: int = 0  # without padding
+    places: int = 0  # with padding
+
+    def add(self, other: _Counts) -> None:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
 
 
 class Throughput(Callback):
-    """Logs `train/tokens_per_second`: tokens without padding, over the time since the last log, validation left out."""
+    """Logs rates over the steps since the last log, and keeps those of the whole run for its summary.
+
+    - `tokens_per_second`: real tokens, of all ranks.
+    - `padding`: share of the batches' places that hold no token.
+    - `data_wait`: share of the time in which the loop waited for a batch.
+    - `flops_per_second`: of the model's matrix products, forward and backward, counted on the first batch and scaled by
+      tokens. `mfu` is its share of the ceiling: what products of the model's own width reach on this CPU, measured at
+      the start, or what the GPU's datasheet says (never run on a GPU by us; left out for a card unknown to Lightning).
+    - `peak_memory`: bytes, of the process on a CPU, allocated by torch on a GPU.
+    """
 
     def __init__(self) -> None:
-        self.total_tokens = 0
-        self._tokens, self._since, self._paused, self._step = 0, 0.0, 0.0, 0
+        self.total, self._recent = _Counts(), _Counts()
+        self.total_tokens = 0  # of all ranks, and of the runs that this one continues
+        self.flops_per_token: float | None = None
+        self.ceiling: float | None = None
+        self._counter: FlopCounterMode | None = None
+        self._last = self._began = 0.0  # when the last batch ended, and when the current one began
+        self._interrupted = False  # something else than fetching a batch happened since the last one
+        self._step, self._world_size = 0, 1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._tokens, self._since = 0, time.perf_counter()
+        self.ceiling = peak_flops(pl_module.device, trainer.precision, _width(pl_module))
+        self._step, self._world_size = trainer.global_step, trainer.world_size
+        self._last = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._began = time.perf_counter()
+        if self._interrupted:
+            self._last, self._interrupted = self._began, False
+        if self.flops_per_token is None:
+            self._counter = FlopCounterMode(display=False)
+            self._counter.__enter__()
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._counter is not None:
+            self._counter.__exit__(None, None, None)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        tokens = batch["num_tokens"] * trainer.world_size
-        self.total_tokens += tokens
-        self._tokens += tokens
+        now, tokens = time.perf_counter(), batch["num_tokens"]
+        if self._counter is not None:
+            self.flops_per_token, self._counter = self._counter.get_total_flops() / tokens, None
+        self._recent.add(_Counts(now - self._last, self._began - self._last, tokens, batch["input_ids"].numel()))
+        self._last = now
         accumulating, self._step = trainer.global_step == self._step, trainer.global_step
-        if accumulating or trainer.global_step % trainer.log_every_n_steps:  # type: ignore[attr-defined]
-            return
-        now = time.perf_counter()
-        pl_module.log("train/tokens_per_second", self._tokens / (now - self._since), prog_bar=True)
-        self._tokens, self._since = 0, now
+        if not accumulating and trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self._log(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._take(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._paused = time.perf_counter()
+        self._interrupted = True  # validating and saving is not waiting
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._since += time.perf_counter() - self._paused
+    def summary(self) -> dict[str, float | None]:
+        """The rates of the whole run. `total` holds the tokens of all ranks, and the seconds of this one."""
+        return self._rates(self.total)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"total_tokens": self.total_tokens}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.total_tokens = state_dict["total_tokens"]
+
+    def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        rates = self._rates(self._take(trainer))
+        pl_module.log("train/tokens_per_second", rates.pop("tokens_per_second") or 0.0, prog_bar=True)
+        pl_module.log_dict({f"train/{name}": value for name, value in rates.items() if value is not None})
+
+    def _take(self, trainer: Trainer) -> _Counts:
+        """What was counted since the last call, tokens and places of all ranks; the count starts again."""
+        taken, self._recent = self._recent, _Counts()
+        if trainer.world_size > 1:
+            counts = torch.tensor([taken.tokens, taken.places], device=trainer.strategy.root_device)
+            taken.tokens, taken.places = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
+        self.total.add(taken)
+        self.total_tokens += taken.tokens
+        return taken
+
+    def _rates(self, counts: _Counts) -> dict[str, float | None]:
+        seconds = counts.seconds or float("inf")
+        flops = (self.flops_per_token or 0.0) * counts.tokens / seconds
+        return {
+            "tokens_per_second": counts.tokens / seconds,
+            "padding": 1 - counts.tokens / max(1, counts.places),
+            "data_wait": counts.waiting / seconds,
+            "flops_per_second": flops,
+            "mfu": flops / (self.ceiling * self._world_size) if self.ceiling else None,
+            "peak_memory": float(peak_memory()),
+        }
+
+
+def _width(module: LightningModule) -> int:
+    """The width of the widest square matrix of the model: what a product is measured with."""
+    return max((min(p.shape) for p in module.parameters() if p.ndim == 2), default=1)

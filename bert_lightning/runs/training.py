@@ -100,13 +100,14 @@ def _summary(
     config: DictConfig, verb: str, trainer: pl.Trainer, callbacks: list[Callback], started: float
 ) -> dict[str, Any]:
     best = next((c for c in callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
-    tokens = next((c.total_tokens for c in callbacks if isinstance(c, Throughput)), None)
+    throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
     return {
         "verb": verb,
         "name": config.name,
         "seed": config.seed,
         "steps": trainer.global_step,
-        "tokens": tokens,
+        "tokens": None if throughput is None else throughput.total_tokens,
+        "throughput": None if throughput is None else throughput.summary(),
         "metrics": {name: value.item() for name, value in sorted(trainer.callback_metrics.items())},
         "best": None if best is None else {"metric": best.monitor, "value": _number(best.best_model_score)},
         "wall_seconds": round(time.time() - started, 2),

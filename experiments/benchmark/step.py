@@ -1,6 +1,6 @@
 """One side, one case, in a process of its own: prints seconds of its steps and the memory they took, as JSON.
 
-    python step.py ours small fp32 sentences 128 32 --seconds 20
+python step.py ours small fp32 sentences 128 32 --seconds 20
 """
 
 from __future__ import annotations
