@@ -78,7 +78,7 @@ def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenize
                     if not ids:
                         continue
                     token_file.write(np.asarray(ids, dtype=dtype).tobytes())
-                    word_file.write((np.diff(words, prepend=-1) != 0).tobytes())
+                    word_file.write((np.diff(np.asarray(words, dtype=np.int64), prepend=-1) != 0).tobytes())
                     sentences.append(sentences[-1] + len(ids))
                 if len(sentences) - 1 > document_starts[-1]:
                     document_starts.append(len(sentences) - 1)
@@ -87,7 +87,7 @@ def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenize
     return {"documents": len(document_starts) - 1, "sentences": len(sentences) - 1, "tokens": sentences[-1]}
 
 
-def _encode(group: list[Document], tokenizer: Tokenizer) -> Iterator[tuple[list[int], list[int]]]:
+def _encode(group: list[Document], tokenizer: Tokenizer) -> Iterator[tuple[list[int], list[int | None]]]:
     """Ids of each sentence, and the number of the word that each id belongs to."""
     flat = [sentence for document in group for sentence in document]
     for encoding in tokenizer.encode_batch(flat, add_special_tokens=False):
