@@ -8,7 +8,8 @@ import torch
 
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.examples import PretrainingExamples
-from bert_lightning.data.masking import TokenMasking
+from bert_lightning.data.masking import TokenMasking, Vocabulary
+from bert_lightning.data.phases import Phases
 from bert_lightning.data.pairs import SegmentPairs
 from bert_lightning.data.sampler import OnceThrough, StreamBatches, stream_indices
 from bert_lightning.text.tokenizers import SpecialIds
@@ -16,10 +17,10 @@ from bert_lightning.text.tokenizers import SpecialIds
 
 def examples_of(data, seed=0, max_length=128):
     return PretrainingExamples(
-        SegmentPairs(data.train, max_length),
+        Phases.of(SegmentPairs(data.train, max_length)),
         TokenMasking(),
         SpecialIds.of(data.tokenizer),
-        data.tokenizer.get_vocab_size(),
+        Vocabulary.of(data.tokenizer),
         seed,
     )
 
@@ -61,21 +62,21 @@ def test_layout_of_a_batch(examples, reviews_data):
         assert separators[1] == length - 1
         assert (words[length:] == special.pad).all()
         assert (mask[row] == (torch.arange(ids.shape[1]) < length)).all()
-        expected = (torch.arange(ids.shape[1]) > separators[0]) & mask[row]
+        expected = (torch.arange(ids.shape[1]) > separators[0]) & mask[row].bool()
         assert torch.equal(types[row].bool(), expected)
 
 
 def test_words_are_those_of_the_store(examples, reviews_data):
     batch = examples[range(100, 116)]
     _, indices = stream_indices(range(100, 116), len(examples), 0)
-    store, chunks = reviews_data.train, examples.pairs.chunks
+    store, chunks = reviews_data.train, examples.phases[0].builder.chunks
     ids = batch["input_ids"].flatten().clone()
     ids[batch["masked_positions"]] = batch["masked_labels"]
     ids = ids.view_as(batch["input_ids"])
     for row, index in enumerate(indices):
         begin, end = store.sentences[chunks[index]]
         chunk = store.tokens[begin:end].astype(np.int64)
-        first = ids[row][(batch["token_type_ids"][row] == 0) & batch["attention_mask"][row]][1:-1].numpy()
+        first = ids[row][(batch["token_type_ids"][row] == 0) & batch["attention_mask"][row].bool()][1:-1].numpy()
         windows = np.lib.stride_tricks.sliding_window_view(chunk, len(first))
         assert (windows == first).all(axis=1).any()
 

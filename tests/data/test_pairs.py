@@ -16,7 +16,7 @@ def document_of(store, tokens):
 
 def all_pairs(pairs, epochs):
     indices = np.tile(np.arange(len(pairs)), epochs)
-    return pairs(indices, draw(3, np.arange(len(indices))))
+    return pairs.pairs(indices, draw(3, np.arange(len(indices))))
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +27,16 @@ def drawn(reviews_data):
 
 def test_half_of_the_pairs_are_random(drawn):
     _, _, batch = drawn
-    assert len(batch.is_random) > 30_000
-    assert batch.is_random.mean() == pytest.approx(0.5, abs=0.01)
+    assert len(batch.label) > 30_000
+    assert batch.label.mean() == pytest.approx(0.5, abs=0.01)
 
 
 def test_random_seconds_are_from_another_document_and_true_ones_follow(drawn):
     store, _, batch = drawn
     other = document_of(store, batch.first) != document_of(store, batch.second)
-    assert np.array_equal(other, batch.is_random)
+    assert np.array_equal(other, batch.label)
     # A true second segment begins where the first ends, but for what was cut between them.
-    gap = (batch.second - batch.first - batch.first_length)[~batch.is_random]
+    gap = (batch.second - batch.first - batch.first_length)[~batch.label]
     assert gap.min() == 0
     assert (gap == 0).mean() > 0.4
 
@@ -77,8 +77,8 @@ def test_every_sentence_of_a_document_with_two_is_in_a_chunk(reviews_data):
 def test_random_documents_are_spread_over_all_others(small_data):
     store = small_data.train
     pairs = SegmentPairs(store, 32)
-    batch = pairs(np.zeros(6000, dtype=np.int64), draw(5, np.arange(6000)))
-    counts = np.bincount(document_of(store, batch.second[batch.is_random]), minlength=store.num_documents)
+    batch = pairs.pairs(np.zeros(6000, dtype=np.int64), draw(5, np.arange(6000)))
+    counts = np.bincount(document_of(store, batch.second[batch.label]), minlength=store.num_documents)
     own = document_of(store, np.array([store.sentences[pairs.chunks[0, 0]]]))[0]
     assert counts[own] == 0
     others = np.delete(counts, own)
