@@ -102,12 +102,11 @@ class FullSentences(Blocks):
     kind = "full"
 
     def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
-        # Where sentences would begin if [SEP] were written after each document, so that it takes of the room.
-        more = np.searchsorted(self.store.documents, np.arange(numbers[0], numbers[0] + len(starts)), side="right") - 1
-        starts = starts + more
-        return numbers[0] + np.maximum(
-            np.searchsorted(starts, starts[: len(numbers)] + self.room, side="right") - 1, np.arange(len(numbers)) + 1
-        )
+        # [SEP] after each document takes of the room; that after the block's last does so anyway.
+        following = np.arange(numbers[0], numbers[0] + len(starts))
+        ends = starts + np.searchsorted(self.store.documents, following, side="left")
+        full = np.searchsorted(ends, starts[: len(numbers)] + document + 1 + self.room, side="right") - 1
+        return numbers[0] + np.maximum(full, np.arange(len(numbers)) + 1)
 
 
 class DocumentSentences(Blocks):

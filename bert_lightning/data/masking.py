@@ -207,27 +207,39 @@ def _by_chance(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
 
 def _exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
     """Units [U] in a random order within each example, taken while they fit: [U] true where one is taken."""
-    order = np.lexsort((chance, example))
-    size, example = size[order], example[order]
     begins = np.flatnonzero(np.diff(example, prepend=-1))  # unit that begins each example
-    example = np.cumsum(np.diff(example, prepend=-1) != 0) - 1
-    tokens, rate = np.add.reduceat(size, begins), rate[order][begins]
-    left = np.where(rate > 0, np.maximum(1, np.rint(rate * tokens)), 0).astype(np.int64)
-    taken, open_ = np.zeros(len(size), dtype=bool), np.ones(len(size), dtype=bool)
+    example = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(example)))
+    order = _shuffled(chance, example, begins)
+    left = np.rint(rate[begins] * np.add.reduceat(size, begins)).astype(np.int64)
+    left = np.where(rate[begins] > 0, np.maximum(1, left), 0)
+    size, taken = size[order], np.zeros(len(size), dtype=bool)
+    waiting = ~taken
     while True:
-        open_ &= size <= left[example]
-        wanted = np.where(open_, size, 0)
+        waiting &= size <= left[example]
+        wanted = np.where(waiting, size, 0)
         total = np.cumsum(wanted)
         total -= (total[begins] - wanted[begins])[example]
-        takes = open_ & (total <= left[example])
+        takes = waiting & (total <= left[example])
         if not takes.any():
             break
         taken |= takes
-        open_ &= ~takes
+        waiting &= ~takes
         left -= np.add.reduceat(np.where(takes, size, 0), begins)
     chosen = np.empty_like(taken)
     chosen[order] = taken
     return chosen
+
+
+def _shuffled(chance: Bits, example: Ints, begins: Ints) -> Ints:
+    """The order of the units by example, then by `chance`: one sort of numbers that hold both and the unit's own.
+
+    28 bits of chance, and its place within the example where two are equal; so the order within an example depends on
+    nothing else in the batch.
+    """
+    place = (np.arange(len(example)) - begins[example]).astype(np.uint64)
+    keys = (example.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(36) << np.uint64(16)) | place
+    keys.sort()
+    return begins[example] + (keys & np.uint64(0xFFFF)).astype(np.int64)
 
 
 def _follow(following: Ints) -> Ints:

@@ -54,7 +54,7 @@ class _Cut:
     middle: Ints
     end: Ints
     target: Ints  # tokens that A and B together aim at
-    choice: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]  # two draws in [0, 1)
+    bits: Bits  # [8, B] all the randomness of the pairs; those from the third on are still to be used
 
 
 class SentencePairs:
@@ -103,13 +103,13 @@ class SentencePairs:
 
     def _cut(self, indices: Ints, keys: Bits) -> _Cut:
         starts, (begin, end) = self.store.sentences, self.chunks[indices].T
-        choice = uniform(draw(keys, np.arange(4)[:, None]))
-        target = np.where(choice[0] < self.short_seq_prob, 2 + integers(draw(keys, 4), self.room - 1), self.room)
+        bits = draw(keys, np.arange(8)[:, None])
+        short = uniform(bits[0]) < self.short_seq_prob
+        target = np.where(short, 2 + integers(bits[4], self.room - 1), self.room)
         end = np.minimum(end, np.maximum(begin + 2, _reach(starts, begin, target)))
-        middle = begin + 1 + (choice[1] * (end - begin - 1)).astype(np.int64)
-        return _Cut(begin, middle, end, target, (choice[2], choice[3]))
+        return _Cut(begin, begin + 1 + integers(bits[1], end - begin - 1), end, target, bits)
 
-    def _truncated(self, cut: _Cut, second: Ints, second_end: Ints, keys: Bits) -> tuple[Ints, Ints, Ints, Ints]:
+    def _truncated(self, cut: _Cut, second: Ints, second_end: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """First token and length of A, and of the sentences [second, second_end).
 
         What is cut is shared at random between front and back: google-research/bert `truncate_seq_pair`.
@@ -117,8 +117,8 @@ class SentencePairs:
         starts = self.store.sentences
         first_length, second_length = starts[cut.middle] - starts[cut.begin], starts[second_end] - starts[second]
         kept_first, kept_second = _fit(first_length, second_length, self.room)
-        front_first = (cut.choice[1] * (first_length - kept_first + 1)).astype(np.int64)
-        front_second = integers(draw(keys, 5), second_length - kept_second + 1)
+        front_first = integers(cut.bits[3], first_length - kept_first + 1)
+        front_second = integers(cut.bits[5], second_length - kept_second + 1)
         return starts[cut.begin] + front_first, kept_first, starts[second] + front_second, kept_second
 
 
@@ -151,18 +151,18 @@ class SegmentPairs(SentencePairs):
 
     def pairs(self, indices: Ints, keys: Bits) -> Pairs:
         cut, starts = self._cut(indices, keys), self.store.sentences
-        is_random = cut.choice[0] < self.random_next_prob
-        other, other_end = self._elsewhere(cut.begin, cut.target - (starts[cut.middle] - starts[cut.begin]), keys)
+        is_random = uniform(cut.bits[2]) < self.random_next_prob
+        other, other_end = self._elsewhere(cut, cut.target - (starts[cut.middle] - starts[cut.begin]))
         second, second_end = np.where(is_random, other, cut.middle), np.where(is_random, other_end, cut.end)
-        return Pairs(*self._truncated(cut, second, second_end, keys), is_random)
+        return Pairs(*self._truncated(cut, second, second_end), is_random)
 
-    def _elsewhere(self, begin: Ints, tokens: Ints, keys: Bits) -> tuple[Ints, Ints]:
+    def _elsewhere(self, cut: _Cut, tokens: Ints) -> tuple[Ints, Ints]:
         """Sentences of a random other document that reach `tokens`: [B] first, [B] end."""
         documents = self.store.documents
-        own = np.searchsorted(documents, begin, side="right") - 1
-        document = integers(draw(keys, 6), self.store.num_documents - 1)
+        own = np.searchsorted(documents, cut.begin, side="right") - 1
+        document = integers(cut.bits[6], self.store.num_documents - 1)
         document += document >= own
-        first = documents[document] + integers(draw(keys, 7), documents[document + 1] - documents[document])
+        first = documents[document] + integers(cut.bits[7], documents[document + 1] - documents[document])
         end = np.maximum(first + 1, _reach(self.store.sentences, first, tokens))
         return first, np.minimum(end, documents[document + 1])
 
@@ -188,8 +188,8 @@ class SentenceOrder(SentencePairs):
 
     def pairs(self, indices: Ints, keys: Bits) -> Pairs:
         cut = self._cut(indices, keys)
-        swapped = cut.choice[0] < self.swap_prob
-        first, first_length, second, second_length = self._truncated(cut, cut.middle, cut.end, keys)
+        swapped = uniform(cut.bits[2]) < self.swap_prob
+        first, first_length, second, second_length = self._truncated(cut, cut.middle, cut.end)
         return Pairs(
             np.where(swapped, second, first), np.where(swapped, second_length, first_length),
             np.where(swapped, first, second), np.where(swapped, first_length, second_length),
