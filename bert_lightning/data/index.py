@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bert_lightning.data.store import TokenStore
 
 Ints = npt.NDArray[np.int64]
-_WINDOW = 1 << 19  # sentences that are looked at together
+_WINDOW = 1 << 17  # sentences that are looked at together
 
 
 class Table:

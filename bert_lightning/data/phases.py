@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from bert_lightning.data.pieces import ExampleBuilder
 from bert_lightning.data.store import TokenStore
@@ -72,16 +75,14 @@ class Phases(Sequence[Phase]):
         return Phases.of(self._phases[-1].builder)
 
     def stretches(self, positions: range, horizon: int | None) -> Iterator[Stretch]:
-        """Cut `positions` where phases change; `horizon` is the number of positions that all of training has."""
-        if horizon is None:
-            if len(self) > 1:
-                raise ValueError("phases are shares of training, whose number of examples must be known: give a horizon")
-            horizon = positions.stop
-        begin, share = 0, 0.0
-        for number, phase in enumerate(self._phases):
-            share += phase.share
-            end = max(horizon, positions.stop) if number == len(self) - 1 else round(share * horizon)
+        """Cut `positions` where phases change.
+
+        Phase p ends at its share of `horizon`, the number of positions that all of training has. Without a horizon there
+        is no training: every position is one of the last phase.
+        """
+        bounds = [0, *(round((horizon or 0) * share) for share in np.cumsum([phase.share for phase in self._phases]))]
+        bounds[-1] = max(bounds[-1], positions.stop)
+        for number, (begin, end) in enumerate(pairwise(bounds)):
             within = range(max(positions.start, begin) - begin, min(positions.stop, end) - begin)
             if within:
-                yield Stretch(number, phase.builder, within)
-            begin = end
+                yield Stretch(number, self._phases[number].builder, within)
