@@ -7,7 +7,6 @@ each part is a block: no text is lost.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -106,7 +105,7 @@ class FullSentences(Blocks):
         following = np.arange(numbers[0], numbers[0] + len(starts))
         ends = starts + np.searchsorted(self.store.documents, following, side="left")
         full = np.searchsorted(ends, starts[: len(numbers)] + document + 1 + self.room, side="right") - 1
-        return numbers[0] + np.maximum(full, np.arange(len(numbers)) + 1)
+        return _one_at_least(numbers, full)
 
 
 class DocumentSentences(Blocks):
@@ -116,8 +115,7 @@ class DocumentSentences(Blocks):
 
     def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
         full = np.searchsorted(starts, starts[: len(numbers)] + self.room, side="right") - 1
-        full = np.maximum(full, np.arange(len(numbers)) + 1)
-        return np.minimum(numbers[0] + full, self.store.documents[document + 1])
+        return np.minimum(_one_at_least(numbers, full), self.store.documents[document + 1])
 
 
 class SingleSentences(Blocks):
@@ -127,3 +125,9 @@ class SingleSentences(Blocks):
 
     def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
         return numbers + 1
+
+
+def _one_at_least(numbers: Ints, ends: Ints) -> Ints:
+    """Ends counted from the first of the sentences -> the sentences' own numbers, each after the one that begins."""
+    after: Ints = np.maximum(numbers[0] + ends, numbers + 1)
+    return after

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
@@ -27,7 +28,7 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
     special: SpecialIds
     vocabulary: Vocabulary
     seed: int
-    horizon: int | None = None  # positions of all of training: phases and rates that change are shares of it
+    horizon: int | None = None  # positions of all of training, which phases and rates are shares of; None: at its end
 
     @property
     def store(self) -> TokenStore:
@@ -43,8 +44,7 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         rows = assemble(pieces, self.store, self.special)
         row, column = np.divmod(rows.text, rows.width)
         text = Text(rows.text, row, column, rows.example, lambda: self.store.word_starts[rows.source])
-        progress = np.arange(positions.start, positions.stop) / (self.horizon or positions.stop)
-        masked, labels = self.masking(rows.ids, text, keys, np.minimum(progress, 1.0), self.vocabulary)
+        masked, labels = self.masking(rows.ids, text, keys, self._progress(positions), self.vocabulary)
         batch: PretrainingBatch = {
             "input_ids": torch.from_numpy(rows.ids).view(-1, rows.width),
             "token_type_ids": torch.from_numpy(rows.types).view(-1, rows.width),
@@ -57,6 +57,12 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
             batch[key] = torch.from_numpy(values)  # type: ignore[literal-required]
         return batch
 
+    def _progress(self, positions: range) -> npt.NDArray[np.float64]:
+        """The share of training that has passed at each position."""
+        if self.horizon is None:
+            return np.ones(len(positions))
+        return np.minimum(1.0, np.arange(positions.start, positions.stop) / self.horizon)
+
     def _stretch(self, stretch: Stretch) -> tuple[Pieces, Bits]:
         """The pieces at the positions of one phase, and the keys of their masks."""
         builder = stretch.builder
@@ -64,5 +70,3 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         epochs, indices = stream_indices(stretch.positions, len(builder), seed)
         pieces = builder(indices, draw(seed, Stream.PAIR, epochs, indices))
         return pieces, draw(seed, Stream.MASK, epochs, indices)
-
-

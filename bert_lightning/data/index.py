@@ -1,7 +1,7 @@
 """Where the examples of a store are: tables on disk, made once in bounded memory and memory-mapped.
 
-A table lies beside its store, or in the user's cache where the store's folder cannot be written. It is a cache: its name
-holds all it depends on, and it appears whole or not at all.
+A table lies beside its store, or in the user's cache where the store's folder cannot be written. Its name holds all it
+depends on, and it appears whole or not at all; it may be deleted at any time.
 """
 
 from __future__ import annotations

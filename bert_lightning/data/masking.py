@@ -1,7 +1,7 @@
 """Which tokens are hidden, and behind what.
 
-The text is cut into units (tokens, words, spans of words), units are chosen until the rate is reached, and the tokens of
-those that were chosen meet their fates: most become [MASK], some a random word, the rest stay.
+The text is cut into units (tokens, words, spans of words), units are chosen, and the tokens of the chosen ones meet
+their fates: most become [MASK], some a random word, the rest stay.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class RateSchedule:
 
     def __post_init__(self) -> None:
         if len(self.shares) != len(self.rates) or len(self.shares) < 2:
-            raise UserError(f"masking.rate: shares={list(self.shares)} and rates={list(self.rates)} must be pairs, two or more")
+            raise UserError(
+                f"masking.rate: shares={list(self.shares)} and rates={list(self.rates)} must be pairs, two or more"
+            )
         if list(self.shares) != sorted(self.shares) or self.shares[0] != 0 or self.shares[-1] != 1:
             raise UserError(f"masking.rate: shares={list(self.shares)} must go up from 0 to 1")
         if not all(0 <= rate <= 1 for rate in self.rates):
@@ -87,8 +89,8 @@ class TokenMasking:
         rate: share of the text's tokens that are predicted, or its schedule.
         mask_prob: share of the chosen that become [MASK].
         random_prob: share of the chosen that become a random word of the whole vocabulary; the rest stay.
-        exact: choose round(rate * tokens) of each example, one at least, instead of each unit by chance. Units that would
-            exceed the number are passed over, so where units are long it may be missed by a few tokens, never exceeded.
+        exact: choose round(rate * tokens) of each example, one at least, instead of each unit by chance. Units that
+            would exceed the number are passed over: it may be missed where units are long, and is never exceeded.
     """
 
     rate: float | RateSchedule = 0.15
@@ -104,7 +106,9 @@ class TokenMasking:
         if self.mask_prob + self.random_prob > 1:
             raise UserError(f"masking: {self.mask_prob=} and {self.random_prob=} add up to more than 1")
 
-    def __call__(self, ids: Ints, text: Text, keys: Bits, progress: Floats, vocabulary: Vocabulary) -> tuple[Ints, Ints]:
+    def __call__(
+        self, ids: Ints, text: Text, keys: Bits, progress: Floats, vocabulary: Vocabulary
+    ) -> tuple[Ints, Ints]:
         """Mask the flat `ids` [B * S] in place.
 
         Args:
@@ -198,7 +202,7 @@ class SpanMasking(NgramMasking):
             raise UserError(f"masking.p={self.p} must be above 0 and below 1")
 
     def _weights(self) -> Floats:
-        return (1 - self.p) ** np.arange(self.longest)
+        return np.power(1 - self.p, np.arange(self.longest), dtype=np.float64)
 
 
 def _by_chance(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:

@@ -81,7 +81,10 @@ class Packed:
     def __init__(self, store: TokenStore, builder: Callable[[TokenStore], Blocks], tokens: int) -> None:
         blocks = builder(store)
         if not isinstance(blocks, Blocks):
-            raise UserError(f"examples.builder={type(blocks).__name__} cannot be packed: a row has one label; use blocks")
+            raise UserError(
+                f"examples.builder={type(blocks).__name__} cannot be packed, for a row has one label at most: "
+                "use examples@examples.builder=full_sentences, document_sentences or single_sentences"
+            )
         if not isinstance(tokens, int) or tokens < blocks.max_length:
             raise UserError(
                 f"examples.tokens={tokens} must be examples.builder.max_length={blocks.max_length} or more tokens"
@@ -126,7 +129,9 @@ class Packed:
     def _number_slots(self) -> None:
         """Tables of the patterns' slots: the examples of a length are dealt to its slots, row by row."""
         dealt = np.zeros(len(self._histogram_of_lengths), dtype=np.int64)
-        length, base, twins = [], [], []
+        length: list[int] = []
+        base: list[int] = []
+        twins: list[int] = []
         for pattern in self.patterns:
             distinct, counts = np.unique(pattern.lengths, return_counts=True)
             for one, count in zip(distinct, counts, strict=True):

@@ -179,9 +179,7 @@ class SentenceOrder(SentencePairs):
 
     labels = ("sentence_order_label",)
 
-    def __init__(
-        self, store: TokenStore, max_length: int, short_seq_prob: float = 0.1, swap_prob: float = 0.5
-    ) -> None:
+    def __init__(self, store: TokenStore, max_length: int, short_seq_prob: float = 0.1, swap_prob: float = 0.5) -> None:
         check_share("swap_prob", swap_prob)
         super().__init__(store, max_length, short_seq_prob)
         self.swap_prob = swap_prob
@@ -211,7 +209,8 @@ def check_share(name: str, share: float) -> None:
 
 def _reach(starts: Ints, begin: Ints, tokens: Ints | int) -> Ints:
     """The first sentence boundary at or after `tokens` tokens from sentence `begin`."""
-    return np.searchsorted(starts, starts[begin] + tokens)
+    ends: Ints = np.searchsorted(starts, starts[begin] + tokens)
+    return ends
 
 
 def _fit(first: Ints, second: Ints, room: int) -> tuple[Ints, Ints]:
@@ -221,7 +220,7 @@ def _fit(first: Ints, second: Ints, room: int) -> tuple[Ints, Ints]:
 
 
 def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
-    """Chunks of every document, [n, 2] sentences at a time. A last sentence left alone takes the one before it again."""
+    """Chunks of every document, [n, 2] at a time. A last sentence left alone takes the one before it again."""
     for chunks in runs(store, partial(_chunk_ends, store.documents, room), look_ahead=room + 1):
         begin = chunks[:, 0]
         alone = chunks[:, 1] - begin == 1
@@ -232,4 +231,5 @@ def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
 
 def _chunk_ends(documents: Ints, room: int, numbers: Ints, starts: Ints, document: Ints) -> Ints:
     reach = numbers[0] + np.searchsorted(starts, starts[: len(numbers)] + room)
-    return np.minimum(documents[document + 1], np.maximum(numbers + 2, reach))
+    ends: Ints = np.minimum(documents[document + 1], np.maximum(numbers + 2, reach))
+    return ends

@@ -46,7 +46,10 @@ class Phases(Sequence[Phase]):
         shares = [phase.get("share", 0) for phase in phases]
         if not phases or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise UserError(f"examples.phases: shares={shares} must be above 0 and add up to 1")
-        self._phases = [Phase(p["share"], builder(store, **{k: p[k] for k in p if k != "share"})) for p in phases]
+        try:
+            self._phases = [Phase(p["share"], builder(store, **{k: p[k] for k in p if k != "share"})) for p in phases]
+        except TypeError as error:
+            raise UserError(f"examples.phases: {error}") from None
 
     @classmethod
     def of(cls, made: ExampleBuilder | Phases) -> Phases:
@@ -77,8 +80,8 @@ class Phases(Sequence[Phase]):
     def stretches(self, positions: range, horizon: int | None) -> Iterator[Stretch]:
         """Cut `positions` where phases change.
 
-        Phase p ends at its share of `horizon`, the number of positions that all of training has. Without a horizon there
-        is no training: every position is one of the last phase.
+        Phase p ends at its share of `horizon`, the number of positions that all of training has. Without a horizon
+        every position is one of the last phase.
         """
         bounds = [0, *(round((horizon or 0) * share) for share in np.cumsum([phase.share for phase in self._phases]))]
         bounds[-1] = max(bounds[-1], positions.stop)

@@ -69,12 +69,13 @@ def _feistel(x: Bits, sizes: Bits, keys: Bits) -> Bits:
     """A permutation of range(width * height), the rectangle that holds range(sizes)."""
     width = np.ceil(np.sqrt(sizes.astype(np.float64))).astype(np.uint64)
     height = (sizes + width - np.uint64(1)) // width
-    left, right = np.divmod(x, height)
+    left, right = x // height, x % height
     rounds = draw(keys, np.arange(4)[:, None])  # a key for each round
     for even, odd in ((0, 1), (2, 3)):
         left = (left + draw(rounds[even], right) % width) % width
         right = (right + draw(rounds[odd], left) % height) % height
-    return left * height + right
+    places: Bits = left * height + right
+    return places
 
 
 def _mix(x: Any) -> Any:

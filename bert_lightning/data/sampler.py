@@ -11,8 +11,10 @@ from torch.utils.data import Sampler
 
 from bert_lightning.data.randomness import Bits, Stream, draw, permute
 
+Ints = npt.NDArray[np.int64]
 
-def stream_indices(positions: range, size: int, seed: int | Bits) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+
+def stream_indices(positions: range, size: int, seed: int | Bits) -> tuple[Ints, Ints]:
     """Epoch and example of each position of the training stream, both [B].
 
     The stream is epoch after epoch of `size` examples, each epoch in an order of its own.

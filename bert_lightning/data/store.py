@@ -51,6 +51,10 @@ class TokenStore:
         self.tokens: npt.NDArray[np.integer] = np.memmap(folder / "tokens.bin", dtype=dtype, mode="r")
         self.word_starts: npt.NDArray[np.bool_] = np.memmap(folder / "words.bin", dtype=np.bool_, mode="r")
 
+    def __reduce__(self) -> tuple[type[TokenStore], tuple[Path]]:
+        """Pickled by name, so that a worker that is not forked maps the files instead of being sent their content."""
+        return TokenStore, (self.folder,)
+
     @property
     def num_documents(self) -> int:
         return len(self.documents) - 1

@@ -91,21 +91,24 @@ def _module(config: DictConfig, data: PreparedData, examples: Phases) -> Pretrai
     )
 
 
+def pretraining_examples(
+    config: DictConfig, data: PreparedData, store: TokenStore, masking: TokenMasking, seed: int
+) -> PretrainingExamples:
+    """The examples that `config.examples` makes of a store."""
+    return PretrainingExamples(
+        phases=Phases.of(build(config.examples)(store)),
+        masking=masking,
+        special=SpecialIds.of(data.tokenizer),
+        vocabulary=Vocabulary.of(data.tokenizer),
+        seed=seed,
+    )
+
+
 def pretraining_batches(config: DictConfig, data: PreparedData) -> PretrainingDataModule:
     """Batches of training and of validation, which is on the examples that training ends with."""
-
-    def examples(store: TokenStore, masking: TokenMasking, seed: int) -> PretrainingExamples:
-        return PretrainingExamples(
-            phases=Phases.of(build(config.examples)(store)),
-            masking=masking,
-            special=SpecialIds.of(data.tokenizer),
-            vocabulary=Vocabulary.of(data.tokenizer),
-            seed=seed,
-        )
-
-    validation = examples(data.validation, _VALIDATION_MASKING, _VALIDATION_SEED)
+    validation = pretraining_examples(config, data, data.validation, _VALIDATION_MASKING, _VALIDATION_SEED)
     return PretrainingDataModule(
-        train=examples(data.train, build(config.masking), config.seed),
+        train=pretraining_examples(config, data, data.train, build(config.masking), config.seed),
         validation=replace(validation, phases=validation.phases.last),
         batch_size=config.batch_size,
         validation_examples=config.validation_examples,

@@ -291,9 +291,9 @@ def test_every_builder_with_every_masking(kind, segments, label, masking, small_
     for row, count in zip(ids, numbers.amax(1).tolist(), strict=True):
         assert (row == special.cls).sum() == count
         assert row[0] == special.cls
-    words = torch.from_numpy(examples.vocabulary.words)
-    assert torch.isin(batch["masked_labels"], words).all()
-    assert torch.isin(batch["input_ids"], torch.tensor([*words, special.pad, special.cls, special.sep, special.mask, special.unk])).all()
+    words = examples.vocabulary.words.tolist()
+    assert set(batch["masked_labels"].tolist()) <= set(words)
+    assert set(batch["input_ids"].unique().tolist()) <= {*words, special.pad, special.cls, special.sep, special.mask}
 
 
 def test_phases_are_shares_of_training(small_data):
@@ -329,6 +329,8 @@ def test_the_rate_changes_over_training(small_data):
 
 def test_examples_reach_workers_as_names_of_files_not_as_their_content(examples):
     """Where workers are not forked, the dataset is pickled for each."""
-    pickled = pickle.dumps(examples.phases[0].builder._table)
-    assert len(pickled) < 1000
-    assert np.array_equal(pickle.loads(pickled).rows, examples.phases[0].builder.chunks)
+    alone = replace(examples, vocabulary=None)
+    pickled = pickle.dumps(alone)
+    assert len(pickled) < 2000
+    again = replace(pickle.loads(pickled), vocabulary=examples.vocabulary)
+    assert digest([again[range(8)]]) == digest([examples[range(8)]])

@@ -155,7 +155,7 @@ def lengths_in_words(masking, rows=3000, width=120):
 def test_spans_have_spanberts_lengths():
     sizes = lengths_in_words(SpanMasking())
     expected = 0.2 * 0.8 ** np.arange(10)
-    # The spans that end with a row are left out here, and the longer a span the likelier it is one: hence the tolerance.
+    # Spans that end with a row are left out, and the longer a span the likelier it is one: hence the tolerance.
     assert np.bincount(sizes, minlength=11)[1:] / len(sizes) == pytest.approx(expected / expected.sum(), abs=0.02)
     assert sizes.mean() == pytest.approx(3.8, abs=0.15)  # as the paper says
 
