@@ -13,6 +13,7 @@ from bert_lightning.errors import UserError
 
 VERBS = {
     "prepare": "read a corpus, train the tokenizer, write the token stores",
+    "inspect": "show what training would read: counts, lengths, padding, masks, examples",
     "pretrain": "train an encoder from scratch (prepares what is missing)",
     "finetune": "train a classifier on an encoder",
     "predict": "fill in masks, or classify texts",

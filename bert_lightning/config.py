@@ -58,6 +58,20 @@ class PrepareConfig(Root):
 
 
 @dataclass
+class InspectConfig(Root):
+    """`bert-lightning inspect`."""
+
+    seed: int = MISSING
+    data: DataConfig = MISSING
+    tokenizer: dict[str, Any] = MISSING
+    examples: dict[str, Any] = MISSING
+    masking: dict[str, Any] = MISSING
+    batch_size: int = MISSING
+    sample: int = MISSING
+    show: int = MISSING
+
+
+@dataclass
 class TrainingConfig(Root):
     """Keys of the verbs that train."""
 
@@ -123,6 +137,7 @@ class DemoConfig(Root):
 
 _SCHEMAS = {
     "prepare": PrepareConfig,
+    "inspect": InspectConfig,
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
     "predict": PredictConfig,

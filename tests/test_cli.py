@@ -194,7 +194,7 @@ def test_no_logger_still_writes_the_summary(command, tiny_run, tmp_path):
 
 
 BAD = {
-    "unknown verb": (["pretain"], "no verb 'pretain'; there are prepare, pretrain"),
+    "unknown verb": (["pretain"], "no verb 'pretain'; there are prepare, .*pretrain"),
     "mistyped group": (["pretrain", "modle=tiny"], "modle.*did you mean model="),
     "mistyped key": (["pretrain", "model.hiden_size=3"], "hiden_size"),
     "mistyped top-level key": (["pretrain", "batchsize=3"], "batchsize.*did you mean batch_size"),

@@ -12,16 +12,22 @@ class EncoderInputs(TypedDict):
 
     input_ids: Tensor  # [B, S] int64; [CLS] first, padding last
     token_type_ids: Tensor  # [B, S] int64; 0 for the first segment and padding, 1 for the second
-    attention_mask: Tensor  # [B, S] bool; True at real tokens
-    num_tokens: int  # real tokens in the batch: attention_mask.sum(), without asking the device for it
+    attention_mask: Tensor  # [B, S] int64 or bool; 0 at padding; 1, 2, 3... number the examples packed into a row
+    num_tokens: int  # real tokens in the batch: (attention_mask > 0).sum(), without asking the device for it
 
 
-class PretrainingBatch(EncoderInputs):
-    """Written by `PretrainingExamples`: the words' labels by `TokenMasking`, the pair's by `SegmentPairs`."""
+class MaskedBatch(EncoderInputs):
+    """What every pretraining batch has."""
 
     masked_positions: Tensor  # [M] int64, into the flattened batch [B * S], ascending
     masked_labels: Tensor  # [M] int64, the ids that stood there
+
+
+class PretrainingBatch(MaskedBatch, total=False):
+    """Written by `PretrainingExamples`. Which of these labels there are is the example builder's: its `labels`."""
+
     next_sentence_label: Tensor  # [B] int64; 0: B follows A, 1: B is from another document (google-research/bert)
+    sentence_order_label: Tensor  # [B] int64; 0: A and B in their order, 1: swapped (google-research/albert)
 
 
 class LabelledBatch(EncoderInputs):

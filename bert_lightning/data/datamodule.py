@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from bert_lightning.data.examples import PretrainingExamples
 from bert_lightning.data.sampler import OnceThrough, StreamBatches
 from bert_lightning.errors import UserError
 
@@ -22,6 +24,9 @@ class Examples(Protocol):
 
 class StreamDataModule(pl.LightningDataModule):
     """Training batches from the stream of `train` for as many steps as the trainer takes; `validation` once through.
+
+    A checkpoint keeps how many examples the ranks were given together. A run that resumes goes on from there, at once
+    and with any number of workers; with another number of ranks, or accumulated batches, if their product is the same.
 
     Args:
         train: examples that the stream repeats, epoch after epoch.
@@ -49,21 +54,44 @@ class StreamDataModule(pl.LightningDataModule):
                 raise UserError(f"{name}={value} must be {least} or more")
         self.train, self.validation = train, validation
         self.batch_size, self.num_workers = batch_size, num_workers
+        self.position = 0  # in the training stream: examples given to all ranks
         self.validation_size = min(len(validation), validation_examples or len(validation))
 
     def train_dataloader(self) -> DataLoader[Any]:
+        batches = self._batches()
+        return self._loader(self.training_examples(batches.horizon), batches)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self._loader(self.validation, OnceThrough(self.validation_size, self.batch_size))
+
+    def training_examples(self, horizon: int) -> Examples:
+        """The examples of training; `horizon` is how many positions of the stream all of training takes."""
+        return self.train
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Count what is handed to training: not what workers have made ahead."""
+        if self.trainer is not None and self.trainer.training:
+            self.position += self.batch_size * self.trainer.world_size
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream goes on; the same on every rank."""
+        return {"position": self.position}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on there."""
+        self.position = state_dict["position"]
+
+    def _batches(self) -> StreamBatches:
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for loaders"
-        batches = StreamBatches(
+        return StreamBatches(
             self.batch_size,
             trainer.max_steps * trainer.accumulate_grad_batches,
             trainer.global_rank,
             trainer.world_size,
+            self.position,
         )
-        return self._loader(self.train, batches)
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.validation, OnceThrough(self.validation_size, self.batch_size))
 
     def _loader(self, examples: Examples, batches: StreamBatches | OnceThrough) -> DataLoader[Any]:
         dataset: Dataset[Any] = examples  # type: ignore[assignment]
@@ -75,3 +103,12 @@ class StreamDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # of its own, or each iterator would move the model's random state
         )
+
+
+class PretrainingDataModule(StreamDataModule):
+    """Its training examples are told how long training is, for phases and for rates that change."""
+
+    train: PretrainingExamples
+
+    def training_examples(self, horizon: int) -> Examples:
+        return replace(self.train, horizon=horizon)

@@ -1,4 +1,4 @@
-"""Store, pairs and masks together: position in the training stream -> finished batch."""
+"""Store, pieces and masks together: position in the training stream -> finished batch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import torch
 from torch.utils.data import Dataset
 
 from bert_lightning.data.batch import PretrainingBatch
-from bert_lightning.data.masking import TokenMasking
-from bert_lightning.data.pairs import Ints, Pairs, SegmentPairs
-from bert_lightning.data.randomness import Stream, draw
+from bert_lightning.data.masking import Text, TokenMasking, Vocabulary
+from bert_lightning.data.phases import Phases, Stretch
+from bert_lightning.data.pieces import Pieces, assemble, join
+from bert_lightning.data.randomness import Bits, Stream, draw
 from bert_lightning.data.sampler import stream_indices
+from bert_lightning.data.store import TokenStore
 from bert_lightning.text.tokenizers import SpecialIds
 
 
@@ -21,46 +23,50 @@ from bert_lightning.text.tokenizers import SpecialIds
 class PretrainingExamples(Dataset[PretrainingBatch]):
     """Batches as a pure function of (seed, epoch, index), asked for by a range of positions of the training stream."""
 
-    pairs: SegmentPairs
+    phases: Phases
     masking: TokenMasking
     special: SpecialIds
-    vocab_size: int  # words of the tokenizer; the model's table may be larger
+    vocabulary: Vocabulary
     seed: int
+    horizon: int | None = None  # positions of all of training, which phases and rates are shares of; None: at its end
+
+    @property
+    def store(self) -> TokenStore:
+        return self.phases[0].builder.store  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
-        """Examples in an epoch."""
-        return len(self.pairs)
+        """Examples of an epoch of the last phase."""
+        return len(self.phases[-1].builder)
 
     def __getitem__(self, positions: range) -> PretrainingBatch:
-        epochs, indices = stream_indices(positions, len(self), self.seed)
-        pairs = self.pairs(indices, draw(self.seed, Stream.PAIR, epochs, indices))
-        ids, types, is_text, length = self._assemble(pairs)
-        mask_keys = draw(self.seed, Stream.MASK, epochs, indices)
-        masked, labels = self.masking(ids, is_text, mask_keys, self.special.mask, self.vocab_size)
-        return {
-            "input_ids": torch.from_numpy(ids),
-            "token_type_ids": torch.from_numpy(types),
-            "attention_mask": torch.from_numpy(np.arange(ids.shape[1]) < length[:, None]),
-            "num_tokens": int(length.sum()),
+        made = [self._stretch(stretch) for stretch in self.phases.stretches(positions, self.horizon)]
+        pieces, keys = join([pieces for pieces, _ in made]), np.concatenate([keys for _, keys in made])
+        rows = assemble(pieces, self.store, self.special)
+        row, column = np.divmod(rows.text, rows.width)
+        text = Text(rows.text, row, column, rows.example, lambda: self.store.word_starts[rows.source])
+        masked, labels = self.masking(rows.ids, text, keys, self._progress(positions), self.vocabulary)
+        batch: PretrainingBatch = {
+            "input_ids": torch.from_numpy(rows.ids).view(-1, rows.width),
+            "token_type_ids": torch.from_numpy(rows.types).view(-1, rows.width),
+            "attention_mask": torch.from_numpy(rows.examples).view(-1, rows.width),
+            "num_tokens": rows.num_tokens,
             "masked_positions": torch.from_numpy(masked),
             "masked_labels": torch.from_numpy(labels),
-            "next_sentence_label": torch.from_numpy(pairs.is_random.astype(np.int64)),
         }
+        for key, values in pieces.labels.items():
+            batch[key] = torch.from_numpy(values)  # type: ignore[literal-required]
+        return batch
 
-    def _assemble(self, pairs: Pairs) -> tuple[Ints, Ints, npt.NDArray[np.bool_], Ints]:
-        """`[CLS] A [SEP] B [SEP]`, padded to the longest: ids, segments, which are text, all [B, S]; lengths [B]."""
-        first_end = 1 + pairs.first_length  # where the first [SEP] stands
-        last = first_end + 1 + pairs.second_length  # and the second
-        column = np.arange(last.max() + 1)
-        in_first = (column >= 1) & (column < first_end[:, None])
-        in_second = (column > first_end[:, None]) & (column < last[:, None])
-        source = np.where(in_first, (pairs.first - 1)[:, None], (pairs.second - first_end - 1)[:, None]) + column
+    def _progress(self, positions: range) -> npt.NDArray[np.float64]:
+        """The share of training that has passed at each position."""
+        if self.horizon is None:
+            return np.ones(len(positions))
+        return np.minimum(1.0, np.arange(positions.start, positions.stop) / self.horizon)
 
-        ids = np.full(in_first.shape, self.special.pad, dtype=np.int64)
-        is_text = in_first | in_second
-        ids[is_text] = self.pairs.store.tokens[source[is_text]]
-        ids[:, 0] = self.special.cls
-        rows = np.arange(len(ids))
-        ids[rows, first_end] = ids[rows, last] = self.special.sep
-        types = ((column > first_end[:, None]) & (column <= last[:, None])).astype(np.int64)
-        return ids, types, is_text, last + 1
+    def _stretch(self, stretch: Stretch) -> tuple[Pieces, Bits]:
+        """The pieces at the positions of one phase, and the keys of their masks."""
+        builder = stretch.builder
+        seed = draw(self.seed, Stream.PHASE, stretch.number) if stretch.number else self.seed
+        epochs, indices = stream_indices(stretch.positions, len(builder), seed)
+        pieces = builder(indices, draw(seed, Stream.PAIR, epochs, indices))
+        return pieces, draw(seed, Stream.MASK, epochs, indices)

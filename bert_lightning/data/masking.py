@@ -1,14 +1,84 @@
-"""Which words are hidden, and behind what."""
+"""Which tokens are hidden, and behind what.
+
+The text is cut into units (tokens, words, spans of words), units are chosen, and the tokens of the chosen ones meet
+their fates: most become [MASK], some a random word, the rest stay.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer
 
+from bert_lightning.data.pieces import Bools, Ints
 from bert_lightning.data.randomness import Bits, draw, integers, uniform
 from bert_lightning.errors import UserError
+from bert_lightning.text.tokenizers import SpecialIds
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Text:
+    """The tokens of a batch that may be hidden, T in all, in the order in which they stand."""
+
+    position: Ints  # [T] into the flattened batch; what does not follow its predecessor begins a new piece of text
+    row: Ints  # [T]
+    column: Ints  # [T]
+    example: Ints  # [T] from 0, ascending; a row has one example, or several if packed
+    word_starts: Callable[[], Bools]  # [T] true where the tokenizer began a word; read only by who asks
+
+    def piece_starts(self) -> Bools:
+        """[T] true at the first token after a special one: no word and no span goes across."""
+        starts = np.ones(len(self.position), dtype=bool)
+        starts[1:] = np.diff(self.position) != 1
+        return starts
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What stands in place of hidden words."""
+
+    mask: int
+    words: Ints  # [W] the ids that random words are drawn from: all there are but the special tokens; may have gaps
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Vocabulary:
+        special = SpecialIds.of(tokenizer)
+        ids = set(tokenizer.get_vocab(with_added_tokens=True).values())
+        ids -= {special.pad, special.unk, special.cls, special.sep, special.mask}
+        ids -= {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+        return cls(special.mask, np.array(sorted(ids), dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class RateSchedule:
+    """A rate that changes over training, in straight lines between points. Ankner et al. 2023 go from 0.3 to 0.15.
+
+    Args:
+        shares: of training, ascending from 0 to 1.
+        rates: the rate at each of them.
+    """
+
+    shares: Sequence[float]
+    rates: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if len(self.shares) != len(self.rates) or len(self.shares) < 2:
+            raise UserError(
+                f"masking.rate: shares={list(self.shares)} and rates={list(self.rates)} must be pairs, two or more"
+            )
+        if list(self.shares) != sorted(self.shares) or self.shares[0] != 0 or self.shares[-1] != 1:
+            raise UserError(f"masking.rate: shares={list(self.shares)} must go up from 0 to 1")
+        if not all(0 <= rate <= 1 for rate in self.rates):
+            raise UserError(f"masking.rate: rates={list(self.rates)} must be between 0 and 1")
+
+    def __call__(self, progress: Floats) -> Floats:
+        """The rate after each share `progress` of training."""
+        return np.interp(progress, self.shares, self.rates)
 
 
 @dataclass(frozen=True)
@@ -16,36 +86,171 @@ class TokenMasking:
     """Choose tokens independently; of those chosen, hide most, replace some, keep the rest. Devlin et al. 2019, 3.1.
 
     Args:
-        rate: share of the text's tokens that are predicted.
+        rate: share of the text's tokens that are predicted, or its schedule.
         mask_prob: share of the chosen that become [MASK].
         random_prob: share of the chosen that become a random word of the whole vocabulary; the rest stay.
+        exact: choose round(rate * tokens) of each example, one at least, instead of each unit by chance. Units that
+            would exceed the number are passed over: it may be missed where units are long, and is never exceeded.
     """
 
-    rate: float = 0.15
+    rate: float | RateSchedule = 0.15
     mask_prob: float = 0.8
     random_prob: float = 0.1
+    exact: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("rate", "mask_prob", "random_prob"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"masking.{name}={getattr(self, name)} must be between 0 and 1")
+        rates = [] if isinstance(self.rate, RateSchedule) else [("rate", self.rate)]
+        for name, value in (*rates, ("mask_prob", self.mask_prob), ("random_prob", self.random_prob)):
+            if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise UserError(f"masking.{name}={value} must be between 0 and 1")
         if self.mask_prob + self.random_prob > 1:
             raise UserError(f"masking: {self.mask_prob=} and {self.random_prob=} add up to more than 1")
 
     def __call__(
-        self, ids: npt.NDArray[np.int64], is_text: npt.NDArray[np.bool_], keys: Bits, mask_id: int, vocab_size: int
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Mask `ids` [B, S] in place where `is_text` [B, S] allows it; `keys` [B] hold the randomness.
+        self, ids: Ints, text: Text, keys: Bits, progress: Floats, vocabulary: Vocabulary
+    ) -> tuple[Ints, Ints]:
+        """Mask the flat `ids` [B * S] in place.
+
+        Args:
+            ids: of the batch.
+            text: which of them may be hidden.
+            keys: [B] all the randomness.
+            progress: [B] share of training that has passed at each row.
+            vocabulary: what hidden words become.
 
         Returns:
             positions: [M] into the flattened ids, ascending.
             labels: [M], the ids that stood there.
         """
-        columns = np.arange(ids.shape[1])
-        rows, columns = np.nonzero(is_text & (uniform(draw(keys[:, None], 0, columns)) < self.rate))
-        labels = ids[rows, columns]
-        fate = uniform(draw(keys[rows], 1, columns))
-        words = integers(draw(keys[rows], 2, columns), vocab_size)
+        rate = self.rate(progress) if isinstance(self.rate, RateSchedule) else np.full(len(keys), float(self.rate))
+        first = self._unit_starts(text, keys)  # [U] where in `text` each unit begins
+        size = np.diff(first, append=len(text.position))  # [U]
+        chance = draw(draw(keys, 0)[text.row[first]], text.column[first])
+        choose = _exactly if self.exact else _by_chance
+        chosen = choose(chance, size, text.example[first], rate[text.row[first]])
+        picked = np.flatnonzero(np.repeat(chosen, size))
+        fated = np.repeat(first[chosen], size[chosen]) if self._one_fate else picked
+
+        row, position = text.row[picked], text.position[picked]
+        labels = ids[position]
+        fate = uniform(draw(draw(keys, 1)[row], text.column[fated]))
+        words = vocabulary.words[integers(draw(draw(keys, 2)[row], text.column[picked]), len(vocabulary.words))]
         is_random = fate < self.mask_prob + self.random_prob
-        ids[rows, columns] = np.where(fate < self.mask_prob, mask_id, np.where(is_random, words, labels))
-        return rows * ids.shape[1] + columns, labels
+        ids[position] = np.where(fate < self.mask_prob, vocabulary.mask, np.where(is_random, words, labels))
+        return position, labels
+
+    _one_fate = False  # the tokens of a unit are hidden, replaced or kept together
+
+    def _unit_starts(self, text: Text, keys: Bits) -> Ints:
+        return np.arange(len(text.position))
+
+
+@dataclass(frozen=True)
+class WholeWordMasking(TokenMasking):
+    """Choose whole words, by the boundaries that the tokenizer drew. Each token of a word has a fate of its own."""
+
+    def _unit_starts(self, text: Text, keys: Bits) -> Ints:
+        return np.flatnonzero(text.word_starts() | text.piece_starts())
+
+
+@dataclass(frozen=True)
+class NgramMasking(WholeWordMasking):
+    """Choose runs of n words, n from 1 to `longest` with a probability in proportion to 1/n. Lan et al. 2020, 3.1.
+
+    Every row is cut into runs of random lengths, and runs are chosen as words are. So runs never overlap, their lengths
+    have the right distribution (but for the last of a piece of text, which ends with it), and each token is as likely
+    as any other.
+    """
+
+    longest: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.longest, int) or self.longest < 1:
+            raise UserError(f"masking.longest={self.longest} must be a number of words, 1 or more")
+
+    def _weights(self) -> Floats:
+        """Of the lengths 1, 2, ... `longest`, in any scale."""
+        return 1 / np.arange(1, self.longest + 1)
+
+    def _unit_starts(self, text: Text, keys: Bits) -> Ints:
+        words = super()._unit_starts(text, keys)
+        row, column = text.row[words], text.column[words]
+        below = np.cumsum(self._weights()) / self._weights().sum()
+        length = 1 + np.searchsorted(below[:-1], uniform(draw(draw(keys, 3)[row], column)), side="right")
+        # A run that begins at a word has that word's length; runs follow one another from the start of each piece.
+        end = np.flatnonzero(np.append(text.piece_starts()[words], True))
+        number = np.arange(len(words))
+        following = np.minimum(number + length, end[np.searchsorted(end, number, side="right")])
+        return words[_follow(following)]
+
+
+@dataclass(frozen=True)
+class SpanMasking(NgramMasking):
+    """Choose runs of up to `longest` words, their lengths geometric with `p`. The tokens of a run have one fate.
+
+    Joshi et al. 2020 (SpanBERT), section 3.1: p 0.2, 10 words at most, 3.8 on average.
+    """
+
+    longest: int = 10
+    p: float = 0.2
+    _one_fate = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.p < 1:
+            raise UserError(f"masking.p={self.p} must be above 0 and below 1")
+
+    def _weights(self) -> Floats:
+        return np.power(1 - self.p, np.arange(self.longest), dtype=np.float64)
+
+
+def _by_chance(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
+    return uniform(chance) < rate
+
+
+def _exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
+    """Units [U] in a random order within each example, taken while they fit: [U] true where one is taken."""
+    begins = np.flatnonzero(np.diff(example, prepend=-1))  # unit that begins each example
+    example = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(example)))
+    order = _shuffled(chance, example, begins)
+    left = np.rint(rate[begins] * np.add.reduceat(size, begins)).astype(np.int64)
+    left = np.where(rate[begins] > 0, np.maximum(1, left), 0)
+    size, taken = size[order], np.zeros(len(size), dtype=bool)
+    waiting = ~taken
+    while True:
+        waiting &= size <= left[example]
+        wanted = np.where(waiting, size, 0)
+        total = np.cumsum(wanted)
+        total -= (total[begins] - wanted[begins])[example]
+        takes = waiting & (total <= left[example])
+        if not takes.any():
+            break
+        taken |= takes
+        waiting &= ~takes
+        left -= np.add.reduceat(np.where(takes, size, 0), begins)
+    chosen = np.empty_like(taken)
+    chosen[order] = taken
+    return chosen
+
+
+def _shuffled(chance: Bits, example: Ints, begins: Ints) -> Ints:
+    """The order of the units by example, then by `chance`: one sort of numbers that hold both and the unit's own.
+
+    28 bits of chance, and its place within the example where two are equal; so the order within an example depends on
+    nothing else in the batch.
+    """
+    place = (np.arange(len(example)) - begins[example]).astype(np.uint64)
+    keys = (example.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(36) << np.uint64(16)) | place
+    keys.sort()
+    return begins[example] + (keys & np.uint64(0xFFFF)).astype(np.int64)
+
+
+def _follow(following: Ints) -> Ints:
+    """The numbers met from 0 on when each leads to `following`, which is above it and at most the length."""
+    chain, at, end = [], 0, len(following)
+    steps = following.tolist()
+    while at < end:
+        chain.append(at)
+        at = steps[at]
+    return np.array(chain, dtype=np.int64)

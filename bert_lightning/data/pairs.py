@@ -1,4 +1,4 @@
-"""Segment pairs for next-sentence prediction: Devlin et al. 2019, section 3.1.
+"""Pairs of segments: next-sentence prediction (Devlin et al. 2019, section 3.1) and sentence order (Lan et al. 2020).
 
 A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i is example i of every epoch; the
 epoch decides where A ends, whether B follows or comes from elsewhere, and what is cut. So unlike google-research/bert
@@ -9,16 +9,18 @@ before it; documents of one sentence serve as random B only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from bert_lightning.data.index import runs, table, write_blocks
+from bert_lightning.data.pieces import Ints, Pieces
 from bert_lightning.data.randomness import Bits, draw, integers, uniform
 from bert_lightning.data.store import TokenStore
 from bert_lightning.errors import UserError
-
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -29,78 +31,186 @@ class Pairs:
     first_length: Ints
     second: Ints  # where B begins
     second_length: Ints
-    is_random: npt.NDArray[np.bool_]  # B is from another document
+    label: npt.NDArray[np.bool_]  # what is to be predicted of the pair
+
+    def pieces(self, key: str) -> Pieces:
+        """A, B, A, B... with the labels under `key`."""
+        count = len(self.first)
+        return Pieces(
+            row=np.repeat(np.arange(count), 2),
+            example=np.ones(2 * count, dtype=np.int64),
+            segment=np.tile([0, 1], count),
+            start=np.stack([self.first, self.second], axis=1).reshape(-1),
+            length=np.stack([self.first_length, self.second_length], axis=1).reshape(-1),
+            labels={key: self.label.astype(np.int64)},
+        )
 
 
-class SegmentPairs:
-    """Pairs of segments of up to `max_length` tokens, three special tokens included.
+@dataclass(frozen=True)
+class _Cut:
+    """Chunks cut in two; every field is [B]. The sentences of A are [begin, middle), those after it [middle, end)."""
+
+    begin: Ints
+    middle: Ints
+    end: Ints
+    target: Ints  # tokens that A and B together aim at
+    bits: Bits  # [8, B] all the randomness of the pairs; those from the third on are still to be used
+
+
+class SentencePairs:
+    """What both tasks share: chunks of two sentences or more, cut in two between sentences, and truncated.
 
     Args:
         store: where the sentences are.
-        max_length: tokens of the longest sequence.
+        max_length: tokens of the longest sequence, three special tokens included.
         short_seq_prob: share of examples that aim at a random shorter length, so that the model meets them.
+
+    Raises:
+        UserError: no document has two sentences.
+    """
+
+    segments = 2
+    labels: tuple[str, ...]
+
+    def __init__(self, store: TokenStore, max_length: int, short_seq_prob: float) -> None:
+        check_length(max_length)
+        check_share("short_seq_prob", short_seq_prob)
+        self.store, self.max_length = store, max_length
+        self.room = max_length - 3  # tokens of A and B together
+        self.short_seq_prob = short_seq_prob
+        self._table = table(store, f"pairs-{self.room}", 2, write_blocks(_chunks(store, self.room)))
+        if not len(self):
+            raise UserError(
+                f"no document in {store.folder} has two sentences: pairs of segments need them; "
+                "examples=full_sentences and examples=single_sentences do not"
+            )
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    @property
+    def chunks(self) -> Ints:
+        """Sentences [begin, end) of every chunk, [N, 2]: whole sentences until they fill the room, two at least."""
+        return self._table.rows
+
+    def __call__(self, indices: Ints, keys: Bits) -> Pieces:
+        """The examples at `indices` [B]; `keys` [B] hold all their randomness."""
+        return self.pairs(indices, keys).pieces(self.labels[0])
+
+    def pairs(self, indices: Ints, keys: Bits) -> Pairs:
+        """What stands in A and in B."""
+        raise NotImplementedError
+
+    def _cut(self, indices: Ints, keys: Bits) -> _Cut:
+        starts, (begin, end) = self.store.sentences, self.chunks[indices].T
+        bits = draw(keys, np.arange(8)[:, None])
+        short = uniform(bits[0]) < self.short_seq_prob
+        target = np.where(short, 2 + integers(bits[4], self.room - 1), self.room)
+        end = np.minimum(end, np.maximum(begin + 2, _reach(starts, begin, target)))
+        return _Cut(begin, begin + 1 + integers(bits[1], end - begin - 1), end, target, bits)
+
+    def _truncated(self, cut: _Cut, second: Ints, second_end: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+        """First token and length of A, and of the sentences [second, second_end).
+
+        What is cut is shared at random between front and back: google-research/bert `truncate_seq_pair`.
+        """
+        starts = self.store.sentences
+        first_length, second_length = starts[cut.middle] - starts[cut.begin], starts[second_end] - starts[second]
+        kept_first, kept_second = _fit(first_length, second_length, self.room)
+        front_first = integers(cut.bits[3], first_length - kept_first + 1)
+        front_second = integers(cut.bits[5], second_length - kept_second + 1)
+        return starts[cut.begin] + front_first, kept_first, starts[second] + front_second, kept_second
+
+
+class SegmentPairs(SentencePairs):
+    """Next-sentence prediction: B follows A, or comes from another document (label 1).
+
+    Args:
+        store: where the sentences are.
+        max_length: tokens of the longest sequence, three special tokens included.
+        short_seq_prob: share of examples that aim at a random shorter length.
         random_next_prob: share of examples whose B comes from another document.
 
     Raises:
         UserError: fewer than two documents (nowhere to take a B from), or none with two sentences (no A followed by B).
     """
 
+    labels = ("next_sentence_label",)
+
     def __init__(
         self, store: TokenStore, max_length: int, short_seq_prob: float = 0.1, random_next_prob: float = 0.5
     ) -> None:
-        if not isinstance(max_length, int) or max_length < 8:
-            raise UserError(f"examples.max_length={max_length} must be a number of tokens, 8 or more")
-        for name, share in (("short_seq_prob", short_seq_prob), ("random_next_prob", random_next_prob)):
-            if not 0 <= share <= 1:
-                raise UserError(f"examples.{name}={share} must be between 0 and 1")
+        check_share("random_next_prob", random_next_prob)
         if store.num_documents < 2:
             raise UserError(
                 f"{store.folder} holds {store.num_documents} document: next-sentence prediction takes its wrong "
                 "continuations from another document, so it needs two; separate documents by a blank line"
             )
-        self.store = store
-        self.room = max_length - 3  # tokens of A and B together
-        self.short_seq_prob, self.random_next_prob = short_seq_prob, random_next_prob
-        self.chunks = _chunks(store.sentences, store.documents, self.room)
-        if not len(self.chunks):
-            raise UserError(f"no document in {store.folder} has two sentences: next-sentence prediction needs them")
+        super().__init__(store, max_length, short_seq_prob)
+        self.random_next_prob = random_next_prob
 
-    def __len__(self) -> int:
-        return len(self.chunks)
+    def pairs(self, indices: Ints, keys: Bits) -> Pairs:
+        cut, starts = self._cut(indices, keys), self.store.sentences
+        is_random = uniform(cut.bits[2]) < self.random_next_prob
+        other, other_end = self._elsewhere(cut, cut.target - (starts[cut.middle] - starts[cut.begin]))
+        second, second_end = np.where(is_random, other, cut.middle), np.where(is_random, other_end, cut.end)
+        return Pairs(*self._truncated(cut, second, second_end), is_random)
 
-    def __call__(self, indices: Ints, keys: Bits) -> Pairs:
-        """The examples at `indices` [B]; `keys` [B] hold all their randomness."""
-        starts, (begin, end) = self.store.sentences, self.chunks[indices].T
-        choice = [uniform(draw(keys, number)) for number in range(4)]
-        target = np.where(choice[0] < self.short_seq_prob, 2 + integers(draw(keys, 4), self.room - 1), self.room)
-        end = np.minimum(end, np.maximum(begin + 2, _reach(starts, begin, target)))
-        middle = begin + 1 + (choice[1] * (end - begin - 1)).astype(np.int64)  # A: sentences begin to middle
-        is_random = choice[2] < self.random_next_prob
-
-        other, other_end = self._elsewhere(begin, target - (starts[middle] - starts[begin]), keys)
-        second = np.where(is_random, other, middle)
-        second_end = np.where(is_random, other_end, end)
-        first_length, second_length = starts[middle] - starts[begin], starts[second_end] - starts[second]
-        kept_first, kept_second = _fit(first_length, second_length, self.room)
-        # What is cut is shared at random between front and back: google-research/bert `truncate_seq_pair`.
-        front_first = (choice[3] * (first_length - kept_first + 1)).astype(np.int64)
-        front_second = integers(draw(keys, 5), second_length - kept_second + 1)
-        return Pairs(starts[begin] + front_first, kept_first, starts[second] + front_second, kept_second, is_random)
-
-    def _elsewhere(self, begin: Ints, tokens: Ints, keys: Bits) -> tuple[Ints, Ints]:
+    def _elsewhere(self, cut: _Cut, tokens: Ints) -> tuple[Ints, Ints]:
         """Sentences of a random other document that reach `tokens`: [B] first, [B] end."""
         documents = self.store.documents
-        own = np.searchsorted(documents, begin, side="right") - 1
-        document = integers(draw(keys, 6), self.store.num_documents - 1)
+        own = np.searchsorted(documents, cut.begin, side="right") - 1
+        document = integers(cut.bits[6], self.store.num_documents - 1)
         document += document >= own
-        first = documents[document] + integers(draw(keys, 7), documents[document + 1] - documents[document])
+        first = documents[document] + integers(cut.bits[7], documents[document + 1] - documents[document])
         end = np.maximum(first + 1, _reach(self.store.sentences, first, tokens))
         return first, np.minimum(end, documents[document + 1])
 
 
+class SentenceOrder(SentencePairs):
+    """Sentence-order prediction: two consecutive segments, swapped or not (label 1). Lan et al. 2020, section 3.1.
+
+    Args:
+        store: where the sentences are.
+        max_length: tokens of the longest sequence, three special tokens included.
+        short_seq_prob: share of examples that aim at a random shorter length.
+        swap_prob: share of examples whose segments are swapped.
+    """
+
+    labels = ("sentence_order_label",)
+
+    def __init__(self, store: TokenStore, max_length: int, short_seq_prob: float = 0.1, swap_prob: float = 0.5) -> None:
+        check_share("swap_prob", swap_prob)
+        super().__init__(store, max_length, short_seq_prob)
+        self.swap_prob = swap_prob
+
+    def pairs(self, indices: Ints, keys: Bits) -> Pairs:
+        cut = self._cut(indices, keys)
+        swapped = uniform(cut.bits[2]) < self.swap_prob
+        first, first_length, second, second_length = self._truncated(cut, cut.middle, cut.end)
+        return Pairs(
+            np.where(swapped, second, first), np.where(swapped, second_length, first_length),
+            np.where(swapped, first, second), np.where(swapped, first_length, second_length),
+            swapped,
+        )  # fmt: skip
+
+
+def check_length(max_length: object) -> None:
+    """Raises UserError for what is no number of tokens, or leaves hardly any beside the special ones."""
+    if not isinstance(max_length, int) or max_length < 8:
+        raise UserError(f"examples.max_length={max_length} must be a number of tokens, 8 or more")
+
+
+def check_share(name: str, share: float) -> None:
+    """Raises UserError for what is no share."""
+    if not 0 <= share <= 1:
+        raise UserError(f"examples.{name}={share} must be between 0 and 1")
+
+
 def _reach(starts: Ints, begin: Ints, tokens: Ints | int) -> Ints:
     """The first sentence boundary at or after `tokens` tokens from sentence `begin`."""
-    return np.searchsorted(starts, starts[begin] + tokens)
+    ends: Ints = np.searchsorted(starts, starts[begin] + tokens)
+    return ends
 
 
 def _fit(first: Ints, second: Ints, room: int) -> tuple[Ints, Ints]:
@@ -109,18 +219,17 @@ def _fit(first: Ints, second: Ints, room: int) -> tuple[Ints, Ints]:
     return kept_first, np.minimum(second, room - kept_first)
 
 
-def _chunks(starts: Ints, documents: Ints, room: int) -> Ints:
-    """Sentences [begin, end) of every chunk, [N, 2]: whole sentences until they fill `room`, two at least.
+def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
+    """Chunks of every document, [n, 2] at a time. A last sentence left alone takes the one before it again."""
+    for chunks in runs(store, partial(_chunk_ends, store.documents, room), look_ahead=room + 1):
+        begin = chunks[:, 0]
+        alone = chunks[:, 1] - begin == 1
+        document = np.searchsorted(store.documents, begin, side="right") - 1
+        only = alone & (begin == store.documents[document])
+        yield np.stack([begin - alone, chunks[:, 1]], axis=1)[~only]
 
-    All documents advance together, a chunk a round. A last sentence left alone takes the one before it again.
-    """
-    begin, stop = documents[:-1], documents[1:]
-    alive = stop - begin >= 2
-    begin, stop, rounds = begin[alive], stop[alive], []
-    while len(begin):
-        end = np.minimum(stop, np.maximum(begin + 2, _reach(starts, begin, room)))
-        rounds.append(np.stack([np.where(stop - begin == 1, begin - 1, begin), end], axis=1))
-        alive = end < stop
-        begin, stop = end[alive], stop[alive]
-    chunks = np.concatenate(rounds) if rounds else np.empty((0, 2), dtype=np.int64)
-    return chunks[np.argsort(chunks[:, 0], kind="stable")]
+
+def _chunk_ends(documents: Ints, room: int, numbers: Ints, starts: Ints, document: Ints) -> Ints:
+    reach = numbers[0] + np.searchsorted(starts, starts[: len(numbers)] + room)
+    ends: Ints = np.minimum(documents[document + 1], np.maximum(numbers + 2, reach))
+    return ends

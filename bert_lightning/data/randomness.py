@@ -22,6 +22,9 @@ class Stream(IntEnum):
     PAIR = 1
     MASK = 2
     SUBSET = 3
+    PHASE = 4
+    LONE = 5
+    PACK = 6
 
 
 def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
@@ -45,27 +48,40 @@ def integers(bits: Bits, below: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return np.asarray(uniform(bits) * np.asarray(below)).astype(np.int64)
 
 
-def permute(positions: npt.ArrayLike, size: int, key: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Where a random permutation of range(size) sends each position. `key`, one a position or one for all, chooses it.
+def permute(positions: npt.ArrayLike, size: npt.ArrayLike, key: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Where a random permutation of range(size) sends each position; `size` and `key` are one for all or one each.
 
-    No table: a Feistel network over the next even number of bits, walked until it lands inside (Black and Rogaway
-    2002, "Ciphers with arbitrary finite domains"). Any position of any permutation costs the same.
+    No table: a Feistel network over the smallest rectangle that holds the range, walked until it lands inside (Black
+    and Rogaway 2002, "Ciphers with arbitrary finite domains", method 3). Any position of any permutation costs the
+    same, and since the rectangle has few places too many, hardly more than one walk.
     """
-    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
-    low = (np.uint64(1) << half) - np.uint64(1)
     x = np.atleast_1d(np.asarray(positions)).astype(np.uint64)
+    sizes = np.broadcast_to(np.asarray(size).astype(np.uint64), x.shape)
     keys = np.broadcast_to(np.asarray(key).astype(np.uint64), x.shape)
-    outside = np.ones(x.shape, dtype=bool)
-    while outside.any():
-        left, right = x[outside] >> half, x[outside] & low
-        for step in range(4):
-            left, right = right, left ^ (draw(keys[outside], step, right) & low)
-        x[outside] = (left << half) | right
-        outside = x >= np.uint64(size)
+    walking = np.arange(len(x))
+    while len(walking):
+        x[walking] = _feistel(x[walking], sizes[walking], keys[walking])
+        walking = walking[x[walking] >= sizes[walking]]
     return x.astype(np.int64)
 
 
+def _feistel(x: Bits, sizes: Bits, keys: Bits) -> Bits:
+    """A permutation of range(width * height), the rectangle that holds range(sizes)."""
+    width = np.ceil(np.sqrt(sizes.astype(np.float64))).astype(np.uint64)
+    height = (sizes + width - np.uint64(1)) // width
+    left, right = x // height, x % height
+    rounds = draw(keys, np.arange(4)[:, None])  # a key for each round
+    for even, odd in ((0, 1), (2, 3)):
+        left = (left + draw(rounds[even], right) % width) % width
+        right = (right + draw(rounds[odd], left) % height) % height
+    places: Bits = left * height + right
+    return places
+
+
 def _mix(x: Any) -> Any:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x = x ^ (x >> np.uint64(30))  # a new array, which the rest changes in place
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Sampler
 
-from bert_lightning.data.randomness import Stream, draw, permute
+from bert_lightning.data.randomness import Bits, Stream, draw, permute
+
+Ints = npt.NDArray[np.int64]
 
 
-def stream_indices(positions: range, size: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def stream_indices(positions: range, size: int, seed: int | Bits) -> tuple[Ints, Ints]:
     """Epoch and example of each position of the training stream, both [B].
 
     The stream is epoch after epoch of `size` examples, each epoch in an order of its own.
@@ -26,21 +28,33 @@ class StreamBatches(Sampler[range]):
     """Batches of consecutive positions; the ranks share each global batch evenly.
 
     Global batch b is the positions from b * world_size * batch_size on, as many as that. So the same global batch size
-    gives the same global batches, whatever the number of ranks.
+    gives the same global batches, whatever the number of ranks. `start` is a position, a count of examples: whoever
+    resumes there takes up the stream at once.
     """
 
     batch_size: int  # sequences of one rank
     num_batches: int
     rank: int = 0
     world_size: int = 1
+    start: int = 0
+
+    @property
+    def global_batch(self) -> int:
+        return self.world_size * self.batch_size
+
+    @property
+    def horizon(self) -> int:
+        """Positions of all of training."""
+        return self.num_batches * self.global_batch
 
     def __len__(self) -> int:
+        """Batches of all of training, with those before `start`: Lightning counts them too."""
         return self.num_batches
 
     def __iter__(self) -> Iterator[range]:
-        for batch in range(self.num_batches):
-            start = (batch * self.world_size + self.rank) * self.batch_size
-            yield range(start, start + self.batch_size)
+        for first in range(self.start, self.horizon, self.global_batch):
+            mine = first + self.rank * self.batch_size
+            yield range(mine, mine + self.batch_size)
 
 
 @dataclass(frozen=True)

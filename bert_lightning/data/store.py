@@ -1,6 +1,7 @@
 """The token store: a split of a corpus as ids on disk, memory-mapped, with where sentences and documents begin.
 
 tokens.bin      every id, one after another, uint16 (uint32 for vocabularies above 65,536)
+words.bin       a byte for every token: 1 where it begins a word of the tokenizer's pre-tokenization
 sentences.npy   int64 [sentences + 1]: token at which each sentence begins, and the end
 documents.npy   int64 [documents + 1]: sentence at which each document begins, and the end
 """
@@ -32,6 +33,7 @@ class TokenStore:
             self.sentences: npt.NDArray[np.int64] = np.load(folder / "sentences.npy", mmap_mode="r")
             self.documents: npt.NDArray[np.int64] = np.load(folder / "documents.npy", mmap_mode="r")
             size = (folder / "tokens.bin").stat().st_size
+            marks = (folder / "words.bin").stat().st_size
         except (OSError, ValueError) as error:
             raise UserError(f"the token store {folder} is damaged ({error}): delete it and run prepare again") from None
         count = int(self.sentences[-1])
@@ -40,8 +42,18 @@ class TokenStore:
                 f"the token store {folder} is damaged (tokens.bin has {size} bytes for {count} tokens): "
                 "delete it and run prepare again"
             )
+        if marks != count:
+            raise UserError(
+                f"the token store {folder} is damaged (words.bin has {marks} bytes for {count} tokens): "
+                "delete it and run prepare again"
+            )
         dtype = np.uint16 if size == 2 * count else np.uint32
         self.tokens: npt.NDArray[np.integer] = np.memmap(folder / "tokens.bin", dtype=dtype, mode="r")
+        self.word_starts: npt.NDArray[np.bool_] = np.memmap(folder / "words.bin", dtype=np.bool_, mode="r")
+
+    def __reduce__(self) -> tuple[type[TokenStore], tuple[Path]]:
+        """Pickled by name, so that a worker that is not forked maps the files instead of being sent their content."""
+        return TokenStore, (self.folder,)
 
     @property
     def num_documents(self) -> int:
@@ -62,13 +74,16 @@ def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenize
     dtype = np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
     sentences, document_starts = array("q", [0]), array("q", [0])
     iterator = iter(documents)
-    with (folder / "tokens.bin").open("wb") as file:
+    with (folder / "tokens.bin").open("wb") as token_file, (folder / "words.bin").open("wb") as word_file:
         while group := list(islice(iterator, _DOCUMENTS_AT_ONCE)):
-            ids = iter(_encode(group, tokenizer))
+            encoded = iter(_encode(group, tokenizer))
             for document in group:
-                for sentence in filter(len, islice(ids, len(document))):
-                    file.write(np.asarray(sentence, dtype=dtype).tobytes())
-                    sentences.append(sentences[-1] + len(sentence))
+                for ids, words in islice(encoded, len(document)):
+                    if not ids:
+                        continue
+                    token_file.write(np.asarray(ids, dtype=dtype).tobytes())
+                    word_file.write((np.diff(np.asarray(words, dtype=np.int64), prepend=-1) != 0).tobytes())
+                    sentences.append(sentences[-1] + len(ids))
                 if len(sentences) - 1 > document_starts[-1]:
                     document_starts.append(len(sentences) - 1)
     np.save(folder / "sentences.npy", np.frombuffer(sentences, dtype=np.int64))
@@ -76,7 +91,8 @@ def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenize
     return {"documents": len(document_starts) - 1, "sentences": len(sentences) - 1, "tokens": sentences[-1]}
 
 
-def _encode(group: list[Document], tokenizer: Tokenizer) -> Iterator[list[int]]:
+def _encode(group: list[Document], tokenizer: Tokenizer) -> Iterator[tuple[list[int], list[int | None]]]:
+    """Ids of each sentence, and the number of the word that each id belongs to."""
     flat = [sentence for document in group for sentence in document]
-    for encoding in tokenizer.encode_batch_fast(flat, add_special_tokens=False):
-        yield encoding.ids
+    for encoding in tokenizer.encode_batch(flat, add_special_tokens=False):
+        yield encoding.ids, encoding.word_ids

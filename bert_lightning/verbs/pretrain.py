@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
 from omegaconf import DictConfig
 
-from bert_lightning.data.datamodule import StreamDataModule
+from bert_lightning.data.datamodule import PretrainingDataModule
 from bert_lightning.data.examples import PretrainingExamples
-from bert_lightning.data.masking import TokenMasking
+from bert_lightning.data.masking import TokenMasking, Vocabulary
+from bert_lightning.data.phases import Phases
 from bert_lightning.data.preparation import PreparedData
 from bert_lightning.data.store import TokenStore
 from bert_lightning.errors import UserError
@@ -47,7 +49,8 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     _fit_vocabulary(config, data)
     config = resolved(config)
     pl.seed_everything(config.seed, verbose=False)
-    batches, module = pretraining_batches(config, data), _module(config, data)
+    batches = pretraining_batches(config, data)
+    module = _module(config, data, batches.train.phases)
     summary = train(
         config, "pretrain", folder, data.tokenizer, module, batches,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger),
@@ -66,17 +69,17 @@ def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:
         )
 
 
-def _module(config: DictConfig, data: PreparedData) -> PretrainingModule:
+def _module(config: DictConfig, data: PreparedData, examples: Phases) -> PretrainingModule:
     architecture: BertConfig = build(config.model)
-    if config.examples.max_length > architecture.max_position_embeddings:
+    if examples.max_length > architecture.max_position_embeddings:
         raise UserError(
-            f"examples.max_length={config.examples.max_length} is longer than model.max_position_embeddings="
+            f"examples.max_length={examples.max_length} is longer than model.max_position_embeddings="
             f"{architecture.max_position_embeddings}: lower the one or raise the other"
         )
-    if architecture.type_vocab_size < 2:
+    if architecture.type_vocab_size < examples.segments:
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
     return PretrainingModule(
-        max_length=config.examples.max_length,
+        max_length=examples.max_length,
         encoder=BERT(architecture),
         objective=build(config.objective)(architecture),
         metrics=build(config.metrics),
@@ -88,21 +91,25 @@ def _module(config: DictConfig, data: PreparedData) -> PretrainingModule:
     )
 
 
-def pretraining_batches(config: DictConfig, data: PreparedData) -> StreamDataModule:
-    """Batches of training and of validation."""
+def pretraining_examples(
+    config: DictConfig, data: PreparedData, store: TokenStore, masking: TokenMasking, seed: int
+) -> PretrainingExamples:
+    """The examples that `config.examples` makes of a store."""
+    return PretrainingExamples(
+        phases=Phases.of(build(config.examples)(store)),
+        masking=masking,
+        special=SpecialIds.of(data.tokenizer),
+        vocabulary=Vocabulary.of(data.tokenizer),
+        seed=seed,
+    )
 
-    def examples(store: TokenStore, masking: TokenMasking, seed: int) -> PretrainingExamples:
-        return PretrainingExamples(
-            pairs=build(config.examples)(store),
-            masking=masking,
-            special=SpecialIds.of(data.tokenizer),
-            vocab_size=data.tokenizer.get_vocab_size(),
-            seed=seed,
-        )
 
-    return StreamDataModule(
-        train=examples(data.train, build(config.masking), config.seed),
-        validation=examples(data.validation, _VALIDATION_MASKING, _VALIDATION_SEED),
+def pretraining_batches(config: DictConfig, data: PreparedData) -> PretrainingDataModule:
+    """Batches of training and of validation, which is on the examples that training ends with."""
+    validation = pretraining_examples(config, data, data.validation, _VALIDATION_MASKING, _VALIDATION_SEED)
+    return PretrainingDataModule(
+        train=pretraining_examples(config, data, data.train, build(config.masking), config.seed),
+        validation=replace(validation, phases=validation.phases.last),
         batch_size=config.batch_size,
         validation_examples=config.validation_examples,
         num_workers=config.num_workers,

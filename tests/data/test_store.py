@@ -163,3 +163,11 @@ def test_two_processes_may_prepare_the_same(small_corpus, tmp_path):
     printed = {process.communicate()[0].strip() for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert [str(folder) for folder in tmp_path.iterdir()] == list(printed)
+
+
+def test_words_begin_where_the_pre_tokenization_splits(small_data, tmp_path):
+    write_store(tmp_path / "s", [["The cat sleeps.", "Unknowable stories!"]], small_data.tokenizer)
+    store = TokenStore(tmp_path / "s")
+    tokens = [small_data.tokenizer.id_to_token(i) for i in store.tokens]
+    assert any(token.startswith("##") for token in tokens)
+    assert store.word_starts.tolist() == [not token.startswith("##") for token in tokens]

@@ -1,0 +1,97 @@
+"""Where the examples of a store are: tables on disk, made once in bounded memory and memory-mapped.
+
+A table lies beside its store, or in the user's cache where the store's folder cannot be written. Its name holds all it
+depends on, and it appears whole or not at all; it may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from bert_lightning.data.store import TokenStore
+
+Ints = npt.NDArray[np.int64]
+_WINDOW = 1 << 17  # sentences that are looked at together
+
+
+class Table:
+    """Rows of `columns` int64 in a file. Pickled by name, so that a worker maps the file instead of copying it."""
+
+    def __init__(self, path: Path, columns: int) -> None:
+        self.path, self.columns = path, columns
+        empty = path.stat().st_size == 0
+        flat = np.empty(0, np.int64) if empty else np.asarray(np.memmap(path, np.int64, mode="r"))
+        self.rows: Ints = flat.reshape(-1, columns)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Table, (self.path, self.columns)
+
+
+def table(store: TokenStore, name: str, columns: int, write: Callable[[BinaryIO], None]) -> Table:
+    """The table `name` of `store`; `write` fills its file where there is none."""
+    counts = store.counts()
+    digest = hashlib.sha256(repr((name, counts, store.folder.resolve())).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert_lightning"
+    places = [place / f"{name}-{digest}.i64" for place in (store.folder / "index", cache)]
+    for path in places:
+        if path.exists():
+            return Table(path, columns)
+    for path in places:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial, temporary = tempfile.mkstemp(prefix=f"{path.name}.partial-", dir=path.parent)
+        except OSError:
+            if path is places[-1]:
+                raise
+            continue
+        break
+    try:
+        with os.fdopen(partial, "w+b") as file:
+            write(file)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return Table(path, columns)
+
+
+def write_blocks(blocks: Iterable[Ints]) -> Callable[[BinaryIO], None]:
+    """What writes `blocks` of rows one after another."""
+
+    def write(file: BinaryIO) -> None:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype=np.int64).tobytes())
+
+    return write
+
+
+def runs(store: TokenStore, ends: Callable[[Ints, Ints, Ints], Ints], look_ahead: int) -> Iterator[Ints]:
+    """Cut a store's sentences into runs, in order and without gaps: [n, 2] sentences [begin, end) at a time.
+
+    Args:
+        store: whose sentences.
+        ends: where a run ends that would begin at each of some sentences. It is given the sentences' numbers [n],
+            the tokens at which they begin, with the `look_ahead` that follow, and the document of each [n].
+        look_ahead: sentences that a run can have at most.
+    """
+    begin, total = 0, len(store.sentences) - 1
+    while begin < total:
+        stop = min(begin + _WINDOW, total)
+        numbers = np.arange(begin, stop)
+        starts = np.asarray(store.sentences[begin : min(stop + look_ahead, total) + 1])
+        documents = np.searchsorted(store.documents, numbers, side="right") - 1
+        following = ends(numbers, starts, documents).tolist()
+        heads = []
+        first, at = begin, begin
+        while at < stop:
+            heads.append(at)
+            at = following[at - first]
+        begin = at
+        yield np.stack([np.array(heads), np.array([*heads[1:], at])], axis=1)

@@ -1,0 +1,169 @@
+"""Several examples in a row of a stated number of tokens, so that little of it is padding.
+
+Best fit decreasing, on the histogram of lengths instead of the examples: what a million examples cost is what their few
+hundred lengths cost. Krell et al. 2021, "Efficient sequence packing without cross-contamination", section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from bert_lightning.data.blocks import Blocks
+from bert_lightning.data.index import table
+from bert_lightning.data.pieces import Ints, Pieces
+from bert_lightning.data.randomness import Bits, Stream, draw, permute
+from bert_lightning.data.store import TokenStore
+from bert_lightning.errors import UserError
+
+_AT_ONCE = 1 << 18
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Lengths that fill a row together, and how many rows are filled so."""
+
+    lengths: tuple[int, ...]  # longest first
+    rows: int
+
+
+def best_fit(histogram: Ints, capacity: int) -> list[Pattern]:
+    """Pack `histogram[l]` examples of each length l into rows of `capacity` tokens, longest first.
+
+    Each goes where it leaves least room. Rows with the same room are filled together, so the time depends on the number
+    of lengths and not on that of examples.
+    """
+    open_rows: list[list[Pattern]] = [[] for _ in range(capacity + 1)]  # by the room that is left
+    for length in range(len(histogram) - 1, 0, -1):
+        count = int(histogram[length])
+        room = length
+        while count and room < capacity:
+            while count and open_rows[room]:
+                count -= _fill(open_rows, room, length, count)
+            room += 1
+        if count:
+            open_rows[capacity].append(Pattern((), count))
+            while count:
+                count -= _fill(open_rows, capacity, length, count)
+            open_rows[capacity].clear()
+    return [pattern for rows in open_rows for pattern in rows]
+
+
+def _fill(open_rows: list[list[Pattern]], room: int, length: int, count: int) -> int:
+    """Put up to `count` of `length` into the last pattern that leaves `room`; how many went in."""
+    pattern = open_rows[room].pop()
+    each = min(room // length, count)
+    rows = min(pattern.rows, count // each)
+    if rows < pattern.rows:
+        open_rows[room].append(Pattern(pattern.lengths, pattern.rows - rows))
+    open_rows[room - each * length].append(Pattern(pattern.lengths + (length,) * each, rows))
+    return rows * each
+
+
+class Packed:
+    """Rows of up to `tokens` tokens that hold several examples; no token attends to another example's.
+
+    Which examples share a row is the same in every epoch. Examples of one length change places at random, so that what
+    stood together in the text does not stand together in a row.
+
+    Args:
+        store: where the sentences are.
+        builder: makes the examples, from the store: blocks.
+        tokens: of a row, padding included.
+    """
+
+    segments = 1
+    labels = ()
+
+    def __init__(self, store: TokenStore, builder: Callable[[TokenStore], Blocks], tokens: int) -> None:
+        blocks = builder(store)
+        if not isinstance(blocks, Blocks):
+            raise UserError(
+                f"examples.builder={type(blocks).__name__} cannot be packed, for a row has one label at most: "
+                "use examples@examples.builder=full_sentences, document_sentences or single_sentences"
+            )
+        if not isinstance(tokens, int) or tokens < blocks.max_length:
+            raise UserError(
+                f"examples.tokens={tokens} must be examples.builder.max_length={blocks.max_length} or more tokens"
+            )
+        self.store, self.blocks, self.tokens, self.max_length = store, blocks, tokens, blocks.max_length
+        self._by_length = table(store, f"{blocks.name}-by-length", 1, self._write_by_length)
+        histogram = self._histogram()
+        self.patterns = best_fit(histogram, tokens)
+        self._offsets = np.cumsum(histogram) - histogram  # of each length in the table by length
+        self._histogram_of_lengths = histogram
+        self._ends = np.cumsum([pattern.rows for pattern in self.patterns])
+        self._number_slots()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @property
+    def density(self) -> float:
+        """Share of the rows' tokens that are no padding."""
+        lengths = np.arange(len(self._histogram_of_lengths))
+        return float((self._histogram_of_lengths * lengths).sum() / (len(self) * self.tokens))
+
+    def __call__(self, indices: Ints, keys: Bits) -> Pieces:
+        """The rows at `indices` [B]; nothing of them is random."""
+        row, block = self.members(indices)
+        which, start, length = self.blocks.pieces(block)
+        number = np.arange(len(row)) - np.searchsorted(row, row) + 1
+        return Pieces(row[which], number[which], np.zeros_like(which), start, length)
+
+    def members(self, indices: Ints) -> tuple[Ints, Ints]:
+        """The blocks in the rows at `indices` [B]: which row, and which block, both [n]."""
+        pattern = np.searchsorted(self._ends, indices, side="right")
+        within = indices - (self._ends[pattern] - self._rows[pattern])
+        count = self._slots[pattern]
+        row = np.repeat(np.arange(len(indices)), count)
+        slot = np.arange(len(row)) - np.repeat(np.cumsum(count) - count - self._first_slot[pattern], count)
+        length = self._slot_length[slot]
+        ordinal = self._slot_base[slot] + within[row] * self._slot_twins[slot]
+        place = permute(ordinal, self._histogram_of_lengths[length], draw(0, Stream.PACK, length))
+        return row, self._by_length.rows[self._offsets[length] + place, 0]
+
+    def _number_slots(self) -> None:
+        """Tables of the patterns' slots: the examples of a length are dealt to its slots, row by row."""
+        dealt = np.zeros(len(self._histogram_of_lengths), dtype=np.int64)
+        length: list[int] = []
+        base: list[int] = []
+        twins: list[int] = []
+        for pattern in self.patterns:
+            distinct, counts = np.unique(pattern.lengths, return_counts=True)
+            for one, count in zip(distinct, counts, strict=True):
+                length += [one] * count
+                twins += [count] * count
+                base += range(dealt[one], dealt[one] + count)
+                dealt[one] += count * pattern.rows
+        self._slot_length, self._slot_base, self._slot_twins = (np.array(a, np.int64) for a in (length, base, twins))
+        self._rows = np.array([pattern.rows for pattern in self.patterns])
+        self._slots = np.array([len(pattern.lengths) for pattern in self.patterns])
+        self._first_slot = np.cumsum(self._slots) - self._slots
+
+    def _lengths(self, start: int) -> Ints:
+        return self.blocks.lengths(np.arange(start, min(start + _AT_ONCE, len(self.blocks))))
+
+    def _histogram(self) -> Ints:
+        histogram = np.zeros(self.max_length + 1, dtype=np.int64)
+        for start in range(0, len(self.blocks), _AT_ONCE):
+            histogram += np.bincount(self._lengths(start), minlength=len(histogram))
+        return histogram
+
+    def _write_by_length(self, file: BinaryIO) -> None:
+        """Numbers of the blocks, shortest blocks first: a counting sort that keeps one stretch of them in memory."""
+        histogram = self._histogram()
+        place = np.cumsum(histogram) - histogram
+        file.truncate(8 * len(self.blocks))
+        numbers = np.memmap(file, np.int64, mode="r+")
+        for start in range(0, len(self.blocks), _AT_ONCE):
+            lengths = self._lengths(start)
+            order = np.argsort(lengths, kind="stable")
+            counts = np.bincount(lengths, minlength=len(histogram))
+            rank = np.arange(len(order)) - (np.cumsum(counts) - counts)[lengths[order]]
+            numbers[place[lengths[order]] + rank] = start + order
+            place += counts
+        numbers.flush()

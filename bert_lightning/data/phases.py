@@ -1,0 +1,91 @@
+"""Training in phases: most of it on short sequences, which are cheap, the end on long ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bert_lightning.data.pieces import ExampleBuilder
+from bert_lightning.data.store import TokenStore
+from bert_lightning.errors import UserError
+
+
+class Phase(NamedTuple):
+    """A share of training, and what its examples are."""
+
+    share: float
+    builder: ExampleBuilder
+
+
+class Stretch(NamedTuple):
+    """Positions of the training stream within one phase, counted from where the phase begins."""
+
+    number: int  # of the phase
+    builder: ExampleBuilder
+    positions: range
+
+
+class Phases(Sequence[Phase]):
+    """One phase after another. Devlin et al. 2019, appendix A.2: 90 % of training at 128 tokens, 10 % at 512.
+
+    Args:
+        store: where the sentences are.
+        builder: makes the examples of every phase.
+        phases: of each phase its `share` of training, and the arguments of `builder` that are its own.
+
+    Raises:
+        UserError: no phase, a phase without a share, or shares that are not 1 together.
+    """
+
+    def __init__(
+        self, store: TokenStore, builder: Callable[..., ExampleBuilder], phases: Sequence[Mapping[str, Any]]
+    ) -> None:
+        shares = [phase.get("share", 0) for phase in phases]
+        if not phases or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise UserError(f"examples.phases: shares={shares} must be above 0 and add up to 1")
+        try:
+            self._phases = [Phase(p["share"], builder(store, **{k: p[k] for k in p if k != "share"})) for p in phases]
+        except TypeError as error:
+            raise UserError(f"examples.phases: {error}") from None
+
+    @classmethod
+    def of(cls, made: ExampleBuilder | Phases) -> Phases:
+        """Phases as they are; a single builder as the only phase."""
+        return made if isinstance(made, Phases) else cls(made.store, lambda _: made, [{"share": 1.0}])
+
+    def __len__(self) -> int:
+        return len(self._phases)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._phases[number]
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the longest example of all phases."""
+        return max(phase.builder.max_length for phase in self._phases)
+
+    @property
+    def segments(self) -> int:
+        """Token types that are used."""
+        return max(phase.builder.segments for phase in self._phases)
+
+    @property
+    def last(self) -> Phases:
+        """The last phase alone: what the finished model reads, and so what it is validated on."""
+        return Phases.of(self._phases[-1].builder)
+
+    def stretches(self, positions: range, horizon: int | None) -> Iterator[Stretch]:
+        """Cut `positions` where phases change.
+
+        Phase p ends at its share of `horizon`, the number of positions that all of training has. Without a horizon
+        every position is one of the last phase.
+        """
+        bounds = [0, *(round((horizon or 0) * share) for share in np.cumsum([phase.share for phase in self._phases]))]
+        bounds[-1] = max(bounds[-1], positions.stop)
+        for number, (begin, end) in enumerate(pairwise(bounds)):
+            within = range(max(positions.start, begin) - begin, min(positions.stop, end) - begin)
+            if within:
+                yield Stretch(number, self._phases[number].builder, within)

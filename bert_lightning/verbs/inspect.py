@@ -1,0 +1,128 @@
+"""`bert-lightning inspect`: look before you train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from omegaconf import DictConfig
+from tokenizers import Tokenizer
+
+from bert_lightning.data.batch import PretrainingBatch
+from bert_lightning.data.examples import PretrainingExamples
+from bert_lightning.data.masking import RateSchedule
+from bert_lightning.data.phases import Phases
+from bert_lightning.data.preparation import PreparedData
+from bert_lightning.errors import UserError
+from bert_lightning.verbs.common import build
+from bert_lightning.verbs.prepare import prepared_data
+from bert_lightning.verbs.pretrain import pretraining_examples
+
+Ints = npt.NDArray[np.int64]
+
+
+def run(config: DictConfig) -> None:
+    """Print the counts of the corpus, what its examples and masks measure, and some examples."""
+    for name, least in (("batch_size", 1), ("sample", 1), ("show", 0)):
+        if config[name] < least:
+            raise UserError(f"{name}={config[name]} must be {least} or more")
+    data = prepared_data(config)
+    examples = pretraining_examples(config, data, data.train, build(config.masking), config.seed)
+    print("\n".join(report(config, data, examples)))
+
+
+def report(config: DictConfig, data: PreparedData, examples: PretrainingExamples) -> Iterator[str]:
+    """The lines of the report."""
+    yield f"\n{data.folder}"
+    yield f"{'':12}{'documents':>14}{'sentences':>14}{'tokens':>16}{'tokens a sentence':>20}"
+    for name, store in (("train", data.train), ("validation", data.validation)):
+        counts = store.counts()
+        mean = counts["tokens"] / counts["sentences"]
+        yield f"{name:12}{counts['documents']:14,}{counts['sentences']:14,}{counts['tokens']:16,}{mean:20.1f}"
+    for number, phase in enumerate(examples.phases, 1):
+        alone = replace(examples, phases=Phases.of(phase.builder))
+        share = f", phase {number}: {phase.share:.0%} of training" if len(examples.phases) > 1 else ""
+        yield f"\n{type(phase.builder).__name__}{share}"
+        yield from _measured(alone, config.batch_size, min(config.sample, len(alone)))
+    if config.show:
+        yield "\nSequences of the stream: [hidden], {replaced>by}, (kept); 1A is the first example's first segment"
+    for number in range(min(config.show, len(examples))):
+        yield f"\n{number + 1}."
+        yield from _readable(examples[range(number, number + 1)], data.tokenizer, examples.special.mask)
+
+
+def _measured(examples: PretrainingExamples, batch_size: int, sample: int) -> Iterator[str]:
+    """Lengths, padding, labels and masks of the first `sample` sequences of the stream."""
+    lengths: list[Ints] = []
+    labels: list[Ints] = []
+    places = real = text = masked = hidden = kept = runs = 0
+    for start in range(0, sample, batch_size):
+        batch = examples[range(start, min(start + batch_size, sample))]
+        numbers = batch["attention_mask"].numpy()
+        offset = numbers + (numbers.max() + 1) * np.arange(len(numbers))[:, None]
+        lengths.append(np.unique(offset[numbers > 0], return_counts=True)[1])
+        labels += [batch[key].numpy() for key in _label_keys(batch)]  # type: ignore[literal-required]
+        places, real = places + numbers.size, real + batch["num_tokens"]
+        special = (examples.special.pad, examples.special.cls, examples.special.sep)
+        text += int((~np.isin(_unmasked(batch), special)).sum())
+        found = batch["input_ids"].view(-1)[batch["masked_positions"]].numpy()
+        masked, hidden = masked + len(found), hidden + int((found == examples.special.mask).sum())
+        kept += int((found == batch["masked_labels"].numpy()).sum())
+        runs += 1 + int((np.diff(batch["masked_positions"].numpy()) > 1).sum())
+    quantiles = np.percentile(np.concatenate(lengths), [0, 10, 50, 90, 100]).astype(int)
+    several = sum(map(len, lengths)) / sample
+    yield f"  {len(examples):,} sequences an epoch" + (f", of {several:.1f} examples each" if several > 1 else "")
+    yield "  tokens of an example: {} or more, 10 % up to {}, half up to {}, 90 % up to {}, all up to {}".format(
+        *quantiles
+    )
+    yield f"  {real / places:.2%} of what the model reads is no padding, in batches of {batch_size}"
+    if labels:
+        yield f"  {_label_keys(batch)[0]}: {np.concatenate(labels).mean():.1%} are 1"
+    rate = examples.masking.rate
+    if isinstance(rate, RateSchedule):
+        points = ", ".join(f"{r:.1%} at {s:.0%}" for s, r in zip(rate.shares, rate.rates, strict=True))
+        yield f"  masking rate by the share of training: {points}; what follows is the end of training"
+    yield f"  {masked / text:.2%} of the text is predicted, {masked / sample:.1f} tokens a sequence"
+    if masked:
+        replaced = masked - hidden - kept
+        yield f"  of these {hidden / masked:.1%} hidden, {replaced / masked:.1%} replaced, {kept / masked:.1%} kept"
+        yield f"  {masked / runs:.2f} neighbouring tokens together on average"
+
+
+def _readable(batch: PretrainingBatch, tokenizer: Tokenizer, mask: int) -> Iterator[str]:
+    """A sequence, a line for each segment: [hidden word], {word>replaced by}, (kept word)."""
+    for key in _label_keys(batch):
+        yield f"  {key}={int(batch[key])}"  # type: ignore[literal-required]
+    ids, words = batch["input_ids"][0].tolist(), _unmasked(batch).tolist()
+    chosen = set(batch["masked_positions"].tolist())
+    numbers, types = batch["attention_mask"][0].tolist(), batch["token_type_ids"][0].tolist()
+    line: list[str] = []
+    run: list[int] = []
+    for place, (id_, word) in enumerate(zip(ids, words, strict=True)):
+        if not numbers[place]:
+            break
+        if place not in chosen:
+            run.append(word)
+        else:
+            line += [tokenizer.decode(run, skip_special_tokens=False)] if run else []
+            run, name, now = [], tokenizer.id_to_token(word), tokenizer.id_to_token(id_)
+            line.append(f"[{name}]" if id_ == mask else f"({name})" if id_ == word else f"{{{name}>{now}}}")
+        after = (numbers[place + 1], types[place + 1]) if place + 1 < len(ids) else (0, 0)
+        if (numbers[place], types[place]) != after:
+            line += [tokenizer.decode(run, skip_special_tokens=False)] if run else []
+            yield f"  {numbers[place]}{'AB'[types[place]]} {' '.join(line)}"
+            line, run = [], []
+
+
+def _unmasked(batch: PretrainingBatch) -> Ints:
+    """The flat ids before they were masked."""
+    ids = batch["input_ids"].reshape(-1).clone()
+    ids[batch["masked_positions"]] = batch["masked_labels"]
+    return ids.numpy()
+
+
+def _label_keys(batch: Any) -> list[str]:
+    return [key for key in batch if key.endswith("_label")]

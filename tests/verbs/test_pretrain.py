@@ -1,0 +1,67 @@
+"""Every way to make examples and masks trains, from the command line."""
+
+import json
+
+import pytest
+
+from tests.conftest import sentences
+
+MLM = "objective=mlm"
+WAYS = {
+    "full sentences": ["examples=full_sentences", MLM],
+    "document sentences, whole words": ["examples=document_sentences", "masking=whole_words", MLM],
+    "single sentences, one type": ["examples=single_sentences", "model.type_vocab_size=1", MLM],
+    "sentence order, n-grams": ["examples=sentence_order", "masking=ngrams", MLM],
+    "pairs, ELECTRA's masks": ["masking=electra", MLM],
+    "packed, spans": ["examples=packed", "examples.tokens=128", "examples.builder.max_length=64", "masking=spans", MLM],
+    "phases, a falling rate": ["examples=phases", "masking=falling"],
+    "an exact rate, workers": ["masking.exact=true", "num_workers=1"],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_training_with(way, command, tiny_run, tmp_path):
+    code, _, errors = command("pretrain", *tiny_run, *WAYS[way], "name=way")
+    assert code == 0, errors
+    summary = json.loads((tmp_path / "runs" / "way" / "summary.json").read_text())
+    assert summary["steps"] == 4
+    assert summary["metrics"]["val/mlm/loss"] > 0
+
+
+def test_documents_of_one_sentence_serve_single_segments(command, tiny_run, tmp_path):
+    path = tmp_path / "short.txt"
+    path.write_text("\n\n".join(sentences(d, 1)[0] for d in range(60)), encoding="utf-8")
+    short = [*tiny_run, f"data.corpus.path={path}"]
+    for number, way in enumerate(("full_sentences", "document_sentences", "single_sentences")):
+        code, _, errors = command("pretrain", *short, f"examples={way}", MLM, f"name=short{number}")
+        assert code == 0, errors
+    code, _, errors = command("pretrain", *short, "name=pairs")
+    assert code == 2
+    assert "no document in" in errors
+    assert "examples=full_sentences" in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            ["examples=phases", "model.max_position_embeddings=256"],
+            "examples.max_length=512 is longer than model.max_po",
+        ),
+        (
+            ["examples=sentence_order", "model.type_vocab_size=1", MLM],
+            "type_vocab_size=1: segment pairs have two types",
+        ),
+        (
+            ["examples=full_sentences", "examples.max_length=4", MLM],
+            "max_length=4 must be a number of tokens, 8 or more",
+        ),
+    ],
+)
+def test_mistakes_get_one_line(wrong, message, command, tiny_run, tmp_path):
+    code, output, errors = command("pretrain", *tiny_run, *wrong)
+    assert code == 2, output
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
