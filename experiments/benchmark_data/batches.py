@@ -1,0 +1,187 @@
+"""Batch making beside what others use: tokens per second on one core, same text, in one process.
+
+    python experiments/benchmark_data/batches.py ["books/*.txt"]
+
+Ours goes from the memory-mapped store to tensors: pairs or blocks, special tokens, masks, padding. transformers'
+collator gets rows of exactly the full length, made beforehand and not counted, as lists with their special-tokens masks
+(as `run_mlm.py` makes them), so it has only to pad (nothing), mask and convert. The pair builder of google-research/bert
+starts from ids in memory. The contestants take turns; a ratio is the median over the turns. Also: packing, and memory.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bert_lightning.data.blocks import FullSentences
+from bert_lightning.data.examples import PretrainingExamples
+from bert_lightning.data.masking import TokenMasking, Vocabulary, WholeWordMasking
+from bert_lightning.data.packing import Packed, best_fit
+from bert_lightning.data.pairs import SegmentPairs
+from bert_lightning.data.phases import Phases
+from bert_lightning.data.preparation import prepare
+from bert_lightning.text.corpora import TextFiles
+from bert_lightning.text.tokenizers import SpecialIds, TrainWordPiece
+from experiments.benchmark_data.google_pairs import GooglePairs
+
+TURNS, SECONDS = 9, 0.4
+BOOKS = Path(__file__).parents[3] / "shared" / "data" / "pretrain_en" / "gutenberg" / "*.txt"
+
+
+class Ours:
+    """Batches of `PretrainingExamples`."""
+
+    def __init__(self, data, builder, masking, batch_size):
+        self.examples = PretrainingExamples(
+            Phases.of(builder(data.train)), masking, SpecialIds.of(data.tokenizer), Vocabulary.of(data.tokenizer), 0
+        )
+        self.batch_size, self.number = batch_size, 0
+
+    def __call__(self):
+        start = self.number * self.batch_size
+        self.number += 1
+        return self.examples[range(start, start + self.batch_size)]["num_tokens"]
+
+
+class Collator:
+    """transformers' DataCollatorForLanguageModeling on full rows of `max_length` tokens."""
+
+    def __init__(self, data, encodings, whole_words, max_length, batch_size):
+        from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
+
+        special = dict(pad_token="[PAD]", mask_token="[MASK]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]")
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=data.tokenizer, **special)
+        flat = {name: [x for e in encodings for x in getattr(e, field)] for name, field in _FEATURES.items()}
+        if not whole_words:
+            del flat["offset_mapping"]
+        rows = len(flat["input_ids"]) // max_length
+        self.rows = [{k: v[i * max_length : (i + 1) * max_length] for k, v in flat.items()} for i in range(rows)]
+        self.max_length, self.batch_size, self.number = max_length, batch_size, 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.collator = DataCollatorForLanguageModeling(tokenizer, whole_word_mask=whole_words)
+
+    def __call__(self):
+        start = self.number * self.batch_size % (len(self.rows) - self.batch_size)
+        self.number += 1
+        batch = self.collator([dict(row) for row in self.rows[start : start + self.batch_size]])
+        assert batch["input_ids"].shape == (self.batch_size, self.max_length)
+        return self.batch_size * self.max_length
+
+
+_FEATURES = {
+    "input_ids": "ids",
+    "token_type_ids": "type_ids",
+    "attention_mask": "attention_mask",
+    "special_tokens_mask": "special_tokens_mask",
+    "offset_mapping": "offsets",
+}
+
+
+class Google:
+    """Rows of the reference, as tensors."""
+
+    def __init__(self, data, max_length, batch_size):
+        store = data.train
+        sentences = np.split(store.tokens.astype(np.int64), store.sentences[1:-1])
+        documents = [
+            [sentence.tolist() for sentence in sentences[a:b]]
+            for a, b in zip(store.documents, store.documents[1:], strict=False)
+        ]
+        special, words = SpecialIds.of(data.tokenizer), data.tokenizer.get_vocab_size()
+        predictions = {128: 20, 512: 77}[max_length]  # README of google-research/bert: about 15 % of the length
+        self.rows = iter(GooglePairs(documents, special, words, max_length, predictions))
+        self.batch_size = batch_size
+
+    def __call__(self):
+        batch, lengths = zip(*(next(self.rows) for _ in range(self.batch_size)), strict=True)
+        for key in batch[0]:
+            torch.tensor([row[key] for row in batch])
+        return sum(lengths)
+
+
+def race(contestants):
+    """Tokens per second of each, turn about: name -> list."""
+    speeds = {name: [] for name in contestants}
+    for turn in range(TURNS + 1):
+        for name, make in contestants.items():
+            tokens, started = 0, time.process_time()
+            while time.process_time() - started < SECONDS:
+                tokens += make()
+            if turn:  # the first warms up
+                speeds[name].append(tokens / (time.process_time() - started))
+    return speeds
+
+
+def batches(data, encodings, max_length, batch_size):
+    """Print the speeds, and the ratios to what each replaces."""
+    ours = {
+        "pairs": Ours(data, partial(SegmentPairs, max_length=max_length), TokenMasking(), batch_size),
+        "pairs, whole words": Ours(data, partial(SegmentPairs, max_length=max_length), WholeWordMasking(), batch_size),
+        "blocks": Ours(data, partial(FullSentences, max_length=max_length), TokenMasking(), batch_size),
+        "blocks, whole words": Ours(
+            data, partial(FullSentences, max_length=max_length), WholeWordMasking(), batch_size
+        ),
+    }
+    theirs = {
+        "DataCollatorForLanguageModeling": Collator(data, encodings, False, max_length, batch_size),
+        "the same, whole words": Collator(data, encodings, True, max_length, batch_size),
+        "google-research/bert pairs": Google(data, max_length, batch_size),
+    }
+    speeds = race(ours | theirs)
+    print(f"\n{batch_size} sequences of {max_length} tokens, M tokens per CPU second (median of {TURNS} turns)")
+    for name, values in speeds.items():
+        print(f"  {name:34}{statistics.median(values) / 1e6:8.2f}")
+    for mine, other, target in (
+        ("pairs", "DataCollatorForLanguageModeling", 12),
+        ("blocks", "DataCollatorForLanguageModeling", 12),
+        ("pairs, whole words", "the same, whole words", 25),
+        ("blocks, whole words", "the same, whole words", 25),
+        ("pairs", "google-research/bert pairs", 8),
+    ):
+        ratio = statistics.median(a / b for a, b in zip(speeds[mine], speeds[other], strict=True))
+        print(f"  {mine:20} / {other:34}{ratio:6.1f}   target {target}")
+
+
+def packing():
+    """Print time and density of packing a million sequences, and of full sentences of the corpus."""
+    print("\nPacking, best fit by the histogram of lengths: a million sequences")
+    for name, mean, capacity in (("short texts into 512", 3.7, 512), ("articles into 512", 5.3, 512)):
+        lengths = np.clip(np.random.default_rng(0).lognormal(mean, 0.9, 10**6).astype(int), 4, capacity)
+        started = time.perf_counter()
+        patterns = best_fit(np.bincount(lengths), capacity)
+        seconds = time.perf_counter() - started
+        density = lengths.sum() / (capacity * sum(pattern.rows for pattern in patterns))
+        print(f"  {name:34}{seconds:8.3f} s   density {density:.4f}")
+
+
+def main():
+    torch.set_num_threads(1)
+    texts = sys.argv[1] if len(sys.argv) > 1 else str(BOOKS)
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = TextFiles(texts)
+        data = prepare(corpus, TrainWordPiece(30_522), 0.22, Path(folder) / "store", say=lambda _: None)
+        counts = data.train.counts()
+        size = sum(os.path.getsize(file) for file in corpus.files()) / 1e6
+        print(f"{len(corpus.files())} files, {size:.1f} MB; {counts['tokens']:,} tokens of training; torch {torch.__version__}")
+        data.tokenizer.no_truncation()
+        encodings = data.tokenizer.encode_batch([" ".join(document[:2000]) for document in corpus])
+        for max_length, batch_size in ((128, 256), (128, 64), (512, 64)):
+            batches(data, encodings, max_length, batch_size)
+        packing()
+        for builder in (partial(FullSentences, max_length=512), partial(FullSentences, max_length=512, lone_prob=0.04)):
+            packed = Packed(data.train, builder, 512)
+            print(f"  {'full sentences of the corpus into 512':34}{len(packed):8,} rows   density {packed.density:.4f}   {builder.keywords}")
+
+
+if __name__ == "__main__":
+    main()
