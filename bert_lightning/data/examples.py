@@ -42,8 +42,7 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         made = [self._stretch(stretch) for stretch in self.phases.stretches(positions, self.horizon)]
         pieces, keys = join([pieces for pieces, _ in made]), np.concatenate([keys for _, keys in made])
         rows = assemble(pieces, self.store, self.special)
-        row, column = np.divmod(rows.text, rows.width)
-        text = Text(rows.text, row, column, rows.example, lambda: self.store.word_starts[rows.source])
+        text = Text(rows.text, rows.row, rows.column, rows.example, lambda: self.store.word_starts[rows.source])
         masked, labels = self.masking(rows.ids, text, keys, self._progress(positions), self.vocabulary)
         batch: PretrainingBatch = {
             "input_ids": torch.from_numpy(rows.ids).view(-1, rows.width),

@@ -122,14 +122,16 @@ class TokenMasking:
             positions: [M] into the flattened ids, ascending.
             labels: [M], the ids that stood there.
         """
-        rate = self.rate(progress) if isinstance(self.rate, RateSchedule) else np.full(len(keys), float(self.rate))
         first = self._unit_starts(text, keys)  # [U] where in `text` each unit begins
+        row = text.row[first]
+        rate = self.rate(progress)[row] if isinstance(self.rate, RateSchedule) else np.asarray(self.rate, np.float64)
+        chance = draw(draw(keys, 0)[row], text.column[first])
         size = np.diff(first, append=len(text.position))  # [U]
-        chance = draw(draw(keys, 0)[text.row[first]], text.column[first])
-        choose = _exactly if self.exact else _by_chance
-        chosen = choose(chance, size, text.example[first], rate[text.row[first]])
-        picked = np.flatnonzero(np.repeat(chosen, size))
-        fated = np.repeat(first[chosen], size[chosen]) if self._one_fate else picked
+        chosen = _exactly(chance, size, text.example[first], rate) if self.exact else uniform(chance) < rate
+        size = size[chosen]
+        head = np.repeat(first[chosen], size)  # [M] where the unit of each picked token begins
+        picked = head + np.arange(len(head)) - np.repeat(np.cumsum(size) - size, size)
+        fated = head if self._one_fate else picked
 
         row, position = text.row[picked], text.position[picked]
         labels = ids[position]
@@ -205,17 +207,14 @@ class SpanMasking(NgramMasking):
         return np.power(1 - self.p, np.arange(self.longest), dtype=np.float64)
 
 
-def _by_chance(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
-    return uniform(chance) < rate
-
-
 def _exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
     """Units [U] in a random order within each example, taken while they fit: [U] true where one is taken."""
     begins = np.flatnonzero(np.diff(example, prepend=-1))  # unit that begins each example
     example = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(example)))
     order = _shuffled(chance, example, begins)
-    left = np.rint(rate[begins] * np.add.reduceat(size, begins)).astype(np.int64)
-    left = np.where(rate[begins] > 0, np.maximum(1, left), 0)
+    rate = np.broadcast_to(rate, example.shape)[begins]
+    left = np.rint(rate * np.add.reduceat(size, begins)).astype(np.int64)
+    left = np.where(rate > 0, np.maximum(1, left), 0)
     size, taken = size[order], np.zeros(len(size), dtype=bool)
     waiting = ~taken
     while True:

@@ -61,8 +61,10 @@ class Rows:
     examples: Ints  # [B * S] 0 at padding, else the number of the example within the row
     num_tokens: int  # tokens that are no padding
     text: Ints  # [T] where text stands in the flat arrays, ascending
-    source: Ints  # [T] where it stands in the store
+    row: Ints  # [T]
+    column: Ints  # [T]
     example: Ints  # [T] which example of the batch it belongs to, ascending from 0
+    source: Ints  # [T] where it stands in the store
 
 
 def join(parts: Sequence[Pieces]) -> Pieces:
@@ -99,18 +101,32 @@ def assemble(pieces: Pieces, store: TokenStore, special: SpecialIds) -> Rows:
     ids[text] = store.tokens[source]
     ids[begin[opens]] = special.cls
     ids[text_begin + pieces.length] = special.sep
+    row = np.repeat(pieces.row, pieces.length)
+    types, examples = _spread((pieces.segment, pieces.example), pieces.row, size, row_size, width)
     return Rows(
-        width, ids,
-        types=_spread(pieces.segment, pieces.row, size, row_size, width),
-        examples=_spread(pieces.example, pieces.row, size, row_size, width),
+        width=width,
+        ids=ids,
+        types=types,
+        examples=examples,
         num_tokens=int(end[-1]),
         text=text,
-        source=source,
+        row=row,
+        column=text - row * width,
         example=np.repeat(np.cumsum(opens) - 1, pieces.length),
-    )  # fmt: skip
+        source=source,
+    )
 
 
-def _spread(values: Ints, row: Ints, size: Ints, row_size: Ints, width: int) -> Ints:
-    """A value for every place of its piece, 0 for padding: [P] -> [B * S]."""
-    padding = np.searchsorted(row, np.arange(len(row_size)), side="right")  # after the last piece of each row
-    return np.repeat(np.insert(values, padding, 0), np.insert(size, padding, width - row_size))
+def _spread(columns: Sequence[Ints], row: Ints, size: Ints, row_size: Ints, width: int) -> list[Ints]:
+    """A value for every place of its piece, 0 for padding: each [P] -> [B * S]."""
+    place = np.arange(len(row)) + row  # of the pieces, if padding were one more at the end of each row
+    sizes = np.repeat(width, len(row) + len(row_size))
+    sizes[place] = size
+    last = np.append(np.flatnonzero(np.diff(row)), len(row) - 1)  # piece of each row
+    sizes[place[last] + 1] -= row_size
+    spread = []
+    for column in columns:
+        values = np.zeros_like(sizes)
+        values[place] = column
+        spread.append(np.repeat(values, sizes))
+    return spread

@@ -30,8 +30,8 @@ class TokenStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self.sentences: npt.NDArray[np.int64] = np.load(folder / "sentences.npy", mmap_mode="r")
-            self.documents: npt.NDArray[np.int64] = np.load(folder / "documents.npy", mmap_mode="r")
+            self.sentences: npt.NDArray[np.int64] = np.asarray(np.load(folder / "sentences.npy", mmap_mode="r"))
+            self.documents: npt.NDArray[np.int64] = np.asarray(np.load(folder / "documents.npy", mmap_mode="r"))
             size = (folder / "tokens.bin").stat().st_size
             marks = (folder / "words.bin").stat().st_size
         except (OSError, ValueError) as error:
@@ -48,8 +48,8 @@ class TokenStore:
                 "delete it and run prepare again"
             )
         dtype = np.uint16 if size == 2 * count else np.uint32
-        self.tokens: npt.NDArray[np.integer] = np.memmap(folder / "tokens.bin", dtype=dtype, mode="r")
-        self.word_starts: npt.NDArray[np.bool_] = np.memmap(folder / "words.bin", dtype=np.bool_, mode="r")
+        self.tokens: npt.NDArray[np.integer] = np.asarray(np.memmap(folder / "tokens.bin", dtype=dtype, mode="r"))
+        self.word_starts: npt.NDArray[np.bool_] = np.asarray(np.memmap(folder / "words.bin", dtype=np.bool_, mode="r"))
 
     def __reduce__(self) -> tuple[type[TokenStore], tuple[Path]]:
         """Pickled by name, so that a worker that is not forked maps the files instead of being sent their content."""

@@ -172,7 +172,9 @@ def main():
         data = prepare(corpus, TrainWordPiece(30_522), 0.22, Path(folder) / "store", say=lambda _: None)
         counts = data.train.counts()
         size = sum(os.path.getsize(file) for file in corpus.files()) / 1e6
-        print(f"{len(corpus.files())} files, {size:.1f} MB; {counts['tokens']:,} tokens of training; torch {torch.__version__}")
+        print(
+            f"{len(corpus.files())} files, {size:.1f} MB; {counts['tokens']:,} tokens of training; torch {torch.__version__}"
+        )
         data.tokenizer.no_truncation()
         encodings = data.tokenizer.encode_batch([" ".join(document[:2000]) for document in corpus])
         for max_length, batch_size in ((128, 256), (128, 64), (512, 64)):
@@ -180,7 +182,9 @@ def main():
         packing()
         for builder in (partial(FullSentences, max_length=512), partial(FullSentences, max_length=512, lone_prob=0.04)):
             packed = Packed(data.train, builder, 512)
-            print(f"  {'full sentences of the corpus into 512':34}{len(packed):8,} rows   density {packed.density:.4f}   {builder.keywords}")
+            print(
+                f"  {'full sentences of the corpus into 512':34}{len(packed):8,} rows   density {packed.density:.4f}   {builder.keywords}"
+            )
 
 
 if __name__ == "__main__":
