@@ -42,7 +42,7 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         made = [self._stretch(stretch) for stretch in self.phases.stretches(positions, self.horizon)]
         pieces, keys = join([pieces for pieces, _ in made]), np.concatenate([keys for _, keys in made])
         rows = assemble(pieces, self.store, self.special)
-        text = Text(rows.text, rows.row, rows.column, rows.example, lambda: self.store.word_starts[rows.source])
+        text = Text(rows.text, lambda: self.store.word_starts[rows.source], pieces.example_of_tokens)
         masked, labels = self.masking(rows.ids, text, keys, self._progress(positions), self.vocabulary)
         batch: PretrainingBatch = {
             "input_ids": torch.from_numpy(rows.ids).view(-1, rows.width),
@@ -67,5 +67,5 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         builder = stretch.builder
         seed = draw(self.seed, Stream.PHASE, stretch.number) if stretch.number else self.seed
         epochs, indices = stream_indices(stretch.positions, len(builder), seed)
-        pieces = builder(indices, draw(seed, Stream.PAIR, epochs, indices))
-        return pieces, draw(seed, Stream.MASK, epochs, indices)
+        keys = draw(seed, np.array([[Stream.PAIR], [Stream.MASK]]), epochs, indices)  # [2, B]
+        return builder(indices, keys[0]), keys[1]

@@ -26,10 +26,8 @@ class Text:
     """The tokens of a batch that may be hidden, T in all, in the order in which they stand."""
 
     position: Ints  # [T] into the flattened batch; what does not follow its predecessor begins a new piece of text
-    row: Ints  # [T]
-    column: Ints  # [T]
-    example: Ints  # [T] from 0, ascending; a row has one example, or several if packed
-    word_starts: Callable[[], Bools]  # [T] true where the tokenizer began a word; read only by who asks
+    word_starts: Callable[[], Bools]  # makes [T], true where the tokenizer began a word
+    examples: Callable[[], Ints]  # makes [T], from 0, ascending: a row has one example, or several if packed
 
     def piece_starts(self) -> Bools:
         """[T] true at the first token after a special one: no word and no span goes across."""
@@ -122,28 +120,38 @@ class TokenMasking:
             positions: [M] into the flattened ids, ascending.
             labels: [M], the ids that stood there.
         """
-        first = self._unit_starts(text, keys)  # [U] where in `text` each unit begins
-        row = text.row[first]
-        rate = self.rate(progress)[row] if isinstance(self.rate, RateSchedule) else np.asarray(self.rate, np.float64)
-        chance = draw(draw(keys, 0)[row], text.column[first])
-        size = np.diff(first, append=len(text.position))  # [U]
-        chosen = _exactly(chance, size, text.example[first], rate) if self.exact else uniform(chance) < rate
-        size = size[chosen]
-        head = np.repeat(first[chosen], size)  # [M] where the unit of each picked token begins
-        picked = head + np.arange(len(head)) - np.repeat(np.cumsum(size) - size, size)
-        fated = head if self._one_fate else picked
+        width = len(ids) // len(keys)
+        streams = draw(
+            keys, np.arange(4)[:, None]
+        )  # [4, B] which are chosen, their fates, random words, lengths of runs
+        chance = draw(
+            streams[0][:, None], np.arange(width)
+        )  # [B, S]; drawn for all places, which is cheaper than for some
+        rate = self.rate(progress)[:, None] if isinstance(self.rate, RateSchedule) else self.rate
+        first = self._unit_starts(text, streams[3], width)
+        place = text.position if len(first) == len(text.position) else text.position[first]  # [U] of the units
+        if self.exact:
+            rates = np.broadcast_to(rate, chance.shape).reshape(-1)
+            size = np.diff(first, append=len(text.position))
+            chosen = _exactly(chance.reshape(-1)[place], size, text.examples()[first], rates[place])
+        else:
+            chosen = (uniform(chance) < rate).reshape(-1)[place]
+        picked, head = _tokens(first, chosen, len(text.position))
 
-        row, position = text.row[picked], text.position[picked]
+        position = text.position[picked]
+        row, column = np.divmod(position, width)
         labels = ids[position]
-        fate = uniform(draw(draw(keys, 1)[row], text.column[fated]))
-        words = vocabulary.words[integers(draw(draw(keys, 2)[row], text.column[picked]), len(vocabulary.words))]
+        fated = text.position[head] % width if self._one_fate else column
+        fate = uniform(draw(streams[1, row], fated))
+        words = vocabulary.words[integers(draw(streams[2, row], column), len(vocabulary.words))]
         is_random = fate < self.mask_prob + self.random_prob
         ids[position] = np.where(fate < self.mask_prob, vocabulary.mask, np.where(is_random, words, labels))
         return position, labels
 
     _one_fate = False  # the tokens of a unit are hidden, replaced or kept together
 
-    def _unit_starts(self, text: Text, keys: Bits) -> Ints:
+    def _unit_starts(self, text: Text, keys: Bits, width: int) -> Ints:
+        """[U] which tokens of the text begin a unit; the first does. `keys` [B] hold what is random about it."""
         return np.arange(len(text.position))
 
 
@@ -151,7 +159,7 @@ class TokenMasking:
 class WholeWordMasking(TokenMasking):
     """Choose whole words, by the boundaries that the tokenizer drew. Each token of a word has a fate of its own."""
 
-    def _unit_starts(self, text: Text, keys: Bits) -> Ints:
+    def _unit_starts(self, text: Text, keys: Bits, width: int) -> Ints:
         return np.flatnonzero(text.word_starts() | text.piece_starts())
 
 
@@ -175,11 +183,11 @@ class NgramMasking(WholeWordMasking):
         """Of the lengths 1, 2, ... `longest`, in any scale."""
         return 1 / np.arange(1, self.longest + 1)
 
-    def _unit_starts(self, text: Text, keys: Bits) -> Ints:
-        words = super()._unit_starts(text, keys)
-        row, column = text.row[words], text.column[words]
+    def _unit_starts(self, text: Text, keys: Bits, width: int) -> Ints:
+        words = super()._unit_starts(text, keys, width)
         below = np.cumsum(self._weights()) / self._weights().sum()
-        length = 1 + np.searchsorted(below[:-1], uniform(draw(draw(keys, 3)[row], column)), side="right")
+        chance = uniform(draw(keys[:, None], np.arange(width))).reshape(-1)[text.position[words]]
+        length = 1 + np.searchsorted(below[:-1], chance, side="right")
         # A run that begins at a word has that word's length; runs follow one another from the start of each piece.
         end = np.flatnonzero(np.append(text.piece_starts()[words], True))
         number = np.arange(len(words))
@@ -205,6 +213,15 @@ class SpanMasking(NgramMasking):
 
     def _weights(self) -> Floats:
         return np.power(1 - self.p, np.arange(self.longest), dtype=np.float64)
+
+
+def _tokens(first: Ints, chosen: Bools, count: int) -> tuple[Ints, Ints]:
+    """The tokens [M] of the units [U] that were chosen, and of each token the first of its unit."""
+    unit = np.flatnonzero(chosen)
+    begin, last = first[unit], unit == len(first) - 1
+    size = np.where(last, count, first[np.minimum(unit + 1, len(first) - 1)]) - begin
+    head = np.repeat(begin, size)
+    return np.arange(len(head)) + np.repeat(begin - np.cumsum(size) + size, size), head
 
 
 def _exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:

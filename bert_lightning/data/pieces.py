@@ -28,6 +28,10 @@ class Pieces:
     length: Ints  # [P] tokens
     labels: Mapping[str, Ints] = field(default_factory=dict)  # key of the batch -> [B]
 
+    def example_of_tokens(self) -> Ints:
+        """[T] which example of the batch each token of text belongs to, counted from 0."""
+        return np.repeat(np.cumsum(self.opens) - 1, self.length)
+
     @property
     def opens(self) -> Bools:
         """[P] true at the first piece of an example."""
@@ -61,9 +65,6 @@ class Rows:
     examples: Ints  # [B * S] 0 at padding, else the number of the example within the row
     num_tokens: int  # tokens that are no padding
     text: Ints  # [T] where text stands in the flat arrays, ascending
-    row: Ints  # [T]
-    column: Ints  # [T]
-    example: Ints  # [T] which example of the batch it belongs to, ascending from 0
     source: Ints  # [T] where it stands in the store
 
 
@@ -101,7 +102,6 @@ def assemble(pieces: Pieces, store: TokenStore, special: SpecialIds) -> Rows:
     ids[text] = store.tokens[source]
     ids[begin[opens]] = special.cls
     ids[text_begin + pieces.length] = special.sep
-    row = np.repeat(pieces.row, pieces.length)
     types, examples = _spread((pieces.segment, pieces.example), pieces.row, size, row_size, width)
     return Rows(
         width=width,
@@ -110,9 +110,6 @@ def assemble(pieces: Pieces, store: TokenStore, special: SpecialIds) -> Rows:
         examples=examples,
         num_tokens=int(end[-1]),
         text=text,
-        row=row,
-        column=text - row * width,
-        example=np.repeat(np.cumsum(opens) - 1, pieces.length),
         source=source,
     )
 

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 Bits = npt.NDArray[np.uint64]
 
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
+
 
 class Stream(IntEnum):
     """What a draw is for. Two purposes never share a stream, or their decisions would be correlated."""
@@ -32,8 +34,9 @@ def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
     bits = np.asarray(key).astype(np.uint64)
     with np.errstate(over="ignore"):
         for counter in counters:
-            # +1, so that a counter of 0 also moves the state
-            step = (np.asarray(counter).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+            step = np.asarray(counter).astype(np.uint64)
+            step *= _GOLDEN
+            step += _GOLDEN  # as if counted from 1, so that a counter of 0 also moves the state
             bits = _mix(bits + step)
     return bits
 
@@ -79,7 +82,8 @@ def _feistel(x: Bits, sizes: Bits, keys: Bits) -> Bits:
 
 
 def _mix(x: Any) -> Any:
-    x = x ^ (x >> np.uint64(30))  # a new array, which the rest changes in place
+    """SplitMix64's output function. An array is changed in place."""
+    x ^= x >> np.uint64(30)
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)
     x *= np.uint64(0x94D049BB133111EB)

@@ -3,9 +3,9 @@
     python experiments/benchmark_data/batches.py ["books/*.txt"]
 
 Ours goes from the memory-mapped store to tensors: pairs or blocks, special tokens, masks, padding. transformers'
-collator gets rows of exactly the full length, made beforehand and not counted, as lists with their special-tokens masks
-(as `run_mlm.py` makes them), so it has only to pad (nothing), mask and convert. The pair builder of google-research/bert
-starts from ids in memory. The contestants take turns; a ratio is the median over the turns. Also: packing, and memory.
+collator gets rows of exactly the full length, made beforehand and not counted, as lists with their special-tokens
+masks (as `run_mlm.py` makes them), so it has only to mask and to convert. The pair builder of google-research/bert
+starts from ids in memory. The contestants take turns; a ratio is the median over the turns. Also: packing.
 """
 
 from __future__ import annotations
@@ -172,19 +172,16 @@ def main():
         data = prepare(corpus, TrainWordPiece(30_522), 0.22, Path(folder) / "store", say=lambda _: None)
         counts = data.train.counts()
         size = sum(os.path.getsize(file) for file in corpus.files()) / 1e6
-        print(
-            f"{len(corpus.files())} files, {size:.1f} MB; {counts['tokens']:,} tokens of training; torch {torch.__version__}"
-        )
+        print(f"{len(corpus.files())} files, {size:.1f} MB; {counts['tokens']:,} tokens of training")
         data.tokenizer.no_truncation()
         encodings = data.tokenizer.encode_batch([" ".join(document[:2000]) for document in corpus])
         for max_length, batch_size in ((128, 256), (128, 64), (512, 64)):
             batches(data, encodings, max_length, batch_size)
         packing()
-        for builder in (partial(FullSentences, max_length=512), partial(FullSentences, max_length=512, lone_prob=0.04)):
-            packed = Packed(data.train, builder, 512)
-            print(
-                f"  {'full sentences of the corpus into 512':34}{len(packed):8,} rows   density {packed.density:.4f}   {builder.keywords}"
-            )
+        for lone_prob in (0.0, 0.04):
+            packed = Packed(data.train, partial(FullSentences, max_length=512, lone_prob=lone_prob), 512)
+            what = f"full sentences into 512, {lone_prob:.0%} alone"
+            print(f"  {what:34}{len(packed):8,} rows   density {packed.density:.4f}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def text_of(is_text, begins_word=None):
     row, column = np.nonzero(is_text)
     position = row * is_text.shape[1] + column
     words = np.ones(is_text.size, dtype=bool) if begins_word is None else begins_word.reshape(-1)
-    return Text(position, row, column, row, lambda: words[position])
+    return Text(position, lambda: words[position], lambda: row)
 
 
 def masked(masking, ids, text, seed=0, progress=1.0):
@@ -35,10 +35,10 @@ def masked(masking, ids, text, seed=0, progress=1.0):
     return changed, positions, labels
 
 
-def units(text, masking, seed, rows):
+def units(text, masking, seed, shape):
     """Which unit each token of the text is in: [T]."""
     starts = np.zeros(len(text.position), dtype=bool)
-    starts[masking._unit_starts(text, draw(seed, np.arange(rows)))] = True
+    starts[masking._unit_starts(text, draw(seed, np.arange(shape[0]), 3), shape[1])] = True
     return np.cumsum(starts) - 1
 
 
@@ -76,7 +76,7 @@ def test_only_text_is_touched_and_labels_are_what_stood_there(kind, batch, rate,
 def test_words_and_spans_are_taken_whole_and_end_with_their_piece(kind, batch, rate, exact):
     ids, is_text, begins_word, seed = batch
     text, masking = text_of(is_text, begins_word), kind(rate, exact=exact)
-    unit = units(text, masking, seed, len(ids))
+    unit = units(text, masking, seed, ids.shape)
     chosen = np.isin(text.position, masked(masking, ids, text, seed)[1])
     assert all(len({*chosen[unit == number]}) == 1 for number in range(unit[-1] + 1))
     word = np.cumsum(text.word_starts() | text.piece_starts())
@@ -103,9 +103,9 @@ def test_exact_counts_are_reached_by_tokens_and_never_exceeded(batch, rate):
         if kind is TokenMasking:
             assert np.array_equal(got, wanted)
         left = wanted - got  # every unit that is left out is longer than what is left
-        unit = units(text, kind(rate), seed, len(ids))
+        unit = units(text, kind(rate), seed, ids.shape)
         sizes, chosen = np.bincount(unit), np.isin(text.position, positions)
-        assert (sizes[unit[~chosen]] > left[text.row[~chosen]]).all()
+        assert (sizes[unit[~chosen]] > left[text.examples()[~chosen]]).all()
 
 
 @settings(deadline=None, max_examples=60)
@@ -147,7 +147,7 @@ def lengths_in_words(masking, rows=3000, width=120):
     is_text = np.ones((rows, width + 1), dtype=bool)
     is_text[:, 0] = False
     text = text_of(is_text)
-    unit = units(text, masking, 3, rows)
+    unit = units(text, masking, 3, is_text.shape)
     sizes = np.bincount(unit)
     return np.delete(sizes, unit[width - 1 :: width])
 
