@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -39,6 +39,8 @@ class SpecialIds:
 class TokenizerRecipe(Protocol):
     """Makes a tokenizer, from documents where it is trained."""
 
+    sample_megabytes: int  # millions of characters that it is trained on at most
+
     def files(self) -> list[Path]:
         """The files that are read, beside the corpus."""
 
@@ -55,6 +57,7 @@ class TrainWordPiece:
 
     vocab_size: int
     lowercase: bool = True
+    sample_megabytes: int = 256
 
     def __post_init__(self) -> None:
         if not isinstance(self.vocab_size, int) or self.vocab_size <= len(SPECIAL_TOKENS):
@@ -97,6 +100,7 @@ class LoadTokenizer:
 
     path: str
     lowercase: bool = True
+    sample_megabytes: ClassVar[int] = 0
 
     def files(self) -> list[Path]:
         """What the tokenizer is made from."""
