@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bert_lightning.errors import UserError
 from bert_lightning.text import columnar
-from bert_lightning.text.files import column, read_rows, resolve
+from bert_lightning.text.files import JSON_LINES, column, read_rows, resolve
 from bert_lightning.text.lines import Part, cut, inner_suffix, lines_of, together
 from bert_lightning.text.sentences import clean, split_sentences
 
@@ -114,7 +114,7 @@ class Rows(Corpus):
         for path in self.files():
             if inner_suffix(path) in columnar.SUFFIXES:
                 found += columnar.parts(path)
-            elif inner_suffix(path) in (".jsonl", ".ndjson"):
+            elif inner_suffix(path) in JSON_LINES:
                 found += cut(path, at_blank_lines=False)
             else:
                 found.append(Part((str(path),)))

