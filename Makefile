@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all lint types check golden clean
+.PHONY: help install demo bench-data test test-slow test-all lint types check golden clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ types: install  ## mypy --strict on the package
 	$(BIN)/mypy
 
 check: lint types test  ## lint, types and tests
+
+bench-data: install  ## speed of writing a token store, beside encode_batch and run_mlm: about 4 minutes
+	$(BIN)/python -m experiments.benchmark_data.writing
 
 golden: install  ## write the golden losses anew; say in the commit why they changed
 	BERT_LIGHTNING_GOLDEN=write $(BIN)/pytest tests/test_golden.py

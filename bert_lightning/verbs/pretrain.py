@@ -96,7 +96,7 @@ def pretraining_batches(config: DictConfig, data: PreparedData) -> StreamDataMod
             pairs=build(config.examples)(store),
             masking=masking,
             special=SpecialIds.of(data.tokenizer),
-            vocab_size=data.tokenizer.get_vocab_size(),
+            vocab_size=vocabulary_size(data.tokenizer),
             seed=seed,
         )
 

@@ -1,7 +1,7 @@
-"""How fast a token store is written, beside `encode_batch` and beside transformers' run_mlm, on the same text and core.
+"""How fast a token store is written, beside `encode_batch` and transformers' run_mlm, on the same text and core.
 
-Each way makes the same ids; that is checked. All run in this process with one thread, in turn, round after round; what is
-shown is the median of each, and of the ratios within a round. Nothing is kept between rounds: every cache is cold.
+Each way makes the same ids; that is checked. All run in this process with one thread, in turn, round after round; what
+is shown is the median of each, and of the ratios within a round. Nothing is kept between rounds: caches are cold.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def timed(way: Callable[..., np.ndarray], documents: list[Document], tokenizer: 
 
 
 def whole_command(folder: Path) -> float:
-    """CPU seconds of everything that `prepare` does: reads and cuts the text, and writes, hashes and joins the parts."""
+    """CPU seconds of all that `prepare` does: reads and cuts the text, writes the parts, joins and hashes them."""
     begin = time.process_time()
     prepare(Plan(CORPUS, LoadTokenizer(str(TOKENIZER)), 0.05, folder / "all"), say=lambda _: None, workers=1)
     return time.process_time() - begin
