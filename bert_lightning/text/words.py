@@ -191,17 +191,20 @@ class WordEncoder:
     def _piece_numbers(self, pieces: list[str]) -> npt.NDArray[np.int64]:
         if len(self.pieces.numbers) > _MOST_WORDS:
             self.pieces.forget(_KEPT_WORDS)
-        if self.rules.separator:
-            self.pieces.look_up([piece for piece in pieces if piece.isascii() and piece.isprintable()])
-            self._learn_together(self.pieces.unknown(), self.rules.separator)
         numbers = self.pieces.look_up(pieces)
         if unknown := self.pieces.unknown():
-            self.pieces.learn(self.plain(unknown))
+            plain = np.array([not (self.rules.separator and p.isascii() and p.isprintable()) for p in unknown])
+            learned = _Table(self.dtype)
+            self._learn_together([p for p, alone in zip(unknown, plain, strict=True) if not alone], learned)
+            learned.learn(self.plain([p for p, alone in zip(unknown, plain, strict=True) if alone]))
+            place = np.argsort(np.argsort(plain, kind="stable"))  # back into the order of their numbers
+            self.pieces.learn(learned.gather(place + 1))
         return numbers
 
-    def _learn_together(self, pieces: list[str], separator: str) -> None:
+    def _learn_together(self, pieces: list[str], learned: _Table) -> None:
         """Pieces in ASCII, many to a call, for a call costs more than a word; the pre-tokens tell whose a token is."""
         groups = [pieces[i : i + _TOGETHER] for i in range(0, len(pieces), _TOGETHER)]
+        separator = self.rules.separator or ""
         step = 2 if separator == "\n" else 1
         texts = [separator.join(group) for group in groups]
         encodings = self.plain.tokenizer.encode_batch(texts, add_special_tokens=False)
@@ -209,11 +212,11 @@ class WordEncoder:
             word_ids = np.asarray(encoding.word_ids, np.int64)
             lengths = np.bincount(word_ids, minlength=1)
             if len(lengths) != step * len(group) - step + 1 or not lengths.all():  # a piece without tokens
-                self.pieces.learn(self.plain(group))
+                learned.learn(self.plain(group))
                 continue
             of_piece = word_ids % step == 0
             tokens = np.asarray(encoding.ids, self.dtype)[of_piece]
-            self.pieces.learn(Encoded(tokens, np.diff(word_ids[of_piece], prepend=-1) != 0, lengths[::step]))
+            learned.learn(Encoded(tokens, np.diff(word_ids[of_piece], prepend=-1) != 0, lengths[::step]))
 
     def _stays_one_word(self, text: str) -> bool:
         """Whether a text, its leading space included, has the same tokens wherever it stands.
