@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all lint types check bench golden clean
+.PHONY: help install demo test test-slow test-all lint types check bench bench-data golden clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ check: lint types test  ## lint, types and tests
 
 bench: install  ## our training step beside transformers': about 25 minutes (QUICK=1: 4)
 	$(BIN)/python experiments/benchmark/bench.py $(if $(QUICK),--quick)
+
+bench-data: install  ## speed of writing a token store, beside encode_batch and run_mlm: about 4 minutes
+	$(BIN)/python -m experiments.benchmark_data.writing
 
 golden: install  ## write the golden losses anew; say in the commit why they changed
 	BERT_LIGHTNING_GOLDEN=write $(BIN)/pytest tests/test_golden.py

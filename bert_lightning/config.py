@@ -16,6 +16,7 @@ class DataConfig:
     name: str = MISSING
     corpus: dict[str, Any] = MISSING
     validation_fraction: float = MISSING
+    deduplicate: bool = MISSING
     folder: str = MISSING
 
 
@@ -55,6 +56,10 @@ class PrepareConfig(Root):
 
     data: DataConfig = MISSING
     tokenizer: dict[str, Any] = MISSING
+    workers: int | None = MISSING
+    shard: int | None = MISSING
+    shards: int = MISSING
+    merge: bool = MISSING
 
 
 @dataclass

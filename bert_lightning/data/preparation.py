@@ -1,26 +1,34 @@
-"""Corpus -> tokenizer and token stores on disk, once: what `prepare` does, and `pretrain` where it is missing."""
+"""Corpus -> tokenizer and token stores on disk, once: what `prepare` does, and `pretrain` where it is missing.
+
+A finished folder is named after the corpus and a digest of the settings and sources. Beside it, `<name>.partial` holds
+what is done so far: a run that was ended in any way goes on from there, and ends with the same bits.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import errno
+import fcntl
 import json
-import math
+import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from tokenizers import Tokenizer
 
-from bert_lightning.data.store import TokenStore, write_store
+from bert_lightning.data import manifest
+from bert_lightning.data.parts import Job, join, write_parts
+from bert_lightning.data.splitting import TrainingSample, check_counts, check_split
+from bert_lightning.data.store import TokenStore
 from bert_lightning.errors import UserError
-from bert_lightning.text.corpora import Corpus, Document
-from bert_lightning.text.sentences import split_position
-from bert_lightning.text.tokenizers import TokenizerRecipe, fingerprint, load_tokenizer
+from bert_lightning.text.corpora import Corpus
+from bert_lightning.text.encoding import id_type
+from bert_lightning.text.tokenizers import SpecialIds, TokenizerRecipe, fingerprint, load_tokenizer, vocabulary_size
 
-_MANIFEST = "manifest.json"
+Say = Callable[[str], None]
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -34,118 +42,216 @@ class PreparedData:
 
 
 @dataclass(frozen=True)
-class _Split(Iterable[Document]):
-    """The documents of one side; reads the corpus anew each time."""
+class Plan:
+    """What a store is made from. Its parts are the same for every number of processes and machines.
+
+    Attributes:
+        corpus: what is read.
+        make_tokenizer: what tokenizes; trained on the training documents where it is trained.
+        validation_fraction: share of the documents for validation.
+        folder: where; its last part is the beginning of the name.
+        deduplicate: leave out documents whose characters, white space aside, stood in an earlier one.
+    """
 
     corpus: Corpus
-    fraction: float
-    validation: bool
+    make_tokenizer: TokenizerRecipe
+    validation_fraction: float
+    folder: Path
+    deduplicate: bool = False
 
-    def __iter__(self) -> Iterator[Document]:
-        return (d for d in self.corpus if (split_position(d) < self.fraction) == self.validation)
+    def __post_init__(self) -> None:
+        if not 0 < self.validation_fraction < 1:
+            raise UserError(f"data.validation_fraction={self.validation_fraction} must be above 0 and below 1")
+
+    def settings(self) -> dict[str, object]:
+        """Everything that decides what the store holds, and the state of the sources."""
+        files = (*self.corpus.files(), *self.make_tokenizer.files())
+        return {
+            "corpus": repr(self.corpus),
+            "tokenizer": repr(self.make_tokenizer),
+            "validation_fraction": self.validation_fraction,
+            "deduplicate": self.deduplicate,
+            "sources": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files],
+        }
+
+    def target(self) -> Path:
+        """The folder of the finished store. What changed has another name, so nothing is ever mixed up."""
+        return self.folder.with_name(f"{self.folder.name}-{manifest.digest(self.settings())[:12]}")
 
 
-def prepare(
-    corpus: Corpus,
-    make_tokenizer: TokenizerRecipe,
-    validation_fraction: float,
-    folder: Path,
-    say: Callable[[str], None],
-) -> PreparedData:
-    """The stores of a corpus in `folder`/<name made of the settings>, written there unless they exist.
+def prepare(plan: Plan, say: Say, workers: int | None = None, thorough: bool = False) -> PreparedData:
+    """The stores of a plan, written unless they exist.
 
-    Everything is written beside its place and renamed at the end, so that a folder with that name is whole. Settings
-    and sources (paths, sizes, times) are part of the name: what changed is prepared anew, and never mixed up.
+    Args:
+        plan: what they are made from.
+        say: called with what is being done.
+        workers: processes that tokenize; None for as many as there are cores.
+        thorough: check the hash of every file of a store that exists, however large.
 
     Raises:
         UserError: an empty corpus, or a split with fewer than two documents.
     """
-    if not 0 < validation_fraction < 1:
-        raise UserError(f"data.validation_fraction={validation_fraction} must be above 0 and below 1")
-    settings = {
-        "corpus": repr(corpus),
-        "tokenizer": repr(make_tokenizer),
-        "validation_fraction": validation_fraction,
-        "sources": [
-            [str(file), file.stat().st_size, file.stat().st_mtime_ns]
-            for file in (*corpus.files(), *make_tokenizer.files())
-        ],
-    }
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    target = folder.with_name(f"{folder.name}-{digest}")
-    if not (target / _MANIFEST).exists():
-        partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.partial-", dir=target.parent))
-        try:
-            _write(partial, corpus, make_tokenizer, validation_fraction, settings, say)
-            partial.replace(target)
-        except OSError:
-            if not (target / _MANIFEST).exists():  # or another process has just finished the same
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    target = plan.target()
+    if not target.exists():
+        _say_why_not(plan, say)
+        with _unfinished(target, "lock") as partial:
+            if not target.exists():  # or another process has just finished the same
+                job = _job(plan, partial)
+                with _removed_if_the_sources_are_wrong(partial):
+                    _make_tokenizer(job, plan.make_tokenizer, say)
+                    say("tokenizing")
+                    write_parts(job, dict(enumerate(job.corpus.parts())), workers or _cores(), say)
+                    _finish(plan, job, say)
+            shutil.rmtree(partial)
+    return open_prepared(target, thorough)
+
+
+def prepare_shard(plan: Plan, shard: int, shards: int, workers: int | None, say: Say) -> None:
+    """Tokenize every part whose number is `shard` modulo `shards`; `merge_shards` makes the store.
+
+    Shards may be written at the same time, on machines that share the folder. The first to make the tokenizer decides.
+    """
+    if not 0 <= shard < shards:
+        raise UserError(f"shard={shard} must be 0 to {shards - 1}, for shards={shards}")
+    if (target := plan.target()).exists():
+        say(f"{target} is finished")
+        return
+    with _unfinished(target, f"lock-{shard}") as partial:
+        job = _job(plan, partial)
+        _make_tokenizer(job, plan.make_tokenizer, say)
+        say(f"tokenizing shard {shard} of {shards}")
+        mine = {number: part for number, part in enumerate(job.corpus.parts()) if number % shards == shard}
+        write_parts(job, mine, workers or _cores(), say)
+    say(f"shard {shard} of {shards} is there; when all are: the same command with merge=true in place of shard")
+
+
+def merge_shards(plan: Plan, shards: int, say: Say) -> PreparedData:
+    """The stores of a plan whose shards have all been written.
+
+    Raises:
+        UserError: a shard is missing; the message names it.
+    """
+    target = plan.target()
+    if not target.exists():
+        with _unfinished(target, "lock") as partial:
+            if not target.exists():
+                job, parts = _job(plan, partial), plan.corpus.parts()
+                missing = [number for number in range(len(parts)) if not job.has(number)]
+                if missing:
+                    names = ", ".join(map(str, sorted({number % shards for number in missing})))
+                    raise UserError(
+                        f"{len(missing)} of {len(parts)} parts are missing, of shard {names} of shards={shards}: run "
+                        f"prepare with shards={shards} and shard={names.partition(',')[0]}"
+                    )
+                _finish(plan, job, say)
+            shutil.rmtree(partial)
     return open_prepared(target)
 
 
-def open_prepared(folder: Path) -> PreparedData:
-    """What `prepare` wrote into `folder`.
+def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
+    """What `prepare` wrote into `folder`; `thorough` hashes even its largest files.
 
     Raises:
-        UserError: the folder is not one, or its tokenizer is not the one its ids were made with.
+        UserError: the folder is not one, it is damaged, or its tokenizer is not the one its ids were made with.
     """
-    try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} is not a prepared corpus ({error}): delete it and run prepare again") from None
+    known = manifest.read(folder, thorough)
     tokenizer = load_tokenizer(folder)
-    if fingerprint(tokenizer) != manifest["tokenizer_fingerprint"]:
+    if fingerprint(tokenizer) != known["tokenizer_fingerprint"]:
         raise UserError(
             f"{folder}/tokenizer.json is not the one that made these ids: delete the folder and run prepare"
         )
     return PreparedData(folder, tokenizer, TokenStore(folder / "train"), TokenStore(folder / "validation"))
 
 
-def _write(
-    folder: Path,
-    corpus: Corpus,
-    make_tokenizer: TokenizerRecipe,
-    fraction: float,
-    settings: dict[str, object],
-    say: Callable[[str], None],
-) -> None:
-    train, validation = _Split(corpus, fraction, False), _Split(corpus, fraction, True)
-    _check_split(corpus, fraction)
-    say("making the tokenizer")
-    tokenizer = make_tokenizer(train)
-    say("tokenizing")
-    counts = {
-        name: write_store(folder / name, split, tokenizer)
-        for name, split in (("train", train), ("validation", validation))
-    }
-    tokenizer.save(str(folder / "tokenizer.json"))
-    manifest = {
-        "settings": settings,
-        "tokenizer_fingerprint": fingerprint(load_tokenizer(folder)),
-        "vocab_size": tokenizer.get_vocab_size(),
+def _job(plan: Plan, partial: Path) -> Job:
+    return Job(plan.corpus, plan.validation_fraction, plan.deduplicate, partial)
+
+
+def _finish(plan: Plan, job: Job, say: Say) -> None:
+    """Join the parts, all of which are there."""
+    say("joining")
+    tokenizer, joined = load_tokenizer(job.folder), job.folder / "joined"
+    shutil.rmtree(joined, ignore_errors=True)
+    counts = join(job, len(job.corpus.parts()), joined, id_type(tokenizer))
+    check_counts(job.corpus, job.validation_fraction, counts)
+    shutil.copyfile(job.folder / "tokenizer.json", joined / "tokenizer.json")
+    description = {
+        "settings": plan.settings(),
+        "tokenizer_fingerprint": fingerprint(tokenizer),
+        "vocab_size": vocabulary_size(tokenizer),
         "splits": counts,
     }
-    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    manifest.write(joined, description)
+    joined.rename(plan.target())
 
 
-def _check_split(corpus: Corpus, fraction: float) -> None:
-    """Two documents at least on each side, or there is no other document to take a wrong continuation from."""
-    positions = np.sort(np.fromiter((split_position(document) for document in corpus), dtype=np.float64))
-    source = ", ".join(map(str, corpus.files()[:3]))
-    total, in_validation = len(positions), int((positions < fraction).sum())
-    if total == 0:
-        raise UserError(f"{source}: no text in it; give a corpus with documents")
-    if total < 4:
+def _make_tokenizer(job: Job, make_tokenizer: TokenizerRecipe, say: Say) -> None:
+    """Make tokenizer.json where it is not; of several processes the first to make it decides."""
+    path = job.folder / "tokenizer.json"
+    if path.exists():
+        return
+    check_split(job.corpus, job.validation_fraction)
+    say("making the tokenizer")
+    documents = TrainingSample(job.corpus, job.validation_fraction, make_tokenizer.sample_megabytes * 10**6)
+    beside = job.folder / f"tokenizer.json.{os.getpid()}"
+    tokenizer = make_tokenizer(documents)
+    SpecialIds.of(tokenizer)
+    beside.write_text(tokenizer.to_str(), encoding="utf-8")
+    with contextlib.suppress(FileExistsError):
+        os.link(beside, path)
+    beside.unlink()
+
+
+@contextlib.contextmanager
+def _unfinished(target: Path, lock_name: str) -> Iterator[Path]:
+    """The folder for what is half done, while no other process holds the same lock in it."""
+    partial = target.with_name(f"{target.name}.partial")
+    lock = partial / lock_name
+    while True:
+        try:
+            partial.mkdir(exist_ok=True)
+            file = lock.open("a")
+        except FileNotFoundError:  # another process has just finished, and removed it
+            continue
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                continue
+            with _full_disk_named(target):
+                yield partial
+            return
+
+
+@contextlib.contextmanager
+def _full_disk_named(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
         raise UserError(
-            f"{source}: {total} document{'s' * (total > 1)}; training and validation need two each (next-sentence "
-            "prediction takes wrong continuations from another document): separate documents by a blank line"
-        )
-    if not 2 <= in_validation <= total - 2:
-        serves = math.ceil(positions[1] * 100 + 1e-9) / 100 if in_validation < 2 else round((positions[-2]) * 0.9, 2)
-        raise UserError(
-            f"{source}: data.validation_fraction={fraction} puts {in_validation} of {total} documents into validation; "
-            f"both sides need two: use data.validation_fraction={serves}"
-        )
+            f"no room for {target} ({error.strerror}): free some and run the same command again; what is done is kept"
+        ) from None
+
+
+@contextlib.contextmanager
+def _removed_if_the_sources_are_wrong(partial: Path) -> Iterator[None]:
+    """What mends the sources makes another store; so what was made from them is of no use."""
+    try:
+        yield
+    except UserError:
+        shutil.rmtree(partial)
+        raise
+
+
+def _say_why_not(plan: Plan, say: Say) -> None:
+    """Stores of the same name that do not fit, and why."""
+    folder, settings = plan.folder, plan.settings()
+    for path in sorted(folder.parent.glob(f"{folder.name}-*/{manifest.NAME}")):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            old = json.loads(path.read_text(encoding="utf-8"))["settings"]
+            say(f"{path.parent} does not fit: {'; '.join(manifest.differences(old, settings))}")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,17 +1,22 @@
-"""The token store: a split of a corpus as ids on disk, memory-mapped, with where sentences and documents begin.
+"""The token store: a split of a corpus as ids on disk, memory-mapped, with where words, sentences and documents begin.
 
 tokens.bin      every id, one after another, uint16 (uint32 for vocabularies above 65,536)
 words.bin       a byte for every token: 1 where it begins a word of the tokenizer's pre-tokenization
 sentences.npy   int64 [sentences + 1]: token at which each sentence begins, and the end
 documents.npy   int64 [documents + 1]: sentence at which each document begins, and the end
+
+`StoreWriter` writes them in two steps: lengths while documents come in, offsets at the end.
 """
 
 from __future__ import annotations
 
-from array import array
+import hashlib
+import os
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +24,12 @@ from tokenizers import Tokenizer
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
-from bert_lightning.text.tokenizers import vocabulary_size
+from bert_lightning.text.encoding import Encoder, IdType, id_type
+from bert_lightning.text.words import encoder_of
 
-_DOCUMENTS_AT_ONCE = 512
+FILES = ("tokens.bin", "words.bin", "sentences.npy", "documents.npy")
+_CHARACTERS_AT_ONCE = 2**20  # tokenized together
+_NUMBERS_AT_ONCE = 2**20  # read together
 
 
 class TokenStore:
@@ -37,16 +45,12 @@ class TokenStore:
         except (OSError, ValueError) as error:
             raise UserError(f"the token store {folder} is damaged ({error}): delete it and run prepare again") from None
         count = int(self.sentences[-1])
-        if count == 0 or size not in (2 * count, 4 * count):
-            raise UserError(
-                f"the token store {folder} is damaged (tokens.bin has {size} bytes for {count} tokens): "
-                "delete it and run prepare again"
-            )
-        if marks != count:
-            raise UserError(
-                f"the token store {folder} is damaged (words.bin has {marks} bytes for {count} tokens): "
-                "delete it and run prepare again"
-            )
+        for name, have, fits in (("tokens.bin", size, (2 * count, 4 * count)), ("words.bin", marks, (count,))):
+            if count == 0 or have not in fits:
+                raise UserError(
+                    f"the token store {folder} is damaged ({name} has {have} bytes for {count} tokens): "
+                    "delete it and run prepare again"
+                )
         dtype = np.uint16 if size == 2 * count else np.uint32
         self.tokens: npt.NDArray[np.integer] = np.asarray(np.memmap(folder / "tokens.bin", dtype=dtype, mode="r"))
         self.word_starts: npt.NDArray[np.bool_] = np.asarray(np.memmap(folder / "words.bin", dtype=np.bool_, mode="r"))
@@ -67,32 +71,141 @@ class TokenStore:
         }
 
 
+@dataclass(frozen=True)
+class Documents:
+    """Documents one after another: T tokens in S sentences in D documents, none of them empty."""
+
+    tokens: npt.NDArray[Any]  # [T]
+    word_starts: npt.NDArray[np.bool_]  # [T]
+    sentence_lengths: npt.NDArray[np.integer[Any]]  # [S] tokens
+    document_lengths: npt.NDArray[np.integer[Any]]  # [D] sentences
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Documents:
+        """The documents that are `kept` [D]."""
+        sentences = np.repeat(kept, self.document_lengths)
+        tokens = np.repeat(sentences, self.sentence_lengths)
+        return Documents(
+            self.tokens[tokens], self.word_starts[tokens], self.sentence_lengths[sentences], self.document_lengths[kept]
+        )
+
+
+def encode(documents: list[Document], encoder: Encoder) -> tuple[Documents, npt.NDArray[np.bool_]]:
+    """Ids of documents without the sentences and documents that have none, and which documents have some."""
+    encoded = encoder([sentence for document in documents for sentence in document])
+    lengths = encoded.lengths
+    document = np.repeat(np.arange(len(documents)), [len(sentences) for sentences in documents])
+    sentences = np.bincount(document[lengths > 0], minlength=len(documents))
+    lengths, full = lengths[lengths > 0], sentences > 0
+    return Documents(encoded.tokens, encoded.word_starts, lengths, sentences[full]), full
+
+
+def groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents in lists of about a million characters."""
+    group, size = [], 0
+    for document in documents:
+        group.append(document)
+        size += sum(map(len, document))
+        if size >= _CHARACTERS_AT_ONCE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+class StoreWriter:
+    """Writes a store, or a part of one, into a new folder; a context, which closes the files.
+
+    Without `finish` it holds lengths, not offsets: a part, which `read_part` reads to write it into a store.
+    """
+
+    def __init__(self, folder: Path, dtype: IdType) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.dtype = folder, dtype
+        self.counts = {"documents": 0, "sentences": 0, "tokens": 0}
+        self._files = [
+            (folder / name).open("wb") for name in ("tokens.bin", "words.bin", "sentences.bin", "documents.bin")
+        ]
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        for file in self._files:
+            try:
+                file.close()
+            except OSError:  # a full disk fails here again
+                if error is None:
+                    raise
+
+    def add(self, documents: Documents) -> None:
+        arrays = (
+            documents.tokens.astype(self.dtype, copy=False),
+            documents.word_starts,
+            documents.sentence_lengths.astype(np.uint32, copy=False),
+            documents.document_lengths.astype(np.uint32, copy=False),
+        )
+        for file, array in zip(self._files, arrays, strict=True):
+            file.write(array.tobytes())
+        for name, number in zip(("tokens", "sentences", "documents"), map(len, (arrays[0], *arrays[2:])), strict=True):
+            self.counts[name] += number
+
+    def finish(self) -> None:
+        """Turn lengths into offsets: what `TokenStore` reads."""
+        for file in self._files:
+            file.flush()
+        for name in ("sentences", "documents"):
+            _lengths_to_offsets(self.folder / f"{name}.bin", self.folder / f"{name}.npy", self.counts[name])
+            (self.folder / f"{name}.bin").unlink()
+
+
+def _lengths_to_offsets(source: Path, target: Path, count: int) -> None:
+    with source.open("rb") as lengths, target.open("wb") as offsets:
+        header = {"descr": "<i8", "fortran_order": False, "shape": (count + 1,)}
+        np.lib.format.write_array_header_1_0(offsets, header)
+        offsets.write(np.zeros(1, "<i8").tobytes())
+        end = 0
+        while len(block := np.fromfile(lengths, np.uint32, _NUMBERS_AT_ONCE)):
+            ends = end + np.cumsum(block, dtype="<i8")
+            offsets.write(ends.tobytes())
+            end = int(ends[-1])
+
+
+def read_part(folder: Path, dtype: IdType, documents_at_once: int = 1024) -> Iterator[Documents]:
+    """What a `StoreWriter` wrote without finishing, some documents at a time."""
+    with (
+        (folder / "tokens.bin").open("rb") as tokens,
+        (folder / "words.bin").open("rb") as words,
+        (folder / "sentences.bin").open("rb") as sentences,
+        (folder / "documents.bin").open("rb") as documents,
+    ):
+        while len(document_lengths := np.fromfile(documents, np.uint32, documents_at_once)):
+            sentence_lengths = np.fromfile(sentences, np.uint32, int(document_lengths.sum()))
+            count = int(sentence_lengths.sum())
+            ids, starts = np.fromfile(tokens, dtype, count), np.fromfile(words, np.bool_, count)
+            yield Documents(ids, starts, sentence_lengths, document_lengths)
+
+
 def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> dict[str, int]:
     """Tokenize `documents` into `folder`, and count what was written. Sentences without a token are left out."""
-    folder.mkdir()
-    tokenizer.encode_special_tokens = True  # a "[MASK]" that an author typed is text
-    dtype = np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
-    sentences, document_starts = array("q", [0]), array("q", [0])
-    iterator = iter(documents)
-    with (folder / "tokens.bin").open("wb") as token_file, (folder / "words.bin").open("wb") as word_file:
-        while group := list(islice(iterator, _DOCUMENTS_AT_ONCE)):
-            encoded = iter(_encode(group, tokenizer))
-            for document in group:
-                for ids, words in islice(encoded, len(document)):
-                    if not ids:
-                        continue
-                    token_file.write(np.asarray(ids, dtype=dtype).tobytes())
-                    word_file.write((np.diff(np.asarray(words, dtype=np.int64), prepend=-1) != 0).tobytes())
-                    sentences.append(sentences[-1] + len(ids))
-                if len(sentences) - 1 > document_starts[-1]:
-                    document_starts.append(len(sentences) - 1)
-    np.save(folder / "sentences.npy", np.frombuffer(sentences, dtype=np.int64))
-    np.save(folder / "documents.npy", np.frombuffer(document_starts, dtype=np.int64))
-    return {"documents": len(document_starts) - 1, "sentences": len(sentences) - 1, "tokens": sentences[-1]}
+    encoder = encoder_of(tokenizer)
+    with StoreWriter(folder, id_type(tokenizer)) as writer:
+        for group in groups(documents):
+            writer.add(encode(group, encoder)[0])
+        writer.finish()
+    return writer.counts
 
 
-def _encode(group: list[Document], tokenizer: Tokenizer) -> Iterator[tuple[list[int], list[int | None]]]:
-    """Ids of each sentence, and the number of the word that each id belongs to."""
-    flat = [sentence for document in group for sentence in document]
-    for encoding in tokenizer.encode_batch(flat, add_special_tokens=False):
-        yield encoding.ids, encoding.word_ids
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """A text file that is there as a whole or not at all."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

@@ -1,32 +1,47 @@
-"""Where text comes from. A corpus is an iterable of documents; a document is a list of sentences.
+"""Where text comes from. A corpus is a list of parts that are read by themselves; a document is a list of sentences.
 
 Each class reads one layout. `files()` names what is read, so that a store can tell when a source changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
-from bert_lightning.text.files import column, matching_rows, read_lines, resolve
+from bert_lightning.errors import UserError
+from bert_lightning.text import columnar
+from bert_lightning.text.files import JSON_LINES, column, read_rows, resolve
+from bert_lightning.text.lines import Part, cut, inner_suffix, lines_of, together
 from bert_lightning.text.sentences import clean, split_sentences
 
 Document = list[str]
+LONGEST_DOCUMENT = 2**24  # characters; a longer one is several documents, for one is in memory as a whole
 
 
-class Corpus(Protocol):
-    """Documents that can be read more than once, in the same order."""
-
-    def __iter__(self) -> Iterator[Document]: ...
+class Corpus:
+    """Documents in an order that is the same each time, in parts whose number depends on the sources alone."""
 
     def files(self) -> list[Path]:
         """The files that are read."""
+        raise NotImplementedError
+
+    def parts(self) -> list[Part]:
+        """All of the corpus, in order."""
+        raise NotImplementedError
+
+    def read(self, part: Part) -> Iterator[Document]:
+        """The documents of a part."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Document]:
+        for part in self.parts():
+            yield from self.read(part)
 
 
 @dataclass(frozen=True)
-class SentenceLines:
+class SentenceLines(Corpus):
     """One sentence a line, a blank line between documents: the input of google-research/bert."""
 
     path: str
@@ -34,46 +49,57 @@ class SentenceLines:
     def files(self) -> list[Path]:
         return resolve(self.path)
 
-    def __iter__(self) -> Iterator[Document]:
-        for path in self.files():
-            document: Document = []
-            for line in read_lines(path):
-                if sentence := clean(line).strip():
-                    document.append(sentence)
-                elif document:
+    def parts(self) -> list[Part]:
+        return [part for path in self.files() for part in cut(path, at_blank_lines=True)]
+
+    def read(self, part: Part) -> Iterator[Document]:
+        for file in part.files:
+            groups = _grouped(lines_of(Path(file), part.start, part.end), lambda line: not line.strip())
+            for lines in groups:
+                if document := [sentence for line in lines if (sentence := clean(line).strip())]:
                     yield document
-                    document = []
-            if document:
-                yield document
 
 
 @dataclass(frozen=True)
-class TextFiles:
-    """One document a file. Lines that were wrapped by hand are joined; a blank line ends a paragraph."""
+class TextFiles(Corpus):
+    """Running text. Lines that were wrapped by hand are joined; a blank line ends a paragraph.
+
+    Args:
+        path: file, folder or glob.
+        language: of the sentences, a code of two letters.
+        begins: regular expression for the lines that begin a document and belong to it; None: a file is a document.
+    """
 
     path: str
     language: str = "en"
+    begins: str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.begins or "")
+        except re.error as error:
+            raise UserError(f"data.corpus.begins={self.begins} is not a regular expression ({error})") from None
 
     def files(self) -> list[Path]:
         return resolve(self.path)
 
-    def __iter__(self) -> Iterator[Document]:
-        for path in self.files():
-            document: Document = []
-            paragraph: list[str] = []
-            for line in (*read_lines(path), ""):
-                if line.strip():
-                    paragraph.append(line.strip())
-                else:
-                    document += split_sentences(clean(" ".join(paragraph)), self.language)
-                    paragraph = []
-            if document:
-                yield document
+    def parts(self) -> list[Part]:
+        return together(self.files())
+
+    def read(self, part: Part) -> Iterator[Document]:
+        begins = re.compile(self.begins) if self.begins else None
+        for file in part.files:
+            for lines in _grouped(lines_of(Path(file)), begins.search if begins else lambda _: False):
+                document: Document = []
+                for paragraph in _grouped(iter(lines), lambda line: not line.strip()):
+                    document += split_sentences(clean(" ".join(line.strip() for line in paragraph)), self.language)
+                if document:
+                    yield document
 
 
 @dataclass(frozen=True)
-class Rows:
-    """One document a row of CSV, TSV or JSONL files; `where` keeps the rows with these values only."""
+class Rows(Corpus):
+    """One document a row of CSV, TSV, JSONL, Parquet or Arrow files; `where` keeps the rows with these values only."""
 
     path: str
     text_column: str = "text"
@@ -83,8 +109,71 @@ class Rows:
     def files(self) -> list[Path]:
         return resolve(self.path)
 
-    def __iter__(self) -> Iterator[Document]:
-        for path, row in matching_rows(self.path, self.where):
-            text = clean(column(row, self.text_column, path))
-            if document := split_sentences(text, self.language):
+    def parts(self) -> list[Part]:
+        found: list[Part] = []
+        for path in self.files():
+            if inner_suffix(path) in columnar.SUFFIXES:
+                found += columnar.parts(path)
+            elif inner_suffix(path) in JSON_LINES:
+                found += cut(path, at_blank_lines=False)
+            else:
+                found.append(Part((str(path),)))
+        return found
+
+    def read(self, part: Part) -> Iterator[Document]:
+        (file,) = map(Path, part.files)
+        for row in read_rows(file, part.start, part.end, (self.text_column, *self.where)):
+            if any(column(row, name, file) != str(value) for name, value in self.where.items()):
+                continue
+            if document := split_sentences(clean(column(row, self.text_column, file)), self.language):
                 yield document
+
+
+@dataclass(frozen=True)
+class Mixture(Corpus):
+    """Several corpora. A weight is how often a corpus is taken: 1 once, 0.5 every second document, 3 three times.
+
+    So the weights are epochs of a source in an epoch of the mixture, as in The Pile (Gao et al. 2020, table 1). Which
+    documents a fraction takes is decided by a hash of their text.
+    """
+
+    sources: dict[str, Corpus]
+    weights: dict[str, float] = field(default_factory=dict)  # 1 where none is given
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise UserError("data.corpus.sources is empty: a mixture needs a corpus")
+        for name, weight in self.weights.items():
+            if name not in self.sources:
+                raise UserError(f"data.corpus.weights.{name}: no such source; there are {', '.join(self.sources)}")
+            if not 0 < weight <= 100:
+                raise UserError(f"data.corpus.weights.{name}={weight} must be above 0 and at most 100")
+
+    def files(self) -> list[Path]:
+        return [file for corpus in self.sources.values() for file in corpus.files()]
+
+    def parts(self) -> list[Part]:
+        found = []
+        for name, corpus in self.sources.items():
+            parts, weight, copy = corpus.parts(), self.weights.get(name, 1), 0
+            while weight > 0:
+                found += [replace(part, source=name, copy=copy, share=float(min(weight, 1))) for part in parts]
+                weight, copy = round(weight - 1, 9), copy + 1
+        return found
+
+    def read(self, part: Part) -> Iterator[Document]:
+        yield from self.sources[part.source].read(part)
+
+
+def _grouped(lines: Iterator[str], begins: Callable[[str], object]) -> Iterator[list[str]]:
+    """Lines in groups; a line that `begins` is the first of one. What is too long for a document is cut."""
+    group: list[str] = []
+    size = 0
+    for line in lines:
+        if group and (begins(line) or size > LONGEST_DOCUMENT):
+            yield group
+            group, size = [], 0
+        group.append(line)
+        size += len(line)
+    if group:
+        yield group

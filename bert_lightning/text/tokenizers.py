@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
+from bert_lightning.text.sentencepiece import read_sentencepiece
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+# What each role is called, in order of preference: BERT, then RoBERTa; ALBERT's vocabulary has some of both.
+_NAMES = {
+    "pad": ("[PAD]", "<pad>"),
+    "unk": ("[UNK]", "<unk>"),
+    "cls": ("[CLS]", "<s>"),
+    "sep": ("[SEP]", "</s>"),
+    "mask": ("[MASK]", "<mask>"),
+}
+
+
+def special_names(vocabulary: Collection[str]) -> dict[str, str]:
+    """What the tokens that are not text are called in a vocabulary, by role; a role that it lacks is left out."""
+    found = {role: next((name for name in names if name in vocabulary), None) for role, names in _NAMES.items()}
+    return {role: name for role, name in found.items() if name}
 
 
 @dataclass(frozen=True)
@@ -29,15 +46,18 @@ class SpecialIds:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> SpecialIds:
-        """Raises UserError where the vocabulary lacks one of BERT's five special tokens."""
+        """Raises UserError where the vocabulary lacks one of the five, under BERT's name or RoBERTa's."""
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-        if missing := [token for token in SPECIAL_TOKENS if token not in vocabulary]:
+        names = special_names(vocabulary)
+        if missing := [" or ".join(_NAMES[role]) for role in _NAMES if role not in names]:
             raise UserError(f"the vocabulary has no {', '.join(missing)}: BERT needs {', '.join(SPECIAL_TOKENS)}")
-        return cls(*(vocabulary[token] for token in SPECIAL_TOKENS))
+        return cls(**{role: vocabulary[name] for role, name in names.items()})
 
 
 class TokenizerRecipe(Protocol):
     """Makes a tokenizer, from documents where it is trained."""
+
+    sample_megabytes: int  # millions of characters that it is trained on at most
 
     def files(self) -> list[Path]:
         """The files that are read, beside the corpus."""
@@ -55,6 +75,7 @@ class TrainWordPiece:
 
     vocab_size: int
     lowercase: bool = True
+    sample_megabytes: int = 256
 
     def __post_init__(self) -> None:
         if not isinstance(self.vocab_size, int) or self.vocab_size <= len(SPECIAL_TOKENS):
@@ -74,7 +95,7 @@ class TrainWordPiece:
         if tokenizer.get_vocab_size() <= len(SPECIAL_TOKENS):
             raise UserError("no vocabulary can be trained: the training documents hold no words")
         # Rebuilt from its words alone, or the pieces numbered beforehand would stay special tokens.
-        return _with_template(_wordpiece(models.WordPiece(tokenizer.get_vocab(), unk_token="[UNK]"), self.lowercase))
+        return with_template(_wordpiece(models.WordPiece(tokenizer.get_vocab(), unk_token="[UNK]"), self.lowercase))
 
 
 def _characters_inside_words(tokenizer: Tokenizer, documents: Iterable[Document]) -> list[str]:
@@ -93,29 +114,42 @@ def _characters_inside_words(tokenizer: Tokenizer, documents: Iterable[Document]
 
 @dataclass(frozen=True)
 class LoadTokenizer:
-    """Load a `tokenizer.json`, a `vocab.txt` (WordPiece), or the folder that holds one of them."""
+    """Load a tokenizer from the file or folder at `path`; see `load_tokenizer`."""
 
     path: str
     lowercase: bool = True
+    sample_megabytes: ClassVar[int] = 0
 
     def files(self) -> list[Path]:
         """What the tokenizer is made from."""
-        return [_tokenizer_file(Path(self.path).expanduser())]
+        return _tokenizer_files(Path(self.path).expanduser())
 
     def __call__(self, documents: Iterable[Document]) -> Tokenizer:
         return load_tokenizer(Path(self.path).expanduser(), self.lowercase)
 
 
 def load_tokenizer(path: Path, lowercase: bool = True) -> Tokenizer:
-    """The tokenizer at `path`. `lowercase` says how a bare `vocab.txt` was made; a `tokenizer.json` knows.
+    """The tokenizer at `path`, or the first of these that is in the folder at `path`.
+
+    tokenizer.json             any; it knows everything
+    vocab.txt                  WordPiece of BERT; `lowercase` says how it was made
+    vocab.json and merges.txt  byte-level BPE of RoBERTa
+    spiece.model (any .model)  SentencePiece unigram of ALBERT; `lowercase` says how it was made
 
     Raises:
         UserError: no such file, or one that cannot be read.
     """
-    path = _tokenizer_file(path)
+    path, *more = _tokenizer_files(path)
     try:
-        if path.suffix == ".json":
+        if path.name == "vocab.json":
+            tokenizer = byte_level(models.BPE.from_file(str(path), str(more[0])))
+        elif path.suffix == ".json":
             tokenizer = Tokenizer.from_file(str(path))
+        elif path.suffix == ".model":
+            tokenizer = unigram(*read_sentencepiece(path), lowercase)
+            named = special_names(tokenizer.get_vocab())
+            # SentencePiece itself has no mask; what a model lacks gets ids after its own.
+            tokenizer.add_special_tokens([names[0] for role, names in _NAMES.items() if role not in named])
         else:
             tokenizer = _wordpiece(models.WordPiece.from_file(str(path), unk_token="[UNK]"), lowercase)
     except Exception as error:  # the library raises plain Exception
@@ -123,15 +157,22 @@ def load_tokenizer(path: Path, lowercase: bool = True) -> Tokenizer:
     # Truncation and padding are the batch's business; a published tokenizer.json often has both on.
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return _with_template(tokenizer)
+    return with_template(tokenizer)
 
 
-def _tokenizer_file(path: Path) -> Path:
+def _tokenizer_files(path: Path) -> list[Path]:
     if path.is_dir():
-        path = next((path / name for name in ("tokenizer.json", "vocab.txt") if (path / name).exists()), path)
-    if not path.is_file():
-        raise UserError(f"no tokenizer at {path}: give a tokenizer.json, a vocab.txt, or their folder")
-    return path
+        names = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
+        path = next((path / name for name in names if (path / name).exists()), path)
+    if path.name == "merges.txt":
+        path = path.with_name("vocab.json")
+    files = [path, path.with_name("merges.txt")] if path.name == "vocab.json" else [path]
+    if missing := [file for file in files if not file.is_file()]:
+        raise UserError(
+            f"no tokenizer at {missing[0]}: give a tokenizer.json, a vocab.txt, a vocab.json beside its merges.txt, "
+            "a spiece.model, or their folder"
+        )
+    return files
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:
@@ -153,9 +194,32 @@ def _wordpiece(model: models.WordPiece, lowercase: bool) -> Tokenizer:
     return tokenizer
 
 
-def _with_template(tokenizer: Tokenizer) -> Tokenizer:
-    """Make the special tokens atomic, and `[CLS] A [SEP] B [SEP]` what encoding adds."""
-    special = SpecialIds.of(tokenizer)
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", special.sep), ("[CLS]", special.cls))
+def byte_level(model: models.BPE) -> Tokenizer:
+    """GPT-2's pre-tokenization, which RoBERTa uses: Radford et al. 2019, section 2.2."""
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def unigram(model: models.Unigram, characters: bytes, lowercase: bool) -> Tokenizer:
+    """ALBERT's normalization around a SentencePiece model; `characters` is the table of replacements in its file."""
+    tokenizer = Tokenizer(model)
+    steps: list[normalizers.Normalizer] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
+    steps += [normalizers.NFKD(), normalizers.StripAccents(), *([normalizers.Lowercase()] if lowercase else [])]
+    tokenizer.normalizer = normalizers.Sequence(steps + ([normalizers.Precompiled(characters)] if characters else []))
+    words = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(words)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    return tokenizer
+
+
+def with_template(tokenizer: Tokenizer) -> Tokenizer:
+    """Make the special tokens atomic, and `[CLS] A [SEP] B [SEP]` what encoding adds; for RoBERTa two in the middle."""
+    special, names = SpecialIds.of(tokenizer), special_names(tokenizer.get_vocab(with_added_tokens=True))
+    # A space before RoBERTa's <mask> belongs to it, for the word that it hides would have had it.
+    tokenizer.add_special_tokens([AddedToken(name, lstrip=name == "<mask>", special=True) for name in names.values()])
+    process = processors.RobertaProcessing if names["cls"] == "<s>" else processors.BertProcessing
+    options = {"add_prefix_space": False} if names["cls"] == "<s>" else {}
+    tokenizer.post_processor = process((names["sep"], special.sep), (names["cls"], special.cls), **options)
     return tokenizer

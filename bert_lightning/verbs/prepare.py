@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bert_lightning.data.preparation import PreparedData, prepare
+from bert_lightning.data import manifest
+from bert_lightning.data.preparation import Plan, PreparedData, merge_shards, prepare, prepare_shard
 from bert_lightning.errors import UserError
-from bert_lightning.text.tokenizers import SpecialIds
 from bert_lightning.verbs.common import build
 
 
 def prepared_data(config: DictConfig) -> PreparedData:
     """The stores that `config.data` and `config.tokenizer` describe; they are written where they do not exist."""
+    return prepare(_plan(config), _say(config))
+
+
+def run(config: DictConfig) -> None:
+    """Prepare all, a shard, or the whole from the shards; check what exists; and say what was written."""
+    plan, say = _plan(config), _say(config)
+    if config.shards < 1:
+        raise UserError(f"shards={config.shards} must be 1 or more")
+    if config.workers is not None and config.workers < 1:
+        raise UserError(f"workers={config.workers} must be 1 or more, or null for as many as there are cores")
+    if config.shard is not None:
+        if config.merge:
+            raise UserError(f"shard={config.shard} and merge=true: a merge is of all shards, leave shard out")
+        prepare_shard(plan, config.shard, config.shards, config.workers, say)
+        return
+    if config.merge:
+        data = merge_shards(plan, config.shards, say)
+    elif config.shards > 1:
+        raise UserError(f"shards={config.shards}: say which with shard=0 to {config.shards - 1}, or merge=true")
+    else:
+        data = prepare(plan, say, config.workers, thorough=True)
+    known = manifest.read(data.folder, thorough=False)
+    print(f"{data.folder}\n{json.dumps(known['splits'], indent=1)}\nmanifest sha256 {known['sha256']}")
+    print("Next: bert-lightning pretrain, with the same options")
+
+
+def _plan(config: DictConfig) -> Plan:
     folder = Path(config.data.folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"data.folder={folder} cannot be made ({error.strerror})") from None
-    data = prepare(
+    return Plan(
         corpus=build(config.data.corpus),
         make_tokenizer=build(config.tokenizer),
         validation_fraction=config.data.validation_fraction,
         folder=folder,
-        say=lambda what: print(f"prepare {config.data.name}: {what}", flush=True),
+        deduplicate=config.data.deduplicate,
     )
-    SpecialIds.of(data.tokenizer)
-    return data
 
 
-def run(config: DictConfig) -> None:
-    """Prepare, and say what was written."""
-    data = prepared_data(config)
-    counts = {"train": data.train.counts(), "validation": data.validation.counts()}
-    print(f"{data.folder}\n{json.dumps(counts, indent=1)}\nNext: bert-lightning pretrain, with the same options")
+def _say(config: DictConfig) -> Callable[[str], None]:
+    return lambda what: print(f"prepare {config.data.name}: {what}", flush=True)

@@ -59,7 +59,7 @@ def test_a_character_cut_at_the_end_of_the_file(tmp_path):
         ("a.csv", "text,label\nfine,1\nbroken\n", r"a.csv:3: this row does not have the 2 columns"),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', r"a.jsonl:2: not JSON"),
         ("a.jsonl", '["text"]\n', r"a.jsonl:1: a line must be a JSON object"),
-        ("a.xml", "<text/>", r"a.xml: rows are read from .csv, .tsv and .jsonl files, not from .xml"),
+        ("a.xml", "<text/>", r"a.xml: rows are read from .csv, .tsv, .jsonl, .parquet and .arrow files, not from .xml"),
         ("a.csv", "body\nhello\n", r"a.csv has no column 'text'; it has 'body'"),
     ],
 )

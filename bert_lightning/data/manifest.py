@@ -1,0 +1,74 @@
+"""manifest.json: what a prepared folder was made from, what it holds, and the hashes that prove it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from bert_lightning.data.store import sha256, write_whole
+from bert_lightning.errors import UserError
+
+NAME = "manifest.json"
+_QUICK = 2**28  # bytes: larger files are hashed by `prepare` only
+
+
+def digest(values: object) -> str:
+    """sha256 of plain data."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def write(folder: Path, values: dict[str, Any]) -> None:
+    """Write the manifest of a folder that is complete, with the hash of every file in it and its own."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    listed = {str(f.relative_to(folder)): {"bytes": f.stat().st_size, "sha256": sha256(f)} for f in files}
+    values = {**values, "files": listed}
+    write_whole(folder / NAME, json.dumps({**values, "sha256": digest(values)}, indent=1) + "\n")
+
+
+def read(folder: Path, thorough: bool) -> dict[str, Any]:
+    """The manifest, after a check of the files that it names.
+
+    Args:
+        folder: of the manifest.
+        thorough: hash every file; else those up to 256 MiB, and compare the sizes of the others.
+
+    Raises:
+        UserError: a file is missing or not what it was.
+    """
+    mend = "delete the folder and run prepare again"
+    try:
+        values: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        expected, files = values.pop("sha256"), values["files"]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(f"{folder} is not a prepared corpus ({type(error).__name__}: {error}): {mend}") from None
+    if (found := digest(values)) != expected:
+        raise UserError(f"{folder / NAME} is damaged: its sha256 is {found}, expected {expected}; {mend}")
+    for name, known in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{path} is missing: expected {known['bytes']} bytes, sha256 {known['sha256']}; {mend}")
+        if (size := path.stat().st_size) != known["bytes"]:
+            raise UserError(
+                f"{path} is damaged: it has {size} bytes, expected {known['bytes']}, sha256 {known['sha256']}; {mend}"
+            )
+        if (thorough or size <= _QUICK) and (found := sha256(path)) != known["sha256"]:
+            raise UserError(f"{path} is damaged: its sha256 is {found}, expected {known['sha256']}; {mend}")
+    return {**values, "sha256": expected}
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Why a store with settings `old` does not serve `new`, a line each."""
+    lines = [
+        f"{name} was {old.get(name)}, is {value}"
+        for name, value in new.items()
+        if name != "sources" and old.get(name) != value
+    ]
+    before = {name: state for name, *state in old.get("sources", [])}
+    now = {name: state for name, *state in new["sources"]}
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            what = "was not read before" if name not in before else "has changed since"
+            lines.append(f"{name} {what if name in now else 'is not read any more'}")
+    return lines

@@ -1,0 +1,243 @@
+"""Parts of a corpus, tokenized by several processes, each written once and joined into one store at the end.
+
+parts/<number>/<split>/  what `StoreWriter` leaves, and digests.bin where duplicates are to be dropped
+parts/<number>/part.json counts and hashes; the folder gets its name last, so one that is there is whole
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bert_lightning.data.store import StoreWriter, encode, read_part, sha256
+from bert_lightning.errors import UserError
+from bert_lightning.text.corpora import Corpus, Document
+from bert_lightning.text.encoding import Encoder, IdType
+from bert_lightning.text.lines import Part
+from bert_lightning.text.sentences import document_hash, hash_fraction, split_position
+from bert_lightning.text.tokenizers import load_tokenizer
+from bert_lightning.text.words import encoder_of
+
+SPLITS = ("train", "validation")
+_DIGEST_BYTES = 16
+_CHARACTERS_AT_ONCE = 2**20
+_DIGESTS_AT_ONCE = 2**24  # 16 bytes each, and as much again to sort them
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done to a corpus; the same for all its parts."""
+
+    corpus: Corpus
+    validation_fraction: float
+    deduplicate: bool
+    folder: Path  # holds tokenizer.json and parts/
+
+    def part_folder(self, number: int) -> Path:
+        return self.folder / "parts" / f"{number:06d}"
+
+    def has(self, number: int) -> bool:
+        """Whether a part is written."""
+        return (self.part_folder(number) / "part.json").exists()
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """part.json."""
+
+    counts: dict[str, dict[str, int]]
+    hashes: dict[str, str] = field(default_factory=dict)
+
+
+def write_parts(job: Job, parts: Mapping[int, Part], workers: int, say: Callable[[str], None]) -> None:
+    """Tokenize parts, by their numbers; those that are there already stay."""
+    todo = [(number, part) for number, part in parts.items() if not job.has(number)]
+    if len(todo) < len(parts):
+        say(f"going on: {len(parts) - len(todo)} of {len(parts)} parts are there")
+    if min(workers, len(todo)) <= 1:
+        encoder = encoder_of(load_tokenizer(job.folder))
+        for number, part in todo:
+            _write_part(job, number, part, encoder)
+        return
+    # Processes that start anew: a fork of one that has threads, as a tokenizer and torch have, may never end.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(todo)), spawn, initializer=_start_worker, initargs=(job,)) as pool:
+        futures = [pool.submit(_work, number, part) for number, part in todo]
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                say(f"{len(parts) - len(todo) + done} of {len(parts)} parts are tokenized")
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+_worker: tuple[Job, Encoder]
+
+
+def _start_worker(job: Job) -> None:
+    global _worker
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    _worker = job, encoder_of(load_tokenizer(job.folder))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in a worker"
+    parent.join()
+    os._exit(1)
+
+
+def _work(number: int, part: Part) -> None:
+    job, encoder = _worker
+    _write_part(job, number, part, encoder)
+
+
+def _write_part(job: Job, number: int, part: Part, encoder: Encoder) -> None:
+    target = job.part_folder(number)
+    beside = target.with_name(f"{target.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        with (
+            _SplitWriter(beside / "train", encoder, job.deduplicate) as train,
+            _SplitWriter(beside / "validation", encoder, job.deduplicate) as validation,
+        ):
+            for document in job.corpus.read(part):
+                position = split_position(document)
+                if part.share < 1 and hash_fraction(document, salt=1) >= part.share:
+                    continue
+                if position >= job.validation_fraction:
+                    train.take(document, part.copy)
+                elif part.copy == 0:  # validation sees each document once
+                    validation.take(document, part.copy)
+        record = PartRecord(
+            {name: writer.store.counts for name, writer in zip(SPLITS, (train, validation), strict=True)},
+            {str(file.relative_to(beside)): sha256(file) for file in sorted(beside.rglob("*.bin"))},
+        )
+        (beside / "part.json").write_text(json.dumps(asdict(record)), encoding="utf-8")
+        try:
+            beside.rename(target)
+        except OSError:
+            if not target.exists():  # or another process wrote the same
+                raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+class _SplitWriter:
+    """One split of a part: gathers documents until there are enough to tokenize together."""
+
+    def __init__(self, folder: Path, encoder: Encoder, digests: bool) -> None:
+        self.store, self.encoder = StoreWriter(folder, encoder.dtype), encoder
+        self.documents: list[Document] = []
+        self.digests: list[bytes] | None = [] if digests else None
+        self.characters = 0
+
+    def take(self, document: Document, copy: int) -> None:
+        self.documents.append(document)
+        if self.digests is not None:
+            self.digests.append(document_hash(document, _DIGEST_BYTES, salt=copy))
+        self.characters += sum(map(len, document))
+        if self.characters >= _CHARACTERS_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        documents, full = encode(self.documents, self.encoder)
+        self.store.add(documents)
+        if self.digests is not None:
+            with (self.store.folder / "digests.bin").open("ab") as file:
+                file.write(b"".join(digest for digest, there in zip(self.digests, full, strict=True) if there))
+            self.digests.clear()
+        self.documents.clear()
+        self.characters = 0
+
+    def __enter__(self) -> _SplitWriter:
+        self.store.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            if error[0] is None and self.documents:
+                self._flush()
+        finally:
+            self.store.__exit__(*error)
+
+
+def join(job: Job, count: int, target: Path, dtype: IdType) -> dict[str, dict[str, int]]:
+    """The parts as finished stores in `target`; counts of each split, with the duplicates that were dropped.
+
+    Raises:
+        UserError: a part is damaged.
+    """
+    for number in range(count):
+        _check_part(job.part_folder(number))
+    counts = {}
+    for split in SPLITS:
+        folders = [job.part_folder(number) / split for number in range(count)]
+        kept = first_of_equals([folder / "digests.bin" for folder in folders]) if job.deduplicate else None
+        with StoreWriter(target / split, dtype) as writer:
+            at = 0
+            for folder in folders:
+                for documents in read_part(folder, dtype):
+                    size = len(documents.document_lengths)
+                    writer.add(documents if kept is None else documents.only(kept[at : at + size]))
+                    at += size
+            writer.finish()
+        counts[split] = writer.counts
+        if kept is not None:
+            counts[split]["duplicates_dropped"] = int((~kept).sum())
+    return counts
+
+
+def _check_part(folder: Path) -> None:
+    try:
+        record = PartRecord(**json.loads((folder / "part.json").read_text(encoding="utf-8")))
+        for name, expected in record.hashes.items():
+            if (found := sha256(folder / name)) != expected:
+                raise UserError(
+                    f"{folder / name} is damaged: its sha256 is {found}, expected {expected}; "
+                    f"delete {folder} and run the same command again"
+                )
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{folder} is damaged ({error}): delete it and run the same command again") from None
+
+
+def first_of_equals(files: Sequence[Path]) -> npt.NDArray[np.bool_]:
+    """Which digests, in all the files together, stand there for the first time. A file may be missing: no digests.
+
+    Memory: a byte for each, and 16 M of them at once.
+    """
+    kept = np.ones(sum(path.stat().st_size for path in files if path.exists()) // _DIGEST_BYTES, np.bool_)
+    buckets = 1 + len(kept) // _DIGESTS_AT_ONCE
+    for bucket in range(buckets):
+        places, digests = [np.zeros(0, np.int64)], [np.zeros((0, 2), "<u8")]
+        for begin, block in _digests(files):
+            mine = np.flatnonzero(block[:, 0] % buckets == bucket)
+            places.append(begin + mine)
+            digests.append(block[mine])
+        place, digest = np.concatenate(places), np.concatenate(digests)
+        order = np.lexsort((place, digest[:, 1], digest[:, 0]))
+        same = (digest[order[1:]] == digest[order[:-1]]).all(axis=1)
+        kept[place[order[1:][same]]] = False
+    return kept
+
+
+def _digests(files: Sequence[Path]) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+    begin = 0
+    for path in files:
+        if path.exists():
+            block = np.fromfile(path, "<u8").reshape(-1, 2)
+            yield begin, block
+            begin += len(block)

@@ -1,0 +1,85 @@
+"""Training and validation: which documents are in which, and whether both have enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from bert_lightning.errors import UserError
+from bert_lightning.text.corpora import Corpus, Document
+from bert_lightning.text.sentences import split_position
+
+_LOOKED_AT = 1000  # documents; a corpus that holds more is judged when it has been read
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """Training documents of a corpus, up to a number of characters, of all its parts alike; the same each time.
+
+    A part gives its first documents: an equal share of what is left. So nothing but these is read, or held in memory.
+    """
+
+    corpus: Corpus
+    validation_fraction: float
+    characters: int
+
+    def __iter__(self) -> Iterator[Document]:
+        parts, left = self.corpus.parts(), self.characters
+        for number, part in enumerate(parts):
+            quota = left // (len(parts) - number)
+            for document in self.corpus.read(part):
+                if quota <= 0:
+                    break
+                if split_position(document) >= self.validation_fraction:
+                    size = sum(map(len, document))
+                    quota, left = quota - size, left - size
+                    yield document
+
+
+def check_split(corpus: Corpus, fraction: float) -> None:
+    """Two documents at least on each side of a small corpus, or next-sentence prediction has no other document.
+
+    Raises:
+        UserError: fewer; with a fraction that serves.
+    """
+    positions = np.sort([split_position(document) for document in islice(corpus, _LOOKED_AT)])
+    total, in_validation = len(positions), int((positions < fraction).sum())
+    if total == _LOOKED_AT:
+        return
+    source = _source(corpus)
+    if total == 0:
+        raise UserError(f"{source}: no text in it; give a corpus with documents")
+    if total < 4:
+        raise UserError(
+            f"{source}: {total} document{'s' * (total > 1)}; training and validation need two each (next-sentence "
+            "prediction takes wrong continuations from another document): separate documents by a blank line"
+        )
+    if not 2 <= in_validation <= total - 2:
+        serves = math.ceil(positions[1] * 100 + 1e-9) / 100 if in_validation < 2 else round((positions[-2]) * 0.9, 2)
+        raise UserError(
+            f"{source}: data.validation_fraction={fraction} puts {in_validation} of {total} documents into validation; "
+            f"both sides need two: use data.validation_fraction={serves}"
+        )
+
+
+def check_counts(corpus: Corpus, fraction: float, counts: dict[str, dict[str, int]]) -> None:
+    """The same for what was written, which may be fewer: documents without tokens and duplicates are left out.
+
+    Raises:
+        UserError: fewer than two documents on a side.
+    """
+    documents = {split: count["documents"] for split, count in counts.items()}
+    if min(documents.values()) < 2:
+        raise UserError(
+            f"{_source(corpus)}: data.validation_fraction={fraction} leaves {documents['train']} documents for "
+            f"training and {documents['validation']} for validation; both sides need two: use another fraction, or "
+            "more text"
+        )
+
+
+def _source(corpus: Corpus) -> str:
+    return ", ".join(map(str, corpus.files()[:3])) or repr(corpus)

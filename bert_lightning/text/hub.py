@@ -1,0 +1,105 @@
+"""Data sets of the Hugging Face hub, streamed; or the same rows from files that are here."""
+
+from __future__ import annotations
+
+import os
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bert_lightning.errors import UserError
+from bert_lightning.text.corpora import Corpus, Document, Rows
+from bert_lightning.text.lines import Part
+from bert_lightning.text.sentences import clean, split_sentences
+
+_SECONDS_TO_ANSWER = 3
+
+
+@dataclass(frozen=True)
+class HubDataset(Corpus):
+    """One document a row of a data set of the hub; a part is one of its shards, and is streamed, not kept.
+
+    Args:
+        dataset: its name.
+        config: which of its configurations.
+        split: which split.
+        text_column: where the text is.
+        language: of the sentences.
+        revision: commit or tag. Without one the newest is read, and a change there is not noticed.
+        path: files that are read in place of the hub, with the same column; file, folder or glob.
+    """
+
+    dataset: str
+    config: str | None = None
+    split: str = "train"
+    text_column: str = "text"
+    language: str = "en"
+    revision: str | None = None
+    path: str | None = None
+
+    @property
+    def _local(self) -> Rows | None:
+        return Rows(self.path, self.text_column, language=self.language) if self.path else None
+
+    def files(self) -> list[Path]:
+        return self._local.files() if self._local else []
+
+    def parts(self) -> list[Part]:
+        if self._local:
+            return self._local.parts()
+        return [Part((self.dataset,), shard) for shard in range(self._stream().num_shards)]
+
+    def read(self, part: Part) -> Iterator[Document]:
+        if self._local:
+            yield from self._local.read(part)
+            return
+        stream = self._stream()
+        names = stream.column_names or [self.text_column]
+        if self.text_column not in names:
+            raise UserError(f"{self.dataset} has no column {self.text_column!r}; it has {', '.join(map(repr, names))}")
+        for row in self._rows(stream.shard(num_shards=stream.num_shards, index=part.start)):
+            if document := split_sentences(clean(row[self.text_column] or ""), self.language):
+                yield document
+
+    def _rows(self, stream: Any) -> Iterator[dict[str, Any]]:
+        try:
+            yield from stream
+        except Exception as error:  # after retries of its own
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ConnectionError(f"{self.dataset} stopped ({reason}): run the same command again") from error
+
+    def _stream(self) -> Any:
+        mend = (
+            f"{self.dataset} needs the hub; give the same rows as files with data.corpus.path='/data/*.parquet' "
+            f"(parquet, arrow, jsonl or csv with a column {self.text_column!r})"
+        )
+        if not Path(self.dataset).exists() and not _hub_answers():
+            raise UserError(f"no network: {mend}")
+        import datasets
+
+        try:
+            return datasets.load_dataset(
+                self.dataset, self.config, split=self.split, revision=self.revision, streaming=True
+            )
+        except Exception as error:  # the libraries below raise many kinds
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{self.dataset} cannot be read ({reason}): {mend}") from None
+
+
+def _hub_answers() -> bool:
+    """Whether it is worth asking: without a network the library tries again for 23 seconds."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return False
+    if urllib.request.getproxies():
+        return True  # the proxy knows
+    hub = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    port = hub.port or (80 if hub.scheme == "http" else 443)
+    try:
+        with socket.create_connection((hub.hostname or "", port), timeout=_SECONDS_TO_ANSWER):
+            return True
+    except OSError:
+        return False

