@@ -73,7 +73,7 @@ class BertConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             # The annotations are strings here (`from __future__ import annotations`).
-            kind, _, optional = field.type.partition(" | ")  # type: ignore[union-attr]
+            kind, _, optional = field.type.partition(" | ")
             if not (optional and value is None):
                 _CHECKS[kind](field.name, value)
         self._check_widths()
@@ -114,8 +114,8 @@ class BertConfig:
     def _check_positions(self) -> None:
         if self.positions == "rotary" and self.head_width % 2:
             raise ValueError(
-                f"positions='rotary' turns pairs, but heads are {self.head_width} wide (hidden_size={self.hidden_size} / "
-                f"num_attention_heads={self.num_attention_heads}): choose an even width"
+                f"positions='rotary' turns pairs, but hidden_size={self.hidden_size} / num_attention_heads="
+                f"{self.num_attention_heads} makes heads of {self.head_width}: choose an even width"
             )
         if self.position_offset and self.positions != "learned":
             raise ValueError(
