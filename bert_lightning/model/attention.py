@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bert_lightning.model.dropout import keep_mask
 from bert_lightning.model.layout import Group, Layout
+from bert_lightning.model.positions import rotate
 
 
 class MultiHeadAttention(nn.Module):
@@ -18,28 +19,34 @@ class MultiHeadAttention(nn.Module):
     Vaswani et al. 2017, section 3.2.2. Queries, keys and values come from one product, H -> 3H.
     """
 
-    def __init__(self, hidden_size: int, num_attention_heads: int, dropout_rate: float = 0.0) -> None:
+    def __init__(
+        self, hidden_size: int, num_attention_heads: int, dropout_rate: float = 0.0, bias: bool = True
+    ) -> None:
         super().__init__()
         if hidden_size % num_attention_heads:
             raise ValueError(f"{hidden_size=} must be a multiple of {num_attention_heads=}")
         self.num_attention_heads = num_attention_heads
         self.dropout_rate = dropout_rate
-        self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
-        self.output = nn.Linear(hidden_size, hidden_size)
+        self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size, bias)
+        self.output = nn.Linear(hidden_size, hidden_size, bias)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         query, key, value = self._project(x, layout.at_queries(x))  # [Q, N, D], 2 x [T, N, D]
+        if layout.rotation is not None:
+            query, key = rotate(query, layout.at_queries(layout.rotation)), rotate(key, layout.rotation)
         context = attend(query, key, value, layout.groups, self.dropout_rate if self.training else 0.0)
         return self.output(context.flatten(1))  # [Q, N, D] -> [Q, H]
 
     def _project(self, x: Tensor, asking: Tensor) -> tuple[Tensor, ...]:
-        weight, bias, size = self.query_key_value.weight, self.query_key_value.bias, x.size(-1)
         if asking is x:
             parts = self.query_key_value(x).unflatten(-1, (3, self.num_attention_heads, -1))
             return parts.unbind(1)
-        query = F.linear(asking, weight[:size], bias[:size])
-        parts = F.linear(x, weight[size:], bias[size:]).unflatten(-1, (2, self.num_attention_heads, -1))
-        return query.unflatten(-1, (self.num_attention_heads, -1)), *parts.unbind(1)
+        sizes = [x.size(-1), 2 * x.size(-1)]
+        weights = self.query_key_value.weight.split(sizes)
+        biases = [None, None] if self.query_key_value.bias is None else self.query_key_value.bias.split(sizes)
+        query = F.linear(asking, weights[0], biases[0]).unflatten(-1, (self.num_attention_heads, -1))
+        parts = F.linear(x, weights[1], biases[1]).unflatten(-1, (2, self.num_attention_heads, -1))
+        return query, *parts.unbind(1)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Group, ...], dropout_p: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""One layer of the encoder."""
+"""One layer of the encoder, in the two orders of its norms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from bert_lightning.model.attention import MultiHeadAttention
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.dropout import Dropout
-from bert_lightning.model.layers import LayerNorm, PositionwiseFeedForward
+from bert_lightning.model.layers import make_feed_forward, make_norm
 from bert_lightning.model.layout import Layout
 
 
@@ -20,12 +20,40 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.attention = MultiHeadAttention(config.hidden_size, config.num_attention_heads, config.dropout_rate)
-        self.attention_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.feed_forward = PositionwiseFeedForward(config.hidden_size, config.intermediate_size)
-        self.output_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.attention = _attention(config)
+        self.attention_norm = make_norm(config, config.hidden_size)
+        self.feed_forward = make_feed_forward(config)
+        self.output_norm = make_norm(config, config.hidden_size)
         self.dropout = Dropout(config.dropout_rate)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
         x = self.attention_norm(layout.at_queries(x) + self.dropout(self.attention(x, layout)))
         return self.output_norm(x + self.dropout(self.feed_forward(x)))
+
+
+class PreNormBlock(nn.Module):
+    """The same with the norms before the parts: the sums themselves stay as they are. Xiong et al. 2020, figure 1."""
+
+    def __init__(self, config: BertConfig, attention_norm: bool = True) -> None:
+        super().__init__()
+        self.attention_norm = make_norm(config, config.hidden_size) if attention_norm else nn.Identity()
+        self.attention = _attention(config)
+        self.feed_forward_norm = make_norm(config, config.hidden_size)
+        self.feed_forward = make_feed_forward(config)
+        self.dropout = Dropout(config.dropout_rate)
+
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        x = layout.at_queries(x) + self.dropout(self.attention(self.attention_norm(x), layout))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+def make_blocks(config: BertConfig) -> nn.ModuleList:
+    """A block for each group of layers that share weights; without groups, for each layer."""
+    count = config.num_hidden_groups or config.num_hidden_layers
+    if config.norm_order == "pre":
+        return nn.ModuleList(PreNormBlock(config, i > 0 or config.first_attention_norm) for i in range(count))
+    return nn.ModuleList(TransformerBlock(config) for _ in range(count))
+
+
+def _attention(config: BertConfig) -> MultiHeadAttention:
+    return MultiHeadAttention(config.hidden_size, config.num_attention_heads, config.dropout_rate, config.linear_bias)

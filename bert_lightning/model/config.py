@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+CHOICES = {
+    "activation": ("gelu", "gelu_tanh"),
+    "feed_forward": ("plain", "gated"),
+    "positions": ("learned", "sinusoidal", "rotary", "none"),
+    "norm": ("layer", "rms"),
+    "norm_order": ("post", "pre"),
+    "classifier_activation": ("tanh", "gelu", "relu"),
+}
 
 
 @dataclass(frozen=True)
 class BertConfig:
-    """Sizes of a BERT encoder (Devlin et al. 2019, section 3). Defaults are those of BERT-base, uncased.
+    """Sizes and parts of an encoder. Defaults are those of BERT-base, uncased (Devlin et al. 2019, section 3).
 
     Every field is checked at construction, so that a wrong value is named here and not by a tensor error much later.
 
@@ -22,18 +32,72 @@ class BertConfig:
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
     intermediate_size: int = 3072
-    max_position_embeddings: int = 512
-    type_vocab_size: int = 2
+    max_position_embeddings: int = 512  # tokens of the longest sequence
+    type_vocab_size: int = 2  # below 2 there are no segments to tell apart, and token types are not read
     dropout_rate: float = 0.1
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
+
+    # Lan et al. 2020 (ALBERT), sections 3.1 and 3.2
+    embedding_size: int | None = None  # width of the embeddings; None: hidden_size
+    num_hidden_groups: int | None = None  # successive layers in a group share their weights; None: no layer shares
+
+    activation: str = "gelu"  # gelu: exact, by erf; gelu_tanh: its approximation, as google-research/bert and ALBERT
+    feed_forward: str = "plain"  # gated: GeGLU, Shazeer 2020
+    linear_bias: bool = True  # of all matrix products but those of classes
+    depth_scaled_init: bool = False  # what adds to the residual starts smaller by sqrt(2 * num_hidden_layers)
+
+    positions: str = "learned"  # sinusoidal: Vaswani et al. 2017; rotary: Su et al. 2021
+    position_offset: int = 0  # row of the table for the first token; RoBERTa's 2 makes a table of 514
+    rope_theta: float = 10_000.0
+    local_rope_theta: float | None = None  # in layers with local attention; None: rope_theta
+
+    # Beltagy et al. 2020 (Longformer), section 3.1
+    local_window: int | None = None  # tokens that attention spans in local layers, half before and half after
+    global_every: int = 1  # layers 0, n, 2n... read the whole sequence
+
+    norm: str = "layer"  # rms: Zhang and Sennrich 2019, without bias
+    norm_bias: bool = True
+    norm_order: str = "post"  # pre: before each part instead of after the sum, Xiong et al. 2020
+    embedding_norm: bool = True
+    final_norm: bool = False  # after the last layer; pre-norm wants it
+    first_attention_norm: bool = True  # pre-norm: false drops the norm that follows the embedding's norm at once
+
+    mlm_transform: bool = True  # dense layer, activation and norm before the scores of words
+    mlm_bias: bool = True  # one a word
+    classifier_activation: str = "tanh"  # after the dense layer of a classification head
+    classifier_input_dropout: bool = False  # also before it
+    classifier_norm: bool = False  # a norm after its activation
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             # The annotations are strings here (`from __future__ import annotations`).
-            check = _check_size if field.type == "int" else _check_real
-            check(field.name, value)
+            kind, _, optional = field.type.partition(" | ")
+            if not (optional and value is None):
+                _CHECKS[kind](field.name, value)
+        self._check_widths()
+        self._check_positions()
+        self._check_layers()
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the word embeddings, which the MLM head's scores have to fit."""
+        return self.embedding_size or self.hidden_size
+
+    @property
+    def head_width(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+    def is_local(self, layer: int) -> bool:
+        """Whether the tokens of this layer read only their neighbours."""
+        return self.local_window is not None and layer % self.global_every != 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain data: what a checkpoint stores."""
+        return asdict(self)
+
+    def _check_widths(self) -> None:
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size={self.hidden_size} must be a multiple of num_attention_heads={self.num_attention_heads}: "
@@ -41,10 +105,50 @@ class BertConfig:
             )
         if not 0 <= self.dropout_rate < 1:
             raise ValueError(f"dropout_rate={self.dropout_rate} must be at least 0 and below 1")
+        if not self.mlm_transform and self.embedding_width != self.hidden_size:
+            raise ValueError(
+                f"mlm_transform=False leaves nothing to lead from hidden_size={self.hidden_size} to "
+                f"embedding_size={self.embedding_size}: use mlm_transform=True"
+            )
 
-    def to_dict(self) -> dict[str, int | float]:
-        """The fields as plain data: what a checkpoint stores."""
-        return asdict(self)
+    def _check_positions(self) -> None:
+        if self.positions == "rotary" and self.head_width % 2:
+            raise ValueError(
+                f"positions='rotary' turns pairs, but hidden_size={self.hidden_size} / num_attention_heads="
+                f"{self.num_attention_heads} makes heads of {self.head_width}: choose an even width"
+            )
+        if self.position_offset and self.positions != "learned":
+            raise ValueError(
+                f"position_offset={self.position_offset} is of a learned table: positions={self.positions!r}"
+            )
+        if self.local_rope_theta is not None and (self.positions != "rotary" or self.local_window is None):
+            raise ValueError(
+                f"local_rope_theta={self.local_rope_theta} needs positions='rotary' and a local_window, "
+                f"not positions={self.positions!r} and local_window={self.local_window}"
+            )
+
+    def _check_layers(self) -> None:
+        groups, layers = self.num_hidden_groups, self.num_hidden_layers
+        if groups is not None and layers % groups:
+            raise ValueError(
+                f"num_hidden_groups={groups} must divide num_hidden_layers={layers}: "
+                f"try num_hidden_groups={_nearest_divisor(layers, groups)}"
+            )
+        if self.local_window is not None:
+            if self.local_window > self.max_position_embeddings:
+                raise ValueError(
+                    f"local_window={self.local_window} is wider than max_position_embeddings="
+                    f"{self.max_position_embeddings}: lower it, or leave it out for global attention"
+                )
+            if self.global_every < 2:
+                raise ValueError(
+                    f"local_window={self.local_window} is never used with global_every={self.global_every}"
+                )
+        if not self.first_attention_norm and (self.norm_order != "pre" or groups is not None):
+            raise ValueError(
+                "first_attention_norm=False needs norm_order='pre' and layers that share nothing, "
+                f"not norm_order={self.norm_order!r} and num_hidden_groups={groups}"
+            )
 
 
 def _check_size(name: str, value: Any) -> None:
@@ -55,8 +159,8 @@ def _check_size(name: str, value: Any) -> None:
         elif isinstance(value, float) and value.is_integer():
             hint = f": write {name}={int(value)}"
         raise TypeError(f"{name}={value!r} is a {type(value).__name__}; it must be a whole number{hint}")
-    if value < 1:
-        raise ValueError(f"{name}={value} must be 1 or more")
+    if value < (least := _LEAST.get(name, 1)):
+        raise ValueError(f"{name}={value} must be {least} or more")
 
 
 def _check_real(name: str, value: Any) -> None:
@@ -66,5 +170,23 @@ def _check_real(name: str, value: Any) -> None:
         raise ValueError(f"{name}={value} must be finite and not negative")
 
 
+def _check_switch(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}={value!r} is a {type(value).__name__}; it must be true or false")
+
+
+def _check_choice(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r} is a {type(value).__name__}; it must be one of {', '.join(CHOICES[name])}")
+    if value not in CHOICES[name]:
+        near = difflib.get_close_matches(value, CHOICES[name], n=1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(CHOICES[name])}{hint}")
+
+
 def _nearest_divisor(number: int, wanted: int) -> int:
     return min((d for d in range(1, number + 1) if number % d == 0), key=lambda divisor: abs(divisor - wanted))
+
+
+_LEAST = {"type_vocab_size": 0, "position_offset": 0}
+_CHECKS = {"int": _check_size, "float": _check_real, "bool": _check_switch, "str": _check_choice}

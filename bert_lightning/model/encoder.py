@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bert_lightning.model.block import TransformerBlock
+from bert_lightning.model.block import make_blocks
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.embeddings import BertEmbeddings
-from bert_lightning.model.layers import initialize
+from bert_lightning.model.layers import initialize, make_norm
 from bert_lightning.model.layout import Layout, padded, unpadded
+from bert_lightning.model.positions import rotation
 
 
 class BERT(nn.Module):
@@ -33,8 +35,13 @@ class BERT(nn.Module):
         self.config = config or BertConfig(**fields)
         self.unpad = unpad
         self.embeddings = BertEmbeddings(self.config)
-        self.blocks = nn.ModuleList(TransformerBlock(self.config) for _ in range(self.config.num_hidden_layers))
+        self.blocks = make_blocks(self.config)
+        self.norm = make_norm(self.config, self.config.hidden_size) if self.config.final_norm else nn.Identity()
         initialize(self, self.config.initializer_range)
+        if self.config.depth_scaled_init:
+            for name, part in self.blocks.named_modules():
+                if name.endswith((".attention.output", ".feed_forward.down")):
+                    initialize(part, self.config.initializer_range / (2 * self.config.num_hidden_layers) ** 0.5)
 
     def forward(
         self,
@@ -57,11 +64,26 @@ class BERT(nn.Module):
         layout = self._layout(input_ids, attention_mask)
         tokens = layout.pack(input_ids)
         x = self.embeddings(tokens, None if token_type_ids is None else layout.pack(token_type_ids), layout.positions)
-        for block in self.blocks[:-1]:
-            x = block(x, layout)
-        if positions is not None:
-            layout = layout.reading(positions)
-        return layout.unpack(self.blocks[-1](x, layout))
+        everywhere, nearby = self._reaches(layout)
+        last = self.config.num_hidden_layers - 1
+        for layer in range(last + 1):
+            if layer == last and positions is not None:
+                layout = layout.reading(positions)
+                everywhere, nearby = self._reaches(layout)
+            block = self.blocks[layer * len(self.blocks) // (last + 1)]
+            x = block(x, nearby if self.config.is_local(layer) else everywhere)
+        return layout.unpack(self.norm(x))
+
+    def _reaches(self, layout: Layout) -> tuple[Layout, Layout]:
+        """What a token reads in global layers and in local ones, and how its queries and keys turn there."""
+        config, nearby = self.config, layout
+        if config.local_window is not None:
+            nearby = layout.within(config.local_window // 2)
+        if config.positions != "rotary":
+            return layout, nearby
+        everywhere = replace(layout, rotation=rotation(layout.positions, config.head_width, config.rope_theta))
+        local_theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
+        return everywhere, replace(nearby, rotation=rotation(layout.positions, config.head_width, local_theta))
 
     def _layout(self, input_ids: Tensor, attention_mask: Tensor | None) -> Layout:
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.dropout import Dropout
-from bert_lightning.model.layers import LayerNorm, initialize
+from bert_lightning.model.layers import ACTIVATIONS, initialize, make_norm
 
 
 class MaskedLMHead(nn.Module):
@@ -19,25 +19,43 @@ class MaskedLMHead(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.transform = nn.Linear(config.hidden_size, config.hidden_size)
-        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        wide, has_transform = (config.hidden_size, config.embedding_width), config.mlm_transform
+        self.transform = nn.Linear(*wide, config.linear_bias) if has_transform else nn.Identity()
+        self.activation = ACTIVATIONS[config.activation] if has_transform else nn.Identity()
+        self.norm = make_norm(config, config.embedding_width) if has_transform else nn.Identity()
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.mlm_bias else None
         initialize(self, config.initializer_range)
 
     def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
-        return F.linear(self.norm(F.gelu(self.transform(hidden))), word_embeddings, self.bias)
+        hidden = self.norm(self.activation(self.transform(hidden)))  # [..., H] -> [..., E]
+        return F.linear(hidden, word_embeddings, self.bias)
 
 
-class Pooler(nn.Module):
-    """The first token's vector through a dense layer and tanh, [B, S, H] -> [B, H]."""
+class ReplacedTokenHead(nn.Module):
+    """One score for each token, above 0 where it looks replaced, [..., H] -> [...]. Clark et al. 2020, section 2."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.transform = nn.Linear(config.hidden_size, config.hidden_size, config.linear_bias)
+        self.activation = ACTIVATIONS[config.activation]
+        self.classifier = nn.Linear(config.hidden_size, 1)
         initialize(self, config.initializer_range)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return torch.tanh(self.dense(hidden[:, 0]))
+        return self.classifier(self.activation(self.transform(hidden))).squeeze(-1)
+
+
+class Pooler(nn.Module):
+    """The first token's vector through a dense layer and an activation, [B, S, H] -> [B, H]."""
+
+    def __init__(self, config: BertConfig, activation: str = "tanh") -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size, config.linear_bias)
+        self.activation = ACTIVATIONS[activation]
+        initialize(self, config.initializer_range)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.activation(self.dense(hidden[:, 0]))
 
 
 class NextSentenceHead(nn.Module):
@@ -54,17 +72,23 @@ class NextSentenceHead(nn.Module):
 
 
 class SequenceClassificationHead(nn.Module):
-    """One score a class for the whole input, [B, S, H] -> [B, C]. Devlin et al. 2019, section 4.1."""
+    """One score a class for the whole input, [B, S, H] -> [B, C]. Devlin et al. 2019, section 4.1.
+
+    The families differ in the activation and in what surrounds the dense layer; the config says which.
+    """
 
     def __init__(self, config: BertConfig, num_labels: int) -> None:
         super().__init__()
-        self.pooler = Pooler(config)
+        self.input_dropout = Dropout(config.dropout_rate if config.classifier_input_dropout else 0.0)
+        self.pooler = Pooler(config, config.classifier_activation)
+        self.norm = make_norm(config, config.hidden_size) if config.classifier_norm else nn.Identity()
         self.dropout = Dropout(config.dropout_rate)
         self.classifier = nn.Linear(config.hidden_size, num_labels)
         initialize(self.classifier, config.initializer_range)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.classifier(self.dropout(self.pooler(hidden)))
+        pooled = self.norm(self.pooler(self.input_dropout(hidden[:, :1])))  # [B, S, H] -> [B, H]
+        return self.classifier(self.dropout(pooled))
 
 
 class TokenClassificationHead(nn.Module):

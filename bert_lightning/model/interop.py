@@ -1,14 +1,17 @@
-"""Hugging Face checkpoints <-> ours: a table of names, and nothing that runs a model.
+"""Hugging Face checkpoints <-> ours: renaming by the tables of `families.py`, and nothing that runs a model.
 
 The Hugging Face layout (`config.json` and `model.safetensors`) is what most published weights come in. Only tensors and
 plain data are read; no code of the checkpoint is executed.
+
+Our names are those of `BertForPreTraining`: `bert.*`, `masked_lm.*`, `next_sentence.*` (the head of pairs, of whatever
+question), and `replaced_tokens.*` for ELECTRA's discriminator.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,87 +19,92 @@ import torch
 from torch import Tensor
 
 from bert_lightning.model.config import BertConfig
+from bert_lightning.model.families import FAMILIES, Family
 
-# Ours -> theirs. `{i}` is the number of a block. The three projections of attention are one tensor here, three there.
-_EMBEDDINGS = {
-    "embeddings.word": "embeddings.word_embeddings",
-    "embeddings.position": "embeddings.position_embeddings",
-    "embeddings.token_type": "embeddings.token_type_embeddings",
-    "embeddings.norm": "embeddings.LayerNorm",
-}
-_BLOCK = {
-    "blocks.{i}.attention.output": "encoder.layer.{i}.attention.output.dense",
-    "blocks.{i}.attention_norm": "encoder.layer.{i}.attention.output.LayerNorm",
-    "blocks.{i}.feed_forward.up": "encoder.layer.{i}.intermediate.dense",
-    "blocks.{i}.feed_forward.down": "encoder.layer.{i}.output.dense",
-    "blocks.{i}.output_norm": "encoder.layer.{i}.output.LayerNorm",
-}
-_HEADS = {
-    "masked_lm.transform": "cls.predictions.transform.dense",
-    "masked_lm.norm": "cls.predictions.transform.LayerNorm",
-    "masked_lm.bias": "cls.predictions.bias",
-    "next_sentence.classifier": "cls.seq_relationship",
-}
-_POOLER = {"next_sentence.pooler.dense": "pooler.dense"}
-_FUSED = "blocks.{i}.attention.query_key_value"
-_PARTS = tuple(f"encoder.layer.{{i}}.attention.self.{part}" for part in ("query", "key", "value"))
+_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+_FUSED = "bert.blocks.{i}.attention.query_key_value"
+_OURS_ALONE = ("classifier_", "initializer_", "depth_scaled_init")  # fields that no stored tensor depends on
 
 
-def config_from_hugging_face(settings: dict[str, object]) -> BertConfig:
-    """The config of a Hugging Face `config.json`.
+def config_from_hugging_face(settings: dict[str, Any]) -> BertConfig:
+    """The config of a Hugging Face `config.json`; its `model_type` chooses the family.
 
     Raises:
-        ValueError: an architecture that this encoder does not compute, with the field that says so.
+        ValueError: an architecture that this encoder does not compute, with the setting that says so.
     """
-    expected = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
-    for name, value in expected.items():
+    family = _family(settings.get("model_type", "bert"))
+    for name, value in family.required.items():
         if settings.get(name, value) != value:
             raise ValueError(f"{name}={settings[name]!r} is not supported: this encoder has {name}={value!r}")
-    names = [
-        name for name in (field.name for field in fields(BertConfig)) if name != "dropout_rate" and name in settings
-    ]
-    given: dict[str, Any] = {name: settings[name] for name in names}
-    return BertConfig(**given, dropout_rate=settings.get("hidden_dropout_prob", 0.1))  # type: ignore[arg-type]
+    fields = {ours: settings.get(theirs, default) for ours, (theirs, default) in family.settings.items()}
+    if fields["activation"] not in _ACTIVATIONS:
+        name = family.settings["activation"][0]
+        raise ValueError(f"{name}={fields['activation']!r} is not supported: use {', '.join(_ACTIVATIONS)}")
+    fields["activation"] = _ACTIVATIONS[fields["activation"]]
+    return BertConfig(**fields | family.parts | family.read(settings, fields))
 
 
-def from_hugging_face(theirs: dict[str, Tensor], num_hidden_layers: int) -> dict[str, Tensor]:
-    """The state dict of `BertForPreTraining`, from transformers' BertModel, BertForMaskedLM or BertForPreTraining.
+def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any]:
+    """The settings of a `config.json` of that family.
+
+    Raises:
+        ValueError: the family has no such architecture; the message names a field that it cannot say.
+    """
+    family = _family(model_type)
+    explicit = _explicit(config)
+    settings: dict[str, Any] = {theirs: explicit[ours] for ours, (theirs, _) in family.settings.items()}
+    activation = family.settings["activation"][0]
+    settings[activation] = {ours: theirs for theirs, ours in reversed(_ACTIVATIONS.items())}[config.activation]
+    settings |= {"model_type": model_type, **family.required, **family.write(config)}
+    understood = _explicit(config_from_hugging_face(settings))
+    for name, value in explicit.items():
+        if value != understood[name] and not name.startswith(_OURS_ALONE):
+            raise ValueError(f"{name}={value!r} cannot be written as {model_type}, which has {understood[name]!r}")
+    return settings
+
+
+def from_hugging_face(theirs: dict[str, Tensor], config: BertConfig, model_type: str = "bert") -> dict[str, Tensor]:
+    """Our tensors, from a model of transformers with or without heads.
 
     Heads that the checkpoint does not hold are left out. Old checkpoints name LayerNorm's tensors gamma and beta.
+
+    Raises:
+        KeyError: an attention of the encoder is missing.
     """
-    theirs = {_modern(name): tensor for name, tensor in theirs.items()}
+    family = _family(model_type)
+    theirs = {_modern(name, family): tensor for name, tensor in theirs.items()}
     ours = {}
-    for our_name, their_name in _names(num_hidden_layers).items():
+    for our_name, their_name in _names(family, config).items():
         for suffix in ("", ".weight", ".bias"):
             if their_name + suffix in theirs:
                 ours[our_name + suffix] = theirs[their_name + suffix]
-    for i in range(num_hidden_layers):
-        for suffix in (".weight", ".bias"):
-            parts = [theirs[part.format(i=i) + suffix] for part in _PARTS]
-            ours["bert." + _FUSED.format(i=i) + suffix] = torch.cat(parts)
+    for i in range(_blocks(config)):
+        for suffix in (".weight", ".bias") if config.linear_bias else (".weight",):
+            parts = [theirs[family.prefix + part.format(i=i) + suffix] for part in family.attention]
+            ours[_FUSED.format(i=i) + suffix] = torch.cat(parts)
     return ours
 
 
-def to_hugging_face(ours: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse: a state dict of `BertForPreTraining` under transformers' names (BertForPreTraining there)."""
-    num_hidden_layers = 1 + max(int(m[1]) for name in ours if (m := re.search(r"blocks\.(\d+)\.", name)))
-    names, theirs = _names(num_hidden_layers), {}
+def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str = "bert") -> dict[str, Tensor]:
+    """The inverse: our tensors under the names of transformers' models with heads. What is tied there is left out."""
+    family, names = _family(model_type), _names(_family(model_type), config)
+    theirs = {}
     for name, tensor in ours.items():
         stem, _, suffix = name.rpartition(".")
         if name in names:
-            theirs[_prefixed(names[name])] = tensor
+            theirs[names[name]] = tensor
         elif stem in names:
-            theirs[f"{_prefixed(names[stem])}.{suffix}"] = tensor
-    for i in range(num_hidden_layers):
-        for suffix in (".weight", ".bias"):
-            fused = ours["bert." + _FUSED.format(i=i) + suffix]
-            for part, tensor in zip(_PARTS, fused.chunk(3), strict=True):
-                theirs[_prefixed(part.format(i=i)) + suffix] = tensor.clone()
+            theirs[f"{names[stem]}.{suffix}"] = tensor
+    for i in range(_blocks(config)):
+        for suffix in (".weight", ".bias") if config.linear_bias else (".weight",):
+            fused = ours[_FUSED.format(i=i) + suffix]
+            for part, tensor in zip(family.attention, fused.chunk(len(family.attention)), strict=True):
+                theirs[family.prefix + part.format(i=i) + suffix] = tensor.clone()
     return theirs
 
 
 def load_hugging_face(folder: Path) -> tuple[BertConfig, dict[str, Tensor]]:
-    """Config and state dict (keys of `BertForPreTraining`) of a folder with `config.json` and `model.safetensors`.
+    """Config and our tensors of a folder with `config.json` and `model.safetensors`.
 
     Raises:
         FileNotFoundError: one of the two files is missing.
@@ -105,27 +113,54 @@ def load_hugging_face(folder: Path) -> tuple[BertConfig, dict[str, Tensor]]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    config = config_from_hugging_face(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = config_from_hugging_face(settings)
     try:
         theirs = load_file(folder / "model.safetensors")
     except SafetensorError as error:
         raise ValueError(f"{folder / 'model.safetensors'} is damaged ({error})") from None
     try:
-        return config, from_hugging_face(theirs, config.num_hidden_layers)
+        return config, from_hugging_face(theirs, config, settings.get("model_type", "bert"))
     except KeyError as error:
         raise ValueError(f"{folder / 'model.safetensors'} does not hold {error.args[0]}") from None
 
 
-def _names(num_hidden_layers: int) -> dict[str, str]:
-    blocks = {ours.format(i=i): theirs.format(i=i) for i in range(num_hidden_layers) for ours, theirs in _BLOCK.items()}
-    encoder = {f"bert.{ours}": theirs for ours, theirs in (_EMBEDDINGS | blocks).items()}
-    return encoder | _POOLER | _HEADS
+def _family(model_type: str) -> Family:
+    if model_type not in FAMILIES:
+        raise ValueError(f"model_type={model_type!r} is not supported: this encoder reads {', '.join(FAMILIES)}")
+    return FAMILIES[model_type]
 
 
-def _modern(name: str) -> str:
-    name = name.removeprefix("bert.")
-    return re.sub(r"beta$", "bias", re.sub(r"gamma$", "weight", name))
+def _names(family: Family, config: BertConfig) -> dict[str, str]:
+    """Ours -> theirs, for every tensor (or pair of weight and bias) but those of attention's inputs."""
+    names = {}
+    for ours, theirs in family.encoder.items():
+        for i in range(_blocks(config)) if "{i}" in ours else (0,):
+            names["bert." + ours.format(i=i)] = family.prefix + theirs.format(i=i)
+    if config.positions != "learned":
+        names.pop("bert.embeddings.position", None)  # a fixed table is computed, not loaded
+    return names | family.heads
 
 
-def _prefixed(name: str) -> str:
-    return name if name.startswith("cls.") else f"bert.{name}"
+def _blocks(config: BertConfig) -> int:
+    return config.num_hidden_groups or config.num_hidden_layers
+
+
+def _explicit(config: BertConfig) -> dict[str, Any]:
+    """The fields, with the values that None stands for, and without those that decide nothing."""
+    local = config.local_window is not None
+    theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
+    return asdict(config) | {
+        "embedding_size": config.embedding_width,
+        "num_hidden_groups": _blocks(config),
+        "local_rope_theta": theta if local else None,
+        "global_every": config.global_every if local else 1,
+        "rope_theta": config.rope_theta if config.positions == "rotary" else None,
+    }
+
+
+def _modern(name: str, family: Family) -> str:
+    """The name that a tensor has in today's models with heads; one without heads leaves the prefix out."""
+    name = re.sub(r"beta$", "bias", re.sub(r"gamma$", "weight", name))
+    known = (family.prefix, *(theirs.partition(".")[0] + "." for theirs in family.heads.values()))
+    return name if name.startswith(known) else family.prefix + name

@@ -1,10 +1,22 @@
-"""The two parts of a block that act on each position alone, and how their weights start."""
+"""The parts of a block that act on each token alone, and how their weights start."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from bert_lightning.model.config import BertConfig
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "tanh": torch.tanh,
+    "relu": F.relu,
+}
 
 
 class LayerNorm(nn.Module):
@@ -13,35 +25,96 @@ class LayerNorm(nn.Module):
     Ba et al. 2016, "Layer Normalization", section 3. BERT uses eps 1e-12.
     """
 
-    def __init__(self, hidden_size: int, eps: float = 1e-12) -> None:
+    def __init__(self, hidden_size: int, eps: float = 1e-12, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(nn.init.ones_(torch.empty(hidden_size)))
-        self.bias = nn.Parameter(nn.init.zeros_(torch.empty(hidden_size)))
+        self.bias = nn.Parameter(nn.init.zeros_(torch.empty(hidden_size))) if bias else None
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
-class PositionwiseFeedForward(nn.Module):
-    """Two products with a GELU between them, [..., H] -> [..., H]. Vaswani et al. 2017, section 3.3.
+class RMSNorm(nn.Module):
+    """Scale each hidden vector to mean square 1, then by a weight an element, [..., H] -> [..., H].
 
-    The GELU is the exact one (erf), as in transformers; google-research/bert has the tanh approximation.
+    Zhang and Sennrich 2019, "Root Mean Square Layer Normalization", section 3.
     """
 
-    def __init__(self, hidden_size: int, intermediate_size: int) -> None:
+    def __init__(self, hidden_size: int, eps: float = 1e-12) -> None:
         super().__init__()
-        self.up = nn.Linear(hidden_size, intermediate_size)
-        self.down = nn.Linear(intermediate_size, hidden_size)
+        self.weight = nn.Parameter(nn.init.ones_(torch.empty(hidden_size)))
+        self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(x)))
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+class PositionwiseFeedForward(nn.Module):
+    """Two products with an activation between them, [..., H] -> [..., H]. Vaswani et al. 2017, section 3.3.
+
+    The default GELU is the exact one (erf), as in transformers; google-research/bert has the tanh approximation.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        intermediate_size: int,
+        activation: Callable[[Tensor], Tensor] = F.gelu,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.up = nn.Linear(hidden_size, intermediate_size, bias)
+        self.down = nn.Linear(intermediate_size, hidden_size, bias)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(self.activation(self.up(x)))
+
+
+class GatedFeedForward(nn.Module):
+    """One half of the inner layer gates the other, [..., H] -> [..., H]. GeGLU: Shazeer 2020, equation 6.
+
+    One product makes both halves, H -> 2 * intermediate_size: what the activation sees, then the gate.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        intermediate_size: int,
+        activation: Callable[[Tensor], Tensor] = F.gelu,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.up = nn.Linear(hidden_size, 2 * intermediate_size, bias)
+        self.down = nn.Linear(intermediate_size, hidden_size, bias)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner, gate = self.up(x).chunk(2, dim=-1)
+        return self.down(self.activation(inner) * gate)
+
+
+_FEED_FORWARDS = {"plain": PositionwiseFeedForward, "gated": GatedFeedForward}
+
+
+def make_feed_forward(config: BertConfig) -> nn.Module:
+    """The feed-forward part that a config names."""
+    make = _FEED_FORWARDS[config.feed_forward]
+    return make(config.hidden_size, config.intermediate_size, ACTIVATIONS[config.activation], config.linear_bias)
+
+
+def make_norm(config: BertConfig, size: int) -> nn.Module:
+    """The norm that a config names, over vectors of `size`."""
+    if config.norm == "rms":
+        return RMSNorm(size, config.layer_norm_eps)
+    return LayerNorm(size, config.layer_norm_eps, config.norm_bias)
 
 
 def initialize(module: nn.Module, std: float) -> None:
     """Start the weights of `module` and its parts as BERT does: truncated normal at two `std`, biases 0.
 
-    google-research/bert `modeling.py`, `create_initializer`. LayerNorms keep their ones and zeros.
+    google-research/bert `modeling.py`, `create_initializer`. Norms keep their ones and zeros.
     """
     for part in module.modules():
         if isinstance(part, (nn.Linear, nn.Embedding)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import torch
 import torch.nn.functional as F
@@ -73,6 +73,7 @@ class Layout:
     queries: Tensor | None  # [Q] int64, ascending: the tokens whose results are wanted; None: all T
     places: Tensor  # [Q] int64, where their results go in the flattened `shape`
     shape: tuple[int, ...]  # of the result, without H: (B, S), or (M,) where positions are read
+    rotation: Tensor | None = None  # [T, 2, D / 2], by which queries and keys turn; None: they do not
 
     def pack(self, x: Tensor) -> Tensor:
         """[B, S] -> [T]."""
@@ -97,6 +98,13 @@ class Layout:
         return replace(
             self, groups=self._asked_by(queries), queries=queries, places=order[real], shape=tuple(positions.shape)
         )
+
+    def within(self, distance: int) -> Layout:
+        """The same tokens; each reads only those at most `distance` positions away."""
+        queries = self.at_queries(self.positions).split([group.queries.count for group in self.groups])
+        keys = self.positions.split([group.keys.count for group in self.groups])
+        groups = map(_near, self.groups, queries, keys, repeat(distance))
+        return replace(self, groups=tuple(groups))
 
     def _asked_by(self, queries: Tensor) -> tuple[Group, ...]:
         """The groups, with the queries of the chosen tokens only."""
@@ -158,6 +166,15 @@ def _examples(mask: Tensor) -> tuple[Tensor, Tensor]:
     example = (mask + numbers * torch.arange(batch, device=mask.device)[:, None]).flatten()
     first = columns.new_full((batch * numbers,), length).scatter_reduce(0, example, columns, "amin")
     return example, (columns - first[example]) * (mask.flatten() > 0)  # padding has a position that every table has
+
+
+def _near(group: Group, queries: Tensor, keys: Tensor, distance: int) -> Group:
+    """The group with only those keys readable that are near their query."""
+    if not group.queries.count or int(keys.max()) <= distance:
+        return group
+    rows, columns = group.queries.spread(queries), group.keys.spread(keys)  # [n, q], [n, s]
+    near = ((rows[:, :, None] - columns[:, None]).abs() <= distance)[:, None]  # [n, 1, q, s]
+    return replace(group, mask=near if group.mask is None else near & group.mask)
 
 
 def _groups(sizes: Tensor) -> tuple[Group, ...]:

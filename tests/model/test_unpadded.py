@@ -5,10 +5,25 @@ import torch
 
 from bert_lightning.model import BERT, BertConfig
 
-CONFIG = BertConfig(
+SIZES = dict(
     vocab_size=60, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
     max_position_embeddings=40, dropout_rate=0.0,
 )  # fmt: skip
+FAMILIES = {
+    "bert": {},
+    "roberta": {"type_vocab_size": 1, "position_offset": 2, "layer_norm_eps": 1e-5},
+    "albert": {"embedding_size": 16, "num_hidden_groups": 1, "activation": "gelu_tanh"},
+    "distilbert": {"type_vocab_size": 0, "positions": "sinusoidal"},
+    "electra": {"embedding_size": 16},
+    "modernbert": {
+        "type_vocab_size": 0, "positions": "rotary", "rope_theta": 1.6e5, "local_rope_theta": 1e4, "local_window": 12,
+        "global_every": 3, "norm_order": "pre", "feed_forward": "gated", "linear_bias": False, "norm_bias": False,
+        "first_attention_norm": False, "final_norm": True,
+    },
+    "last layer local": {"positions": "rotary", "local_window": 12, "global_every": 2, "num_hidden_layers": 4},
+    "rms": {"norm": "rms", "norm_order": "pre", "positions": "none", "embedding_norm": False},
+}  # fmt: skip
+CONFIG = BertConfig(**SIZES)
 LENGTHS = {
     "mixed": [40, 7, 1, 23, 0, 40, 1, 8],
     "full": [40, 40, 40],
@@ -38,10 +53,10 @@ def results(encoder, unpad, mask, positions=None):
     return hidden, {name: p.grad.clone() for name, p in encoder.named_parameters()}
 
 
-@pytest.fixture(scope="module")
-def encoder():
+@pytest.fixture(scope="module", params=FAMILIES)
+def encoder(request):
     torch.manual_seed(0)
-    encoder = BERT(CONFIG)
+    encoder = BERT(BertConfig(**SIZES | FAMILIES[request.param]))
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))

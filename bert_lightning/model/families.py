@@ -1,0 +1,222 @@
+"""The families of published encoders, as transformers stores them: names of tensors, settings, and fixed parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bert_lightning.model import settings as irregular
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.settings import Settings
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one family is written. `{i}` is the number of a block."""
+
+    prefix: str  # before the encoder's tensors, where a head lies beside the encoder
+    encoder: dict[str, str]  # tensors, ours -> theirs
+    heads: dict[str, str]  # the same outside the encoder, or inside but of a head of ours
+    attention: tuple[str, ...]  # their tensors that make our query_key_value, one below the other
+    settings: dict[str, tuple[str, Any]]  # BertConfig field -> name in config.json, and value where it is left out
+    parts: dict[str, Any] = field(default_factory=dict)  # BertConfig fields that the family has fixed
+    required: dict[str, Any] = field(default_factory=dict)  # the only value of theirs that we compute
+    read: Callable[[Settings, dict[str, Any]], dict[str, Any]] = lambda settings, fields: {}  # settings -> more fields
+    write: Callable[[BertConfig], dict[str, Any]] = lambda config: {}  # and back
+
+
+_BERT_SETTINGS: dict[str, tuple[str, Any]] = {
+    "vocab_size": ("vocab_size", 30522),
+    "hidden_size": ("hidden_size", 768),
+    "num_hidden_layers": ("num_hidden_layers", 12),
+    "num_attention_heads": ("num_attention_heads", 12),
+    "intermediate_size": ("intermediate_size", 3072),
+    "max_position_embeddings": ("max_position_embeddings", 512),
+    "type_vocab_size": ("type_vocab_size", 2),
+    "activation": ("hidden_act", "gelu"),
+    "dropout_rate": ("hidden_dropout_prob", 0.1),
+    "layer_norm_eps": ("layer_norm_eps", 1e-12),
+    "initializer_range": ("initializer_range", 0.02),
+}
+_EMBEDDINGS = {
+    "embeddings.word": "embeddings.word_embeddings",
+    "embeddings.position": "embeddings.position_embeddings",
+    "embeddings.token_type": "embeddings.token_type_embeddings",
+    "embeddings.norm": "embeddings.LayerNorm",
+}
+_BERT_ENCODER = _EMBEDDINGS | {
+    "blocks.{i}.attention.output": "encoder.layer.{i}.attention.output.dense",
+    "blocks.{i}.attention_norm": "encoder.layer.{i}.attention.output.LayerNorm",
+    "blocks.{i}.feed_forward.up": "encoder.layer.{i}.intermediate.dense",
+    "blocks.{i}.feed_forward.down": "encoder.layer.{i}.output.dense",
+    "blocks.{i}.output_norm": "encoder.layer.{i}.output.LayerNorm",
+}
+_BERT_ATTENTION = tuple(f"encoder.layer.{{i}}.attention.self.{part}" for part in ("query", "key", "value"))
+_ALBERT_LAYER = "encoder.albert_layer_groups.{i}.albert_layers.0"
+
+FAMILIES = {
+    "bert": Family(
+        prefix="bert.",
+        encoder=_BERT_ENCODER,
+        heads={
+            "masked_lm.transform": "cls.predictions.transform.dense",
+            "masked_lm.norm": "cls.predictions.transform.LayerNorm",
+            "masked_lm.bias": "cls.predictions.bias",
+            "next_sentence.pooler.dense": "bert.pooler.dense",
+            "next_sentence.classifier": "cls.seq_relationship",
+        },
+        attention=_BERT_ATTENTION,
+        settings=_BERT_SETTINGS,
+        required={"position_embedding_type": "absolute"},
+    ),
+    "roberta": Family(
+        prefix="roberta.",
+        encoder=_BERT_ENCODER,
+        heads={
+            "masked_lm.transform": "lm_head.dense",
+            "masked_lm.norm": "lm_head.layer_norm",
+            "masked_lm.bias": "lm_head.bias",
+        },
+        attention=_BERT_ATTENTION,
+        settings=_BERT_SETTINGS | {"vocab_size": ("vocab_size", 50265)},
+        parts={"classifier_input_dropout": True},
+        required={"position_embedding_type": "absolute"},
+        read=irregular.read_offset,
+        write=irregular.write_offset,
+    ),
+    "albert": Family(
+        prefix="albert.",
+        encoder=_EMBEDDINGS
+        | {
+            "embeddings.projection": "encoder.embedding_hidden_mapping_in",
+            "blocks.{i}.attention.output": f"{_ALBERT_LAYER}.attention.dense",
+            "blocks.{i}.attention_norm": f"{_ALBERT_LAYER}.attention.LayerNorm",
+            "blocks.{i}.feed_forward.up": f"{_ALBERT_LAYER}.ffn",
+            "blocks.{i}.feed_forward.down": f"{_ALBERT_LAYER}.ffn_output",
+            "blocks.{i}.output_norm": f"{_ALBERT_LAYER}.full_layer_layer_norm",
+        },
+        heads={
+            "masked_lm.transform": "predictions.dense",
+            "masked_lm.norm": "predictions.LayerNorm",
+            "masked_lm.bias": "predictions.bias",
+            "next_sentence.pooler.dense": "albert.pooler",
+            "next_sentence.classifier": "sop_classifier.classifier",
+        },
+        attention=tuple(f"{_ALBERT_LAYER}.attention.{part}" for part in ("query", "key", "value")),
+        settings=_BERT_SETTINGS
+        | {
+            "vocab_size": ("vocab_size", 30000),
+            "embedding_size": ("embedding_size", 128),
+            "hidden_size": ("hidden_size", 4096),
+            "num_hidden_groups": ("num_hidden_groups", 1),
+            "num_attention_heads": ("num_attention_heads", 64),
+            "intermediate_size": ("intermediate_size", 16384),
+            "activation": ("hidden_act", "gelu_new"),
+            "dropout_rate": ("hidden_dropout_prob", 0.0),
+        },
+        required={"inner_group_num": 1, "position_embedding_type": "absolute"},
+        read=irregular.read_projection,
+    ),
+    "distilbert": Family(
+        prefix="distilbert.",
+        encoder={
+            **{ours: theirs for ours, theirs in _EMBEDDINGS.items() if ours != "embeddings.token_type"},
+            "blocks.{i}.attention.output": "transformer.layer.{i}.attention.out_lin",
+            "blocks.{i}.attention_norm": "transformer.layer.{i}.sa_layer_norm",
+            "blocks.{i}.feed_forward.up": "transformer.layer.{i}.ffn.lin1",
+            "blocks.{i}.feed_forward.down": "transformer.layer.{i}.ffn.lin2",
+            "blocks.{i}.output_norm": "transformer.layer.{i}.output_layer_norm",
+        },
+        heads={
+            "masked_lm.transform": "vocab_transform",
+            "masked_lm.norm": "vocab_layer_norm",
+            "masked_lm.bias": "vocab_projector.bias",
+        },
+        attention=tuple(f"transformer.layer.{{i}}.attention.{part}_lin" for part in ("q", "k", "v")),
+        settings={
+            "vocab_size": ("vocab_size", 30522),
+            "hidden_size": ("dim", 768),
+            "num_hidden_layers": ("n_layers", 6),
+            "num_attention_heads": ("n_heads", 12),
+            "intermediate_size": ("hidden_dim", 3072),
+            "max_position_embeddings": ("max_position_embeddings", 512),
+            "activation": ("activation", "gelu"),
+            "dropout_rate": ("dropout", 0.1),
+            "initializer_range": ("initializer_range", 0.02),
+        },
+        parts={"type_vocab_size": 0, "layer_norm_eps": 1e-12, "classifier_activation": "relu"},
+        read=irregular.read_sinusoids,
+        write=irregular.write_sinusoids,
+    ),
+    "electra": Family(
+        prefix="electra.",
+        encoder=_BERT_ENCODER | {"embeddings.projection": "embeddings_project"},
+        heads={
+            "masked_lm.transform": "generator_predictions.dense",
+            "masked_lm.norm": "generator_predictions.LayerNorm",
+            "masked_lm.bias": "generator_lm_head.bias",
+            "replaced_tokens.transform": "discriminator_predictions.dense",
+            "replaced_tokens.classifier": "discriminator_predictions.dense_prediction",
+        },
+        attention=_BERT_ATTENTION,
+        settings=_BERT_SETTINGS
+        | {
+            "embedding_size": ("embedding_size", 128),
+            "hidden_size": ("hidden_size", 256),
+            "num_attention_heads": ("num_attention_heads", 4),
+            "intermediate_size": ("intermediate_size", 1024),
+        },
+        parts={"classifier_activation": "gelu", "classifier_input_dropout": True},
+        required={"position_embedding_type": "absolute"},
+    ),
+    "modernbert": Family(
+        prefix="model.",
+        encoder={
+            "embeddings.word": "embeddings.tok_embeddings",
+            "embeddings.norm": "embeddings.norm",
+            "blocks.{i}.attention_norm": "layers.{i}.attn_norm",
+            "blocks.{i}.attention.output": "layers.{i}.attn.Wo",
+            "blocks.{i}.feed_forward_norm": "layers.{i}.mlp_norm",
+            "blocks.{i}.feed_forward.up": "layers.{i}.mlp.Wi",
+            "blocks.{i}.feed_forward.down": "layers.{i}.mlp.Wo",
+            "norm": "final_norm",
+        },
+        heads={"masked_lm.transform": "head.dense", "masked_lm.norm": "head.norm", "masked_lm.bias": "decoder.bias"},
+        attention=("layers.{i}.attn.Wqkv",),
+        settings={
+            "vocab_size": ("vocab_size", 50368),
+            "hidden_size": ("hidden_size", 768),
+            "num_hidden_layers": ("num_hidden_layers", 22),
+            "num_attention_heads": ("num_attention_heads", 12),
+            "intermediate_size": ("intermediate_size", 1152),
+            "max_position_embeddings": ("max_position_embeddings", 8192),
+            "activation": ("hidden_activation", "gelu"),
+            "dropout_rate": ("mlp_dropout", 0.0),
+            "layer_norm_eps": ("norm_eps", 1e-5),
+            "norm_bias": ("norm_bias", False),
+            "initializer_range": ("initializer_range", 0.02),
+            "mlm_bias": ("decoder_bias", True),
+        },
+        parts={
+            "type_vocab_size": 0,
+            "positions": "rotary",
+            "feed_forward": "gated",
+            "linear_bias": False,
+            "norm_order": "pre",
+            "first_attention_norm": False,
+            "final_norm": True,
+            "depth_scaled_init": True,
+            "classifier_activation": "gelu",
+            "classifier_norm": True,
+        },
+        required={
+            "attention_bias": False,
+            "mlp_bias": False,
+            "classifier_bias": False,
+            "classifier_activation": "gelu",
+        },
+        read=irregular.read_reach,
+        write=irregular.write_reach,
+    ),
+}

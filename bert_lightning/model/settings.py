@@ -1,0 +1,83 @@
+"""What a table of names cannot say about config.json: settings that stand for several fields, or have several forms.
+
+`read_*` makes fields of BertConfig from the settings and the fields read so far; `write_*` makes settings of a config.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bert_lightning.model.config import BertConfig
+
+Settings = Mapping[str, Any]  # a config.json
+Fields = dict[str, Any]  # of BertConfig
+
+_KINDS = {False: "full_attention", True: "sliding_attention"}
+
+
+def read_projection(settings: Settings, fields: Fields) -> Fields:
+    """ALBERT projects its embeddings even where they are as wide as the encoder; here nothing is between them then."""
+    if fields["embedding_size"] == fields["hidden_size"]:
+        raise ValueError(
+            f"embedding_size={fields['embedding_size']} is hidden_size: ALBERT then has a projection, we not"
+        )
+    return {}
+
+
+def read_offset(settings: Settings, fields: Fields) -> Fields:
+    """RoBERTa's table begins with rows that no position uses, up to that of the padding id."""
+    offset = settings.get("pad_token_id", 1) + 1
+    return {"position_offset": offset, "max_position_embeddings": fields["max_position_embeddings"] - offset}
+
+
+def write_offset(config: BertConfig) -> Fields:
+    """The inverse of `read_offset`."""
+    size = config.max_position_embeddings + config.position_offset
+    return {"pad_token_id": config.position_offset - 1, "max_position_embeddings": size}
+
+
+def read_sinusoids(settings: Settings, fields: Fields) -> Fields:
+    """DistilBERT's switch between a learned table and a fixed one."""
+    return {"positions": "sinusoidal" if settings.get("sinusoidal_pos_embds") else "learned"}
+
+
+def write_sinusoids(config: BertConfig) -> Fields:
+    """The inverse of `read_sinusoids`."""
+    return {"sinusoidal_pos_embds": config.positions == "sinusoidal"}
+
+
+def read_reach(settings: Settings, fields: Fields) -> Fields:
+    """ModernBERT's layers and angles, in the form of transformers 5 or of the published files."""
+    layers = fields["num_hidden_layers"]
+    every = settings.get("global_attn_every_n_layers", 3)
+    kinds = settings.get("layer_types") or [_KINDS[bool(i % every)] for i in range(layers)]
+    every = next((i for i, kind in enumerate(kinds) if i and kind == _KINDS[False]), layers)
+    if list(kinds) != [_KINDS[bool(i % every)] for i in range(layers)]:
+        raise ValueError(f"layer_types={list(kinds)} is not supported: every n-th layer must be global, the first too")
+    angles = settings.get("rope_parameters") or {}
+    theta = {
+        kind: angles.get(name, {}).get("rope_theta", settings.get(f"{kind}_rope_theta", default))
+        for kind, name, default in (("global", _KINDS[False], 160_000.0), ("local", _KINDS[True], 10_000.0))
+    }
+    if every == 1:
+        return {"rope_theta": theta["global"]}
+    return {
+        "local_window": settings.get("local_attention", 128),
+        "global_every": every,
+        "rope_theta": theta["global"],
+        "local_rope_theta": theta["local"],
+    }
+
+
+def write_reach(config: BertConfig) -> Fields:
+    """The inverse of `read_reach`, in the form of transformers 5."""
+    local_theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
+    return {
+        "layer_types": [_KINDS[config.is_local(i)] for i in range(config.num_hidden_layers)],
+        "rope_parameters": {
+            _KINDS[False]: {"rope_type": "default", "rope_theta": config.rope_theta},
+            _KINDS[True]: {"rope_type": "default", "rope_theta": local_theta},
+        },
+        "local_attention": config.local_window or 128,
+    }

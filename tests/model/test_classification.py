@@ -1,0 +1,49 @@
+"""Classification heads of every family against transformers'."""
+
+import pytest
+import torch
+
+from bert_lightning.model import BERT, BertForSequenceClassification
+from bert_lightning.model.interop import config_from_hugging_face, from_hugging_face
+
+transformers = pytest.importorskip("transformers")
+
+SIZES = dict(vocab_size=101, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=48)
+# family -> settings, their names of our head's dense layer, norm and classifier
+HEADS = {
+    "bert": (SIZES, "bert.pooler.dense", None, "classifier"),
+    "roberta": (SIZES, "classifier.dense", None, "classifier.out_proj"),
+    "albert": (SIZES | {"embedding_size": 16}, "albert.pooler", None, "classifier"),
+    "distilbert": (
+        dict(vocab_size=101, dim=32, n_layers=1, n_heads=4, hidden_dim=48), "pre_classifier", None, "classifier",
+    ),
+    "electra": (SIZES, "classifier.dense", None, "classifier.out_proj"),
+    "modernbert": (SIZES | {"pad_token_id": 0}, "head.dense", "head.norm", "classifier"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", HEADS)
+def test_scores(family):
+    settings, dense, norm, classifier = HEADS[family]
+    torch.manual_seed(0)
+    theirs = transformers.AutoModelForSequenceClassification.from_config(
+        transformers.AutoConfig.for_model(family, **settings, num_labels=3)
+    ).eval()
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    tensors = theirs.state_dict()
+    config = config_from_hugging_face(theirs.config.to_dict())
+    ours = BertForSequenceClassification(BERT(config), num_labels=3).eval()
+    names = {"head.pooler.dense": dense, "head.norm": norm, "head.classifier": classifier}
+    weights = {name: t for name, t in from_hugging_face(tensors, config, family).items() if name.startswith("bert.")}
+    for our_name, their_name in names.items():
+        for suffix in (".weight", ".bias"):
+            if f"{their_name}{suffix}" in tensors:
+                weights[our_name + suffix] = tensors[their_name + suffix]
+    ours.load_state_dict(weights)
+    ids = torch.randint(2, 101, (4, 9))
+    mask = (torch.arange(9) < torch.tensor([9, 3, 1, 6])[:, None]).long()
+    ids = torch.where(mask.bool(), ids, theirs.config.pad_token_id)
+    expected = theirs(input_ids=ids, attention_mask=mask).logits
+    torch.testing.assert_close(ours(ids, attention_mask=mask), expected, atol=1e-5, rtol=0)
