@@ -40,8 +40,9 @@ check: lint types test  ## lint, types and tests
 bench: install  ## our training step beside transformers': about 25 minutes (QUICK=1: 4)
 	$(BIN)/python experiments/benchmark/bench.py $(if $(QUICK),--quick)
 
-bench-data: install  ## speed of writing a token store, beside encode_batch and run_mlm: about 4 minutes
+bench-data: install  ## writing a token store and making batches, beside what others do: about 8 minutes
 	$(BIN)/python -m experiments.benchmark_data.writing
+	$(BIN)/python -m experiments.benchmark_data.batches
 
 golden: install  ## write the golden losses anew; say in the commit why they changed
 	BERT_LIGHTNING_GOLDEN=write $(BIN)/pytest tests/test_golden.py
