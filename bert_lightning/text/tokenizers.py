@@ -75,7 +75,7 @@ class TrainWordPiece:
 
     vocab_size: int
     lowercase: bool = True
-    sample_megabytes: int = 256
+    sample_megabytes: int = 100
 
     def __post_init__(self) -> None:
         if not isinstance(self.vocab_size, int) or self.vocab_size <= len(SPECIAL_TOKENS):

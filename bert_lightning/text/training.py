@@ -21,7 +21,7 @@ class TrainByteLevelBPE:
     """Byte-level BPE as in RoBERTa: every text has ids, for the 256 bytes are in the vocabulary."""
 
     vocab_size: int
-    sample_megabytes: int = 256
+    sample_megabytes: int = 100
 
     def __post_init__(self) -> None:
         least = len(_ROBERTA_SPECIAL) + 256

