@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -12,7 +13,9 @@ from bert_lightning.text.tokenizers import (
     TrainWordPiece,
     fingerprint,
     load_tokenizer,
+    vocabulary_size,
 )
+from bert_lightning.text.training import TrainByteLevelBPE, TrainUnigram
 
 DOCUMENTS = [["The film was unbelievably good, really.", "Café naïve — 3.5 stars!"], ["An unfilmed scene re-filmed."]]
 
@@ -74,7 +77,7 @@ def test_published_vocabulary_splits_as_transformers_does(test_data):
     [
         ("missing.txt", None, "no tokenizer at"),
         ("tokenizer.json", "{}", "is not a tokenizer"),
-        ("vocab.txt", "[PAD]\nhello\n", r"the vocabulary has no \[UNK\], \[CLS\], \[SEP\], \[MASK\]"),
+        ("vocab.txt", "[PAD]\nhello\n", r"the vocabulary has no \[UNK\] or <unk>, \[CLS\] or <s>, "),
     ],
 )
 def test_what_is_no_tokenizer_is_named(tmp_path, name, content, message):
@@ -87,3 +90,44 @@ def test_what_is_no_tokenizer_is_named(tmp_path, name, content, message):
 def test_documents_without_words_train_nothing():
     with pytest.raises(UserError, match="no words"):
         TrainWordPiece(100)([[" "]])
+
+
+def test_byte_level_bpe_has_ids_for_every_text_and_the_same_each_time():
+    tokenizer = TrainByteLevelBPE(300)(DOCUMENTS)
+    assert SpecialIds.of(tokenizer) == SpecialIds(cls=0, pad=1, sep=2, unk=3, mask=4)
+    text = "The unfilmed 映画 \U0001f600\x07!"
+    assert tokenizer.decode(tokenizer.encode(text).ids) == text
+    assert fingerprint(TrainByteLevelBPE(300)(DOCUMENTS)) == fingerprint(tokenizer)
+
+
+def test_unigram_is_trained_with_its_special_tokens():
+    tokenizer = TrainUnigram(60)(DOCUMENTS)
+    assert SpecialIds.of(tokenizer) == SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
+    assert tokenizer.decode(tokenizer.encode("The FILM was good").ids) == "the film was good"
+
+
+def test_gaps_in_the_ids(test_data, tmp_path):
+    for source in ("roberta-base/vocab.json", "gpt2/merges.txt"):
+        (tmp_path / source.partition("/")[2]).write_bytes((test_data / "vocab" / source).read_bytes())
+    tokenizer = load_tokenizer(tmp_path)
+    assert SpecialIds.of(tokenizer) == SpecialIds(cls=0, pad=1, sep=2, unk=3, mask=50264)
+    assert (tokenizer.get_vocab_size(), vocabulary_size(tokenizer)) == (50262, 50265)
+    (tmp_path / "merges.txt").unlink()
+    with pytest.raises(UserError, match=r"no tokenizer at .*merges.txt: give"):
+        load_tokenizer(tmp_path)
+
+
+def test_sentencepiece_files(test_data, tmp_path):
+    """Scores and pieces as the protocol buffer library reads them."""
+    convert = pytest.importorskip("transformers.convert_slow_tokenizer")
+    path = test_data / "vocab" / "sentencepiece_small" / "test_model.model"
+    tokenizer = load_tokenizer(path)
+    proto = convert.import_protobuf().ModelProto()
+    proto.ParseFromString(path.read_bytes())
+    model = json.loads(tokenizer.to_str())["model"]
+    assert [tuple(piece) for piece in model["vocab"]] == [(piece.piece, piece.score) for piece in proto.pieces]
+    assert model["unk_id"] == 0
+    assert SpecialIds.of(tokenizer) == SpecialIds(pad=1000, unk=0, cls=1, sep=2, mask=1001)
+    (tmp_path / "spiece.model").write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"spiece.model is not a tokenizer: damaged"):
+        load_tokenizer(tmp_path)
