@@ -17,6 +17,7 @@ from bert_lightning.compare.unigram import unigram_perplexity
 from bert_lightning.errors import UserError
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.text.tokenizers import vocabulary_size
 from bert_lightning.verbs.common import check_keys
 from bert_lightning.verbs.finetune import finetune, labelled_batches
 from bert_lightning.verbs.predict import FillMask
@@ -80,7 +81,7 @@ def _unigram(config: DictConfig) -> float:
     data = prepared_data(config)
     batches = pretraining_batches(config, data).val_dataloader()
     words = np.concatenate([batch["masked_labels"].numpy() for batch in batches])
-    return unigram_perplexity(data.train, words, data.tokenizer.get_vocab_size())
+    return unigram_perplexity(data.train, words, vocabulary_size(data.tokenizer))
 
 
 def _screen(

@@ -1,6 +1,9 @@
 """Properties of blocks and of packed rows, for stores of any shape."""
 
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +15,10 @@ from bert_lightning.data.blocks import DocumentSentences, FullSentences, SingleS
 from bert_lightning.data.packing import Packed, best_fit
 from bert_lightning.data.pairs import SegmentPairs
 from bert_lightning.data.pieces import assemble
+from bert_lightning.data.preparation import prepare
 from bert_lightning.errors import UserError
+from bert_lightning.text.corpora import TextFiles
+from bert_lightning.text.tokenizers import LoadTokenizer
 from tests.data.stores import FIRST, SPECIAL, documents, store_of
 
 KINDS = [FullSentences, DocumentSentences, SingleSentences]
@@ -158,3 +164,61 @@ def test_what_cannot_be_packed(tmp_path):
         FullSentences(store, 7)
     with pytest.raises(UserError, match="lone_prob=2"):
         FullSentences(store, 16, 2)
+
+
+def test_full_sentences_of_real_books_are_packed_to_99_percent(test_data, tmp_path):
+    corpus = TextFiles(str(test_data / "pretrain_en" / "gutenberg" / "[a-d]*.txt"))
+    tokenizer = LoadTokenizer(str(test_data / "vocab" / "bert-base-uncased"))
+    data = prepare(corpus, tokenizer, 0.5, tmp_path / "books", say=lambda _: None)
+    packed = Packed(data.train, partial(FullSentences, max_length=512, lone_prob=0.04), 512)
+    assert packed.density >= 0.99
+    assert rows_of(packed)[0].num_tokens / (512 * len(packed)) == pytest.approx(packed.density)
+
+
+MEMORY = """
+import sys
+from functools import partial
+from pathlib import Path
+import numpy as np
+from bert_lightning.data.blocks import FullSentences
+from bert_lightning.data.examples import PretrainingExamples
+from bert_lightning.data.masking import Vocabulary, WholeWordMasking
+from bert_lightning.data.packing import Packed
+from bert_lightning.data.pairs import SegmentPairs
+from bert_lightning.data.phases import Phases
+from bert_lightning.data.store import TokenStore
+from bert_lightning.text.tokenizers import SpecialIds
+
+store = TokenStore(Path(sys.argv[1]))
+for builder in (SegmentPairs(store, 128), Packed(store, partial(FullSentences, max_length=128, lone_prob=0.1), 256)):
+    examples = PretrainingExamples(
+        Phases.of(builder), WholeWordMasking(), SpecialIds(0, 1, 2, 3, 4), Vocabulary(4, np.arange(5, 1000)), 0
+    )
+    for number in range(200):
+        examples[range(64 * number, 64 * number + 64)]
+status = Path("/proc/self/status").read_text()
+print(next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of a process from /proc")
+def test_memory_does_not_grow_with_the_store(tmp_path):
+    """Anonymous memory, in MB: pages of mapped files are the system's to take back."""
+
+    def megabytes(millions):
+        folder = tmp_path / str(millions)
+        folder.mkdir()
+        tokens = millions * 10**6
+        lengths = np.random.default_rng(0).integers(1, 40, tokens // 20)
+        starts = np.append(np.cumsum(lengths) - lengths, lengths.sum())
+        for name, width in (("tokens.bin", 2), ("words.bin", 1)):
+            with (folder / name).open("wb") as file:
+                file.truncate(width * int(starts[-1]))  # zeros, which take no place on the disk
+        np.save(folder / "sentences.npy", starts)
+        np.save(folder / "documents.npy", np.append(np.arange(0, len(lengths), 25), len(lengths)))
+        run = subprocess.run([sys.executable, "-c", MEMORY, str(folder)], capture_output=True, text=True, check=True)
+        return int(run.stdout) / 1000
+
+    small, large = megabytes(5), megabytes(200)
+    assert large < small + 40, (small, large)

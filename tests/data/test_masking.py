@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
 
 from bert_lightning.data.masking import (
     NgramMasking,
@@ -14,6 +15,7 @@ from bert_lightning.data.masking import (
 )
 from bert_lightning.data.randomness import draw
 from bert_lightning.errors import UserError
+from bert_lightning.text.tokenizers import vocabulary_size
 
 MASK = 4
 VOCABULARY = Vocabulary(MASK, np.setdiff1d(np.arange(5, 1000), np.arange(300, 350)))  # with a gap
@@ -187,6 +189,15 @@ def test_words_of_a_vocabulary_with_gaps_and_special_tokens(small_data):
     assert sorted(words) == sorted(
         number for token, number in small_data.tokenizer.get_vocab().items() if not token.startswith("[")
     )
+
+
+def test_words_of_a_vocabulary_whose_ids_have_gaps():
+    special = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 90}
+    tokenizer = Tokenizer(models.WordPiece({**special, "one": 7, "two": 50, "three": 99}, unk_token="[UNK]"))
+    assert tokenizer.get_vocab_size() == 8
+    assert vocabulary_size(tokenizer) == 100  # what the model's table must hold
+    vocabulary = Vocabulary.of(tokenizer)
+    assert (vocabulary.mask, vocabulary.words.tolist()) == (90, [7, 50, 99])
 
 
 @pytest.mark.parametrize(
