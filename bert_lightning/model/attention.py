@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert_lightning.model.dropout import keep_mask
-from bert_lightning.model.layout import Group, Layout
+from bert_lightning.model.layout import Group, Layout, parts
 from bert_lightning.model.positions import rotate
 
 
@@ -39,14 +39,13 @@ class MultiHeadAttention(nn.Module):
 
     def _project(self, x: Tensor, asking: Tensor) -> tuple[Tensor, ...]:
         if asking is x:
-            parts = self.query_key_value(x).unflatten(-1, (3, self.num_attention_heads, -1))
-            return parts.unbind(1)
+            return self.query_key_value(x).unflatten(-1, (3, self.num_attention_heads, -1)).unbind(1)
         sizes = [x.size(-1), 2 * x.size(-1)]
         weights = self.query_key_value.weight.split(sizes)
         biases = [None, None] if self.query_key_value.bias is None else self.query_key_value.bias.split(sizes)
         query = F.linear(asking, weights[0], biases[0]).unflatten(-1, (self.num_attention_heads, -1))
-        parts = F.linear(x, weights[1], biases[1]).unflatten(-1, (2, self.num_attention_heads, -1))
-        return query, *parts.unbind(1)
+        read = F.linear(x, weights[1], biases[1]).unflatten(-1, (2, self.num_attention_heads, -1))
+        return query, *read.unbind(1)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Group, ...], dropout_p: float) -> Tensor:
@@ -56,9 +55,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Group, ...],
     dropout, so there `_DropoutAttention` takes its place. Nothing here has been run on a GPU yet.
     """
     own = dropout_p > 0 and query.device.type == "cpu"
-    queries = query.split([group.queries.count for group in groups])
-    keys = key.split([group.keys.count for group in groups])
-    values = value.split([group.keys.count for group in groups])
+    counts, key_counts = [group.queries.count for group in groups], [group.keys.count for group in groups]
+    queries, keys, values = parts(query, counts), parts(key, key_counts), parts(value, key_counts)
     contexts = []
     for group, q, k, v in zip(groups, queries, keys, values, strict=True):
         if not group.queries.count:
@@ -69,7 +67,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Group, ...],
         else:
             context = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, dropout_p=dropout_p)
         contexts.append(group.queries.gather(context.transpose(1, 2)))  # [n, N, q, D] -> [count, N, D]
-    return torch.cat(contexts) if contexts else query
+    fillers = 0 * query[sum(counts) :]  # nobody reads what they get; with no token at all it keeps the gradient's path
+    return torch.cat([*contexts, fillers])
 
 
 class _DropoutAttention(torch.autograd.Function):

@@ -3,6 +3,9 @@
 A batch arrives as [B, S] with padding. The encoder works on its T real tokens alone, [T, H]; only attention has to know
 where one sequence ends and the next begins. A layout leads from the one form to the other and holds the groups of
 sequences that attention runs by.
+
+Sizes are rounded up a little, because a matrix product of a size that the process has not seen before costs several
+times one that it has (oneDNN in bf16 makes a program for each).
 """
 
 from __future__ import annotations
@@ -17,6 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MAX_GROUPS = 8
+GROUP_COST = 4096  # of the calls that one more group makes, in scores that could be computed meanwhile
+_WIDTH_STEP = 8  # widths of groups are multiples of this
+
+
+def rounded(count: int) -> int:
+    """The next of a few sizes, at most 1/16 above `count` from 128 on: 32 sizes from each power of two to the next."""
+    step = max(8, 1 << max(0, count.bit_length() - 6))
+    return -(-count // step) * step
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,7 @@ class Rows:
         count, rows, width = sum(host_sizes), len(host_sizes), max(host_sizes)
         if count == rows * width:
             return cls(count, rows, width, None)
+        width = -(-width // _WIDTH_STEP) * _WIDTH_STEP
         # Token t, the j-th of row i, goes to i * width + j: what rows before i leave empty is added to t.
         empty_before = (width - sizes).cumsum(0) - (width - sizes)
         slots = torch.arange(count, device=sizes.device) + empty_before.repeat_interleave(sizes, output_size=count)
@@ -64,14 +76,17 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """The tokens that the encoder computes, sequence after sequence, the longest first; and where its results go."""
+    """The tokens that the encoder computes, sequence after sequence, the longest first; and where its results go.
+
+    Behind the last group there may be fillers: tokens that nobody reads, to make T and Q one of a few numbers.
+    """
 
     tokens: Tensor  # [T] int64, their places in the flattened batch [B * S]
     positions: Tensor  # [T] int64, their positions, counted from the first token of their sequence
     sizes: Tensor  # [n] int64, tokens of each sequence
     groups: tuple[Group, ...]
-    queries: Tensor | None  # [Q] int64, ascending: the tokens whose results are wanted; None: all T
-    places: Tensor  # [Q] int64, where their results go in the flattened `shape`
+    queries: Tensor | None  # [Q] int64: the tokens whose results are wanted, ascending, and fillers; None: all T
+    places: Tensor  # [Q without fillers] int64, where their results go in the flattened `shape`
     shape: tuple[int, ...]  # of the result, without H: (B, S), or (M,) where positions are read
     rotation: Tensor | None = None  # [T, 2, D / 2], by which queries and keys turn; None: they do not
 
@@ -86,23 +101,23 @@ class Layout:
     def unpack(self, x: Tensor) -> Tensor:
         """[Q, H] -> [*shape, H], 0 at padding."""
         result = x.new_zeros(math.prod(self.shape), x.size(-1))
-        return result.index_copy(0, self.places, x).unflatten(0, self.shape)
+        return result.index_copy(0, self.places, x[: len(self.places)]).unflatten(0, self.shape)
 
     def reading(self, positions: Tensor) -> Layout:
         """The same tokens; results only at `positions` [M], places in the flattened [B * S], and in that order."""
         token_at = torch.full((math.prod(self.shape),), -1, device=positions.device)
-        token_at[self.places] = Layout.at_queries(self, torch.arange(len(self.tokens), device=positions.device))
+        tokens = Layout.at_queries(self, torch.arange(len(self.tokens), device=positions.device))
+        token_at[self.places] = tokens[: len(self.places)]
         tokens, order = token_at[positions].sort(stable=True)  # padding first, as -1
         real = tokens >= 0
         queries = tokens[real]
-        return replace(
-            self, groups=self._asked_by(queries), queries=queries, places=order[real], shape=tuple(positions.shape)
-        )
+        groups, shape = self._asked_by(queries), tuple(positions.shape)
+        return replace(self, groups=groups, queries=_filled(queries), places=order[real], shape=shape)
 
     def within(self, distance: int) -> Layout:
         """The same tokens; each reads only those at most `distance` positions away."""
-        queries = self.at_queries(self.positions).split([group.queries.count for group in self.groups])
-        keys = self.positions.split([group.keys.count for group in self.groups])
+        queries = parts(self.at_queries(self.positions), [group.queries.count for group in self.groups])
+        keys = parts(self.positions, [group.keys.count for group in self.groups])
         groups = map(_near, self.groups, queries, keys, repeat(distance))
         return replace(self, groups=tuple(groups))
 
@@ -141,7 +156,8 @@ def unpadded(mask: Tensor) -> Layout:
     sizes = sizes[by_size]
     shift = starts[by_size] - (sizes.cumsum(0) - sizes)  # from a token's place among the longest first to its old one
     tokens = tokens[order][torch.arange(len(tokens), device=mask.device) + shift.repeat_interleave(sizes)]
-    return Layout(tokens, positions[tokens], sizes, _groups(sizes), None, tokens, tuple(mask.shape))
+    filled = _filled(tokens)
+    return Layout(filled, positions[filled], sizes, _groups(sizes), None, tokens, tuple(mask.shape))
 
 
 def padded(mask: Tensor) -> Layout:
@@ -177,6 +193,16 @@ def _near(group: Group, queries: Tensor, keys: Tensor, distance: int) -> Group:
     return replace(group, mask=near if group.mask is None else near & group.mask)
 
 
+def parts(x: Tensor, counts: Sequence[int]) -> tuple[Tensor, ...]:
+    """The next counts[i] rows for each i, without the fillers behind them."""
+    return x[: sum(counts)].split(list(counts)) if counts else ()
+
+
+def _filled(tokens: Tensor) -> Tensor:
+    """As many more as `rounded` asks for; any token will do."""
+    return torch.cat([tokens, tokens[:1].expand(rounded(len(tokens)) - len(tokens))])
+
+
 def _groups(sizes: Tensor) -> tuple[Group, ...]:
     groups = []
     for part in sizes.split(cut(sizes.tolist())):
@@ -188,23 +214,26 @@ def _groups(sizes: Tensor) -> tuple[Group, ...]:
 
 
 def cut(sizes: Sequence[int], most: int = MAX_GROUPS) -> list[int]:
-    """How many sequences each of at most `most` groups takes, so that the sum of n * longest^2 is least.
+    """How many sequences each of at most `most` groups takes, so that the sum of n * longest^2 + GROUP_COST is least.
 
-    `sizes` descend; sequences of equal size stay together. Exact, by dynamic programming over the distinct sizes.
+    `sizes` descend. A group ends at a multiple of a sixteenth of the sequences, so that few shapes occur. Exact among
+    those, by dynamic programming.
     """
     if not sizes:
         return []
-    distinct, counts = torch.tensor(sizes).unique_consecutive(return_counts=True)
-    ends = torch.cat([counts.new_zeros(1), counts.cumsum(0)])  # [L + 1], sequences before each distinct size
-    members = (ends[None, :] - ends[:, None]).double()  # [L + 1, L + 1], of a group from size i to before size j
-    cost = torch.where(members > 0, members * F.pad(distinct.double() ** 2, (0, 1))[:, None], torch.inf)
+    step = -(-len(sizes) // 16)
+    longest = torch.tensor(sizes[::step], dtype=torch.float64)
+    ends = torch.tensor([*range(0, len(sizes), step), len(sizes)])  # [L + 1], sequences before each possible cut
+    members = (ends[None, :] - ends[:, None]).double()  # [L + 1, L + 1], of a group from cut i to cut j
+    cost = torch.where(members > 0, members * F.pad(longest**2, (0, 1))[:, None] + GROUP_COST, torch.inf)
     best = torch.full((len(ends),), torch.inf, dtype=torch.float64)
-    best[0] = 0  # least cost of what lies before size j
-    steps = []
-    for _ in range(min(most, len(distinct))):
+    best[0] = 0  # least cost of what lies before cut j, with one more group in each round
+    starts, totals = [], []
+    for _ in range(min(most, len(longest))):
         best, start = (best[:, None] + cost).min(0)
-        steps.append(start)
-    bounds = [len(distinct)]
-    for start in reversed(steps):
+        starts.append(start)
+        totals.append(float(best[-1]))
+    bounds = [len(longest)]
+    for start in reversed(starts[: 1 + totals.index(min(totals))]):
         bounds.insert(0, int(start[bounds[0]]))
     return [int(ends[j] - ends[i]) for i, j in pairwise(bounds)]

@@ -5,15 +5,15 @@ from itertools import combinations, pairwise
 import pytest
 import torch
 
-from bert_lightning.model.layout import Rows, cut, padded, unpadded
+from bert_lightning.model.layout import GROUP_COST, Rows, cut, padded, rounded, unpadded
 
 
 def cost(sizes, counts):
     ends = [sum(counts[:i]) for i in range(len(counts) + 1)]
-    return sum((j - i) * sizes[i] ** 2 for i, j in pairwise(ends))
+    return sum((j - i) * sizes[i] ** 2 + GROUP_COST for i, j in pairwise(ends))
 
 
-@pytest.mark.parametrize("sizes", [[9, 9, 7, 3, 3, 2, 1], [128, 100, 60, 60, 40, 8, 7, 6], [5] * 6, [4, 1]])
+@pytest.mark.parametrize("sizes", [[90, 90, 70, 30, 30, 20, 1], [128, 100, 60, 60, 40, 8, 7, 6], [5] * 6, [400, 1]])
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_groups_cost_least_of_all_ways_to_cut(sizes, most):
     best = min(
@@ -27,11 +27,24 @@ def test_groups_cost_least_of_all_ways_to_cut(sizes, most):
     assert cost(sizes, counts) == best
 
 
+def test_groups_end_at_sixteenths():
+    counts = cut(sorted(range(10, 90), reverse=True))
+    assert sum(counts) == 80
+    assert all(count % 5 == 0 for count in counts)
+    assert 2 <= len(counts) <= 8
+
+
+def test_rounded_sizes_are_few_and_near():
+    assert all(count <= rounded(count) <= max(count + 7, count * 17 / 16) for count in range(10_000))
+    assert [len({rounded(count) for count in range(n, 2 * n)}) for n in (256, 1024, 4096)] == [33, 33, 33]
+
+
 def test_tokens_spread_into_rows_and_back():
     sizes = torch.tensor([3, 1, 2])
     rows = Rows.of(sizes, sizes.tolist())
     x = torch.arange(1, 7)
-    assert rows.spread(x).tolist() == [[1, 2, 3], [4, 0, 0], [5, 6, 0]]
+    assert rows.spread(x)[:, :3].tolist() == [[1, 2, 3], [4, 0, 0], [5, 6, 0]]
+    assert not rows.spread(x)[:, 3:].any()
     assert torch.equal(rows.gather(rows.spread(x)), x)
 
 
@@ -41,8 +54,10 @@ MASK = torch.tensor([[1, 1, 0, 1, 0, 0], [2, 2, 2, 1, 1, 0], [0, 0, 0, 0, 0, 0],
 def test_tokens_come_sequence_by_sequence_the_longest_first():
     layout = unpadded(MASK)
     assert layout.sizes.tolist() == [4, 3, 3, 2, 1, 1]
-    assert layout.tokens.tolist() == [20, 21, 22, 23, 0, 1, 3, 6, 7, 8, 9, 10, 18, 19]
-    assert layout.positions.tolist() == [0, 1, 2, 3, 0, 1, 3, 0, 1, 2, 0, 1, 0, 0]  # a gap keeps its place
+    assert len(layout.tokens) == 16  # two fillers
+    assert torch.equal(layout.tokens[:14], layout.places)
+    assert layout.places.tolist() == [20, 21, 22, 23, 0, 1, 3, 6, 7, 8, 9, 10, 18, 19]
+    assert layout.positions[:14].tolist() == [0, 1, 2, 3, 0, 1, 3, 0, 1, 2, 0, 1, 0, 0]  # a gap keeps its place
 
 
 @pytest.mark.parametrize("make", [unpadded, padded])
