@@ -87,6 +87,7 @@ class TrainingConfig(Root):
     monitor: MonitorConfig = MISSING
     max_grad_norm: float | None = MISSING
     weight_decay: float = MISSING
+    layer_decay: float = MISSING
     optimizer: dict[str, Any] = MISSING
     schedule: dict[str, Any] = MISSING
     trainer: dict[str, Any] = MISSING

@@ -12,6 +12,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.model.heads import Pooler
 from bert_lightning.objectives.base import JointObjective
+from bert_lightning.optim import parameter_groups
 from bert_lightning.verbs.common import build, check_keys
 
 CONF = conf_folder()
@@ -55,8 +56,8 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
         architecture = build(config.model, vocab_size=100)
         assert isinstance(architecture, BertConfig)
         assert isinstance(build(config.objective)(architecture if group == "model" else SMALL), JointObjective)
-        weight = torch.nn.Parameter(torch.zeros(2, 2))
-        assert isinstance(build(config.optimizer)([weight]), torch.optim.Optimizer)
+        groups = parameter_groups(torch.nn.Linear(2, 2), config.weight_decay, config.layer_decay)
+        assert isinstance(build(config.optimizer)(groups), torch.optim.Optimizer)
         assert 0 < build(config.schedule)(0, 100) <= 1
         for node in (config.data.corpus, config.tokenizer, config.examples, config.masking):
             assert callable(build(node)) or iter(build(node))

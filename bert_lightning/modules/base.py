@@ -15,7 +15,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.metrics import TermMetrics
 from bert_lightning.model.encoder import BERT
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.optim import parameter_groups
+from bert_lightning.optim import build_optimizer, parameter_groups
 
 CARD_KEY = "bert_lightning"  # where a checkpoint keeps its card
 
@@ -30,6 +30,7 @@ class EncoderModule(pl.LightningModule):
         optimizer: makes the optimizer from parameter groups.
         schedule: (step, total steps) -> factor of the learning rate.
         weight_decay: for matrices; biases and norms have none.
+        layer_decay: factor of the learning rate from a layer to the one below it; 1 for one rate.
         max_grad_norm: gradients are scaled down to this 2-norm; None leaves them.
         tokenizer_fingerprint: of the tokenizer that the encoder reads; a checkpoint keeps it.
     """
@@ -44,6 +45,7 @@ class EncoderModule(pl.LightningModule):
         weight_decay: float,
         max_grad_norm: float | None,
         tokenizer_fingerprint: str,
+        layer_decay: float = 1.0,
     ) -> None:
         super().__init__()
         if max_grad_norm is not None and max_grad_norm <= 0:
@@ -51,7 +53,7 @@ class EncoderModule(pl.LightningModule):
         self.encoder, self.objective = encoder, objective
         self.validation_metrics = TermMetrics(metrics, objective.terms)
         self.make_optimizer, self.schedule = optimizer, schedule
-        self.weight_decay, self.max_grad_norm = weight_decay, max_grad_norm
+        self.weight_decay, self.layer_decay, self.max_grad_norm = weight_decay, layer_decay, max_grad_norm
         self.tokenizer_fingerprint = tokenizer_fingerprint
 
     def card(self) -> dict[str, Any]:
@@ -65,7 +67,8 @@ class EncoderModule(pl.LightningModule):
         loss, terms = self.objective(self.encoder, batch)
         self.log("train/loss", loss, prog_bar=True)
         self.log_dict({f"train/{name}/loss": term.loss for name, term in terms.items()})
-        self.log("train/learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        groups = self.optimizers().param_groups  # type: ignore[union-attr]
+        self.log("train/learning_rate", max(group["lr"] for group in groups))
         return loss
 
     def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
@@ -76,8 +79,11 @@ class EncoderModule(pl.LightningModule):
         results = self.validation_metrics.compute_and_reset()
         self.log_dict({f"val/{name}": value for name, value in results.items()})
 
+    def build_optimizer(self) -> Optimizer:
+        return build_optimizer(self.make_optimizer, parameter_groups(self, self.weight_decay, self.layer_decay))
+
     def configure_optimizers(self) -> Any:
-        optimizer = self.make_optimizer(parameter_groups(self, self.weight_decay))
+        optimizer = self.build_optimizer()
         total_steps = self.trainer.max_steps
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(step, total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -86,6 +86,7 @@ def _module(config: DictConfig, data: PreparedData, examples: Phases) -> Pretrai
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
         weight_decay=config.weight_decay,
+        layer_decay=config.layer_decay,
         max_grad_norm=config.max_grad_norm,
         tokenizer_fingerprint=fingerprint(data.tokenizer),
     )
