@@ -102,6 +102,8 @@ class PretrainConfig(TrainingConfig):
     data: DataConfig = MISSING
     tokenizer: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING
+    start: str | None = None
+    teacher: str | None = None
     examples: dict[str, Any] = MISSING
     masking: dict[str, Any] = MISSING
     objective: dict[str, Any] = MISSING

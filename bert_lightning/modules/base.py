@@ -51,6 +51,7 @@ class EncoderModule(pl.LightningModule):
         if max_grad_norm is not None and max_grad_norm <= 0:
             raise UserError(f"{max_grad_norm=} must be above 0; null leaves the gradients as they are")
         self.encoder, self.objective = encoder, objective
+        objective.attach(encoder)
         self.validation_metrics = TermMetrics(metrics, objective.terms)
         self.make_optimizer, self.schedule = optimizer, schedule
         self.weight_decay, self.layer_decay, self.max_grad_norm = weight_decay, layer_decay, max_grad_norm

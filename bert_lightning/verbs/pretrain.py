@@ -18,7 +18,9 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.pretraining import PretrainingModule
+from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.start import start_from
 from bert_lightning.runs.training import check_steps, train
 from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.verbs.common import build, build_values, resolved, run_folder
@@ -51,6 +53,7 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     pl.seed_everything(config.seed, verbose=False)
     batches = pretraining_batches(config, data)
     module = _module(config, data, batches.train.phases)
+    module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
     summary = train(
         config, "pretrain", folder, data.tokenizer, module, batches,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger),
@@ -78,10 +81,13 @@ def _module(config: DictConfig, data: PreparedData, examples: Phases) -> Pretrai
         )
     if architecture.type_vocab_size < examples.segments:
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
+    encoder, objective = BERT(architecture), build(config.objective)(architecture)
+    if config.start is not None:
+        start_from(load(config.start), data.tokenizer, encoder, objective)
     return PretrainingModule(
         max_length=examples.max_length,
-        encoder=BERT(architecture),
-        objective=build(config.objective)(architecture),
+        encoder=encoder,
+        objective=objective,
         metrics=build(config.metrics),
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
