@@ -20,6 +20,7 @@ OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*
 # Which verb has a group; `base` and `bert` files are included by others.
 VERB = {"task": "finetune"}
 INCLUDED = {"data/base", "model/bert"}
+NEED_A_TEACHER = {"distillation", "distilbert"}
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,11 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
     if verb == "pretrain":
         architecture = build(config.model, vocab_size=100)
         assert isinstance(architecture, BertConfig)
-        assert isinstance(build(config.objective)(architecture if group == "model" else SMALL), JointObjective)
+        if name in NEED_A_TEACHER:
+            with pytest.raises(UserError, match="needs a teacher: give teacher="):
+                build(config.objective)
+        else:
+            assert isinstance(build(config.objective)(architecture if group == "model" else SMALL), JointObjective)
         groups = parameter_groups(torch.nn.Linear(2, 2), config.weight_decay, config.layer_decay)
         assert isinstance(build(config.optimizer)(groups), torch.optim.Optimizer)
         assert 0 < build(config.schedule)(0, 100) <= 1

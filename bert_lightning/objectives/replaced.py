@@ -176,8 +176,8 @@ def _disentangle(generator: BERT, encoder: BERT) -> None:
         word.weight.zero_()
     parametrize.register_parametrization(word, "weight", _PlusDetached(generator.embeddings.word), unsafe=True)
     # A checkpoint also holds the sum, under the name that every reader of an encoder knows.
-    word.register_state_dict_post_hook(_add_sum)  # type: ignore[no-untyped-call]
-    word.register_load_state_dict_pre_hook(_drop_sum)  # type: ignore[no-untyped-call]
+    word.register_state_dict_post_hook(_add_sum)
+    word.register_load_state_dict_pre_hook(_drop_sum)
 
 
 def _add_sum(word: nn.Module, tensors: dict[str, Any], prefix: str, _: Any) -> None:

@@ -11,9 +11,16 @@ from torch import nn
 
 from bert_lightning.errors import UserError
 from bert_lightning.model.encoder import BERT
-from bert_lightning.runs.checkpoint import PretrainedWeights
+from bert_lightning.runs.checkpoint import PretrainedWeights, load
 
 _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
+
+
+def teacher(location: str | None) -> PretrainedWeights:
+    """The weights that a student learns from. Raises UserError where none are named."""
+    if location is None:
+        raise UserError("this objective needs a teacher: give teacher=<a run's folder or a Hugging Face folder>")
+    return load(location)
 
 
 def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: nn.Module) -> None:

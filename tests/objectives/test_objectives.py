@@ -37,7 +37,6 @@ def test_the_sum_is_weighted_and_each_term_is_a_mean(config, batch):
     assert joint.counts(batch) == {"mlm": 8, "nsp": 4, "sop": 4}
 
 
-<<<<<<< HEAD
 class ReadsAll(MaskedLM):
     """Masked words from [B, S, H]: the encoder has to compute every place."""
 
@@ -49,24 +48,19 @@ class ReadsAll(MaskedLM):
         return super().forward(hidden.flatten(0, 1)[batch["masked_positions"]], encoder, batch)
 
 
-def test_terms_do_not_depend_on_what_others_read(batch):
-    encoder = BERT(CONFIG).eval()
-    few = JointObjective(CONFIG, {"mlm": MaskedLM, "nsp": NextSentence}).eval()
-    all_places = JointObjective(CONFIG, {"mlm": ReadsAll, "nsp": NextSentence}).eval()
+def test_terms_do_not_depend_on_what_others_read(config, batch):
+    encoder = BERT(config).eval()
+    few = JointObjective(config, {"mlm": MaskedLM, "nsp": NextSentence}).eval()
+    all_places = JointObjective(config, {"mlm": ReadsAll, "nsp": NextSentence}).eval()
     all_places.load_state_dict(few.state_dict())
     for left, right in zip(few(encoder, batch)[1].values(), all_places(encoder, batch)[1].values(), strict=True):
         torch.testing.assert_close(left.logits, right.logits)
         torch.testing.assert_close(left.loss, right.loss)
 
 
-def test_classification(batch):
-    encoder = BERT(CONFIG).eval()
-    joint = JointObjective(CONFIG, {"classification": lambda config: Classification(config, num_labels=3)}).eval()
-=======
 def test_classification(config, batch):
     encoder = BERT(config).eval()
     joint = JointObjective(config, {"classification": lambda config: Classification(config, num_labels=3)}).eval()
->>>>>>> a161f9e (Objectives: sentence order, span boundaries, replaced tokens, distillation; exact loss under accumulation; runs that start from weights)
     loss, terms = joint(encoder, batch)
     assert terms["classification"].logits.shape == (4, 3)
     torch.testing.assert_close(loss, F.cross_entropy(terms["classification"].logits, batch["labels"]))
