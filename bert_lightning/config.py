@@ -96,9 +96,24 @@ class TrainingConfig(Root):
 
 
 @dataclass
+class PublishedConfig:
+    """Facts of a recipe's publication. They train nothing by themselves: `models` shows them, scale=published uses them."""
+
+    source: str = MISSING
+    sizes: list[str] = MISSING  # options of `model` that were published
+    vocab_size: int = MISSING
+    batch_size: int = MISSING
+    max_steps: int = MISSING
+    max_length: int = MISSING
+    lr: float = MISSING
+    warmup: float = MISSING  # share of the steps
+
+
+@dataclass
 class PretrainConfig(TrainingConfig):
     """`bert-lightning pretrain`."""
 
+    published: PublishedConfig = field(default_factory=PublishedConfig)
     data: DataConfig = MISSING
     tokenizer: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING
@@ -143,12 +158,21 @@ class DemoConfig(Root):
     sentences: list[str] = MISSING
 
 
+@dataclass
+class RecipesConfig(Root):
+    """`bert-lightning models` and `diff`: overrides of `pretrain`."""
+
+    overrides: list[str] = MISSING
+
+
 _SCHEMAS = {
     "prepare": PrepareConfig,
     "inspect": InspectConfig,
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
     "predict": PredictConfig,
+    "models": RecipesConfig,
+    "diff": RecipesConfig,
     "demo": DemoConfig,
 }
 
