@@ -22,8 +22,8 @@ VERBS = {
     "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
 }
 
-# Verbs that take plain arguments, and the key of their config that gets them. Of the recipes that `models` and `diff` are
-# about, every override is one: it belongs to `pretrain`, and Hydra refuses one that is given twice.
+# Verbs that take plain arguments, and the key of their config that gets them. To `models` and `diff` every override is
+# one: it belongs to the recipe that they are about, and may be given twice.
 _PLAIN = {"predict": "texts", "models": "overrides", "diff": "overrides"}
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--package", "-p")
@@ -76,7 +76,10 @@ def _run(verb: str, overrides: list[str]) -> int:
                 config.job = _job_name(overrides)
             import_module("bert_lightning.verbs.common").check_keys(config)
             import_module(f"bert_lightning.verbs.{verb}").run(config)
-        except (UserError, OmegaConfBaseException, OSError) as error:  # here, or Hydra would print the overrides first
+        except (HydraException, OmegaConfBaseException) as error:  # of a config that the verb composed itself
+            _complain(UserError(_one_line(error)))
+            failed += 1
+        except (UserError, OSError) as error:  # here, or Hydra would print the overrides first
             _complain(error)
             failed += 1
 
@@ -159,7 +162,7 @@ def _usage() -> str:
 
 
 def _complain(error: BaseException) -> None:
-    message = _one_line(error) if not isinstance(error, (UserError, OSError)) else str(error)
+    message = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename}: {error.strerror}"
     print(f"bert-lightning: error: {message}", file=sys.stderr)

@@ -97,16 +97,16 @@ class TrainingConfig(Root):
 
 @dataclass
 class PublishedConfig:
-    """Facts of a recipe's publication. They train nothing by themselves: `models` shows them, scale=published uses them."""
+    """Facts of a recipe's publication. `models` shows them and scale=published uses them; nothing else does."""
 
-    source: str = MISSING
-    sizes: list[str] = MISSING  # options of `model` that were published
-    vocab_size: int = MISSING
-    batch_size: int = MISSING
-    max_steps: int = MISSING
-    max_length: int = MISSING
-    lr: float = MISSING
-    warmup: float = MISSING  # share of the steps
+    source: str | None = None
+    sizes: list[str] = field(default_factory=list)  # options of `model` that were published
+    vocab_size: int | None = None
+    batch_size: int | None = None
+    max_steps: int | None = None
+    max_length: int | None = None
+    lr: float | None = None
+    warmup: float | None = None  # share of the steps
 
 
 @dataclass

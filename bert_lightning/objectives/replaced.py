@@ -126,6 +126,7 @@ def generator_config(config: BertConfig, width: float, fields: Mapping[str, Any]
     head_width = config.hidden_size // config.num_attention_heads
     hidden_size = max(1, round(config.hidden_size * width))
     derived: dict[str, Any] = {
+        "embedding_size": config.embedding_width,
         "hidden_size": hidden_size,
         "num_attention_heads": max(1, hidden_size // head_width),
         "intermediate_size": max(1, round(config.intermediate_size * width)),

@@ -54,8 +54,8 @@ class SpanBoundaryHead(nn.Module):
         self.position = nn.Embedding(max_length, position_size)
         self.first = nn.Linear(2 * config.hidden_size + position_size, config.hidden_size)
         self.first_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.second = nn.Linear(config.hidden_size, config.hidden_size)
-        self.second_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.second = nn.Linear(config.hidden_size, config.embedding_width)
+        self.second_norm = LayerNorm(config.embedding_width, config.layer_norm_eps)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         initialize(self, config.initializer_range)
 

@@ -36,7 +36,7 @@ def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, o
         raise UserError(
             f"start: {source.path} has another vocabulary: use its own, tokenizer=files tokenizer.path={source.path}"
         )
-    layers = picked(_depth(source.tensors), len(encoder.blocks))
+    layers = picked(_depth(source.tensors), _depth(f"encoder.{name}" for name in encoder.state_dict()))
     tensors = {name: tensor for name, tensor in source.tensors.items() if not _BLOCK.match(name)}
     for name, tensor in source.tensors.items():
         if found := _BLOCK.match(name):

@@ -81,7 +81,7 @@ def check_steps(trainer: DictConfig) -> None:
     Raises:
         UserError: no steps, or steps that end between two validations.
     """
-    if trainer.max_steps < 1:
+    if trainer.max_steps is None or trainer.max_steps < 1:
         raise UserError(f"trainer.max_steps={trainer.max_steps} must be 1 or more")
     if trainer.devices not in (1, "1", "auto") or trainer.get("num_nodes", 1) != 1:
         raise UserError(f"trainer.devices={trainer.devices}: runs on several devices are not built yet; use 1")
