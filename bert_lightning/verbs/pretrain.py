@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.pretraining import PretrainingModule
+from bert_lightning.objectives.base import JointObjective
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.start import start_from
@@ -47,12 +49,13 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     folder = run_folder(config)
     folder.check_free()
     check_steps(config.trainer)
+    make_objective = build(config.objective)  # reads the teacher, where there is one
     data = prepared_data(config)
     _fit_vocabulary(config, data)
     config = resolved(config)
     pl.seed_everything(config.seed, verbose=False)
     batches = pretraining_batches(config, data)
-    module = _module(config, data, batches.train.phases)
+    module = _module(config, data, batches.train.phases, make_objective)
     module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
     summary = train(
         config, "pretrain", folder, data.tokenizer, module, batches,
@@ -72,7 +75,9 @@ def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:
         )
 
 
-def _module(config: DictConfig, data: PreparedData, examples: Phases) -> PretrainingModule:
+def _module(
+    config: DictConfig, data: PreparedData, examples: Phases, make_objective: Callable[[BertConfig], JointObjective]
+) -> PretrainingModule:
     architecture: BertConfig = build(config.model)
     if examples.max_length > architecture.max_position_embeddings:
         raise UserError(
@@ -81,7 +86,7 @@ def _module(config: DictConfig, data: PreparedData, examples: Phases) -> Pretrai
         )
     if architecture.type_vocab_size < examples.segments:
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
-    encoder, objective = BERT(architecture), build(config.objective)(architecture)
+    encoder, objective = BERT(architecture), make_objective(architecture)
     if config.start is not None:
         start_from(load(config.start), data.tokenizer, encoder, objective)
     return PretrainingModule(
