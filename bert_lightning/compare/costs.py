@@ -70,11 +70,13 @@ def activations(encoder: BERT) -> int:
     """Numbers that backward keeps of the forward pass, a token: attention weights not among them.
 
     A layer keeps its input; queries, keys and values; their result, once by head and once as a vector; both sums and
-    the first norm; and the two sides of its activation (four vectors, where it is gated). A test measures it.
+    the first norm; queries and keys once more, where positions turn them; and the two sides of its activation (four
+    vectors, where it is gated). A test measures it.
     """
     config = encoder.config
     wide = 4 if config.feed_forward == "gated" else 2
-    return config.num_hidden_layers * (9 * config.hidden_size + wide * config.intermediate_size)
+    vectors = 11 if config.positions == "rotary" else 9
+    return config.num_hidden_layers * (vectors * config.hidden_size + wide * config.intermediate_size)
 
 
 def _tokens_seen(config: BertConfig, length: int) -> list[int]:

@@ -15,22 +15,25 @@ class Schedule:
     Args:
         warmup: share of all steps.
         floor: factor that the end of training reaches.
+        start: factor that the warmup rises from.
     """
 
     warmup: float
     floor: float = 0.0
+    start: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup < 1:
             raise UserError(f"schedule.warmup={self.warmup} is the share of steps that warm up: at least 0 and below 1")
-        if not 0 <= self.floor <= 1:
-            raise UserError(f"schedule.floor={self.floor} is the factor reached at the end: between 0 and 1")
+        for name in ("floor", "start"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"schedule.{name}={getattr(self, name)} is a factor of the rate: between 0 and 1")
 
     def __call__(self, step: int, total_steps: int) -> float:
         """Factor of update number `step`, counted from 0. No update of the warmup has a factor of 0."""
         warmup_steps = round(self.warmup * total_steps)
         if step < warmup_steps:
-            return (step + 1) / (warmup_steps + 1)
+            return self.start + (1 - self.start) * (step + 1) / (warmup_steps + 1)
         progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
         return self.floor + (1 - self.floor) * self.after(progress)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from bert_lightning.compare.costs import Costs, costs
 from bert_lightning.verbs.common import build
@@ -46,9 +46,9 @@ def recipe_costs(config: DictConfig) -> Costs:
     """Costs at the published vocabulary and length, where the config has no vocabulary of its own."""
     if config.model.vocab_size is None:
         config.model.vocab_size = config.published.vocab_size or 30522
-    terms = config.objective.terms
-    for name in [name for name in terms if "teacher" in terms[name]]:  # nobody named one
-        del terms[name]
+    with open_dict(config):
+        terms = config.objective.terms
+        config.objective.terms = {name: terms[name] for name in terms if "teacher" not in terms[name]}
     rate = config.masking.get("rate")
     masked = rate if isinstance(rate, float) else 0.15
     length = config.published.max_length or config.examples.max_length

@@ -84,7 +84,7 @@ def _module(
             f"examples.max_length={examples.max_length} is longer than model.max_position_embeddings="
             f"{architecture.max_position_embeddings}: lower the one or raise the other"
         )
-    if architecture.type_vocab_size < examples.segments:
+    if architecture.type_vocab_size < examples.segments > 1:
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
     encoder, objective = BERT(architecture), make_objective(architecture)
     if config.start is not None:

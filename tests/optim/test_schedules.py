@@ -34,6 +34,14 @@ def test_the_floor_is_where_training_ends(make):
     assert make(0.1, floor=0.02)(10, 100) == pytest.approx(1)
 
 
+def test_the_warmup_can_rise_from_a_share():
+    """JonasGeiping/cramming's triangle: from a quarter of the rate to all of it at three quarters, then down."""
+    factors = [Linear(0.75, start=0.25)(step, 1000) for step in range(1001)]
+    for step in (0, 200, 749, 750, 900, 1000):
+        expected = min(0.25 + step * 0.75 / 0.75 / 1000, 1 / 0.25 - step / 250)
+        assert factors[step] == pytest.approx(expected, abs=2e-3)
+
+
 def test_shapes_at_points_computed_by_hand():
     assert Polynomial(0.0, power=2)(50, 100) == pytest.approx(0.25)
     assert Cosine(0.0)(25, 100) == pytest.approx(0.5 + math.sqrt(2) / 4)
@@ -47,7 +55,7 @@ def test_shapes_at_points_computed_by_hand():
     ("make", "message"),
     [
         (lambda: Linear(10000), "warmup=10000 is the share of steps"),
-        (lambda: Cosine(0.1, floor=2), "floor=2 is the factor"),
+        (lambda: Cosine(0.1, floor=2), "floor=2 is a factor"),
         (lambda: Polynomial(0.1, power=0), "power=0 must be above 0"),
         (lambda: WarmupStableDecay(0.5, decay=0.6), "decay=0.6 is the share.*warmup=0.5"),
         (lambda: WarmupStableDecay(0.1, decay=0), "decay=0 is the share"),
