@@ -41,9 +41,20 @@ PUBLISHED = {
     + 13_546_682
     - EMBEDDINGS["electra-small"],
     ("electra", "large"): 335_142_913 + 51_295_290 - EMBEDDINGS["large"],
+    # cased BERT without its pooler, the head for masked words, and that for spans of up to 20 with 200-wide places
+    ("spanbert", "base"): 108_310_272
+    - 590_592
+    + (768 * 769 + 2 * 768 + 28_996)
+    + (20 * 200 + (2 * 768 + 200 + 1) * 768 + 769 * 768 + 4 * 768 + 28_996),
     ("modernbert", "modernbert-base"): 149_655_232,
     ("modernbert", "modernbert-large"): 395_881_664,
 }
+
+
+def test_every_size_is_some_recipe_s():
+    sizes = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"bert"}  # which all others include
+    published = [yaml.safe_load((CONF / "variant" / f"{name}.yaml").read_text())["published"] for name in VARIANTS]
+    assert sizes == {size for facts in published for size in facts["sizes"]}
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ class SoftTargets(Objective):
 
     def check(self, tokenizer: Tokenizer, max_length: int) -> None:
         if (ours := tokenizer.get_vocab()) != self.vocabulary:
-            word, _ = min(set(ours.items()) ^ set(self.vocabulary.items()), key=lambda item: item[1])
+            word, _ = min(set(ours.items()) ^ set(self.vocabulary.items()), key=lambda item: (item[1], item[0]))
             raise UserError(
                 f"the teacher has another vocabulary ({word!r} is the first difference): "
                 "use the teacher's own, tokenizer=files tokenizer.path=<the teacher's folder>"

@@ -18,8 +18,7 @@ from torch.nn.utils import parametrize
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
-from bert_lightning.model.heads import MaskedLMHead
-from bert_lightning.model.layers import initialize
+from bert_lightning.model.heads import MaskedLMHead, ReplacedTokenHead
 from bert_lightning.objectives.base import Batch, Objective, Term
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 
@@ -81,19 +80,6 @@ class Generator(Objective):
     def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
         logits, labels = batch["generator_logits"], batch["masked_labels"]
         return Term(mean_cross_entropy(logits, labels), logits, labels)
-
-
-class ReplacedTokenHead(nn.Module):
-    """One score for each token, above 0 where it looks replaced, [..., H] -> [...]. Clark et al. 2020, section 2."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.transform = nn.Linear(config.hidden_size, config.hidden_size)
-        self.classifier = nn.Linear(config.hidden_size, 1)
-        initialize(self, config.initializer_range)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.classifier(F.gelu(self.transform(hidden))).squeeze(-1)
 
 
 class ReplacedTokens(Objective):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
-from bert_lightning.model.layers import LayerNorm, initialize
+from bert_lightning.model.layers import ACTIVATIONS, initialize, make_norm
 from bert_lightning.objectives.base import Batch, Objective, Term
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 
@@ -53,17 +53,18 @@ class SpanBoundaryHead(nn.Module):
         super().__init__()
         self.position = nn.Embedding(max_length, position_size)
         self.first = nn.Linear(2 * config.hidden_size + position_size, config.hidden_size)
-        self.first_norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.first_norm = make_norm(config, config.hidden_size)
         self.second = nn.Linear(config.hidden_size, config.embedding_width)
-        self.second_norm = LayerNorm(config.embedding_width, config.layer_norm_eps)
+        self.second_norm = make_norm(config, config.embedding_width)
+        self.activation = ACTIVATIONS[config.activation]
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         initialize(self, config.initializer_range)
 
     def forward(self, left: Tensor, right: Tensor, place: Tensor, word_embeddings: Tensor) -> Tensor:
         place = place.clamp(max=self.position.num_embeddings - 1)
         x = torch.cat([left, right, self.position(place)], dim=-1)
-        x = self.first_norm(F.gelu(self.first(x)))
-        x = self.second_norm(F.gelu(self.second(x)))
+        x = self.first_norm(self.activation(self.first(x)))
+        x = self.second_norm(self.activation(self.second(x)))
         return F.linear(x, word_embeddings, self.bias)
 
 

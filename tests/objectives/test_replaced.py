@@ -10,7 +10,7 @@ from bert_lightning.objectives.replaced import Generator, ReplacedTokens, genera
 
 
 def electra(config, **options):
-    makers = {"generator": lambda c: Generator(c, width=1.0, **options), "replaced": ReplacedTokens}
+    makers = {"generator": lambda c: Generator(c, width=0.5, **options), "replaced": ReplacedTokens}
     joint, encoder = JointObjective(config, makers), BERT(config)
     joint.attach(encoder)
     return joint, encoder
