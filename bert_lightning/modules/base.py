@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -56,6 +57,7 @@ class EncoderModule(pl.LightningModule):
         self.make_optimizer, self.schedule = optimizer, schedule
         self.weight_decay, self.layer_decay, self.max_grad_norm = weight_decay, layer_decay, max_grad_norm
         self.tokenizer_fingerprint = tokenizer_fingerprint
+        self._update: list[dict[str, Tensor]] = []  # losses of the batches since the last update
 
     def card(self) -> dict[str, Any]:
         """Plain data that rebuilds the model without any yaml; every checkpoint holds it."""
@@ -66,11 +68,22 @@ class EncoderModule(pl.LightningModule):
 
     def training_step(self, batch: Mapping[str, Any], _: int) -> Tensor:
         loss, terms = self.objective(self.encoder, batch)
-        self.log("train/loss", loss, prog_bar=True)
-        self.log_dict({f"train/{name}/loss": term.loss for name, term in terms.items()})
+        shares = self.objective.shares(batch)
+        self._log_update(loss, {name: shares[name] * term.loss for name, term in terms.items()})
         groups = self.optimizers().param_groups  # type: ignore[union-attr]
         self.log("train/learning_rate", max(group["lr"] for group in groups))
         return loss
+
+    def _log_update(self, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
+        """Log the losses of the update's batches so far taken together; with the last, those of the update."""
+        self._update.append(
+            {"loss": loss.detach(), **{f"{name}/loss": value.detach() for name, value in terms.items()}}
+        )
+        means = {name: torch.stack([part[name] for part in self._update]).mean() for name in self._update[0]}
+        self.log("train/loss", means.pop("loss"), prog_bar=True)
+        self.log_dict({f"train/{name}": value for name, value in means.items()})
+        if len(self._update) == self.trainer.accumulate_grad_batches:
+            self._update.clear()
 
     def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
         _, terms = self.objective(self.encoder, batch)

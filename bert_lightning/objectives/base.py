@@ -117,20 +117,20 @@ class JointObjective(nn.Module):
             name: objective(hidden, encoder, batch)
             for (name, objective), hidden in zip(self.objectives().items(), parts, strict=True)
         }
-        weights = self._weights(batch)
-        return torch.stack([weights[name] * term.loss for name, term in terms.items()]).sum(), terms
+        shares, objectives = self.shares(batch), self.objectives()
+        weighted = [objectives[name].weight * shares[name] * term.loss for name, term in terms.items()]
+        return torch.stack(weighted).sum(), terms
 
     def objectives(self) -> dict[str, Objective]:
         """The terms by name, typed."""
         return dict(self.terms.items())  # type: ignore[arg-type]
 
-    def _weights(self, batch: Batch) -> dict[str, float]:
-        """Each term's weight, times what this batch counts for beside the mean batch of its update."""
-        weights = {name: objective.weight for name, objective in self.objectives().items()}
+    def shares(self, batch: Batch) -> dict[str, float]:
+        """What each term counts for in this batch, beside the mean batch of its update; 1 where that is one batch."""
         if "mean_counts" not in batch:
-            return weights
-        means, counts = batch["mean_counts"], self.counts(batch)
-        return {name: weight * counts[name] / max(means[name], 1e-9) for name, weight in weights.items()}
+            return dict.fromkeys(self.terms, 1.0)
+        means = batch["mean_counts"]
+        return {name: count / max(means[name], 1e-9) for name, count in self.counts(batch).items()}
 
 
 def hidden_states(encoder: BERT, batch: Batch, positions: Sequence[Tensor | None]) -> list[Tensor]:

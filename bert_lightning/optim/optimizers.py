@@ -32,10 +32,11 @@ def bert_adamw(
 
 
 def _start_corrected(optimizer: Optimizer, *_: Any) -> None:
+    """Give every parameter its state. Whether it has a gradient is not known yet: a closure may compute it."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             state = optimizer.state[parameter]
-            if parameter.grad is not None and not state:
+            if not state:
                 device = parameter.device if group["fused"] else "cpu"
                 state["step"] = torch.tensor(_CORRECTED, dtype=torch.float32, device=device)
                 state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)

@@ -29,9 +29,14 @@ def after_steps(make, start, gradients):
     ]
     optimizer = make(groups)
     for step in gradients:
-        for parameter, gradient in zip(parameters, step, strict=True):
-            parameter.grad = gradient.clone()
-        optimizer.step()
+        optimizer.zero_grad()
+
+        def closure(step=step):  # as Lightning steps: the gradients are made inside
+            for parameter, gradient in zip(parameters, step, strict=True):
+                parameter.grad = gradient.clone()
+            return 1.0
+
+        assert optimizer.step(closure) == 1.0
     return [p.detach() for p in parameters]
 
 
