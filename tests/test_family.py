@@ -91,6 +91,15 @@ def test_a_student_learns_from_a_run_and_starts_from_its_layers(pretrained, comm
     assert code == 0, errors
 
 
+@pytest.mark.parametrize("variant", ["albert", "modernbert", "cramming"])
+def test_every_architecture_is_rebuilt_for_finetuning(variant, pretrained, command, cats):
+    run = pretrained(f"variant={variant}")
+    code, _, errors = command("finetune", *cats, f"encoder={run}", "name=tuned", "optimizer.lr=0")
+    assert code == 0, errors
+    before, after = checkpoint(run), checkpoint(run.parent / "tuned")
+    assert all(torch.equal(after[name], before[name]) for name in after if name.startswith("encoder."))
+
+
 def test_training_goes_on_from_a_run(pretrained):
     first = pretrained(name="first")
     best = torch.load(first / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
