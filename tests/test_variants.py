@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -143,24 +144,10 @@ def test_no_code_asks_for_a_variant():
 
 def test_a_variant_is_added_by_one_yaml(command, small, tmp_path):
     """The example of CONTRIBUTING.md, in a folder of the user's own."""
+    guide = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
     (tmp_path / "mine" / "variant").mkdir(parents=True)
-    (tmp_path / "mine" / "variant" / "izsak.yaml").write_text(
-        "# @package _global_\n"
-        "# Izsak et al. 2021, https://arxiv.org/abs/2104.07705: pre-norm, masked words only, a second beta of 0.98.\n"
-        "defaults:\n"
-        "  - override /examples: full_sentences\n"
-        "  - override /objective: mlm\n"
-        "model:\n"
-        "  norm_order: pre\n"
-        "  final_norm: true\n"
-        "optimizer:\n"
-        "  betas: [0.9, 0.98]\n"
-        "published:\n"
-        "  source: Izsak et al. 2021\n"
-        "  sizes: [large]\n"
-        "  vocab_size: 30522\n"
-        "  max_length: 128\n"
-    )
+    (tmp_path / "mine" / "variant" / "izsak.yaml").write_text(textwrap.dedent(example), encoding="utf-8")
     code, _, errors = command("pretrain", "--config-dir=mine", *small, "variant=izsak", "name=added")
     assert code == 0, errors
     config = yaml.safe_load((tmp_path / "runs/added/config.yaml").read_text())
