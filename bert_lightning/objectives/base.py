@@ -110,14 +110,15 @@ class JointObjective(nn.Module):
         `mean_counts` holds the mean number of predictions of these, and the mean of their losses is the loss of the
         update's predictions taken together.
         """
-        for objective in self.objectives().values():
+        objectives = self.objectives()
+        for objective in objectives.values():
             batch = objective.inputs(encoder, batch)
-        parts = hidden_states(encoder, batch, [objective.positions(batch) for objective in self.objectives().values()])
+        parts = hidden_states(encoder, batch, [objective.positions(batch) for objective in objectives.values()])
         terms = {
             name: objective(hidden, encoder, batch)
-            for (name, objective), hidden in zip(self.objectives().items(), parts, strict=True)
+            for (name, objective), hidden in zip(objectives.items(), parts, strict=True)
         }
-        shares, objectives = self.shares(batch), self.objectives()
+        shares = self.shares(batch)
         weighted = [objectives[name].weight * shares[name] * term.loss for name, term in terms.items()]
         return torch.stack(weighted).sum(), terms
 
