@@ -17,9 +17,14 @@ VERBS = {
     "pretrain": "train an encoder from scratch (prepares what is missing)",
     "finetune": "train a classifier on an encoder",
     "predict": "fill in masks, or classify texts",
+    "models": "every size and recipe: parameters, operations, memory, source",
+    "diff": "what one recipe changes against another, key by key",
     "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
 }
 
+# Verbs that take plain arguments, and the key of their config that gets them. To `models` and `diff` every override is
+# one: it belongs to the recipe that they are about, and may be given twice.
+_PLAIN = {"predict": "texts", "models": "overrides", "diff": "overrides"}
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--package", "-p")
 
@@ -58,20 +63,23 @@ def _run(verb: str, overrides: list[str]) -> int:
     from bert_lightning.config import register
 
     register()
-    texts, overrides = _split_texts(verb, overrides)
+    plain, overrides = _split_plain(verb, overrides)
     sweeping = bool({"-m", "--multirun"} & set(overrides))
     failed = 0
 
     def task(config: DictConfig) -> None:
         nonlocal failed
         try:
-            if texts:
-                config.texts = [text.replace("${", r"\${") for text in texts]  # a text holds no interpolation
+            if plain:
+                config[_PLAIN[verb]] = [text.replace("${", r"\${") for text in plain]  # no interpolation
             if sweeping:
                 config.job = _job_name(overrides)
             import_module("bert_lightning.verbs.common").check_keys(config)
             import_module(f"bert_lightning.verbs.{verb}").run(config)
-        except (UserError, OmegaConfBaseException, OSError) as error:  # here, or Hydra would print the overrides first
+        except (HydraException, OmegaConfBaseException) as error:  # of a config that the verb composed itself
+            _complain(UserError(_one_line(error)))
+            failed += 1
+        except (UserError, OSError) as error:  # here, or Hydra would print the overrides first
             _complain(error)
             failed += 1
 
@@ -90,15 +98,17 @@ def conf_folder() -> Path:
     return next(folder for folder in (here / "conf", here.parent / "conf") if folder.is_dir())
 
 
-def _split_texts(verb: str, arguments: list[str]) -> tuple[list[str], list[str]]:
+def _split_plain(verb: str, arguments: list[str]) -> tuple[list[str], list[str]]:
     """`predict` takes texts as plain arguments, and whatever follows `--`; everything else is Hydra's."""
-    if verb != "predict":
+    if verb not in _PLAIN:
         return [], arguments
+    takes_overrides = _PLAIN[verb] == "overrides"
     end = arguments.index("--") if "--" in arguments else len(arguments)
     overrides: list[str] = []
     texts, previous = arguments[end + 1 :], ""
     for argument in arguments[:end]:
-        of_hydra = argument.startswith("-") or previous in _FLAGS_WITH_VALUE or _OVERRIDE.match(argument)
+        is_override = not takes_overrides and _OVERRIDE.match(argument)
+        of_hydra = argument.startswith("-") or previous in _FLAGS_WITH_VALUE or is_override
         (overrides if of_hydra else texts).append(argument)
         previous = argument
     return texts, overrides
@@ -152,7 +162,7 @@ def _usage() -> str:
 
 
 def _complain(error: BaseException) -> None:
-    message = _one_line(error) if not isinstance(error, (UserError, OSError)) else str(error)
+    message = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename}: {error.strerror}"
     print(f"bert-lightning: error: {message}", file=sys.stderr)

@@ -87,6 +87,7 @@ class TrainingConfig(Root):
     monitor: MonitorConfig = MISSING
     max_grad_norm: float | None = MISSING
     weight_decay: float = MISSING
+    layer_decay: float = MISSING
     optimizer: dict[str, Any] = MISSING
     schedule: dict[str, Any] = MISSING
     trainer: dict[str, Any] = MISSING
@@ -95,12 +96,29 @@ class TrainingConfig(Root):
 
 
 @dataclass
+class PublishedConfig:
+    """Facts of a recipe's publication. `models` shows them and scale=published uses them; nothing else does."""
+
+    source: str | None = None
+    sizes: list[str] = field(default_factory=list)  # options of `model` that were published
+    vocab_size: int | None = None
+    batch_size: int | None = None
+    max_steps: int | None = None
+    max_length: int | None = None
+    lr: float | None = None
+    warmup: float | None = None  # share of the steps
+
+
+@dataclass
 class PretrainConfig(TrainingConfig):
     """`bert-lightning pretrain`."""
 
+    published: PublishedConfig = field(default_factory=PublishedConfig)
     data: DataConfig = MISSING
     tokenizer: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING
+    start: str | None = None
+    teacher: str | None = None
     examples: dict[str, Any] = MISSING
     masking: dict[str, Any] = MISSING
     objective: dict[str, Any] = MISSING
@@ -140,12 +158,21 @@ class DemoConfig(Root):
     sentences: list[str] = MISSING
 
 
+@dataclass
+class RecipesConfig(Root):
+    """`bert-lightning models` and `diff`: overrides of `pretrain`."""
+
+    overrides: list[str] = MISSING
+
+
 _SCHEMAS = {
     "prepare": PrepareConfig,
     "inspect": InspectConfig,
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
     "predict": PredictConfig,
+    "models": RecipesConfig,
+    "diff": RecipesConfig,
     "demo": DemoConfig,
 }
 

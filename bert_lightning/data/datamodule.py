@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from bert_lightning.data.accumulation import CountedBatches
 from bert_lightning.data.examples import PretrainingExamples
 from bert_lightning.data.sampler import OnceThrough, StreamBatches
 from bert_lightning.errors import UserError
@@ -57,9 +58,13 @@ class StreamDataModule(pl.LightningDataModule):
         self.position = 0  # in the training stream: examples given to all ranks
         self.validation_size = min(len(validation), validation_examples or len(validation))
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        batches = self._batches()
-        return self._loader(self.training_examples(batches.horizon), batches)
+    def train_dataloader(self) -> DataLoader[Any] | CountedBatches:
+        batches, trainer = self._batches(), self.trainer
+        loader = self._loader(self.training_examples(batches.horizon), batches)
+        if trainer is None or trainer.accumulate_grad_batches == 1:
+            return loader
+        counts = trainer.lightning_module.objective.counts  # type: ignore[union-attr]
+        return CountedBatches(loader, trainer.accumulate_grad_batches, counts)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> DataLoader[Any]:
         return self._loader(self.validation, OnceThrough(self.validation_size, self.batch_size))

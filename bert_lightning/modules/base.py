@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -15,7 +16,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.metrics import TermMetrics
 from bert_lightning.model.encoder import BERT
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.optim import parameter_groups
+from bert_lightning.optim import build_optimizer, parameter_groups
 
 CARD_KEY = "bert_lightning"  # where a checkpoint keeps its card
 
@@ -30,6 +31,7 @@ class EncoderModule(pl.LightningModule):
         optimizer: makes the optimizer from parameter groups.
         schedule: (step, total steps) -> factor of the learning rate.
         weight_decay: for matrices; biases and norms have none.
+        layer_decay: factor of the learning rate from a layer to the one below it; 1 for one rate.
         max_grad_norm: gradients are scaled down to this 2-norm; None leaves them.
         tokenizer_fingerprint: of the tokenizer that the encoder reads; a checkpoint keeps it.
     """
@@ -44,15 +46,18 @@ class EncoderModule(pl.LightningModule):
         weight_decay: float,
         max_grad_norm: float | None,
         tokenizer_fingerprint: str,
+        layer_decay: float = 1.0,
     ) -> None:
         super().__init__()
         if max_grad_norm is not None and max_grad_norm <= 0:
             raise UserError(f"{max_grad_norm=} must be above 0; null leaves the gradients as they are")
         self.encoder, self.objective = encoder, objective
+        objective.attach(encoder)
         self.validation_metrics = TermMetrics(metrics, objective.terms)
         self.make_optimizer, self.schedule = optimizer, schedule
-        self.weight_decay, self.max_grad_norm = weight_decay, max_grad_norm
+        self.weight_decay, self.layer_decay, self.max_grad_norm = weight_decay, layer_decay, max_grad_norm
         self.tokenizer_fingerprint = tokenizer_fingerprint
+        self._update: list[dict[str, Tensor]] = []  # losses of the batches since the last update
 
     def card(self) -> dict[str, Any]:
         """Plain data that rebuilds the model without any yaml; every checkpoint holds it."""
@@ -63,10 +68,22 @@ class EncoderModule(pl.LightningModule):
 
     def training_step(self, batch: Mapping[str, Any], _: int) -> Tensor:
         loss, terms = self.objective(self.encoder, batch)
-        self.log("train/loss", loss, prog_bar=True)
-        self.log_dict({f"train/{name}/loss": term.loss for name, term in terms.items()})
-        self.log("train/learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        shares = self.objective.shares(batch)
+        self._log_update(loss, {name: shares[name] * term.loss for name, term in terms.items()})
+        groups = self.optimizers().param_groups  # type: ignore[union-attr]
+        self.log("train/learning_rate", max(group["lr"] for group in groups))
         return loss
+
+    def _log_update(self, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
+        """Log the losses of the update's batches so far taken together; with the last, those of the update."""
+        self._update.append(
+            {"loss": loss.detach(), **{f"{name}/loss": value.detach() for name, value in terms.items()}}
+        )
+        means = {name: torch.stack([part[name] for part in self._update]).mean() for name in self._update[0]}
+        self.log("train/loss", means.pop("loss"), prog_bar=True)
+        self.log_dict({f"train/{name}": value for name, value in means.items()})
+        if len(self._update) == self.trainer.accumulate_grad_batches:
+            self._update.clear()
 
     def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
         _, terms = self.objective(self.encoder, batch)
@@ -76,8 +93,11 @@ class EncoderModule(pl.LightningModule):
         results = self.validation_metrics.compute_and_reset()
         self.log_dict({f"val/{name}": value for name, value in results.items()})
 
+    def build_optimizer(self) -> Optimizer:
+        return build_optimizer(self.make_optimizer, parameter_groups(self, self.weight_decay, self.layer_decay))
+
     def configure_optimizers(self) -> Any:
-        optimizer = self.make_optimizer(parameter_groups(self, self.weight_decay))
+        optimizer = self.build_optimizer()
         total_steps = self.trainer.max_steps
         scheduler = LambdaLR(optimizer, lambda step: self.schedule(step, total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -22,7 +22,6 @@ from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
 from bert_lightning.modules.base import EncoderModule
-from bert_lightning.optim import parameter_groups
 from bert_lightning.runs.environment import git_commit, processor, versions
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.loggers import close
@@ -52,7 +51,7 @@ def train(
         if isinstance(callback, ModelCheckpoint):
             callback.dirpath = str(folder.checkpoints)
     try:
-        module.make_optimizer(parameter_groups(module, config.weight_decay))
+        module.build_optimizer()
         loggers = [make(folder.path) for make in make_loggers]
         trainer = make_trainer(
             callbacks=callbacks,
@@ -82,7 +81,7 @@ def check_steps(trainer: DictConfig) -> None:
     Raises:
         UserError: no steps, or steps that end between two validations.
     """
-    if trainer.max_steps < 1:
+    if trainer.max_steps is None or trainer.max_steps < 1:
         raise UserError(f"trainer.max_steps={trainer.max_steps} must be 1 or more")
     if trainer.devices not in (1, "1", "auto") or trainer.get("num_nodes", 1) != 1:
         raise UserError(f"trainer.devices={trainer.devices}: runs on several devices are not built yet; use 1")

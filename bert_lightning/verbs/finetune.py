@@ -75,6 +75,7 @@ def _module(config: DictConfig, source: PretrainedWeights) -> FinetuningModule:
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
         weight_decay=config.weight_decay,
+        layer_decay=config.layer_decay,
         max_grad_norm=config.max_grad_norm,
         tokenizer_fingerprint=fingerprint(source.tokenizer),
         labels=list(task.labels.values()),

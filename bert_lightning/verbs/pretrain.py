@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,10 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.pretraining import PretrainingModule
+from bert_lightning.objectives.base import JointObjective
+from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.start import start_from
 from bert_lightning.runs.training import check_steps, train
 from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.verbs.common import build, build_values, resolved, run_folder
@@ -45,12 +49,14 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     folder = run_folder(config)
     folder.check_free()
     check_steps(config.trainer)
+    make_objective = build(config.objective)  # reads the teacher, where there is one
     data = prepared_data(config)
     _fit_vocabulary(config, data)
     config = resolved(config)
     pl.seed_everything(config.seed, verbose=False)
     batches = pretraining_batches(config, data)
-    module = _module(config, data, batches.train.phases)
+    module = _module(config, data, batches.train.phases, make_objective)
+    module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
     summary = train(
         config, "pretrain", folder, data.tokenizer, module, batches,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger),
@@ -69,23 +75,29 @@ def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:
         )
 
 
-def _module(config: DictConfig, data: PreparedData, examples: Phases) -> PretrainingModule:
+def _module(
+    config: DictConfig, data: PreparedData, examples: Phases, make_objective: Callable[[BertConfig], JointObjective]
+) -> PretrainingModule:
     architecture: BertConfig = build(config.model)
     if examples.max_length > architecture.max_position_embeddings:
         raise UserError(
             f"examples.max_length={examples.max_length} is longer than model.max_position_embeddings="
             f"{architecture.max_position_embeddings}: lower the one or raise the other"
         )
-    if architecture.type_vocab_size < examples.segments:
+    if architecture.type_vocab_size < examples.segments > 1:
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
+    encoder, objective = BERT(architecture), make_objective(architecture)
+    if config.start is not None:
+        start_from(load(config.start), data.tokenizer, encoder, objective)
     return PretrainingModule(
         max_length=examples.max_length,
-        encoder=BERT(architecture),
-        objective=build(config.objective)(architecture),
+        encoder=encoder,
+        objective=objective,
         metrics=build(config.metrics),
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
         weight_decay=config.weight_decay,
+        layer_decay=config.layer_decay,
         max_grad_norm=config.max_grad_norm,
         tokenizer_fingerprint=fingerprint(data.tokenizer),
     )

@@ -1,0 +1,82 @@
+"""The span boundary objective: predict hidden words from the two tokens beside their span."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.model.layers import ACTIVATIONS, initialize, make_norm
+from bert_lightning.objectives.base import Batch, Objective, Term
+from bert_lightning.objectives.cross_entropy import mean_cross_entropy
+
+
+class SpanBoundary(Objective):
+    """Each word of a masked span from the tokens around the span and its place in it. Joshi et al. 2020, section 3.2.
+
+    A span is a run of consecutive masked positions. facebookresearch/SpanBERT, `BertPairTargetPredictionHead`.
+
+    Args:
+        config: the encoder's.
+        max_length: places in a span that have an embedding; later ones have the last.
+        position_size: width of these embeddings.
+        weight: factor of this loss.
+    """
+
+    reads = ("masked_positions", "masked_labels")
+
+    def __init__(self, config: BertConfig, max_length: int = 20, position_size: int = 200, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.head = SpanBoundaryHead(config, max_length, position_size)
+
+    def count(self, batch: Batch) -> int:
+        return len(batch["masked_labels"])
+
+    def positions(self, batch: Batch) -> Tensor | None:
+        begin, end = spans(batch["masked_positions"])
+        return torch.cat([begin - 1, end])  # [2M], the tokens beside the span
+
+    def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
+        positions, labels = batch["masked_positions"], batch["masked_labels"]
+        left, right = hidden.chunk(2)  # [2M, H] -> 2 x [M, H]
+        place = positions - spans(positions)[0]
+        logits = self.head(left, right, place, encoder.embeddings.word.weight)  # [M, V]
+        return Term(mean_cross_entropy(logits, labels), logits, labels)
+
+
+class SpanBoundaryHead(nn.Module):
+    """Boundaries [M, H] twice and places in the span [M] -> scores over the vocabulary [M, V]."""
+
+    def __init__(self, config: BertConfig, max_length: int, position_size: int) -> None:
+        super().__init__()
+        self.position = nn.Embedding(max_length, position_size)
+        self.first = nn.Linear(2 * config.hidden_size + position_size, config.hidden_size)
+        self.first_norm = make_norm(config, config.hidden_size)
+        self.second = nn.Linear(config.hidden_size, config.embedding_width)
+        self.second_norm = make_norm(config, config.embedding_width)
+        self.activation = ACTIVATIONS[config.activation]
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        initialize(self, config.initializer_range)
+
+    def forward(self, left: Tensor, right: Tensor, place: Tensor, word_embeddings: Tensor) -> Tensor:
+        place = place.clamp(max=self.position.num_embeddings - 1)
+        x = torch.cat([left, right, self.position(place)], dim=-1)
+        x = self.first_norm(self.activation(self.first(x)))
+        x = self.second_norm(self.activation(self.second(x)))
+        return F.linear(x, word_embeddings, self.bias)
+
+
+def spans(positions: Tensor) -> tuple[Tensor, Tensor]:
+    """For each of ascending positions where its run of consecutive positions begins and ends (one after), both [M].
+
+    A run never crosses into another row: the first token of a row is special and never masked.
+    """
+    starts = F.pad(positions.diff() != 1, (1, 0), value=True)
+    if not len(positions):
+        return positions, positions
+    run = starts.cumsum(0) - 1
+    lengths = run.bincount()
+    begin = positions[starts][run]
+    return begin, begin + lengths[run]

@@ -1,0 +1,17 @@
+"""Which parameters learn how: groups, optimizers and schedules."""
+
+from bert_lightning.optim.groups import build_optimizer, parameter_groups
+from bert_lightning.optim.optimizers import Lamb, Muon, bert_adamw
+from bert_lightning.optim.schedules import Cosine, Linear, Polynomial, WarmupStableDecay
+
+__all__ = [
+    "Cosine",
+    "Lamb",
+    "Linear",
+    "Muon",
+    "Polynomial",
+    "WarmupStableDecay",
+    "bert_adamw",
+    "build_optimizer",
+    "parameter_groups",
+]

@@ -1,0 +1,63 @@
+"""Which parameters decay, and which learn more slowly than others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from bert_lightning.errors import UserError
+from bert_lightning.model.block import TransformerBlock
+
+_BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
+
+
+def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+    """Groups that any optimizer takes, with two keys of ours: `hidden` and `lr_factor`.
+
+    Matrices decay; biases and norms, which are vectors, do not (google-research/bert `optimization.py`). `hidden` is
+    true for the matrices of blocks, which optimizers for matrices are made for; not for embeddings and heads.
+
+    Args:
+        module: what is trained; its encoder is named `encoder`.
+        weight_decay: of matrices.
+        layer_decay: the learning rate shrinks by this factor from each layer to the one below it. As in
+            google-research/electra `_get_layer_lrs`: 1 for the objective, layer_decay^2 for the last block,
+            layer_decay^(n + 2) for the embeddings below n blocks. Blocks that layers share count once.
+
+    Raises:
+        UserError: a `layer_decay` that is not in (0, 1].
+    """
+    if not 0 < layer_decay <= 1:
+        raise UserError(f"layer_decay={layer_decay} must be above 0 and at most 1; 1 gives all layers the same rate")
+    matrices = {id(p) for m in module.modules() if isinstance(m, TransformerBlock) for p in m.parameters()}
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    blocks = 1 + max((int(found[1]) for name, _ in named if (found := _BLOCK.match(name))), default=-1)
+    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for name, parameter in named:
+        decay = weight_decay if parameter.ndim >= 2 else 0.0
+        hidden = parameter.ndim >= 2 and id(parameter) in matrices
+        factor = layer_decay ** (blocks + 2 - _depth(name, blocks))
+        group = {"params": [], "weight_decay": decay, "hidden": hidden, "lr_factor": factor}
+        groups.setdefault((factor, hidden, parameter.ndim >= 2), group)["params"].append(parameter)
+    return list(groups.values())
+
+
+def build_optimizer(make: Callable[[list[dict[str, Any]]], Optimizer], groups: list[dict[str, Any]]) -> Optimizer:
+    """The optimizer of `groups`; each group's learning rate is the optimizer's own times the group's `lr_factor`."""
+    optimizer = make(groups)
+    for group in optimizer.param_groups:
+        group["lr"] = group["lr"] * group["lr_factor"]
+    return optimizer
+
+
+def _depth(name: str, blocks: int) -> int:
+    """0 for embeddings, 1 to `blocks` for blocks (and for what follows the last), `blocks` + 2 for the objective."""
+    if not name.startswith("encoder."):
+        return blocks + 2
+    if name.startswith("encoder.embeddings."):
+        return 0
+    return int(found[1]) + 1 if (found := _BLOCK.match(name)) else blocks

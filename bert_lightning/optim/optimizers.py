@@ -1,0 +1,143 @@
+"""Optimizers that torch does not have, or not in the form that a recipe needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+_CORRECTED = (
+    2.0**24
+)  # steps after which 1 - beta^step is 1 for every beta below 0.999999, and float32 counts no further
+
+
+def bert_adamw(
+    params: Iterable[Any],
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-6,
+    fused: bool = True,
+) -> AdamW:
+    """Adam with decoupled weight decay and without bias correction: google-research/bert `optimization.py`.
+
+    It is torch's own AdamW that believes to have taken so many steps that the correction is exactly 1. The first
+    updates are larger than AdamW's: by 3.2 at betas of 0.9 and 0.999 (0.1 / sqrt(0.001)), hence BERT's long warmup.
+    """
+    optimizer = AdamW(params, lr=lr, betas=betas, eps=eps, fused=fused)
+    optimizer.register_step_pre_hook(_start_corrected)
+    return optimizer
+
+
+def _start_corrected(optimizer: Optimizer, *_: Any) -> None:
+    """Give every parameter its state. Whether it has a gradient is not known yet: a closure may compute it."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state[parameter]
+            if not state:
+                device = parameter.device if group["fused"] else "cpu"
+                state["step"] = torch.tensor(_CORRECTED, dtype=torch.float32, device=device)
+                state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+                state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+
+
+class Lamb(Optimizer):
+    """Adam's update, scaled for each matrix to the norm of the matrix. You et al. 2020, algorithm 2.
+
+    As google-research/albert `lamb_optimizer.py`: no bias correction, and vectors (biases, norms) are not scaled. The
+    queries', keys' and values' projections are one matrix here, and so have one scale.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if lr < 0:
+            raise ValueError(f"Invalid learning rate: {lr}")
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"Invalid betas: {betas}; each is at least 0 and below 1")
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, parameter.grad, group)
+        return loss
+
+    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state, (beta1, beta2) = self.state[parameter], group["betas"]
+        if not state:
+            state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        mean = state["mean"].lerp_(gradient, 1 - beta1)
+        square = state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        update = mean / square.sqrt().add_(group["eps"])
+        update.add_(parameter, alpha=group["weight_decay"])
+        if parameter.ndim >= 2:
+            ratio = parameter.norm() / update.norm()
+            update.mul_(torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0))
+        parameter.sub_(update, alpha=group["lr"])
+
+
+class Muon(Optimizer):
+    """torch's Muon for the matrices of blocks, AdamW for embeddings, heads and vectors: one optimizer to Lightning.
+
+    Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. Updates of both have about the same size, so that
+    one learning rate serves ("match_rms_adamw": Liu et al. 2025, "Muon is scalable for LLM training", section 2.2).
+    The queries', keys' and values' projections are one matrix here and are made orthogonal together.
+
+    Args:
+        params: groups of `parameter_groups`: those with `hidden` go to Muon.
+        lr: of both.
+        momentum: of Muon.
+        betas: of AdamW.
+        eps: of AdamW.
+        fused: of AdamW.
+    """
+
+    def __init__(
+        self,
+        params: list[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-6,
+        fused: bool = True,
+    ) -> None:
+        hidden = [group for group in params if group["hidden"]]
+        others = [group for group in params if not group["hidden"]]
+        # torch refuses an optimizer without parameters; a part without any is left out.
+        self.parts: list[Optimizer] = []
+        if hidden:
+            self.parts.append(torch.optim.Muon(hidden, lr=lr, momentum=momentum, adjust_lr_fn="match_rms_adamw"))
+        if others:
+            self.parts.append(AdamW(others, lr=lr, betas=betas, eps=eps, fused=fused))
+        super().__init__([group for part in self.parts for group in part.param_groups], {"lr": lr})
+        self._share()
+
+    def _share(self) -> None:
+        """Groups and state are the same objects here and in the parts: schedules and checkpoints reach both."""
+        groups = list(self.param_groups)
+        for part in self.parts:
+            part.param_groups, groups = groups[: len(part.param_groups)], groups[len(part.param_groups) :]
+            part.state = self.state
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._share()

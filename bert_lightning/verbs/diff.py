@@ -1,0 +1,77 @@
+"""`bert-lightning diff variant=albert variant=bert`: what one recipe changes, as resolved keys side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hydra import compose
+from omegaconf import DictConfig, OmegaConf
+
+from bert_lightning.errors import UserError
+
+_ABSENT = "-"
+
+
+def run(config: DictConfig) -> None:
+    """Print the keys in which the two recipes differ, and how many are equal."""
+    left, right = sides(list(config.overrides))
+    ours, theirs = (_flat(_composed(overrides)) for overrides in (left, right))
+    names = list(dict.fromkeys([*ours, *theirs]))
+    rows = [(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in names]
+    differing = [row for row in rows if row[1] != row[2]]
+    if differing:
+        print(table([("", " ".join(left) or "(defaults)", " ".join(right) or "(defaults)"), *differing]))
+    print(f"{len(differing)} keys differ, {len(rows) - len(differing)} are equal")
+
+
+def sides(overrides: list[str]) -> tuple[list[str], list[str]]:
+    """The overrides of the two recipes. A key given twice is what is compared; one given once belongs to both.
+
+    Where no key is given twice, the right side is the defaults.
+
+    Raises:
+        UserError: nothing to compare, or a key given more than twice.
+    """
+    if not overrides:
+        raise UserError("diff compares two recipes: bert-lightning diff variant=albert variant=bert")
+    times = Counter(override.partition("=")[0] for override in overrides)
+    if too_often := [key for key, count in times.items() if count > 2]:
+        raise UserError(f"diff compares two recipes, but {too_often[0]} is given {times[too_often[0]]} times")
+    if max(times.values()) == 1:
+        return overrides, []
+    left, right, seen = [], [], set()
+    for override in overrides:
+        key = override.partition("=")[0]
+        if times[key] == 1:
+            left.append(override)
+            right.append(override)
+        else:
+            (right if key in seen else left).append(override)
+            seen.add(key)
+    return left, right
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    """Columns as wide as their widest entry."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _composed(overrides: list[str]) -> DictConfig:
+    return compose("pretrain", [*overrides, "name=diff"])
+
+
+def _flat(config: DictConfig) -> dict[str, str]:
+    """Every leaf by its path, as it would be typed. What has no value yet is left as it stands."""
+    leaves: dict[str, str] = {}
+
+    def visit(node: Any, path: str) -> None:
+        if isinstance(node, dict) and node:
+            for key, child in node.items():
+                visit(child, f"{path}.{key}".lstrip("."))
+        else:
+            leaves[path] = "null" if node is None else str(node).lower() if isinstance(node, bool) else str(node)
+
+    visit(OmegaConf.to_container(config, resolve=True), "")
+    return leaves

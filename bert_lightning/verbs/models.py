@@ -1,0 +1,70 @@
+"""`bert-lightning models`: every published size of every recipe, with what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, open_dict
+
+from bert_lightning.compare.costs import Costs, costs
+from bert_lightning.verbs.common import build
+from bert_lightning.verbs.diff import table
+
+_HEAD = (
+    "variant", "model", "words", "parameters", "embedding", "encoder", "tokens", "forward", "training", "memory",
+    "source",
+)  # fmt: skip
+
+
+def run(config: DictConfig) -> None:
+    """Print a row for each size. Overrides choose recipes and sizes, and change what they hold."""
+    rows = [_row(*found) for found in recipes(list(config.overrides))]
+    print(table([_HEAD, *rows]))
+    print(
+        "\nparameters: all that pretraining trains; embedding and encoder: the two parts of what is kept of it."
+        "\nforward: million operations a token of the encoder, full sequences of `tokens`; training: of everything, "
+        "with backward.\nmemory: MB that backward needs of one sequence, in float32, without dropout and without "
+        "attention weights.\nA teacher's costs are not counted. `words` is the published vocabulary."
+    )
+
+
+def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
+    """Variant, size and config of every row: the published sizes of all variants, or what the overrides name."""
+    given = dict(override.split("=", 1) for override in overrides if override.partition("=")[0] in ("variant", "model"))
+    others = [override for override in overrides if override.partition("=")[0] not in given]
+    variants = [given["variant"]] if "variant" in given else _options("variant")
+    for variant in variants:
+        published = compose("pretrain", [*others, "name=models", f"variant={variant}"]).published
+        for model in [given["model"]] if "model" in given else published.sizes:
+            config = compose("pretrain", [*others, "name=models", f"variant={variant}", f"model={model}"])
+            yield variant, model, config
+
+
+def recipe_costs(config: DictConfig) -> Costs:
+    """Costs at the published vocabulary and length, where the config has no vocabulary of its own."""
+    if config.model.vocab_size is None:
+        config.model.vocab_size = config.published.vocab_size or 30522
+    with open_dict(config):
+        terms = config.objective.terms
+        config.objective.terms = {name: terms[name] for name in terms if "teacher" not in terms[name]}
+    rate = config.masking.get("rate")
+    masked = rate if isinstance(rate, float) else 0.15
+    length = config.published.max_length or config.examples.max_length
+    return costs(build(config.model), build(config.objective), length, masked)
+
+
+def _row(variant: str, model: str, config: DictConfig) -> tuple[str, ...]:
+    found, published = recipe_costs(config), config.published
+    return (
+        variant, model, f"{config.model.vocab_size:,}", f"{found.total:,}", f"{found.embedding:,}",
+        f"{found.encoder:,}", f"{published.max_length or config.examples.max_length}", f"{found.forward / 1e6:,.1f}",
+        f"{found.training / 1e6:,.1f}", f"{found.memory / 1e6:,.1f}", published.source or "",
+    )  # fmt: skip
+
+
+def _options(group: str) -> list[str]:
+    """The options of a group, the user's own among them."""
+    options: list[str] = GlobalHydra.instance().config_loader().get_group_options(group)
+    return options

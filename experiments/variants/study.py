@@ -1,0 +1,98 @@
+"""Does each recipe learn? The same reviews, words, network, length, batch and steps for all; a curve for each.
+
+python experiments/variants/study.py            # runs what is not run yet, then writes results.json and the figure
+python experiments/variants/study.py --report   # only the latter, from runs/variants
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+HERE, RUNS = Path(__file__).parent, Path("runs/variants")
+SAME = [
+    "model=tiny",
+    "data=reviews",
+    "examples.max_length=64",
+    "batch_size=32",
+    "model.initializer_range=0.05",  # as the demo: at this width, 0.02 learns more slowly
+    "trainer.max_steps=2500",
+    "trainer.val_check_interval=250",
+    "validation_examples=512",
+    "callbacks.progress=null",
+]
+# 8,192 lowercase words for all, so that losses are comparable. The student has its teacher's.
+WORDS = ["tokenizer=wordpiece", "tokenizer.lowercase=true"]
+# Without bias correction the first updates are three times as large; LAMB's rate is relative to the weights' norm.
+CORRECTED, UNCORRECTED, RELATIVE = "optimizer.lr=2e-3", "optimizer.lr=5e-4", "optimizer.lr=1e-2"
+# What an arm changes beside its recipe. The teacher comes first.
+ARMS = {
+    "bert": [*WORDS, UNCORRECTED],
+    "roberta": [*WORDS, CORRECTED],
+    "albert": [*WORDS, RELATIVE],
+    "distilbert": [CORRECTED, f"teacher={RUNS}/bert", "objective.terms.soft_targets.masked_only=true"],
+    "electra": [*WORDS, UNCORRECTED],
+    "spanbert": [*WORDS, CORRECTED],
+    "modernbert": [*WORDS, CORRECTED],
+    "cramming": [*WORDS, CORRECTED],
+}
+
+
+def run(variant: str) -> None:
+    """One run, unless it is there."""
+    if (RUNS / variant / "summary.json").exists():
+        return
+    overrides = [f"variant={variant}", *SAME, *ARMS[variant], f"name={variant}", f"runs={RUNS}"]
+    subprocess.run([sys.executable, "-m", "bert_lightning", "pretrain", *overrides], check=True)
+
+
+def report() -> None:
+    """results.json and curves.png, from the runs' folders."""
+    from matplotlib.figure import Figure
+
+    from bert_lightning.compare.figures import logged
+    from bert_lightning.runs.folder import RunFolder
+
+    results = {}
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    words, others = figure.subplots(1, 2)
+    for number, variant in enumerate(ARMS):
+        folder = RunFolder(RUNS / variant)
+        summary = folder.read_summary()
+        metrics = {name: value for name, value in summary["metrics"].items() if name.startswith("val/")}
+        names = [name for name in metrics if name.endswith("/loss")]
+        curves = {name: dict(zip(*logged(folder, name), strict=True)) for name in names}
+        kept = ("steps", "tokens", "wall_seconds", "commit", "processor", "torch_threads", "versions")
+        results[variant] = {
+            "overrides": ARMS[variant],
+            **{name: summary[name] for name in kept},
+            "final": metrics,
+            "curves": curves,
+        }
+        of_words = next(name for name in ("val/mlm/loss", "val/generator/loss") if name in curves)
+        label = variant if of_words == "val/mlm/loss" else f"{variant}, its generator"
+        words.plot(list(curves[of_words]), list(curves[of_words].values()), f"C{number}", marker=".", label=label)
+        for style, name in zip(("-", "--"), (name for name in names if name != of_words), strict=False):
+            first = next(iter(curves[name].values()))
+            values = [value / first for value in curves[name].values()]
+            others.plot(list(curves[name]), values, f"C{number}{style}", marker=".", label=f"{variant}: {name[4:-5]}")
+    words.set(xlabel="step", ylabel="nats a masked word, validation", title="Masked words")
+    others.set(xlabel="step", ylabel="validation loss, relative to the first", title="The other objectives")
+    for axes in (words, others):
+        axes.legend(fontsize=8)
+    figure.savefig(HERE / "curves.png", dpi=120)
+    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    for variant, result in results.items():
+        print(variant, f"{result['wall_seconds']:.0f} s", {k: round(v, 3) for k, v in result["final"].items()})
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--report", action="store_true", help="only results.json and the figure")
+    if not parser.parse_args().report:
+        for arm in ARMS:
+            run(arm)
+    report()

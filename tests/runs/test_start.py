@@ -1,0 +1,69 @@
+import pytest
+import torch
+from tokenizers import Tokenizer, models
+from torch import nn
+
+from bert_lightning.errors import UserError
+from bert_lightning.model import BERT, BertConfig
+from bert_lightning.objectives.base import JointObjective
+from bert_lightning.objectives.pretraining import MaskedLM, NextSentence
+from bert_lightning.runs.checkpoint import PretrainedWeights
+from bert_lightning.runs.start import picked, start_from
+
+
+def config(layers, **fields):
+    sizes = dict(vocab_size=9, hidden_size=8, num_attention_heads=2, intermediate_size=8)
+    return BertConfig(**sizes | fields, num_hidden_layers=layers)
+
+
+def vocabulary(*words):
+    return Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[0]))
+
+
+@pytest.fixture
+def source(tmp_path):
+    encoder, objective = BERT(config(12)), JointObjective(config(12), {"mlm": MaskedLM})
+    tensors = nn.ModuleDict({"encoder": encoder, "objective": objective}).state_dict()
+    return PretrainedWeights(tmp_path / "teacher", config(12), vocabulary("a", "b"), tensors)
+
+
+@pytest.mark.parametrize(
+    ("of", "count", "layers"),
+    [
+        (12, 6, [0, 2, 4, 7, 9, 11]),  # huggingface/transformers, `extract_distilbert.py`
+        (4, 2, [0, 3]),
+        (3, 3, [0, 1, 2]),
+        (5, 1, [4]),
+    ],
+)
+def test_layers_are_spread_evenly(of, count, layers):
+    assert picked(of, count) == layers
+
+
+def test_a_student_takes_every_other_layer_and_the_heads_that_fit(source):
+    student = BERT(config(6))
+    objective = JointObjective(config(6), {"mlm": MaskedLM, "nsp": NextSentence})
+    pooler = objective.terms["nsp"].head.pooler.dense.weight.clone()
+    start_from(source, vocabulary("a", "b"), student, objective)
+    for ours, theirs in enumerate([0, 2, 4, 7, 9, 11]):
+        for name, tensor in student.blocks[ours].state_dict().items():
+            assert torch.equal(tensor, source.tensors[f"encoder.blocks.{theirs}.{name}"]), (ours, name)
+    assert torch.equal(student.embeddings.word.weight, source.tensors["encoder.embeddings.word.weight"])
+    for name, tensor in objective.terms["mlm"].state_dict().items():
+        assert torch.equal(tensor, source.tensors[f"objective.terms.mlm.{name}"])
+    assert torch.equal(objective.terms["nsp"].head.pooler.dense.weight, pooler)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "message"),
+    [
+        ({"layers": 13}, "ab", "start: 13 layers are more than the 12"),
+        ({"layers": 2, "hidden_size": 4}, "ab", "has shape"),
+        ({"layers": 2}, "ac", "start: .*teacher has another vocabulary"),
+    ],
+)
+def test_what_cannot_be_started_from_is_named(source, fields, words, message):
+    student = BERT(config(**fields))
+    objective = JointObjective(student.config, {"mlm": MaskedLM})
+    with pytest.raises(UserError, match=message):
+        start_from(source, vocabulary(*words), student, objective)

@@ -1,0 +1,154 @@
+"""Recipes of the family as a user types them: what trains, what its checkpoint serves, and what a mistake gets."""
+
+import csv
+import re
+
+import pytest
+import torch
+import yaml
+
+from bert_lightning.cli import conf_folder
+
+
+@pytest.fixture
+def pretrained(command, tiny_run, tmp_path):
+    def run(*overrides, name="run"):
+        code, _, errors = command("pretrain", *tiny_run, f"name={name}", *overrides)
+        assert code == 0, errors
+        return tmp_path / "runs" / name
+
+    return run
+
+
+def checkpoint(run):
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def column(run, name):
+    with (run / "metrics.csv").open() as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
+
+
+@pytest.fixture
+def cats(tmp_path):
+    """Overrides of `finetune` for a task of two classes."""
+    path = tmp_path / "cats.csv"
+    rows = [f"the cat sleeps in story {i},{'good' if i % 2 else 'bad'}" for i in range(40)]
+    path.write_text("\n".join(["text,kind", *rows]) + "\n", encoding="utf-8")
+    task = yaml.safe_load((conf_folder() / "task" / "sentiment.yaml").read_text())
+    task |= {"validation_fraction": 0.3, "train_examples": 16, "max_length": 32, "labels": {"bad": "-", "good": "+"}}
+    task["rows"] = {
+        "_target_": "bert_lightning.data.labelled.LabelledRows",
+        "path": str(path),
+        "text_column": "text",
+        "label_column": "kind",
+    }
+    (tmp_path / "mine" / "task").mkdir(parents=True)
+    (tmp_path / "mine" / "task" / "cats.yaml").write_text(yaml.safe_dump(task))
+    return "--config-dir=mine", "task=cats", "debug=smoke", "callbacks.progress=null"
+
+
+def test_accumulated_batches_have_the_gradient_of_the_whole(pretrained):
+    """8 sequences four times, or 32 at once: the same numbers of the same examples, whatever each part holds."""
+    options = ("model.dropout_rate=0", "masking.rate=0.3", "trainer.log_every_n_steps=1")
+    whole = pretrained("batch_size=32", *options, name="whole")
+    parts = pretrained("batch_size=8", "trainer.accumulate_grad_batches=4", *options, name="parts")
+    for name in ("train/gradient_norm", "train/loss", "train/mlm/loss", "train/nsp/loss"):
+        expected, found = (column(run, name) for run in (whole, parts))
+        assert len(expected) == 4
+        assert found == pytest.approx(expected, rel=1e-4), name
+
+
+@pytest.mark.parametrize("sharing", ["tied", "disentangled"])
+def test_a_discriminator_is_what_finetuning_reads(sharing, pretrained, command, cats):
+    overrides = (
+        "objective=replaced",
+        "objective.terms.generator.width=1",
+        f"objective.terms.generator.sharing={sharing}",
+    )
+    run = pretrained(*overrides)
+    code, _, errors = command("finetune", *cats, f"encoder={run}", "name=tuned", "optimizer.lr=0")
+    assert code == 0, errors
+    before, after = checkpoint(run), checkpoint(run.parent / "tuned")
+    assert after["encoder.embeddings.word.weight"].shape == before["encoder.embeddings.word.weight"].shape
+    assert all(torch.equal(after[name], before[name]) for name in after if name.startswith("encoder."))
+
+
+def test_a_student_learns_from_a_run_and_starts_from_its_layers(pretrained, command, cats, tmp_path):
+    teacher = pretrained("model.num_hidden_layers=4", name="teacher")
+    same = ("objective=distillation", f"teacher={teacher}", "model.num_hidden_layers=2")
+    student = pretrained(*same, f"start={teacher}", "optimizer.lr=0", name="student")
+    of_teacher, of_student = (torch.load(r / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+                              for r in (teacher, student))  # fmt: skip
+    for ours, theirs in ((0, 0), (1, 3)):
+        name = "encoder.blocks.{}.feed_forward.up.weight"
+        assert torch.equal(of_student[name.format(ours)], of_teacher[name.format(theirs)])
+    assert not any("teacher" in name for name in of_student)
+    assert {"val/soft_targets/loss", "val/hidden_direction/loss", "val/mlm/perplexity"} <= set(
+        yaml.safe_load((student / "summary.json").read_text())["metrics"]
+    )
+    code, _, errors = command("finetune", *cats, f"encoder={student}", "name=tuned")
+    assert code == 0, errors
+
+
+@pytest.mark.parametrize("variant", ["albert", "modernbert"])
+def test_every_architecture_is_rebuilt_for_finetuning(variant, pretrained, command, cats):
+    run = pretrained(f"variant={variant}")
+    code, _, errors = command("finetune", *cats, f"encoder={run}", "name=tuned", "optimizer.lr=0")
+    assert code == 0, errors
+    before, after = checkpoint(run), checkpoint(run.parent / "tuned")
+    assert all(torch.equal(after[name], before[name]) for name in after if name.startswith("encoder."))
+
+
+def test_training_goes_on_from_a_run(pretrained):
+    first = pretrained(name="first")
+    best = torch.load(first / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    again = checkpoint(pretrained(f"start={first}", "optimizer.lr=0", name="again"))
+    assert best.keys() == again.keys()
+    assert all(torch.equal(best[name], again[name]) for name in best)
+
+
+def test_spans_have_their_boundary_objective(pretrained):
+    run = pretrained("objective=mlm_sbo")
+    assert column(run, "val/sbo/loss")
+
+
+BAD = {
+    "labels that nobody writes": (["objective=mlm_sop"], "objective.terms.sop needs sentence_order_label"),
+    "no generator": (
+        ["objective=replaced", "~objective.terms.generator", "~metrics.generator"],
+        "replaced needs replaced",
+    ),
+    "a generator too wide": (["objective=replaced", "objective.terms.generator.width=2"], "width=2 of the generator"),
+    "no teacher": (["objective=distillation"], "needs a teacher: give teacher="),
+    "a teacher that is not there": (["objective=distillation", "teacher=nowhere"], "no encoder at nowhere"),
+    "layers that learn nothing": (["layer_decay=0"], "layer_decay=0.0 must be above 0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_mistakes_are_found_before_training(case, command, tiny_run, tmp_path):
+    overrides, message = BAD[case]
+    code, output, errors = command("pretrain", *tiny_run, "name=bad", *overrides)
+    assert code == 2, output
+    assert errors.startswith("bert-lightning: error: ")
+    assert errors.count("\n") == 1, errors
+    assert re.search(message, errors), errors
+    assert not (tmp_path / "runs").exists()
+
+
+def test_teachers_that_do_not_fit_are_named(pretrained, command, tiny_run):
+    teacher = pretrained("model.num_hidden_layers=1", name="teacher")
+
+    def mistake(*overrides):
+        code, output, errors = command("pretrain", *tiny_run, "name=bad", "objective=distillation", *overrides)
+        assert code == 2, output
+        assert not (teacher.parent / "bad").exists()
+        return errors
+
+    smaller = ("tokenizer.vocab_size=120", "data.folder=data/other")
+    other = mistake(f"teacher={teacher}", *smaller, "model.vocab_size=198")
+    assert "the teacher has another vocabulary" in other
+    assert "the teacher has 198 words, the student 120" in mistake(f"teacher={teacher}", *smaller)
+    assert "hidden_size=16 of the student differs" in mistake(f"teacher={teacher}", "model.hidden_size=16")
+    assert "2 layers are more than the 1" in mistake(f"teacher={teacher}", f"start={teacher}")

@@ -1,0 +1,43 @@
+import pytest
+
+from bert_lightning.errors import UserError
+from bert_lightning.verbs.diff import sides
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["a=1", "a=2"], (["a=1"], ["a=2"])),
+        (["a=1", "b=3", "a=2"], (["a=1", "b=3"], ["b=3", "a=2"])),
+        (["a=1", "b=3"], (["a=1", "b=3"], [])),
+        (["a=1", "b=3", "b=4", "a=2"], (["a=1", "b=3"], ["b=4", "a=2"])),
+    ],
+)
+def test_a_key_given_twice_is_compared(overrides, expected):
+    assert sides(overrides) == expected
+
+
+@pytest.mark.parametrize(("overrides", "message"), [([], "compares two"), (["a=1"] * 3, "a is given 3 times")])
+def test_what_cannot_be_compared_is_named(overrides, message):
+    with pytest.raises(UserError, match=message):
+        sides(overrides)
+
+
+def test_resolved_keys_stand_side_by_side(command):
+    code, output, errors = command("diff", "optimizer=lamb", "optimizer=muon", "model=base")
+    assert code == 0, errors
+    head, *rows, last = output.splitlines()
+    assert head.split() == ["optimizer=lamb", "model=base", "optimizer=muon", "model=base"]
+    assert [row.split() for row in rows] == [
+        ["optimizer._target_", "bert_lightning.optim.Lamb", "bert_lightning.optim.Muon"],
+        ["optimizer.momentum", "-", "0.95"],
+        ["optimizer.fused", "-", "true"],
+    ]
+    assert last.startswith("3 keys differ, ")
+
+
+def test_an_option_that_is_not_there_gets_one_line(command):
+    code, _, errors = command("diff", "variant=nope")
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "variant/nope" in errors
