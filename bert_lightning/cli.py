@@ -15,8 +15,9 @@ VERBS = {
     "prepare": "read a corpus, train the tokenizer, write the token stores",
     "inspect": "show what training would read: counts, lengths, padding, masks, examples",
     "pretrain": "train an encoder from scratch (prepares what is missing)",
-    "finetune": "train a classifier on an encoder",
-    "predict": "fill in masks, or classify texts",
+    "finetune": "train an encoder for a task: classes, tags, answers, similarities",
+    "evaluate": "measure a checkpoint on a split of a task, by the official metrics",
+    "predict": "fill in masks, or answer as the checkpoint was trained to",
     "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
 }
 

@@ -1,0 +1,68 @@
+"""A fine-tuned checkpoint as something that answers: examples in, predictions out, without any yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from bert_lightning.data.labelled.examples import labelled_batch
+from bert_lightning.data.labelled.kinds import Example, Kind, Prediction
+from bert_lightning.errors import UserError
+from bert_lightning.objectives.downstream import Downstream
+from bert_lightning.runs.checkpoint import PretrainedWeights
+from bert_lightning.text.tokenizers import SpecialIds
+from bert_lightning.verbs.tasks import card_of, from_card, joint_objective
+
+
+class Answerer:
+    """Answers examples with the head and the labels of a checkpoint.
+
+    Args:
+        source: the checkpoint.
+        task: in place of the checkpoint's own, for an encoder whose task needs no head (similarity).
+
+    Raises:
+        UserError: the checkpoint lacks a task, or weights of the head.
+    """
+
+    def __init__(self, source: PretrainedWeights, task: DictConfig | None = None) -> None:
+        card: Mapping[str, Any] | None = source.card.get("task")
+        if card is None and task is not None:
+            card = card_of(task, [])
+        if card is None:
+            raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
+        self.kind: Kind = from_card(card["kind"], Kind)
+        self.labels: list[str] = card["labels"]
+        self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
+        objective = joint_objective(_make(card["objective"]), card["term"], self.labels, source.config)
+        (term,) = objective.terms.values()
+        assert isinstance(term, Downstream), "the objective of a task is a downstream one"
+        self.objective, self.encoder = term.eval(), source.encoder().eval()
+        if list(term.head.parameters()):
+            if not source.has(f"objective.terms.{card['term']}.head."):
+                raise UserError(f"{source.path} has no head for {type(self.kind).__name__}: fine-tune it for the task first")
+            source.fill(term.head, f"objective.terms.{card['term']}.head.")
+        self.tokenizer, self.pad = source.tokenizer, SpecialIds.of(source.tokenizer).pad
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.encoder.to(self.device)
+        self.objective.to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Example, Prediction]]:
+        """Predictions in the order of the examples."""
+        units = self.kind.encode(examples, self.tokenizer, self.max_length) if examples else []
+        for start in range(0, len(units), batch_size):
+            part = units[start : start + batch_size]
+            batch = labelled_batch(self.kind, part, self.pad)
+            inputs = {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+            hidden = self.encoder(inputs["input_ids"], inputs["token_type_ids"], inputs["attention_mask"])
+            scores = self.objective.scores(hidden, inputs)
+            for unit, prediction in zip(part, self.kind.decode(scores, part, self.labels), strict=True):
+                yield unit.example, prediction
+
+
+def _make(node: Mapping[str, Any]) -> Any:
+    return from_card(node, Downstream)
