@@ -74,7 +74,8 @@ def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: st
     Args:
         sentences: the tags of each.
         where: `file:line` of the first tag of each sentence.
-        scheme: iob1 (B only between neighbours of one type: CoNLL-2003), iob2, bioes (BMES and BILOU too), or auto: the
+        scheme: iob1 (B where I would not tell neighbours of one type apart: CoNLL-2003; two entities of its training
+            file begin with B all the same, so a B begins one wherever it stands), iob2, bioes (BMES and BILOU too), or auto: the
             one that all sentences follow.
 
     Raises:
@@ -96,7 +97,7 @@ def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: st
 
 
 def _scheme(sentences: Sequence[Sequence[str]]) -> str:
-    """IOB1 where an I begins an entity; that alone tells it from IOB2, of which it may lack every B."""
+    """IOB1 where an I begins an entity: that tells it from IOB2."""
     roles = {tag.partition("-")[0] for tags in sentences for tag in tags}
     if roles & {"S", "E", "M", "L", "U"}:
         return "bioes"
@@ -131,8 +132,6 @@ def _read_iob1(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]
     before, start = (_OUTSIDE, ""), 0
     for i, part in enumerate([*parts, (_OUTSIDE, "")]):
         begins = part[0] == "B" or (part[0] == "I" and part[1] != before[1])
-        if part[0] == "B" and part[1] != before[1]:
-            raise _refuse(place, i, part, before, "IOB1 (a B only parts neighbours of one type)")
         if before[1] and (begins or part[0] == _OUTSIDE):
             yield Entity(before[1], start, i)
         if begins:

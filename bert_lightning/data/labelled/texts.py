@@ -24,6 +24,9 @@ class Classified(Kind):
     def inputs(self, row: Row) -> dict[str, Any]:
         return {part: clean(str(text)) for part, text in super().inputs(row).items()}
 
+    def key(self, row: Row) -> str:
+        return clean(super().key(row))
+
     def answers(self, rows: Sequence[Row]) -> list[str]:
         values = [_as_text(self._value(row, "label")) for row in rows]
         return [self.names.get(value, value) for value in values]
