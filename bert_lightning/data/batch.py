@@ -31,7 +31,7 @@ class PretrainingBatch(MaskedBatch, total=False):
 
 
 class LabelledBatch(EncoderInputs, total=False):
-    """Written by `LabelledExamples`. A unit (an example, in training of question answering a window) has 1+ sequences."""
+    """Written by `LabelledExamples`. A unit is an example with its sequences; training on questions takes windows."""
 
     labels: Tensor  # what the objective compares its scores with: [units], [n] words, or [B, 2] spans
     places: Tensor  # [n] int64, into the flattened batch [B * S]: first token of each word; where words are scored

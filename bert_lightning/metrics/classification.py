@@ -1,4 +1,4 @@
-"""Metrics of classes, from counts of (right, predicted) pairs. Equal to scikit-learn's, also where a class is missing."""
+"""Metrics of classes, from counts of (right, predicted) pairs. Equal to scikit-learn's, with missing classes too."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Correlations(TaskMetric):
         self.pairs.append(torch.tensor(pairs, dtype=torch.double, device=self.device).view(-1, 2))
 
     def compute(self) -> dict[str, Tensor]:
-        pairs = dim_zero_cat(self.pairs)
+        pairs: Tensor = dim_zero_cat(self.pairs)
         # In an order that ranks and batches do not change, so that the sums round alike.
         pairs = torch.tensor(sorted(pairs.tolist()), dtype=torch.double, device=pairs.device).view(-1, 2)
         found, right = pairs.T
@@ -38,11 +38,12 @@ def _pearson(x: Tensor, y: Tensor) -> Tensor:
     if len(x) < 2 or (x == x[0]).all() or (y == y[0]).all():
         return torch.tensor(torch.nan, dtype=torch.double)
     x, y = x - x.mean(), y - y.mean()
-    return ((x / x.norm()) @ (y / y.norm())).clamp(-1, 1)
+    correlation: Tensor = (x / x.norm()) @ (y / y.norm())
+    return correlation.clamp(-1, 1)
 
 
 def _ranks(x: Tensor) -> Tensor:
     """Ranks from 1; equal values share the mean of theirs."""
     _, group, sizes = x.unique(return_inverse=True, return_counts=True)
-    ends = sizes.cumsum(0)
-    return (ends - (sizes - 1) / 2)[group].double()
+    ranks: Tensor = (sizes.cumsum(0) - (sizes - 1) / 2)[group]
+    return ranks.double()

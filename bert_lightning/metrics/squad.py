@@ -49,7 +49,9 @@ class Squad(TaskMetric):
             return [_best(exact, prediction["answer"], right), _best(f1, prediction["answer"], right), 0, 0, 0, 1]
         right = [text for text in right if normalize(text)] or [""]
         answer, best = prediction["answer"], prediction["best_answer"]
-        given = [_best(exact, best, right), _best(_f1_or_nothing, best, right)] if right != [""] else [float(not best)] * 2
+        given = (
+            [_best(exact, best, right), _best(_f1_or_nothing, best, right)] if right != [""] else [float(not best)] * 2
+        )
         mine = [_best(exact, answer, right), _best(_f1_or_nothing, answer, right)]
         return [*mine, *given, prediction["null_odds"], float(right != [""])]
 
@@ -100,11 +102,11 @@ def _percent(scores: Tensor) -> Tensor:
 def _best_threshold(scores: Tensor, odds: Tensor, has_answer: Tensor) -> tuple[Tensor, Tensor]:
     """The best mean, in %, and the odds up to which the best span is then given (0 if it never is).
 
-    Starting from "no answer" everywhere, the spans are given in the order of their odds of none. Questions of equal odds
-    are answered together; the official script stops between them, in the order of its file.
+    Starting from "no answer" everywhere, the spans are given in the order of their odds of none. Questions of equal
+    odds are answered together; the official script stops between them, in the order of its file.
     """
     order = odds.argsort(stable=True)
-    # A question without an answer loses its point when a span is given; one with an answer gains what the span is worth.
+    # A question without an answer loses its point when a span is given; one with an answer gains the span's score.
     gains = (scores - (has_answer == 0).double())[order]
     totals = (has_answer == 0).sum() + gains.cumsum(0)
     last_of_its_odds = torch.cat([odds[order].diff() != 0, torch.tensor([True])])[: len(odds)]

@@ -20,7 +20,7 @@ from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 class Downstream(Objective):
     """An objective whose scores can be had without answers, for prediction.
 
-    `batch` is a `LabelledBatch`; `scores` needs neither its labels nor its examples.
+    `batch` is a `LabelledBatch`; `positions` and `scores` need neither its labels nor its examples.
     """
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
@@ -36,7 +36,22 @@ class Downstream(Objective):
         return Term(self.loss(scores, batch["labels"]), scores, batch["labels"])
 
 
-class Classification(Downstream):
+class OfFirstToken(Downstream):
+    """Scores from the vector of [CLS] alone: the last layer computes nothing else."""
+
+    head: SequenceClassificationHead
+
+    def positions(self, batch: Mapping[str, Any]) -> Tensor:
+        rows, length = batch["input_ids"].shape
+        return torch.arange(0, rows * length, length, device=batch["input_ids"].device)
+
+    def of_sequences(self, hidden: Tensor) -> Tensor:
+        """The head's scores, [B, H] -> [B, C]."""
+        scores: Tensor = self.head(hidden[:, None])
+        return scores
+
+
+class Classification(OfFirstToken):
     """One class for the whole input. Devlin et al. 2019, section 4.1.
 
     Args:
@@ -54,13 +69,13 @@ class Classification(Downstream):
         self.class_weights = class_weights
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        return self.head(hidden)  # type: ignore[no-any-return]  # [B, C]
+        return self.of_sequences(hidden)
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return _weighted_cross_entropy(scores, targets, self.class_weights)
 
 
-class Regression(Downstream):
+class Regression(OfFirstToken):
     """A number for the whole input, by squared error, as for STS-B in Devlin et al. 2019, section 4.1."""
 
     def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
@@ -68,7 +83,7 @@ class Regression(Downstream):
         self.head = SequenceClassificationHead(config, 1)
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        return self.head(hidden).squeeze(-1)  # type: ignore[no-any-return]  # [B]
+        return self.of_sequences(hidden).squeeze(-1)  # [B]
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return F.mse_loss(scores.float(), targets)
@@ -84,8 +99,13 @@ class Tagging(Downstream):
         self.head = TokenClassificationHead(config, num_labels)
         self.class_weights = class_weights
 
+    def positions(self, batch: Mapping[str, Any]) -> Tensor:
+        places: Tensor = batch["places"]
+        return places
+
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        return self.head(hidden.flatten(0, 1)[batch["places"]])  # type: ignore[no-any-return]  # [B, S, H] -> [n, C]
+        scores: Tensor = self.head(hidden)  # [n, H] -> [n, C]
+        return scores
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return _weighted_cross_entropy(scores, targets, self.class_weights)
@@ -106,7 +126,7 @@ class SpanExtraction(Downstream):
         return F.cross_entropy(scores, targets)  # over S, the mean of first and last tokens
 
 
-class MultipleChoice(Downstream):
+class MultipleChoice(OfFirstToken):
     """A score for each continuation, read with its text; the softmax is over the choices. Devlin et al. 2019, 4.4."""
 
     def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
@@ -114,7 +134,7 @@ class MultipleChoice(Downstream):
         self.head = SequenceClassificationHead(config, 1)
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        scores = self.head(hidden).squeeze(-1).float()  # [B]
+        scores = self.of_sequences(hidden).squeeze(-1).float()  # [B]
         groups = scores.split(batch["group_sizes"].tolist())
         return pad_sequence(list(groups), batch_first=True, padding_value=-torch.inf)  # [units, most choices]
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch.nn import Module
 
 from bert_lightning.data.labelled.examples import labelled_batch
 from bert_lightning.data.labelled.kinds import Example, Kind, Prediction
 from bert_lightning.errors import UserError
+from bert_lightning.objectives.base import hidden_states
 from bert_lightning.objectives.downstream import Downstream
 from bert_lightning.runs.checkpoint import PretrainedWeights
 from bert_lightning.text.tokenizers import SpecialIds
@@ -40,10 +42,13 @@ class Answerer:
         objective = joint_objective(_make(card["objective"]), card["term"], self.labels, source.config)
         (term,) = objective.terms.values()
         assert isinstance(term, Downstream), "the objective of a task is a downstream one"
+        assert isinstance(term.head, Module), "an objective owns its head"
         self.objective, self.encoder = term.eval(), source.encoder().eval()
         if list(term.head.parameters()):
             if not source.has(f"objective.terms.{card['term']}.head."):
-                raise UserError(f"{source.path} has no head for {type(self.kind).__name__}: fine-tune it for the task first")
+                raise UserError(
+                    f"{source.path} has no head for {type(self.kind).__name__}: fine-tune it for the task first"
+                )
             source.fill(term.head, f"objective.terms.{card['term']}.head.")
         self.tokenizer, self.pad = source.tokenizer, SpecialIds.of(source.tokenizer).pad
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -58,7 +63,7 @@ class Answerer:
             part = units[start : start + batch_size]
             batch = labelled_batch(self.kind, part, self.pad)
             inputs = {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-            hidden = self.encoder(inputs["input_ids"], inputs["token_type_ids"], inputs["attention_mask"])
+            (hidden,) = hidden_states(self.encoder, inputs, [self.objective.positions(inputs)])
             scores = self.objective.scores(hidden, inputs)
             for unit, prediction in zip(part, self.kind.decode(scores, part, self.labels), strict=True):
                 yield unit.example, prediction

@@ -47,9 +47,7 @@ def source_of(task: DictConfig) -> Source:
 def training_data(task: DictConfig, validation_examples: int | None) -> TaskData:
     """Examples of both sides; the labels are the task's, or those of the training rows."""
     kind: Kind = build(task.kind)
-    train_rows, validation_rows = split_rows(
-        source_of(task), task.validation_split, task.validation_fraction, kind.key
-    )
+    train_rows, validation_rows = split_rows(source_of(task), task.validation_split, task.validation_fraction, kind.key)
     if validation_examples is not None:
         # Files are often sorted by label: a part of the validation rows is a random part.
         validation_rows = subset(validation_rows, min(validation_examples, len(validation_rows)))

@@ -1,7 +1,7 @@
 """transformers' own class on our batches: python experiments/downstream/reference.py <overrides of `finetune`>
 
-The same weights (the head's too), data, order, hyperparameters, precision and seed as `bert-lightning finetune` with the
-same overrides. Scores come from scikit-learn, SciPy, seqeval and transformers' copy of the SQuAD script.
+The same weights (the head's too), data, order, hyperparameters, precision and seed as `bert-lightning finetune` with
+the same overrides. Scores come from scikit-learn, SciPy, seqeval, and the rules of the SQuAD script written down anew.
 """
 
 import collections

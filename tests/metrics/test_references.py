@@ -1,10 +1,10 @@
 """Equal to scikit-learn, SciPy, seqeval and the rules of the SQuAD scripts, on random and on nasty inputs."""
 
 import collections
+import itertools
 import math
 import re
 import string
-import warnings
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def measured(metric, found, right):
     examples = [Example("", "", {}, answer) for answer in right]
     predictions = [answer if isinstance(answer, dict) else {"answer": answer} for answer in found]
     cuts = sorted({0, len(found), len(found) // 3, len(found) // 3 + 1})
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         metric.update(predictions[start:end], examples[start:end])
     return {name: value.item() for name, value in metric.compute().items()}
 
@@ -47,7 +47,9 @@ def class_cases():
 def test_classes():
     labels = ["no", "yes", "perhaps"]
     for found, right in class_cases():
-        assert measured(Accuracy(), found, right)["accuracy"] == pytest.approx(sk.accuracy_score(right, found), abs=1e-12)
+        assert measured(Accuracy(), found, right)["accuracy"] == pytest.approx(
+            sk.accuracy_score(right, found), abs=1e-12
+        )
         assert measured(Matthews(labels), found, right)["matthews"] == pytest.approx(
             sk.matthews_corrcoef(right, found), abs=1e-12
         )
@@ -130,7 +132,10 @@ def reference_best(spans, odds, gold, score):
     return 100 * best / len(gold), threshold
 
 
-TEXTS = ["", "the", "The Cat", "cat", "a cat, the cat", "cat  cat dog", "Dog!", "...", "1990", "in 1990", "é", "Ca\u00f1on", "an"]  # fmt: skip
+TEXTS = [
+    "", "the", "The Cat", "cat", "a cat, the cat", "cat  cat dog", "Dog!", "...", "1990", "in 1990", "é", "Ca\u00f1on",
+    "an",
+]  # fmt: skip
 
 
 def squad_cases(version):

@@ -1,1 +1,1 @@
-"""Labelled data: rows of a file or the hub -> examples of a kind -> encoded sequences -> batches, and back to answers."""
+"""Labelled data: rows -> examples of a kind -> tokens -> batches, and back from scores to answers."""

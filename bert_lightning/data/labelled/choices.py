@@ -67,7 +67,9 @@ class Choices(Kind):
     def parse(self, line: str) -> dict[str, Any]:
         text, *options = (part.strip() for part in (line.split("\t") if "\t" in line else line.split(SEPARATOR)))
         if len(options) < 2:
-            raise UserError(f"{line[:60]!r} has {len(options)} choices: write TEXT{SEPARATOR}FIRST{SEPARATOR}SECOND ...")
+            raise UserError(
+                f"{line[:60]!r} has {len(options)} choices: write TEXT{SEPARATOR}FIRST{SEPARATOR}SECOND ..."
+            )
         return {self.columns.get("text", "text"): text, "choices": options}
 
     def show(self, example: Example, prediction: Prediction) -> str:

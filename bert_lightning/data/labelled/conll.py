@@ -75,8 +75,8 @@ def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: st
         sentences: the tags of each.
         where: `file:line` of the first tag of each sentence.
         scheme: iob1 (B where I would not tell neighbours of one type apart: CoNLL-2003; two entities of its training
-            file begin with B all the same, so a B begins one wherever it stands), iob2, bioes (BMES and BILOU too), or auto: the
-            one that all sentences follow.
+            file begin with B all the same, so a B begins one wherever it stands), iob2, bioes (BMES and BILOU too), or
+            auto: the one that all sentences follow.
 
     Raises:
         UserError: a tag that is none, or a sequence that the scheme does not have, with its line.

@@ -42,9 +42,7 @@ def encode(texts: Sequence[TextInput], tokenizer: Tokenizer, max_length: int, wi
         for start in range(0, len(texts), _CHUNK):
             chunk = list(texts[start : start + _CHUNK])
             of_words = isinstance(chunk[0], list)
-            for text, encoding in zip(
-                chunk, tokenizer.encode_batch(chunk, is_pretokenized=of_words), strict=True
-            ):
+            for text, encoding in zip(chunk, tokenizer.encode_batch(chunk, is_pretokenized=of_words), strict=True):
                 first = _first_pieces(encoding, len(text)) if of_words else _NONE
                 found.append(_tokens(encoding, first, _NONE, bool(encoding.overflowing)))
     return found
@@ -95,7 +93,9 @@ def _settings(tokenizer: Tokenizer, with_masks: bool) -> Iterator[None]:
         tokenizer.encode_special_tokens = False
 
 
-def _tokens(encoding: Encoding, first: npt.NDArray[np.int32], offsets: npt.NDArray[np.int32], is_cut: bool = False) -> Tokens:
+def _tokens(
+    encoding: Encoding, first: npt.NDArray[np.int32], offsets: npt.NDArray[np.int32], is_cut: bool = False
+) -> Tokens:
     return Tokens(np.array(encoding.ids, np.int32), np.array(encoding.type_ids, np.uint8), first, offsets, is_cut)
 
 

@@ -64,11 +64,8 @@ class LabelledExamples(Dataset[LabelledBatch]):
 def labelled_batch(kind: Kind, units: Sequence[Unit], pad: int) -> LabelledBatch:
     """The batch of some units, without answers."""
     inputs = collate([tokens for unit in units for tokens in unit.sequences], pad)
-    batch: LabelledBatch = {
-        **inputs,
-        "group_sizes": torch.tensor([len(unit.sequences) for unit in units]),
-        "units": Units(units),
-    }
+    sizes = torch.tensor([len(unit.sequences) for unit in units])
+    batch = LabelledBatch(**inputs, group_sizes=sizes, units=Units(units))  # type: ignore[typeddict-item]
     places = kind.places(units, inputs["input_ids"].size(1))
     if places is not None:
         batch["places"] = places

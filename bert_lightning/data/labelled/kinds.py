@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -58,7 +58,9 @@ class Kind(ABC):
     columns: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
-    parts = ("text",)  # columns that make up the question, in the order in which a line holds them
+    parts: ClassVar[tuple[str, ...]] = (
+        "text",
+    )  # columns that make up the question, in the order in which a line holds them
 
     def examples(self, rows: Sequence[Row], answered: bool = True, first: int = 0) -> list[Example]:
         """The examples of rows, numbered from `first`; without `answered` their answers are not read."""
@@ -82,6 +84,7 @@ class Kind(ABC):
 
     def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
         """Raises UserError for an answer that is none of the labels."""
+        return
 
     def key(self, row: Row) -> str:
         """By what rows are split into training and validation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,7 @@ class Questions(Kind):
     null_threshold: float = 0.0
     candidates: int = 20
 
-    parts = ("question", "context")
+    parts: ClassVar[tuple[str, ...]] = ("question", "context")
 
     def answers(self, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
         return [self._answers(row) for row in rows]
@@ -123,7 +123,9 @@ class Questions(Kind):
             return
         longest = self.max_answer_tokens
         ends = np.pad(scores[inside, 1], (0, longest - 1), constant_values=-np.inf)
-        sums = scores[inside, 0][:, None] + np.lib.stride_tricks.sliding_window_view(ends, longest)  # [start, length - 1]
+        sums = scores[inside, 0][:, None] + np.lib.stride_tricks.sliding_window_view(
+            ends, longest
+        )  # [start, length - 1]
         flat = sums.ravel()
         best = np.argpartition(flat, -min(self.candidates, flat.size))[-self.candidates :]
         for at in best[np.isfinite(flat[best])]:

@@ -1,4 +1,4 @@
-"""Rows with their place: from CSV, TSV, JSONL, JSON and Parquet files. `columns` readers of other layouts stand beside."""
+"""Rows with their place, from CSV, TSV, JSONL, JSON and Parquet files."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def _named(value: Any, names: list[str] | None) -> Any:
 
 def split_rows(
     source: Source, split: str, validation_fraction: float | None, key: Callable[[Row], str]
-) -> tuple[list[Row], list[Row] | None]:
+) -> tuple[list[Row], list[Row]]:
     """Training rows, and those of validation: the source's own, or a share of the training rows.
 
     Args:
@@ -143,8 +143,8 @@ def split_rows(
         return train, validation
     if validation_fraction is None or not 0 < validation_fraction < 1:
         raise UserError(
-            f"the task's source has no split {split!r}: name its file by task.files.splits.{split}=..., or take a share "
-            "of the training rows by task.validation_fraction=0.1"
+            f"the task's source has no split {split!r}: name its file by task.files.splits.{split}=..., or take a "
+            "share of the training rows by task.validation_fraction=0.1"
         )
     positions = np.array([split_position([key(row)]) for row in train])
     # A share of few rows may be none of them: then it is the text with the lowest position.

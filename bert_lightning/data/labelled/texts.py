@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from tokenizers import Tokenizer
@@ -49,7 +49,10 @@ class Classified(Kind):
 
     def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
         return [
-            {"answer": labels[max(range(len(row)), key=row.__getitem__)], "probabilities": dict(zip(labels, row, strict=True))}
+            {
+                "answer": labels[max(range(len(row)), key=row.__getitem__)],
+                "probabilities": dict(zip(labels, row, strict=True)),
+            }
             for row in scores.float().softmax(-1).tolist()
         ]
 
@@ -65,7 +68,7 @@ class Classified(Kind):
 class ClassifiedPair(Classified):
     """Two texts and the class of the pair. Columns `text`, `text_pair` and `label`."""
 
-    parts = ("text", "text_pair")
+    parts: ClassVar[tuple[str, ...]] = ("text", "text_pair")
 
     def _input(self, example: Example) -> tuple[str, str]:
         return example.inputs["text"], example.inputs["text_pair"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from bert_lightning.data.labelled.rows import Row
 from bert_lightning.errors import UserError
 
 # An ideograph; a word with what may stand inside it; or one sign. What a treebank would make of plain text, nearly.
-_WORD = re.compile(r"[㐀-鿿豈-﫿]|(?:(?:\w\.){2,}|[^\W㐀-鿿豈-﫿]+(?:[-'’.,:/&@]\w+)*)|\S")
+_WORD = re.compile(r"[㐀-鿿豈-﫿]|(?:(?:\w\.){2,}|[^\W㐀-鿿豈-﫿]+(?:[-'\u2019.,:/&@]\w+)*)|\S")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TaggedWords(Kind):
 
     scheme: str = "auto"
 
-    parts = ("words",)
+    parts: ClassVar[tuple[str, ...]] = ("words",)
 
     def inputs(self, row: Row) -> dict[str, Any]:
         words = self._value(row, "words")

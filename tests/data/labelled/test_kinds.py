@@ -240,14 +240,12 @@ def test_decoding_equals_trying_every_span(tokenizer):
 
 
 def test_no_answer_needs_permission_and_a_higher_score(tokenizer):
-    with pytest.raises(UserError, match="q: no answer; for questions without one set task.kind.unanswerable=true"):
+    with pytest.raises(UserError, match=r"q: no answer; for questions without one set task.kind.unanswerable=true"):
         question([])
     kind, examples = question([], kind=Questions(overlap=8, max_question_tokens=8, unanswerable=True))
     units = kind.encode(examples, tokenizer, 32)
     assert not kind.targets(units, []).any()
-    sure, unsure = (
-        kind.decode(scores_for(units, "my uncle", CONTEXT, value), units, [])[0] for value in (5.0, -1.0)
-    )
+    sure, unsure = (kind.decode(scores_for(units, "my uncle", CONTEXT, value), units, [])[0] for value in (5.0, -1.0))
     assert sure["answer"] == "my uncle"
     assert (unsure["answer"], unsure["start"], unsure["best_answer"]) == ("", -1, "my uncle")
 
@@ -257,13 +255,13 @@ def test_answers_in_every_form(tokenizer):
     forms = ["my uncle", {"text": ["my uncle"], "answer_start": [start]}, [{"text": "my uncle", "answer_start": start}]]
     assert len({str(question(form)[1][0].answer) for form in forms}) == 1
     for wrong in ("my aunt", [{"text": "my uncle", "answer_start": start + 1}]):
-        with pytest.raises(UserError, match="q: the answer 'my .* is not in its context"):
+        with pytest.raises(UserError, match=r"q: the answer 'my .* is not in its context"):
             question(wrong)
 
 
 def test_a_window_needs_room(tokenizer):
     kind, examples = question("my uncle")
-    with pytest.raises(UserError, match="task.max_length=19 leaves no room"):
+    with pytest.raises(UserError, match=r"task.max_length=19 leaves no room"):
         kind.encode(examples, tokenizer, 19)
 
 
@@ -305,5 +303,5 @@ def test_a_line_is_an_example(kind, line, inputs):
 
 @pytest.mark.parametrize("kind", [ClassifiedPair(), Questions(), Choices()])
 def test_a_line_with_too_few_parts_is_named(kind):
-    with pytest.raises(UserError, match="'alone' has .*: write"):
+    with pytest.raises(UserError, match=r"'alone' has .*: write"):
         kind.parse("alone")

@@ -34,7 +34,7 @@ def test_a_file_alone_is_training_and_a_folder_has_splits(tmp_path):
     assert alone.read("test") is None
     some = Files(str(tmp_path / "train.csv"), where={"kind": "b"})
     assert [row.get("text") for row in some.read("train")] == ["train two"]
-    with pytest.raises(UserError, match="no rows for train with {'kind': 'c'}"):
+    with pytest.raises(UserError, match=r"no rows for train with .*c"):
         Files(str(tmp_path / "train.csv"), where={"kind": "c"}).read("train")
     (tmp_path / "empty.csv").write_text("text,kind\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"empty.csv: no rows for train: the file is empty"):
@@ -77,7 +77,7 @@ def test_a_subset_is_the_same_and_grows():
     assert subset(ROWS, None) == ROWS
     assert len({row.where for row in subset(ROWS, 10)}) == 10
     assert subset(ROWS, 10) == subset(ROWS, 20)[:10]
-    with pytest.raises(UserError, match="task.train_examples=61 must be from 1 to the 60 rows"):
+    with pytest.raises(UserError, match=r"task.train_examples=61 must be from 1 to the 60 rows"):
         subset(ROWS, 61)
 
 
