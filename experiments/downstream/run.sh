@@ -9,7 +9,7 @@ common="trainer.precision=bf16-mixed callbacks.progress=null logger=none seed=0"
 for task in ${*:-mrpc stsb conll2003 sst2 squad}; do
     case $task in
     sst2) set -- task.path="$data/glue/SST-2" task.train_examples=20000 batch_size=32 optimizer.lr=1e-4 epochs=2 ;;
-    mrpc) set -- task.path="$data/glue/MRPC" batch_size=16 optimizer.lr=1e-4 epochs=4 ;;
+    mrpc) set -- task.path="$data/glue/MRPC" batch_size=16 optimizer.lr=1e-4 epochs=3 ;;
     stsb) set -- task.path="$data/glue/STS-B" batch_size=32 optimizer.lr=1e-4 epochs=3 ;;
     conll2003) set -- task.path="$data/ner_en/conll2003" batch_size=32 optimizer.lr=2e-4 epochs=3 ;;
     squad)
