@@ -18,6 +18,7 @@ VERBS = {
     "finetune": "train an encoder for a task: classes, tags, answers, similarities",
     "evaluate": "measure a checkpoint on a split of a task, by the official metrics",
     "predict": "fill in masks, or answer as the checkpoint was trained to",
+    "glue": "fine-tune on every task of GLUE with several seeds, one table",
     "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
 }
 

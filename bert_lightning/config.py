@@ -153,6 +153,18 @@ class PredictConfig(Root):
 
 
 @dataclass
+class GlueConfig(Root):
+    """`bert-lightning glue`."""
+
+    encoder: str = MISSING
+    path: str | None = None
+    folders: dict[str, str] = MISSING
+    tasks: list[str] = MISSING
+    seeds: list[int] = MISSING
+    finetune: list[str] = MISSING
+
+
+@dataclass
 class DemoConfig(Root):
     """`bert-lightning demo`."""
 
@@ -170,6 +182,7 @@ _SCHEMAS = {
     "finetune": FinetuneConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
+    "glue": GlueConfig,
     "demo": DemoConfig,
 }
 

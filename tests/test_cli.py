@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from bert_lightning.cli import VERBS, conf_folder
+from bert_lightning.cli import VERBS
 
 
 def trained(command, tiny_run, name="first", *extra):

@@ -150,10 +150,11 @@ def test_early_stopping_frozen_blocks_and_class_weights(command, encoder, files)
 
 
 def test_epochs_become_steps(command, encoder, files):
-    code, _, errors = tuned(command, "text_pair", "trainer.max_steps=null", "trainer.val_check_interval=null", "epochs=2")
+    extra = ("trainer.max_steps=null", "trainer.val_check_interval=null", "epochs=3", "task.train_examples=7")
+    code, _, errors = tuned(command, "text_pair", *extra)
     assert code == 0, errors
     summary = json.loads((files / "runs/text_pair/summary.json").read_text())
-    assert summary["steps"] == 6  # 9 of 10 rows train: 3 batches of 4, twice
+    assert summary["steps"] == 6  # 2 batches of 4, 3 times
 
 
 def test_an_encoder_alone_measures_similarity(command, encoder, files):
@@ -189,7 +190,7 @@ def test_mistakes_of_a_task_get_one_line(case, command, encoder, files):
 
 
 def test_mistakes_of_tags_and_answers(command, encoder, files):
-    (files / "ten.conll").write_text("the O\ncat I-\n", encoding="utf-8")
+    (files / "ten.conll").write_text("the O\ncat I-\n\na O\n\nno O\n", encoding="utf-8")
     code, _, errors = tuned(command, "token_classification")
     assert code == 2
     assert "ten.conll:2: 'I-' is no tag" in errors
@@ -232,5 +233,34 @@ def test_a_checkpoint_does_not_choose_what_is_executed(command, encoder, files):
         torch.save(checkpoint, path)
         code, _, errors = command("predict", "run=runs/text_classification", "the cat")
         assert code == 2
-        assert target in errors or "unexpected keyword" in errors
+        assert f"asks for {target}, which is no" in errors
     assert not (files / "owned").exists()
+
+
+def test_glue_is_a_table_of_means(command, encoder, tmp_path):
+    glue = tmp_path / "glue"
+    rows = {
+        "CoLA": ["a\t1\t\tthe cat sleeps", "a\t0\t*\tcat the"],
+        "MRPC": ["Quality\t#1 String\t#2 String", "1\tthe cat\ta cat", "0\tthe cat\ta dog"],
+        "MNLI": [
+            "sentence1\tsentence2\tgold_label",
+            *(f"a\tb\t{c}" for c in ("neutral", "entailment", "contradiction")),
+        ],
+    }
+    for task, lines in rows.items():
+        (glue / task).mkdir(parents=True)
+        for split in ("train", "dev", "dev_matched", "dev_mismatched"):
+            (glue / task / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    arguments = ("glue", "encoder=runs/first", "path=glue", "tasks=[cola,mrpc,mnli]", "seeds=[1,2]", "name=table")
+    overrides = "finetune=['debug=smoke','callbacks.progress=null']"
+    code, output, errors = command(*arguments, overrides)
+    assert code == 0, errors
+    lines = output.splitlines()
+    assert [line.split()[0] for line in lines] == ["cola", "mrpc", "mnli", "mnli_mismatched", "average", "average"]
+    assert all("±" in line for line in lines)
+    table = json.loads((tmp_path / "runs/table/glue.json").read_text())
+    cola, mrpc, mnli, other = (table["scores"][name][0] for name in ("cola", "mrpc", "mnli", "mnli_mismatched"))
+    assert table["averages"]["average without WNLI"][0] == pytest.approx((cola + mrpc + (mnli + other) / 2) / 3)
+    assert mnli == pytest.approx(other, rel=1e-5)  # the same rows here
+    assert command(*arguments, overrides)[0] == 2  # the table is there already
+    assert "'sst3' is no task of GLUE" in command("glue", "tasks=[sst3]", "name=none")[2]

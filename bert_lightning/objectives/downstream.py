@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,8 @@ class Downstream(Objective):
 
     `batch` is a `LabelledBatch`; `positions` and `scores` need neither its labels nor its examples.
     """
+
+    learns_a_head: ClassVar[bool] = True  # so an encoder alone does not do
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """What the task's kind decodes."""
@@ -151,6 +153,8 @@ class Similarity(Downstream):
         criterion: (vectors of the first texts, of the second, targets) -> loss.
         weight: factor of this loss.
     """
+
+    learns_a_head = False
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from bert_lightning.objectives.base import hidden_states
 from bert_lightning.objectives.downstream import Downstream
 from bert_lightning.runs.checkpoint import PretrainedWeights
 from bert_lightning.text.tokenizers import SpecialIds
-from bert_lightning.verbs.tasks import card_of, from_card, joint_objective
+from bert_lightning.verbs.tasks import card_of, class_of_card, from_card, joint_objective
 
 
 class Answerer:
@@ -32,24 +32,22 @@ class Answerer:
 
     def __init__(self, source: PretrainedWeights, task: DictConfig | None = None) -> None:
         card: Mapping[str, Any] | None = source.card.get("task")
-        if card is None and task is not None:
-            card = card_of(task, [])
-        if card is None:
+        if card is None and task is None:
             raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
+        if card is None:
+            card = card_of(task, [])
+            if class_of_card(card["objective"], Downstream).learns_a_head:
+                name = class_of_card(card["kind"], Kind).__name__
+                raise UserError(f"{source.path} has no head for {name}: fine-tune it for the task first")
         self.kind: Kind = from_card(card["kind"], Kind)
         self.labels: list[str] = card["labels"]
         self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
-        objective = joint_objective(_make(card["objective"]), card["term"], self.labels, source.config)
+        objective = joint_objective(from_card(card["objective"], Downstream), card["term"], self.labels, source.config)
         (term,) = objective.terms.values()
         assert isinstance(term, Downstream), "the objective of a task is a downstream one"
         assert isinstance(term.head, Module), "an objective owns its head"
         self.objective, self.encoder = term.eval(), source.encoder().eval()
-        if list(term.head.parameters()):
-            if not source.has(f"objective.terms.{card['term']}.head."):
-                raise UserError(
-                    f"{source.path} has no head for {type(self.kind).__name__}: fine-tune it for the task first"
-                )
-            source.fill(term.head, f"objective.terms.{card['term']}.head.")
+        source.fill(term.head, f"objective.terms.{card['term']}.head.")
         self.tokenizer, self.pad = source.tokenizer, SpecialIds.of(source.tokenizer).pad
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.encoder.to(self.device)
@@ -67,7 +65,3 @@ class Answerer:
             scores = self.objective.scores(hidden, inputs)
             for unit, prediction in zip(part, self.kind.decode(scores, part, self.labels), strict=True):
                 yield unit.example, prediction
-
-
-def _make(node: Mapping[str, Any]) -> Any:
-    return from_card(node, Downstream)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,6 +20,9 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import Downstream
 from bert_lightning.verbs.common import build
+
+T = TypeVar("T")
+_OF_TASKS = ("bert_lightning.data.labelled.", "bert_lightning.objectives.")
 
 
 @dataclass(frozen=True)
@@ -113,27 +116,33 @@ def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
     return {name: kept[name] for name in ("kind", "term", "objective", "max_length")} | {"labels": list(labels)}
 
 
-def from_card(node: Mapping[str, Any], base: type) -> Any:
+def from_card(node: Mapping[str, Any], base: type[Any]) -> Any:
     """What a node of a checkpoint makes: a `base` of this package, or a partial of one.
 
     Raises:
         UserError: it names anything else. A checkpoint must not choose what is executed.
     """
-    found = _check_targets(node)
-    if not isinstance(found, type) or not issubclass(found, base):
-        raise UserError(f"the checkpoint asks for {node.get('_target_')}, which is no {base.__name__} of this program")
+    class_of_card(node, base)
     return build(OmegaConf.create(dict(node)))
 
 
+def class_of_card(node: Mapping[str, Any], base: type[T]) -> type[T]:
+    """The class that a node of a checkpoint names; UserError as in `from_card`."""
+    found = _check_targets(node)
+    if not isinstance(found, type) or not issubclass(found, base):
+        raise UserError(f"the checkpoint asks for {node.get('_target_')}, which is no {base.__name__} of this program")
+    return found
+
+
 def _check_targets(node: Any) -> Any:
-    """The object that a node names; it and those below it must be defined in a module of this package."""
+    """The object that a node names; it and those below it must be defined where tasks take their parts from."""
     for child in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
         _check_targets(child)
     if not isinstance(node, Mapping) or "_target_" not in node:
         return None
     module, _, name = str(node["_target_"]).rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name) if module.startswith("bert_lightning.") else None
+        found = getattr(importlib.import_module(module), name) if module.startswith(_OF_TASKS) else None
     except (ImportError, AttributeError):
         found = None
     if found is None or getattr(found, "__module__", None) != module:
