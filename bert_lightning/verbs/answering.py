@@ -32,13 +32,8 @@ class Answerer:
 
     def __init__(self, source: PretrainedWeights, task: DictConfig | None = None) -> None:
         card: Mapping[str, Any] | None = source.card.get("task")
-        if card is None and task is None:
-            raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
         if card is None:
-            card = card_of(task, [])
-            if class_of_card(card["objective"], Downstream).learns_a_head:
-                name = class_of_card(card["kind"], Kind).__name__
-                raise UserError(f"{source.path} has no head for {name}: fine-tune it for the task first")
+            card = _without_a_head(source, task)
         self.kind: Kind = from_card(card["kind"], Kind)
         self.labels: list[str] = card["labels"]
         self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
@@ -65,3 +60,14 @@ class Answerer:
             scores = self.objective.scores(hidden, inputs)
             for unit, prediction in zip(part, self.kind.decode(scores, part, self.labels), strict=True):
                 yield unit.example, prediction
+
+
+def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[str, Any]:
+    """What the checkpoint of a task would keep, where the task learns no head."""
+    if task is None:
+        raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
+    card = card_of(task, [])
+    if class_of_card(card["objective"], Downstream).learns_a_head:
+        name = str(card["kind"]["_target_"]).rpartition(".")[2]
+        raise UserError(f"{source.path} has no head for {name}: fine-tune it for the task first")
+    return card

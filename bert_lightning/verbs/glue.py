@@ -78,7 +78,7 @@ def _scores(task: str, config: DictConfig) -> dict[str, float]:
 
 
 def _score(task: str, metrics: dict[str, Any]) -> float:
-    return 100 * statistics.mean(metrics[name] for name in SCORES[task])
+    return 100 * statistics.mean(float(metrics[name]) for name in SCORES[task])
 
 
 def averages(scores: dict[str, list[float]]) -> dict[str, list[float]]:

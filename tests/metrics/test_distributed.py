@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import json, sys
+import json, sys, time
+from pathlib import Path
 import numpy as np
 import torch.distributed as dist
 from bert_lightning.data.labelled.kinds import Example
@@ -46,6 +47,10 @@ for name, metrics in {
             values[f"{name}/{key}"] = value.item()
         metric.reset()
 print(json.dumps(values))
+# A rank that leaves cuts the others off from what they still read.
+Path(f"{init}-done-{rank}").touch()
+while not all(Path(f"{init}-done-{other}").exists() for other in range(world)):
+    time.sleep(0.01)
 dist.destroy_process_group()
 """
 
@@ -58,7 +63,7 @@ def on_ranks(world, size, folder: Path):
         )
         for rank in range(world)
     ]
-    outputs = [rank.communicate(timeout=180)[0] for rank in ranks]
+    outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
     assert all(rank.returncode == 0 for rank in ranks)
     return [json.loads(output) for output in outputs]
 
