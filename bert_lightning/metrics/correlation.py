@@ -20,7 +20,7 @@ class Correlations(TaskMetric):
 
     def __init__(self, labels: Sequence[str] = ()) -> None:
         super().__init__(labels)
-        self.add_state("pairs", [], dist_reduce_fx="cat")
+        self.add_rows("pairs", 2)
 
     def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
         pairs = [(p["answer"], e.answer) for p, e in zip(predictions, examples, strict=True)]

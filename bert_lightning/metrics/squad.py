@@ -37,7 +37,7 @@ class Squad(TaskMetric):
         super().__init__(labels)
         self.unanswerable = unanswerable
         self.values = ("exact", "f1", *(_WITH_UNANSWERABLE if unanswerable else ()))
-        self.add_state("rows", [], dist_reduce_fx="cat")
+        self.add_rows("rows", 6)
 
     def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
         rows = [self._row(p, [a["text"] for a in e.answer]) for p, e in zip(predictions, examples, strict=True)]

@@ -29,6 +29,19 @@ class TaskMetric(Metric):
     def __init__(self, labels: Sequence[str] = ()) -> None:
         super().__init__()
         self.labels = list(labels)
+        self.widths: dict[str, int] = {}
+
+    def add_rows(self, name: str, width: int) -> None:
+        """A state of rows, [n, `width`] float64, that is joined over the ranks, also where one has none."""
+        self.add_state(name, [], dist_reduce_fx="cat")
+        self.widths[name] = width
+        self.reset()
+
+    def reset(self) -> None:
+        super().reset()
+        for name, width in self.widths.items():
+            # An empty list has no shape and type, and the ranks' must agree.
+            setattr(self, name, [torch.empty(0, width, dtype=torch.double, device=self.device)])
 
     def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
         raise NotImplementedError

@@ -59,7 +59,8 @@ def set_steps(config: DictConfig, examples: int) -> None:
     Where the epochs do not divide the steps, the interval is the divisor next below an epoch, within half of it.
     """
     trainer = config.trainer
-    batch = config.batch_size * trainer.accumulate_grad_batches
+    devices = trainer.devices if isinstance(trainer.devices, int) and trainer.devices > 0 else 1
+    batch = config.batch_size * trainer.accumulate_grad_batches * devices * trainer.get("num_nodes", 1)
     per_epoch = max(1, math.ceil(examples / max(1, batch)))
     if trainer.max_steps is None:
         if config.epochs <= 0:
