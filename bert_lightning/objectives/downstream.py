@@ -25,6 +25,10 @@ class Downstream(Objective):
 
     learns_a_head: ClassVar[bool] = True  # so an encoder alone does not do
 
+    def count(self, batch: Mapping[str, Any]) -> int:
+        """Targets that the loss is a mean over."""
+        return len(batch["labels"])
+
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """What the task's kind decodes."""
         raise NotImplementedError
