@@ -22,15 +22,23 @@ class DataConfig:
 
 @dataclass
 class TaskConfig:
-    """Group `task`: labelled rows, and what is learned from them."""
+    """Group `task`: labelled examples, and what is learned from them."""
 
-    rows: dict[str, Any] = MISSING
-    validation_fraction: float = MISSING
+    path: str | None = MISSING  # the official files, or the user's; null: `hub`
+    files: dict[str, Any] = MISSING
+    hub: dict[str, Any] | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    validation_split: str = "validation"
+    validation_fraction: float | None = MISSING
     train_examples: int | None = MISSING
     max_length: int = MISSING
-    labels: dict[str, str] = MISSING
+    labels: list[str] | None = MISSING  # null: those found in the training rows
+    class_weights: Any = None  # null, balanced, or label -> weight
+    kind: dict[str, Any] = MISSING
+    term: str = MISSING
     objective: dict[str, Any] = MISSING
-    metrics: dict[str, dict[str, Any]] = MISSING
+    metrics: dict[str, Any] = MISSING
+    monitor: str = MISSING  # the metric that decides which checkpoint is the best
 
 
 @dataclass
@@ -132,7 +140,22 @@ class FinetuneConfig(TrainingConfig):
     encoder: str = MISSING
     random_weights: bool = MISSING
     dropout_rate: float | None = MISSING
+    epochs: float = MISSING
+    frozen_blocks: int | None = MISSING
     task: TaskConfig = MISSING
+
+
+@dataclass
+class EvaluateConfig(Root):
+    """`bert-lightning evaluate`."""
+
+    run: str = MISSING
+    task: TaskConfig | None = None
+    split: str = MISSING
+    path: str | None = None
+    examples: int | None = None
+    output: str | None = None
+    batch_size: int = 32
 
 
 @dataclass
@@ -145,6 +168,18 @@ class PredictConfig(Root):
     output: str | None = None
     top_k: int = 5
     batch_size: int = 32
+
+
+@dataclass
+class GlueConfig(Root):
+    """`bert-lightning glue`."""
+
+    encoder: str = MISSING
+    path: str | None = None
+    folders: dict[str, str] = MISSING
+    tasks: list[str] = MISSING
+    seeds: list[int] = MISSING
+    finetune: list[str] = MISSING
 
 
 @dataclass
@@ -170,7 +205,9 @@ _SCHEMAS = {
     "inspect": InspectConfig,
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
+    "evaluate": EvaluateConfig,
     "predict": PredictConfig,
+    "glue": GlueConfig,
     "models": RecipesConfig,
     "diff": RecipesConfig,
     "demo": DemoConfig,

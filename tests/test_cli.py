@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from bert_lightning.cli import VERBS, conf_folder
+from bert_lightning.cli import VERBS
 
 
 def trained(command, tiny_run, name="first", *extra):
@@ -86,22 +86,18 @@ def labelled(tmp_path):
     path = tmp_path / "labelled.csv"
     rows = [f"the cat sleeps in story {i},{'good' if i % 2 else 'bad'}" for i in range(80)]
     path.write_text("\n".join(["body,kind", *rows]) + "\n", encoding="utf-8")
-    task = {
-        "rows": {
-            "_target_": "bert_lightning.data.labelled.LabelledRows",
-            "path": str(path),
-            "text_column": "body",
-            "label_column": "kind",
-        },
-        "validation_fraction": 0.3,
-        "train_examples": 20,
-        "max_length": 32,
-        "labels": {"bad": "negative", "good": "positive"},
-    }
-    shipped = yaml.safe_load((conf_folder() / "task" / "sentiment.yaml").read_text())
-    (tmp_path / "mine" / "task").mkdir(parents=True)
-    (tmp_path / "mine" / "task" / "cats.yaml").write_text(yaml.safe_dump(shipped | task))
-    return "--config-dir=mine", "task=cats", "debug=smoke", "callbacks.progress=null"
+    return (
+        "task=text_classification",
+        f"task.path={path}",
+        "task.columns.text=body",
+        "task.columns.label=kind",
+        "task.validation_fraction=0.3",
+        "task.train_examples=20",
+        "task.max_length=32",
+        "task.kind.names={bad: negative, good: positive}",
+        "debug=smoke",
+        "callbacks.progress=null",
+    )
 
 
 def test_finetune_and_classify(command, tiny_run, labelled, tmp_path, monkeypatch):
@@ -114,7 +110,7 @@ def test_finetune_and_classify(command, tiny_run, labelled, tmp_path, monkeypatc
     assert code == 0, errors
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["text"] for row in rows] == ["the cat sleeps", "a dog, runs = away"]
-    assert all(row["label"] in ("negative", "positive") for row in rows)
+    assert all(row["answer"] in ("negative", "positive") for row in rows)
     assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5) for row in rows)
     code, again, _ = command("predict", "run=runs/tuned", "the cat sleeps", "a dog, runs")
     assert code == 0
@@ -239,6 +235,11 @@ BAD = {
     "no place to write": (["pretrain", "TINY", "runs=/proc/runs"], "/proc/runs"),
     "no encoder": (["finetune", "encoder=runs/nothing"], "no encoder at runs/nothing"),
     "wrong dropout": (["finetune", "dropout_rate=2"], "dropout_rate=2.0 must be"),
+    "no file for the task": (["finetune", "task=text_pair"], "task.path has no value: give the file"),
+    "file of the task missing": (["finetune", "task=squad", "task.path=nowhere"], "no file matches nowhere"),
+    "no epochs": (["finetune", "task=sentiment", "epochs=0"], "epochs=0.0 must be above 0"),
+    "too many frozen blocks": (["finetune", "frozen_blocks=7"], "frozen_blocks=7 must be null or 0 to 6"),
+    "nothing to evaluate": (["evaluate"], "no finished run of finetune under runs/"),
     "no run": (["predict", "hello"], "no finished run of pretrain or finetune under runs/"),
     "text file missing": (["predict", "run=RUN", "file=none.txt"], "file=none.txt does not exist"),
     "no mask": (["predict", "run=RUN", "--", "E=mc2"], r"'E=mc2' has no \[MASK\] to fill in"),

@@ -8,18 +8,21 @@ from omegaconf import OmegaConf
 
 from bert_lightning.cli import VERBS, conf_folder
 from bert_lightning.config import register
+from bert_lightning.data.labelled.kinds import Kind
 from bert_lightning.errors import UserError
+from bert_lightning.metrics import TaskMetric
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.model.heads import Pooler
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.optim import parameter_groups
 from bert_lightning.verbs.common import build, check_keys
+from bert_lightning.verbs.tasks import joint_objective, source_of, task_metrics
 
 CONF = conf_folder()
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/*.yaml"))
 # Which verb has a group; `base` and `bert` files are included by others.
-VERB = {"task": "finetune"}
-INCLUDED = {"data/base", "model/bert"}
+VERB = {"task": "finetune", "recipe": "finetune"}
+INCLUDED = {"data/base", "model/bert", "task/base", "task/base_table"}
 NEED_A_TEACHER = {"distillation", "distilbert"}
 
 
@@ -53,6 +56,16 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
             node.path = "x"
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_keys(config)
+    if verb == "finetune":
+        assert isinstance(build(config.task.kind), Kind)
+        assert isinstance(build(config.optimizer)([torch.nn.Parameter(torch.zeros(2))]), torch.optim.Optimizer)
+        assert all(isinstance(metric, TaskMetric) for metric in task_metrics(config.task, ANY_LABEL).values())
+        named = {name for metric in task_metrics(config.task, ANY_LABEL).values() for name in metric.values}
+        assert config.task.monitor in named
+        labels = ["a", "b"] if config.task.term in ("classification", "tagging") else []
+        assert joint_objective(build(config.task.objective), config.task.term, labels, SMALL).terms
+        if config.task.path is not None or config.task.hub is not None:
+            assert hasattr(source_of(config.task), "read")
     if verb == "pretrain":
         architecture = build(config.model, vocab_size=100)
         assert isinstance(architecture, BertConfig)
@@ -70,6 +83,7 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
             assert callable(build(node)) or iter(build(node))
 
 
+ANY_LABEL = ["acceptable", "equivalent", "duplicate", "other"]
 SMALL = BertConfig(vocab_size=100, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
 
 # Parameters with 30,522 words and a pooler, as transformers 5.23 instantiates them; tests/test_variants.py has those of
@@ -82,6 +96,12 @@ PUBLISHED = {
     "base": 109_482_240,
     "large": 335_141_888,
 }
+
+
+def test_a_recipe_decides_over_the_defaults_of_optimizer_and_trainer():
+    config = composed("finetune", "recipe=electra")
+    assert (config.optimizer.lr, config.trainer.max_steps, config.epochs) == (1e-4, None, 3)
+    assert composed("finetune", "optimizer.lr=1e-3").optimizer.lr == 1e-3
 
 
 @pytest.mark.parametrize("size", PUBLISHED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from torch import Tensor
 
@@ -30,7 +30,10 @@ class PretrainingBatch(MaskedBatch, total=False):
     sentence_order_label: Tensor  # [B] int64; 0: A and B in their order, 1: swapped (google-research/albert)
 
 
-class LabelledBatch(EncoderInputs):
-    """Written by `collate`."""
+class LabelledBatch(EncoderInputs, total=False):
+    """Written by `LabelledExamples`. A unit is an example with its sequences; training on questions takes windows."""
 
-    labels: Tensor  # [B] int64, class
+    labels: Tensor  # what the objective compares its scores with: [units], [n] words, or [B, 2] spans
+    places: Tensor  # [n] int64, into the flattened batch [B * S]: first token of each word; where words are scored
+    group_sizes: Tensor  # [units] int64, sequences of each unit, which follow each other in the batch
+    units: Any  # `Units`: the examples themselves, for decoding and measuring

@@ -67,7 +67,8 @@ class StreamDataModule(pl.LightningDataModule):
         return CountedBatches(loader, trainer.accumulate_grad_batches, counts)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.validation, OnceThrough(self.validation_size, self.batch_size))
+        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return self._loader(self.validation, OnceThrough(self.validation_size, self.batch_size, rank, ranks))
 
     def training_examples(self, horizon: int) -> Examples:
         """The examples of training; `horizon` is how many positions of the stream all of training takes."""

@@ -59,14 +59,22 @@ class StreamBatches(Sampler[range]):
 
 @dataclass(frozen=True)
 class OnceThrough(Sampler[range]):
-    """Every position below `size` once, the last batch as short as it comes: for evaluation."""
+    """Every position below `size` once, the last batch as short as it comes: for evaluation.
+
+    The ranks take the batches in turn, and none is repeated to make them even: some ranks may have one less.
+    """
 
     size: int
     batch_size: int
+    rank: int = 0
+    world_size: int = 1
 
     def __len__(self) -> int:
-        return -(-self.size // self.batch_size)
+        return len(self._starts())
 
     def __iter__(self) -> Iterator[range]:
-        for start in range(0, self.size, self.batch_size):
+        for start in self._starts():
             yield range(start, min(start + self.batch_size, self.size))
+
+    def _starts(self) -> range:
+        return range(self.rank * self.batch_size, self.size, self.world_size * self.batch_size)

@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
+from bert_lightning.data.labelled.kinds import Kind, Unit
+from bert_lightning.metrics import TaskMetric, TaskMetrics
 from bert_lightning.modules.base import EncoderModule
 
 
 class FinetuningModule(EncoderModule):
-    """Trains encoder and head of a classification task.
+    """Trains encoder and head of a task; validation decodes predictions and measures them as `evaluate` does.
 
-    Its checkpoint keeps the names of the labels and the length that texts are cut to, so `predict` needs no yaml.
+    Args:
+        task: what a checkpoint keeps, so that `evaluate` and `predict` need no yaml: kind, objective, labels, length.
+        kind: decodes scores.
+        labels: classes in the order of their scores.
+        task_metrics: of the decoded predictions.
+        frozen_blocks: 0 freezes the embeddings, n also the n lowest blocks; None nothing.
+        parts: of the `EncoderModule`; its objective has one term.
     """
 
-    def __init__(self, *, labels: Sequence[str], max_length: int, **parts: Any) -> None:
-        super().__init__(**parts)
-        self.labels, self.max_length = list(labels), max_length
+    def __init__(
+        self,
+        *,
+        task: Mapping[str, Any],
+        kind: Kind,
+        labels: Sequence[str],
+        task_metrics: Mapping[str, TaskMetric],
+        frozen_blocks: int | None = None,
+        **parts: Any,
+    ) -> None:
+        super().__init__(metrics={}, **parts)
+        self.task, self.kind, self.labels = dict(task), kind, list(labels)
+        (self.term,) = self.objective.terms
+        self.validation_metrics: TaskMetrics = TaskMetrics(self.term, task_metrics)  # type: ignore[assignment]
+        if frozen_blocks is not None:
+            for part in (self.encoder.embeddings, *self.encoder.blocks[:frozen_blocks]):
+                part.requires_grad_(False)
 
     def card(self) -> dict[str, Any]:
-        return {**super().card(), "labels": self.labels, "max_length": self.max_length}
+        return {**super().card(), "task": self.task, "labels": self.labels, "max_length": self.task["max_length"]}
+
+    def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
+        _, terms = self.objective(self.encoder, batch)
+        units: list[Unit] = batch["units"].units
+        predictions = self.kind.decode(terms[self.term].logits, units, self.labels)
+        self.validation_metrics.update(terms[self.term], predictions, [unit.example for unit in units])
+
+    def on_validation_epoch_end(self) -> None:
+        results = self.validation_metrics.compute_and_reset()
+        self.log_dict({f"val/{name}": value.to(torch.float32) for name, value in results.items()})

@@ -59,6 +59,8 @@ def _check_node(node: DictConfig, path: str) -> None:
             _check_known(node, path, list(parameters), node._target_)
     for name in map(str, node):
         if not OmegaConf.is_missing(node, name) and isinstance(child := node._get_node(name), DictConfig):
+            if child._is_none():
+                continue
             _check_node(child, f"{path}.{name}".lstrip("."))
 
 

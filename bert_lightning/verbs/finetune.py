@@ -1,7 +1,8 @@
-"""`bert-lightning finetune`: an encoder and labelled texts -> a classifier."""
+"""`bert-lightning finetune`: an encoder and labelled examples -> a model of a task."""
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 from typing import Any
@@ -10,15 +11,17 @@ import lightning.pytorch as pl
 from omegaconf import DictConfig
 
 from bert_lightning.data.datamodule import StreamDataModule
-from bert_lightning.data.labelled import LabelledExamples, subset
+from bert_lightning.data.labelled.examples import LabelledExamples
 from bert_lightning.errors import UserError
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.finetuning import FinetuningModule
+from bert_lightning.objectives.base import JointObjective
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.training import check_steps, train
 from bert_lightning.text.tokenizers import fingerprint
 from bert_lightning.verbs.common import build, build_values, resolved, run_folder
+from bert_lightning.verbs.tasks import TaskData, card_of, class_weights, joint_objective, task_metrics, training_data
 
 
 def run(config: DictConfig) -> None:
@@ -28,79 +31,112 @@ def run(config: DictConfig) -> None:
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
     if best is not None and best["value"] is not None:
         print(f"  best {best['metric']:28} {best['value']:.4f}")
-    print(f'Next: bert-lightning predict run={folder.path} "What a wonderful film."')
+    print(f"Next: bert-lightning predict run={folder.path} ...   or evaluate run={folder.path} split=test")
 
 
 def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Everything that can be wrong is found before the run's folder is made."""
     folder = run_folder(config)
     folder.check_free()
+    source = load(config.encoder)
+    _check_lengths(config, source)
+    data = training_data(config.task, config.validation_examples)
+    batches = labelled_batches(config, source, data)
+    set_steps(config, len(batches.train))
     check_steps(config.trainer)
     config = resolved(config)
-    source = load(config.encoder)
     pl.seed_everything(config.seed, verbose=False)
-    module, batches = _module(config, source), labelled_batches(config, source)
     summary = train(
-        config, "finetune", folder, source.tokenizer, module, batches,
+        config, "finetune", folder, source.tokenizer, _module(config, source, data), batches,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger),
     )  # fmt: skip
     return folder, summary
 
 
-def _module(config: DictConfig, source: PretrainedWeights) -> FinetuningModule:
-    task = config.task
-    if task.max_length > source.config.max_position_embeddings:
+def set_steps(config: DictConfig, examples: int) -> None:
+    """Give the trainer its steps from `epochs`, where they are not given, and a validation after each epoch.
+
+    Where the epochs do not divide the steps, the interval is the divisor next below an epoch, within half of it.
+    """
+    trainer = config.trainer
+    devices = trainer.devices if isinstance(trainer.devices, int) and trainer.devices > 0 else 1
+    batch = config.batch_size * trainer.accumulate_grad_batches * devices * trainer.get("num_nodes", 1)
+    per_epoch = max(1, math.ceil(examples / max(1, batch)))
+    if trainer.max_steps is None:
+        if config.epochs <= 0:
+            raise UserError(f"epochs={config.epochs} must be above 0")
+        trainer.max_steps = max(1, round(config.epochs * per_epoch))
+    if trainer.val_check_interval is None:
+        steps = trainer.max_steps
+        near = [d for d in range(per_epoch, per_epoch // 2, -1) if steps % d == 0]
+        trainer.val_check_interval = near[0] if near else steps
+
+
+def _check_lengths(config: DictConfig, source: PretrainedWeights) -> None:
+    length, longest = config.task.max_length, source.config.max_position_embeddings
+    if length > longest:
         raise UserError(
-            f"task.max_length={task.max_length} is longer than the encoder's max_position_embeddings="
-            f"{source.config.max_position_embeddings}: lower it"
+            f"task.max_length={length} is longer than the encoder's max_position_embeddings={longest}: lower it"
         )
-    architecture = source.config
+    learned = source.card.get("max_length", longest)
+    if length > learned:
+        print(f"note: task.max_length={length}, but pretraining saw {learned} tokens at most", file=sys.stderr)
+
+
+def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> FinetuningModule:
+    task, architecture = config.task, source.config
     if config.dropout_rate is not None:
         if not 0 <= config.dropout_rate < 1:
             raise UserError(f"dropout_rate={config.dropout_rate} must be at least 0 and below 1")
         architecture = replace(architecture, dropout_rate=config.dropout_rate)
-    learned = source.card.get("max_length", source.config.max_position_embeddings)
-    if task.max_length > learned:
-        print(f"note: task.max_length={task.max_length}, but pretraining saw {learned} tokens at most", file=sys.stderr)
+    if config.frozen_blocks is not None and not 0 <= config.frozen_blocks <= architecture.num_hidden_layers:
+        raise UserError(f"frozen_blocks={config.frozen_blocks} must be null or 0 to {architecture.num_hidden_layers}")
     encoder = BERT(architecture)
-    objective = build(task.objective)(architecture)
+    weights = class_weights(task.class_weights, data.labels, data.train)
+    objective = joint_objective(build(task.objective), task.term, data.labels, architecture, weights)
     if not config.random_weights:
         source.fill(encoder, "encoder.")
-        if source.has(_POOLER):
-            source.fill(objective.terms["classification"].head.pooler, _POOLER)
+        _fill_pooler(objective, source)
     return FinetuningModule(
+        task=card_of(task, data.labels),
+        kind=data.kind,
+        labels=data.labels,
+        task_metrics=task_metrics(task, data.labels),
+        frozen_blocks=config.frozen_blocks,
         encoder=encoder,
         objective=objective,
-        metrics=build(task.metrics),
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
         weight_decay=config.weight_decay,
         layer_decay=config.layer_decay,
         max_grad_norm=config.max_grad_norm,
         tokenizer_fingerprint=fingerprint(source.tokenizer),
-        labels=list(task.labels.values()),
-        max_length=task.max_length,
     )
 
 
-# Next-sentence prediction trains a pooler; a classifier goes on from it, as google-research/bert does.
+# Next-sentence prediction trains a pooler; a head that has one goes on from it, as google-research/bert does.
 _POOLER = "objective.terms.nsp.head.pooler."
 
 
-def labelled_batches(config: DictConfig, source: PretrainedWeights) -> StreamDataModule:
+def _fill_pooler(objective: JointObjective, source: PretrainedWeights) -> None:
+    for term in objective.terms.values():
+        pooler = getattr(term.head, "pooler", None)
+        if pooler is not None and source.has(_POOLER):
+            source.fill(pooler, _POOLER)
+
+
+def labelled_batches(config: DictConfig, source: PretrainedWeights, data: TaskData | None = None) -> StreamDataModule:
     """Batches of training and of validation."""
     task = config.task
-    train_rows, validation_rows = build(task.rows).read(task.validation_fraction)
-    values, limit = list(task.labels), config.validation_examples or len(validation_rows)
-
-    def examples(rows: Any, seed: int | None) -> LabelledExamples:
-        return LabelledExamples(rows, values, source.tokenizer, task.max_length, seed)
-
+    data = data or training_data(task, config.validation_examples)
+    train, validation = (
+        LabelledExamples(data.kind, examples, data.labels, source.tokenizer, task.max_length, seed)
+        for examples, seed in ((data.train, config.seed), (data.validation, None))
+    )
+    for name, examples in (("training", train), ("validation", validation)):
+        if examples.num_cut:
+            share = f"{examples.num_cut} of {len(examples)} {name} examples"
+            print(f"note: {share} are longer than task.max_length={task.max_length} and were cut", file=sys.stderr)
     return StreamDataModule(
-        train=examples(subset(train_rows, task.train_examples), config.seed),
-        # Files are often sorted by label: a part of the validation rows is a random part.
-        validation=examples(subset(validation_rows, min(limit, len(validation_rows))), None),
-        batch_size=config.batch_size,
-        validation_examples=config.validation_examples,
-        num_workers=config.num_workers,
+        train=train, validation=validation, batch_size=config.batch_size, num_workers=config.num_workers
     )

@@ -1,26 +1,28 @@
-"""`bert-lightning predict`: a run and texts -> filled-in masks, or classes."""
+"""`bert-lightning predict`: a run and texts -> filled-in masks, or the answers of its task."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from bert_lightning.data.labelled import collate, encode
+from bert_lightning.data.labelled.encoding import collate, encode
+from bert_lightning.data.labelled.rows import Row, read_table
 from bert_lightning.errors import UserError
-from bert_lightning.model.heads import MaskedLMHead, SequenceClassificationHead
+from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import newest_run
 from bert_lightning.text.files import read_lines
-from bert_lightning.text.sentences import clean
 from bert_lightning.text.tokenizers import SpecialIds
+from bert_lightning.verbs.answering import Answerer
+from bert_lightning.verbs.output import json_lines, progress
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 class FillMask:
@@ -43,60 +45,52 @@ class FillMask:
         for text, encoding in zip(texts, inputs, strict=True):
             if "[MASK]" not in text:
                 raise UserError(f"{text!r} has no [MASK] to fill in: write [MASK] where a word is missing")
-            if encoding.ids.count(self.mask_id) < text.count("[MASK]"):
+            if (encoding.ids == self.mask_id).sum() < text.count("[MASK]"):
                 raise UserError(f"{text[:60]!r}... has a [MASK] beyond the {self.max_length} tokens that are read")
         batch = collate(inputs, self.pad_id)
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
         rows, columns = torch.nonzero(batch["input_ids"] == self.mask_id, as_tuple=True)
         logits = self.head(hidden[rows, columns], self.encoder.embeddings.word.weight)  # [M, V]
         top = logits[:, : self.source.tokenizer.get_vocab_size()].softmax(-1).topk(self.top_k)
-        return [
-            {"text": text, "masks": list(map(self._words, *(part[rows == row] for part in top)))}
-            for row, text in enumerate(texts)
-        ]
+        masks = [list(map(self._words, *(part[rows == row] for part in top))) for row in range(len(texts))]
+        return [{"text": t, "masks": m, "shown": _readable(t, m)} for t, m in zip(texts, masks, strict=True)]
 
     def _words(self, probabilities: Tensor, ids: Tensor) -> list[dict[str, Any]]:
         words = map(self.source.tokenizer.id_to_token, ids.tolist())
         return [{"word": word, "probability": p} for word, p in zip(words, probabilities.tolist(), strict=True)]
 
 
-class Classify:
-    """The class of each text, with the probability of every label."""
+class AnswerLines:
+    """Answers to what stands on a line, or in a row of a table, as the checkpoint's task asks it."""
 
     def __init__(self, source: PretrainedWeights) -> None:
-        self.source, self.labels = source, source.card["labels"]
-        self.encoder = source.encoder().eval()
-        self.head = SequenceClassificationHead(source.config, len(self.labels)).eval()
-        source.fill(self.head, "objective.terms.classification.head.")
-        self.pad_id = SpecialIds.of(source.tokenizer).pad
+        self.answer = Answerer(source)
+        self.kind, self.count = self.answer.kind, 0
 
-    @torch.inference_mode()
     def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
-        inputs = encode([clean(text) for text in texts], self.source.tokenizer, self.source.card["max_length"])
-        batch = collate(inputs, self.pad_id)
-        hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
-        probabilities = self.head(hidden).softmax(-1)  # [B, C]
+        return self.rows([Row(f"{text[:40]!r}", self.kind.parse(text)) for text in texts])
+
+    def rows(self, rows: list[Row]) -> list[dict[str, Any]]:
+        """Predictions for rows with the columns of the task; their answers are not read."""
+        examples = self.kind.examples(rows, answered=False, first=self.count)
+        self.count += len(examples)
         return [
-            {
-                "text": text,
-                "label": self.labels[int(row.argmax())],
-                "probabilities": dict(zip(self.labels, row.tolist(), strict=True)),
-            }
-            for text, row in zip(texts, probabilities, strict=True)
+            {"id": example.id, **example.inputs, **prediction, "shown": self.kind.show(example, prediction)}
+            for example, prediction in self.answer(examples, max(1, len(examples)))
         ]
 
 
-def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | Classify:
-    """What a checkpoint can do: classify where it has labels, fill in masks where it has the head for it.
+def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | AnswerLines:
+    """What a checkpoint can do: answer where it has a task, fill in masks where it has the head for it.
 
     Raises:
         UserError: neither.
     """
-    if "labels" in source.card:
-        return Classify(source)
+    if "task" in source.card:
+        return AnswerLines(source)
     if source.has("objective.terms.mlm.head."):
         return FillMask(source, top_k)
-    raise UserError(f"{source.path} holds an encoder only, without labels or a masked-LM head: fine-tune it first")
+    raise UserError(f"{source.path} holds an encoder only, without a task or a masked-LM head: fine-tune it first")
 
 
 def run(config: DictConfig) -> None:
@@ -108,22 +102,34 @@ def run(config: DictConfig) -> None:
     if config.batch_size < 1:
         raise UserError(f"batch_size={config.batch_size} must be 1 or more")
     predict = predictor(load(location), config.top_k)
-    with _output(config.output) as output:
+    with json_lines(config.output) as write:
+        for prediction in _predictions(config, predict):
+            print(prediction.pop("shown"), flush=True)
+            write(prediction)
+
+
+def _predictions(config: DictConfig, predict: FillMask | AnswerLines) -> Iterator[dict[str, Any]]:
+    path = None if config.file is None or config.texts is not None else Path(config.file)
+    if path is not None and path.suffix in _TABLES and isinstance(predict, AnswerLines):
+        rows = list(read_table(_existing(path)))
+        for start in progress(range(0, len(rows), config.batch_size), -(-len(rows) // config.batch_size)):
+            yield from predict.rows(rows[start : start + config.batch_size])
+    else:
         for texts in _batches(config):
-            for prediction in predict(texts):
-                print(_readable(prediction), flush=True)
-                if output:
-                    output.write(json.dumps(prediction, ensure_ascii=False) + "\n")
+            yield from predict(texts)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"file={path} does not exist")
+    return path
 
 
 def _batches(config: DictConfig) -> Iterator[list[str]]:
     if config.texts is not None:
         lines: Iterator[str] = iter(config.texts)
     elif config.file is not None:
-        path = Path(config.file)
-        if not path.is_file():
-            raise UserError(f"file={path} does not exist")
-        lines = read_lines(path)
+        lines = read_lines(_existing(Path(config.file)))
     else:
         if sys.stdin.isatty():
             print("# one text a line; end with Ctrl-D", file=sys.stderr)
@@ -140,24 +146,6 @@ def _batches(config: DictConfig) -> Iterator[list[str]]:
         yield batch
 
 
-@contextmanager
-def _output(path: str | None) -> Iterator[TextIO | None]:
-    """A file that appears under its name when everything was written."""
-    if path is None:
-        yield None
-        return
-    partial = Path(f"{path}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _readable(prediction: dict[str, Any]) -> str:
-    if "label" in prediction:
-        probability = prediction["probabilities"][prediction["label"]]
-        return f"{prediction['label']}\t{probability:.3f}\t{prediction['text']}"
-    masks = [", ".join(f"{guess['word']} {guess['probability']:.2f}" for guess in mask) for mask in prediction["masks"]]
-    return "\n  ".join([prediction["text"], *masks])
+def _readable(text: str, masks: list[list[dict[str, Any]]]) -> str:
+    guesses = [", ".join(f"{guess['word']} {guess['probability']:.2f}" for guess in mask) for mask in masks]
+    return "\n  ".join([text, *guesses])

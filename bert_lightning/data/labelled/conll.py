@@ -1,0 +1,165 @@
+"""Words with tags: files of columns, and the schemes in which tags say where an entity begins and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bert_lightning.data.labelled.rows import Row
+from bert_lightning.errors import UserError
+from bert_lightning.text.files import read_lines
+
+_OUTSIDE = "O"
+_DOCUMENT = "-DOCSTART-"
+# Names of the same four roles: BIOES, BMES (M inside, no I), BILOU (L last, U unit).
+_ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
+
+
+class Entity(NamedTuple):
+    """Words `start` to `end` - 1 are one entity."""
+
+    type: str
+    start: int
+    end: int
+
+
+def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iterator[Row]:
+    """Sentences of a file with one word a line, columns between spaces or tabs, a blank line between sentences.
+
+    Rows have `words` and `tags`; the lines of CoNLL-2003 that start a document are left out. `where` names the line of
+    the first word, the others follow it.
+
+    Raises:
+        UserError: a line without these columns.
+    """
+    words: list[str] = []
+    tags: list[str] = []
+    number = 0
+    for number, line in enumerate(read_lines(path), 1):
+        fields = line.split()
+        if fields and fields[0] != _DOCUMENT:
+            try:
+                word, tag = fields[word_column], fields[tag_column]
+            except IndexError:
+                raise UserError(f"{path}:{number}: no columns {word_column} and {tag_column} in {line!r}") from None
+            if len(fields) < 2:
+                raise UserError(f"{path}:{number}: {line!r} has a word and no tag")
+            words.append(word)
+            tags.append(tag)
+        elif words:
+            yield Row(f"{path}:{number - len(words)}", {"words": words, "tags": tags})
+            words, tags = [], []
+    if words:
+        yield Row(f"{path}:{number - len(words) + 1}", {"words": words, "tags": tags})
+
+
+def entities(tags: Sequence[str]) -> set[Entity]:
+    """Entities of IOB2 tags, as conlleval and seqeval read them: an I without a beginning begins one too."""
+    found: set[Entity] = set()
+    start, kind = 0, ""
+    for i, tag in enumerate([*tags, _OUTSIDE]):
+        role, _, new = tag.partition("-")
+        if kind and (role != "I" or new != kind):
+            found.add(Entity(kind, start, i))
+            kind = ""
+        if role != _OUTSIDE and not kind:
+            start, kind = i, new
+    return found
+
+
+def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: str = "auto") -> list[list[str]]:
+    """The same entities in IOB2, where every entity begins with B.
+
+    Args:
+        sentences: the tags of each.
+        where: `file:line` of the first tag of each sentence.
+        scheme: iob1 (B where I would not tell neighbours of one type apart: CoNLL-2003; two entities of its training
+            file begin with B all the same, so a B begins one wherever it stands), iob2, bioes (BMES and BILOU too), or
+            auto: the one that all sentences follow.
+
+    Raises:
+        UserError: a tag that is none, or a sequence that the scheme does not have, with its line.
+    """
+    readers = {"iob1": _read_iob1, "iob2": _read_iob2, "bioes": _read_bioes}
+    if scheme not in (*readers, "auto"):
+        raise UserError(f"task.kind.scheme={scheme} must be auto, {', '.join(readers)}")
+    if scheme == "auto":
+        scheme = _scheme(sentences)
+    converted = []
+    for tags, place in zip(sentences, where, strict=True):
+        parts = [_parts(tag, place, i) for i, tag in enumerate(tags)]
+        new = [_OUTSIDE] * len(tags)
+        for kind, start, end in readers[scheme](parts, place):
+            new[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+        converted.append(new)
+    return converted
+
+
+def _scheme(sentences: Sequence[Sequence[str]]) -> str:
+    """IOB1 where an I begins an entity: that tells it from IOB2."""
+    roles = {tag.partition("-")[0] for tags in sentences for tag in tags}
+    if roles & {"S", "E", "M", "L", "U"}:
+        return "bioes"
+    for tags in sentences:
+        for before, tag in zip([_OUTSIDE, *tags], tags, strict=False):
+            role, _, kind = tag.partition("-")
+            if role == "I" and before.partition("-")[2] != kind:
+                return "iob1"
+    return "iob2"
+
+
+def _parts(tag: str, place: str, i: int) -> tuple[str, str]:
+    role, _, kind = tag.partition("-")
+    if tag == _OUTSIDE:
+        return _OUTSIDE, ""
+    if role not in _ROLES or not kind:
+        raise UserError(f"{_line(place, i)}: {tag!r} is no tag; write O, B-TYPE, I-TYPE (or E-, S-, M-, L-, U-)")
+    return _ROLES[role], kind
+
+
+def _line(place: str, offset: int) -> str:
+    file, _, line = place.rpartition(":")
+    return f"{file}:{int(line) + offset}" if line.isdigit() else f"{place}, word {offset}"
+
+
+def _refuse(place: str, i: int, part: tuple[str, str], before: tuple[str, str], scheme: str) -> UserError:
+    tag, previous = ("-".join(filter(None, p)) for p in (part, before))
+    return UserError(f"{_line(place, i)}: {tag} cannot follow {previous} in {scheme}: mend the tag or task.kind.scheme")
+
+
+def _read_iob1(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]:
+    before, start = (_OUTSIDE, ""), 0
+    for i, part in enumerate([*parts, (_OUTSIDE, "")]):
+        begins = part[0] == "B" or (part[0] == "I" and part[1] != before[1])
+        if before[1] and (begins or part[0] == _OUTSIDE):
+            yield Entity(before[1], start, i)
+        if begins:
+            start = i
+        before = part
+
+
+def _read_iob2(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]:
+    before, start = (_OUTSIDE, ""), 0
+    for i, part in enumerate([*parts, (_OUTSIDE, "")]):
+        if part[0] == "I" and part[1] != before[1]:
+            raise _refuse(place, i, part, before, "IOB2 (an entity begins with B)")
+        if before[1] and part[0] != "I":
+            yield Entity(before[1], start, i)
+        if part[0] == "B":
+            start = i
+        before = part
+
+
+def _read_bioes(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]:
+    before, start, inside = (_OUTSIDE, ""), 0, ""
+    for i, part in enumerate([*parts, (_OUTSIDE, "")]):
+        role, kind = part
+        if (role in "IE" and kind != inside) or (role not in "IE" and inside):
+            raise _refuse(place, min(i, len(parts) - 1), part, before, "BIOES (an entity is S, or B ... E)")
+        if role in "BS":
+            start = i
+        if role in "ES":
+            yield Entity(kind, start, i + 1)
+        inside = kind if role in "BI" else ""
+        before = part

@@ -1,0 +1,112 @@
+"""Texts and words -> token sequences -> the tensors that the encoder reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Encoding, Tokenizer
+
+from bert_lightning.data.batch import EncoderInputs
+
+TextInput = str | tuple[str, str] | list[str]  # a text, a pair of texts, or words
+_CHUNK = 1000  # texts encoded at a time: the library's encodings are some kilobytes each and live no longer than this
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One sequence with its special tokens."""
+
+    ids: npt.NDArray[np.int32]  # [S]
+    types: npt.NDArray[np.uint8]  # [S]
+    first: npt.NDArray[np.int32]  # [W], where each word begins in `ids`, -1 if it is not there; of sequences of words
+    offsets: npt.NDArray[np.int32]  # [S, 2], characters of the context, -1 outside; of windows over a context
+    is_cut: bool = False  # tokens beyond the maximal length were left out
+
+
+_NONE = np.empty(0, np.int32)
+
+
+def encode(texts: Sequence[TextInput], tokenizer: Tokenizer, max_length: int, with_masks: bool = False) -> list[Tokens]:
+    """`[CLS] text [SEP]` or `[CLS] a [SEP] b [SEP]` for each, cut to `max_length` tokens, the longer of a pair first.
+
+    A special token that an author typed is text, as in pretraining; `with_masks` takes `[MASK]` for a mask.
+    """
+    found: list[Tokens] = []
+    with _settings(tokenizer, with_masks):
+        tokenizer.enable_truncation(max_length)
+        for start in range(0, len(texts), _CHUNK):
+            chunk = list(texts[start : start + _CHUNK])
+            of_words = isinstance(chunk[0], list)
+            for text, encoding in zip(chunk, tokenizer.encode_batch(chunk, is_pretokenized=of_words), strict=True):
+                first = _first_pieces(encoding, len(text)) if of_words else _NONE
+                found.append(_tokens(encoding, first, _NONE, bool(encoding.overflowing)))
+    return found
+
+
+def encode_windows(
+    questions: Sequence[str], contexts: Sequence[str], tokenizer: Tokenizer, max_length: int, overlap: int
+) -> list[list[Tokens]]:
+    """For each question windows `[CLS] question [SEP] part of context [SEP]`; neighbours share `overlap` tokens."""
+    found: list[list[Tokens]] = []
+    with _settings(tokenizer, False):
+        tokenizer.enable_truncation(max_length, stride=overlap, strategy="only_second")
+        for start in range(0, len(questions), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            for encoding in tokenizer.encode_batch(list(zip(questions[part], contexts[part], strict=True))):
+                windows = [encoding, *encoding.overflowing]
+                found.append([_tokens(window, _NONE, _context_offsets(window)) for window in windows])
+    return found
+
+
+def cut(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[str]:
+    """The beginning of each text, as much as `max_tokens` tokens are made of."""
+    with _settings(tokenizer, False):
+        encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    return [
+        text[: encoding.offsets[max_tokens - 1][1]] if len(encoding.ids) > max_tokens else text
+        for text, encoding in zip(texts, encodings, strict=True)
+    ]
+
+
+def collate(inputs: Sequence[Tokens], pad: int) -> EncoderInputs:
+    """Pad sequences to the longest of them."""
+    lengths = torch.tensor([len(tokens.ids) for tokens in inputs])
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]  # [B, S]
+    ids, types = torch.full(mask.shape, pad), torch.zeros(mask.shape, dtype=torch.long)
+    ids[mask] = torch.from_numpy(np.concatenate([tokens.ids for tokens in inputs]).astype(np.int64))
+    types[mask] = torch.from_numpy(np.concatenate([tokens.types for tokens in inputs]).astype(np.int64))
+    return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask, "num_tokens": int(lengths.sum())}
+
+
+@contextmanager
+def _settings(tokenizer: Tokenizer, with_masks: bool) -> Iterator[None]:
+    tokenizer.encode_special_tokens = not with_masks
+    try:
+        yield
+    finally:
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = False
+
+
+def _tokens(
+    encoding: Encoding, first: npt.NDArray[np.int32], offsets: npt.NDArray[np.int32], is_cut: bool = False
+) -> Tokens:
+    return Tokens(np.array(encoding.ids, np.int32), np.array(encoding.type_ids, np.uint8), first, offsets, is_cut)
+
+
+def _first_pieces(encoding: Encoding, num_words: int) -> npt.NDArray[np.int32]:
+    first = np.full(num_words, -1, np.int32)
+    for position, word in reversed(list(enumerate(encoding.word_ids))):
+        if word is not None:
+            first[word] = position
+    return first
+
+
+def _context_offsets(encoding: Encoding) -> npt.NDArray[np.int32]:
+    inside = np.array([part == 1 for part in encoding.sequence_ids])
+    return np.where(inside[:, None], np.array(encoding.offsets, np.int32), np.int32(-1))

@@ -1,0 +1,72 @@
+"""Labelled examples as batches, asked for by positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.utils.data import Dataset
+
+from bert_lightning.data.batch import LabelledBatch
+from bert_lightning.data.labelled.encoding import collate
+from bert_lightning.data.labelled.kinds import Example, Kind, Unit, Units
+from bert_lightning.data.sampler import stream_indices
+from bert_lightning.errors import UserError
+from bert_lightning.text.tokenizers import SpecialIds
+
+
+class LabelledExamples(Dataset[LabelledBatch]):
+    """Batches of encoded examples, asked for by positions of the training stream, as in `PretrainingExamples`.
+
+    Args:
+        kind: what the examples are.
+        examples: the examples, with answers.
+        labels: classes in the order of their scores; empty where the kind has none.
+        tokenizer: ids and special tokens.
+        max_length: tokens of the longest sequence.
+        seed: order of the stream; None keeps the examples' order, and counts whole examples instead of what training
+            counts.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        examples: Sequence[Example],
+        labels: Sequence[str],
+        tokenizer: Tokenizer,
+        max_length: int,
+        seed: int | None,
+    ) -> None:
+        if not examples:
+            raise UserError("there are no examples")
+        kind.check(examples, labels)
+        units = kind.encode(examples, tokenizer, max_length)
+        self.num_cut = sum(any(tokens.is_cut for tokens in unit.sequences) for unit in units)
+        self.units = units if seed is None else kind.training_units(units)
+        self.kind, self.labels, self.seed = kind, list(labels), seed
+        self.pad = SpecialIds.of(tokenizer).pad
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def __getitem__(self, positions: range) -> LabelledBatch:
+        indices = np.arange(positions.start, positions.stop)
+        if self.seed is not None:
+            _, indices = stream_indices(positions, len(self), self.seed)
+        units = [self.units[index] for index in indices]
+        batch = labelled_batch(self.kind, units, self.pad)
+        batch["labels"] = self.kind.targets(units, self.labels)
+        return batch
+
+
+def labelled_batch(kind: Kind, units: Sequence[Unit], pad: int) -> LabelledBatch:
+    """The batch of some units, without answers."""
+    inputs = collate([tokens for unit in units for tokens in unit.sequences], pad)
+    sizes = torch.tensor([len(unit.sequences) for unit in units])
+    batch = LabelledBatch(**inputs, group_sizes=sizes, units=Units(units))  # type: ignore[typeddict-item]
+    places = kind.places(units, inputs["input_ids"].size(1))
+    if places is not None:
+        batch["places"] = places
+    return batch

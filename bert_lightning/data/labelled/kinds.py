@@ -1,0 +1,135 @@
+"""What every kind of labelled example does: row -> example -> tokens -> targets, and scores -> prediction."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from bert_lightning.data.labelled.encoding import Tokens
+from bert_lightning.data.labelled.rows import Row
+from bert_lightning.errors import UserError
+
+Prediction = dict[str, Any]  # plain data; "answer" is what the metrics compare with the example's
+SEPARATOR = " ||| "  # between the parts of an example that stands on one line; a tab does it too
+
+
+@dataclass(frozen=True)
+class Example:
+    """What is asked, and what is right. Plain data."""
+
+    id: str
+    where: str  # of its row, for errors
+    inputs: dict[str, Any]
+    answer: Any = None  # None where nobody said
+
+
+class Unit(NamedTuple):
+    """What a batch counts: an example with its sequences (one, or several that are decided together)."""
+
+    example: Example
+    sequences: list[Tokens]
+
+
+class Units:
+    """The units of a batch. No tuple and no dataclass, so that Lightning passes it along as it is."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self.units = list(units)
+
+    @property
+    def examples(self) -> list[Example]:
+        return [unit.example for unit in self.units]
+
+
+@dataclass(frozen=True)
+class Kind(ABC):
+    """One way to ask and to answer. Subclasses say how.
+
+    Args:
+        columns: the names used here -> the columns of the rows.
+        names: value of a label in the rows -> its name; a value without one is its own name.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    parts: ClassVar[tuple[str, ...]] = (
+        "text",
+    )  # columns that make up the question, in the order in which a line holds them
+
+    def examples(self, rows: Sequence[Row], answered: bool = True, first: int = 0) -> list[Example]:
+        """The examples of rows, numbered from `first`; without `answered` their answers are not read."""
+        answers: Sequence[Any] = self.answers(rows) if answered else [None] * len(rows)
+        return [
+            Example(self._id(row, number), row.where, self.inputs(row), answer)
+            for number, (row, answer) in enumerate(zip(rows, answers, strict=True), first)
+        ]
+
+    def inputs(self, row: Row) -> dict[str, Any]:
+        """What is asked, from the columns of `parts`."""
+        return {part: self._value(row, part) for part in self.parts}
+
+    @abstractmethod
+    def answers(self, rows: Sequence[Row]) -> Sequence[Any]:
+        """What is right for each row; UserError where a row does not say."""
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        """The classes that occur, sorted; none where the answer is not a class."""
+        return []
+
+    def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
+        """Raises UserError for an answer that is none of the labels."""
+        return
+
+    def key(self, row: Row) -> str:
+        """By what rows are split into training and validation."""
+        return str(self._value(row, self.parts[0]))
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
+        """A unit for each example."""
+
+    def training_units(self, units: Sequence[Unit]) -> list[Unit]:
+        """What training counts as one, where that is less than an example."""
+        return list(units)
+
+    @abstractmethod
+    def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
+        """What the loss compares the scores with."""
+
+    def places(self, units: Sequence[Unit], length: int) -> Tensor | None:
+        """Positions in the flattened batch [B * `length`] that get a score; None for sequences as a whole."""
+        return None
+
+    @abstractmethod
+    def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
+        """A prediction for each unit, from the scores of a batch of them."""
+
+    def parse(self, line: str) -> dict[str, Any]:
+        """A row from what somebody typed."""
+        fields = line.split("\t") if "\t" in line else line.split(SEPARATOR)
+        if len(fields) != len(self.parts):
+            shape = SEPARATOR.join(part.upper() for part in self.parts)
+            raise UserError(f"{line[:60]!r} has {len(fields)} parts: write {shape} (or tabs between them)")
+        return {self.columns.get(part, part): text.strip() for part, text in zip(self.parts, fields, strict=True)}
+
+    @abstractmethod
+    def show(self, example: Example, prediction: Prediction) -> str:
+        """A prediction for people, on one line or a few."""
+
+    def _value(self, row: Row, name: str) -> Any:
+        return row.get(self.columns.get(name, name))
+
+    def _id(self, row: Row, number: int) -> str:
+        column = self.columns.get("id", "id")
+        return str(row.values.get(column, number))
+
+
+def unknown_label(example: Example, label: str, labels: Sequence[str]) -> UserError:
+    """The error for a label that is none of the known ones."""
+    return UserError(f"{example.where}: label {label!r} is not one of the labels ({', '.join(map(repr, labels))})")

@@ -1,0 +1,162 @@
+"""The kind whose question is answered by a part of a context. Devlin et al. 2019, sections 4.2 and 4.3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from bert_lightning.data.labelled.encoding import Tokens, cut, encode_windows
+from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit
+from bert_lightning.data.labelled.rows import Row
+from bert_lightning.errors import UserError
+
+
+class Span(NamedTuple):
+    """A candidate: characters `start` to `end` - 1 of the context."""
+
+    score: float  # sum of the scores of its first and its last token
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Questions(Kind):
+    """A question and the context that answers it. Columns `question`, `context` and `answers`.
+
+    A context longer than the sequence becomes several windows; an example is one unit with all of them, so that no
+    question is split over batches or ranks. Training takes the windows one by one.
+
+    `answers` is SQuAD's list of `text` and `answer_start`, the hub's form of it, or one text, taken where it first
+    occurs. The metrics read the texts.
+
+    Args:
+        overlap: tokens that neighbouring windows share (`doc_stride` of transformers' run_qa).
+        max_question_tokens: longer questions are cut (`max_query_length` of google-research/bert).
+        max_answer_tokens: no longer answer is given.
+        unanswerable: whether a question may have no answer (SQuAD 2.0).
+        null_threshold: no answer is given where the score for none exceeds the best answer's by more than this.
+        candidates: spans whose scores are turned into probabilities (`n_best_size`).
+    """
+
+    overlap: int = 128
+    max_question_tokens: int = 64
+    max_answer_tokens: int = 30
+    unanswerable: bool = False
+    null_threshold: float = 0.0
+    candidates: int = 20
+
+    parts: ClassVar[tuple[str, ...]] = ("question", "context")
+
+    def answers(self, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
+        return [self._answers(row) for row in rows]
+
+    def _answers(self, row: Row) -> list[dict[str, Any]]:
+        context, given = str(self._value(row, "context")), self._value(row, "answers")
+        if isinstance(given, dict):
+            given = [{"text": t, "answer_start": s} for t, s in zip(given["text"], given["answer_start"], strict=True)]
+        elif isinstance(given, str):
+            given = [{"text": given, "answer_start": context.find(given)}] if given else []
+        if not given and not self.unanswerable:
+            raise UserError(f"{row.where}: no answer; for questions without one set task.kind.unanswerable=true")
+        for answer in given:
+            text, start = answer["text"], answer["answer_start"]
+            if start < 0 or context[start : start + len(text)] != text:
+                raise UserError(f"{row.where}: the answer {text!r} is not in its context at character {start}: mend it")
+        return list(given)
+
+    def key(self, row: Row) -> str:
+        return str(self._value(row, "context"))
+
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
+        if max_length - self.max_question_tokens - 3 <= self.overlap:
+            raise UserError(
+                f"task.max_length={max_length} leaves no room for a context beside task.kind.max_question_tokens="
+                f"{self.max_question_tokens} and task.kind.overlap={self.overlap}: raise it or lower them"
+            )
+        questions = cut([example.inputs["question"] for example in examples], tokenizer, self.max_question_tokens)
+        contexts = [example.inputs["context"] for example in examples]
+        windows = encode_windows(questions, contexts, tokenizer, max_length, self.overlap)
+        return [Unit(example, of_example) for example, of_example in zip(examples, windows, strict=True)]
+
+    def training_units(self, units: Sequence[Unit]) -> list[Unit]:
+        return [Unit(example, [window]) for example, windows in units for window in windows]
+
+    def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
+        """First and last token of the first answer in each window, [N, 2]; 0, [CLS], where it is not whole in it."""
+        return torch.tensor([_target(example.answer, window) for example, windows in units for window in windows])
+
+    def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
+        """`scores` [N, S, 2] of all windows of the units."""
+        rows = iter(scores.float().numpy(force=True))
+        return [self._decide(example, [(window, next(rows)) for window in windows]) for example, windows in units]
+
+    def _decide(self, example: Example, windows: Sequence[tuple[Tokens, npt.NDArray[np.float32]]]) -> Prediction:
+        null = min(float(scores[0].sum()) for _, scores in windows)
+        spans = sorted((s for tokens, scores in windows for s in self._spans(tokens, scores)), reverse=True)
+        context, best = example.inputs["context"], self._distinct(spans)
+        top = np.array([span.score for span in best], np.float64)
+        probabilities = np.exp(top - np.logaddexp.reduce(top)).tolist() if best else []
+        odds = null - best[0].score if best else float("inf")
+        candidates = [
+            {"text": context[start:end], "start": start, "end": end, "score": p}
+            for (_, start, end), p in zip(best, probabilities, strict=True)
+        ]
+        nothing = {"text": "", "start": -1, "end": -1, "score": 0.0}
+        first = candidates[0] if candidates else nothing
+        chosen = nothing if self.unanswerable and odds > self.null_threshold else first
+        return {
+            "answer": chosen["text"], "start": chosen["start"], "end": chosen["end"], "score": chosen["score"],
+            "best_answer": first["text"], "null_odds": odds, "candidates": candidates[:3],
+        }  # fmt: skip
+
+    def _spans(self, tokens: Tokens, scores: npt.NDArray[np.float32]) -> Iterator[Span]:
+        """The best spans of a window that lie in the context and are not too long."""
+        inside = np.flatnonzero(tokens.offsets[:, 0] >= 0)
+        if not len(inside):
+            return
+        longest = self.max_answer_tokens
+        ends = np.pad(scores[inside, 1], (0, longest - 1), constant_values=-np.inf)
+        sums = scores[inside, 0][:, None] + np.lib.stride_tricks.sliding_window_view(
+            ends, longest
+        )  # [start, length - 1]
+        flat = sums.ravel()
+        best = np.argpartition(flat, -min(self.candidates, flat.size))[-self.candidates :]
+        for at in best[np.isfinite(flat[best])]:
+            start, length = divmod(int(at), longest)
+            first, last = inside[start], inside[start + length]
+            yield Span(float(flat[at]), int(tokens.offsets[first, 0]), int(tokens.offsets[last, 1]))
+
+    def _distinct(self, spans: Sequence[Span]) -> list[Span]:
+        """The best spans; one that two windows hold counts once."""
+        found: dict[tuple[int, int], Span] = {}
+        for span in spans:
+            found.setdefault((span.start, span.end), span)
+            if len(found) == self.candidates:
+                break
+        return list(found.values())
+
+    def show(self, example: Example, prediction: Prediction) -> str:
+        if not prediction["answer"]:
+            return f"(no answer)\t{example.inputs['question']}"
+        place = f"{prediction['start']}-{prediction['end']}"
+        return f"{prediction['answer']}\t{place}\t{prediction['score']:.3f}\t{example.inputs['question']}"
+
+
+def _target(answers: Sequence[dict[str, Any]], window: Tokens) -> tuple[int, int]:
+    if not answers:
+        return 0, 0
+    start, end = answers[0]["answer_start"], answers[0]["answer_start"] + len(answers[0]["text"])
+    starts, ends = window.offsets[:, 0], window.offsets[:, 1]
+    inside = np.flatnonzero(starts >= 0)
+    if not len(inside) or starts[inside[0]] > start or ends[inside[-1]] < end:
+        return 0, 0
+    first = inside[np.searchsorted(starts[inside], start, side="right") - 1]
+    last = inside[np.searchsorted(ends[inside], end, side="left")]
+    return int(first), int(max(first, last))

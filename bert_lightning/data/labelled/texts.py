@@ -1,0 +1,125 @@
+"""Kinds whose question is a text or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from bert_lightning.data.labelled.encoding import encode
+from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, unknown_label
+from bert_lightning.data.labelled.rows import Row
+from bert_lightning.errors import UserError
+from bert_lightning.text.sentences import clean
+
+
+@dataclass(frozen=True)
+class Classified(Kind):
+    """A text and its class. Columns `text` and `label`."""
+
+    def inputs(self, row: Row) -> dict[str, Any]:
+        return {part: clean(str(text)) for part, text in super().inputs(row).items()}
+
+    def key(self, row: Row) -> str:
+        return clean(super().key(row))
+
+    def answers(self, rows: Sequence[Row]) -> list[str]:
+        values = [_as_text(self._value(row, "label")) for row in rows]
+        return [self.names.get(value, value) for value in values]
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        found = {example.answer for example in examples}
+        return sorted(found, key=lambda label: (len(label), label) if label.isdigit() else (1 << 30, label))
+
+    def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
+        for example in examples:
+            if example.answer not in labels:
+                raise unknown_label(example, example.answer, labels)
+
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
+        sequences = encode([self._input(example) for example in examples], tokenizer, max_length)
+        return [Unit(example, [tokens]) for example, tokens in zip(examples, sequences, strict=True)]
+
+    def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
+        return torch.tensor([labels.index(unit.example.answer) for unit in units])
+
+    def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
+        return [
+            {
+                "answer": labels[max(range(len(row)), key=row.__getitem__)],
+                "probabilities": dict(zip(labels, row, strict=True)),
+            }
+            for row in scores.float().softmax(-1).tolist()
+        ]
+
+    def show(self, example: Example, prediction: Prediction) -> str:
+        answer = prediction["answer"]
+        return f"{answer}\t{prediction['probabilities'][answer]:.3f}\t{_joined(example)}"
+
+    def _input(self, example: Example) -> str | tuple[str, str]:
+        return str(example.inputs["text"])
+
+
+@dataclass(frozen=True)
+class ClassifiedPair(Classified):
+    """Two texts and the class of the pair. Columns `text`, `text_pair` and `label`."""
+
+    parts: ClassVar[tuple[str, ...]] = ("text", "text_pair")
+
+    def _input(self, example: Example) -> tuple[str, str]:
+        return example.inputs["text"], example.inputs["text_pair"]
+
+
+@dataclass(frozen=True)
+class ScoredPair(ClassifiedPair):
+    """Two texts read together, and a number for the pair. Columns `text`, `text_pair` and `label`."""
+
+    def answers(self, rows: Sequence[Row]) -> list[Any]:
+        return [_as_number(row, self._value(row, "label")) for row in rows]
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        return []
+
+    def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
+        """Every number is an answer."""
+
+    def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
+        return torch.tensor([unit.example.answer for unit in units], dtype=torch.float)
+
+    def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
+        return [{"answer": score} for score in scores.double().tolist()]
+
+    def show(self, example: Example, prediction: Prediction) -> str:
+        return f"{prediction['answer']:.3f}\t{_joined(example)}"
+
+
+@dataclass(frozen=True)
+class EmbeddedPair(ScoredPair):
+    """Two texts read apart, one sequence each, and how alike they are. Columns `text`, `text_pair` and `label`."""
+
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
+        left = encode([example.inputs["text"] for example in examples], tokenizer, max_length)
+        right = encode([example.inputs["text_pair"] for example in examples], tokenizer, max_length)
+        return [Unit(example, [a, b]) for example, a, b in zip(examples, left, right, strict=True)]
+
+
+def _joined(example: Example) -> str:
+    return "\t".join(example.inputs.values())
+
+
+def _as_text(value: Any) -> str:
+    """A label as a file with text alone would hold it: 1, not True or 1.0."""
+    if isinstance(value, (bool, float)) and value == int(value):
+        return str(int(value))
+    return str(value)
+
+
+def _as_number(row: Row, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{row.where}: {value!r} is not a number, and the label of this task is one") from None

@@ -1,0 +1,123 @@
+"""The kind whose question is words, with a tag each: named entities."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from bert_lightning.data.labelled.conll import entities, to_iob2
+from bert_lightning.data.labelled.encoding import encode
+from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, unknown_label
+from bert_lightning.data.labelled.rows import Row
+from bert_lightning.errors import UserError
+
+# An ideograph; a word with what may stand inside it; or one sign. What a treebank would make of plain text, nearly.
+_WORD = re.compile(r"[㐀-鿿豈-﫿]|(?:(?:\w\.){2,}|[^\W㐀-鿿豈-﫿]+(?:[-'\u2019.,:/&@]\w+)*)|\S")
+
+
+@dataclass(frozen=True)
+class TaggedWords(Kind):
+    """Words and their tags. Columns `words` and `tags`, each a list; tags come out in IOB2.
+
+    Args:
+        scheme: of the rows' tags, as `to_iob2` takes it.
+    """
+
+    scheme: str = "auto"
+
+    parts: ClassVar[tuple[str, ...]] = ("words",)
+
+    def inputs(self, row: Row) -> dict[str, Any]:
+        words = self._value(row, "words")
+        if isinstance(words, str):
+            found = list(split_words(words))
+            return {"text": words, "words": [w for w, _ in found], "starts": [s for _, s in found]}
+        words = [str(word) for word in words]
+        starts = np.cumsum([0] + [len(word) + 1 for word in words])[:-1].tolist()
+        return {"text": " ".join(words), "words": words, "starts": starts}
+
+    def answers(self, rows: Sequence[Row]) -> list[list[str]]:
+        tags = []
+        for row in rows:
+            words, of_row = self._value(row, "words"), self._value(row, "tags")
+            if not isinstance(words, list) or not isinstance(of_row, list) or len(words) != len(of_row):
+                raise UserError(f"{row.where}: words and tags must be two lists of one length")
+            tags.append([self.names.get(str(tag), str(tag)) for tag in of_row])
+        return to_iob2(tags, [row.where for row in rows], self.scheme)
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        types = {tag[2:] for example in examples for tag in example.answer if tag != "O"}
+        return ["O", *(f"{role}-{kind}" for kind in sorted(types) for role in "BI")]
+
+    def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
+        known = set(labels)
+        for example in examples:
+            for tag in example.answer:
+                if tag not in known:
+                    raise unknown_label(example, tag, labels)
+
+    def key(self, row: Row) -> str:
+        words = self._value(row, "words")
+        return words if isinstance(words, str) else " ".join(words)
+
+    def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
+        sequences = encode([example.inputs["words"] for example in examples], tokenizer, max_length)
+        return [Unit(example, [tokens]) for example, tokens in zip(examples, sequences, strict=True)]
+
+    def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
+        """The tags of all words that have a token, [n]: the first token of a word speaks for it."""
+        return torch.tensor(
+            [
+                labels.index(tag)
+                for example, (tokens,) in units
+                for tag, first in zip(example.answer, tokens.first, strict=True)
+                if first >= 0
+            ],
+            dtype=torch.long,
+        )
+
+    def places(self, units: Sequence[Unit], length: int) -> Tensor:
+        rows = [tokens.first[tokens.first >= 0] + i * length for i, (_, (tokens,)) in enumerate(units)]
+        return torch.from_numpy(np.concatenate(rows).astype(np.int64))
+
+    def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
+        """Words without a token (cut off, or nothing but control characters) are outside of every entity."""
+        probabilities, classes = (part.tolist() for part in scores.float().softmax(-1).max(-1))
+        predictions, at = [], 0
+        for example, (tokens,) in units:
+            tags, certain = ["O"] * len(tokens.first), [1.0] * len(tokens.first)
+            for word in np.flatnonzero(tokens.first >= 0):
+                tags[word], certain[word] = labels[classes[at]], probabilities[at]
+                at += 1
+            predictions.append({"answer": tags, "entities": list(_located(example, tags, certain))})
+        return predictions
+
+    def parse(self, line: str) -> dict[str, Any]:
+        return {self.columns.get("words", "words"): line}
+
+    def show(self, example: Example, prediction: Prediction) -> str:
+        found = [
+            f"  {e['type']}\t{e['start']}-{e['end']}\t{e['score']:.3f}\t{e['text']}" for e in prediction["entities"]
+        ]
+        return "\n".join([example.inputs["text"], *found])
+
+
+def split_words(text: str) -> Iterator[tuple[str, int]]:
+    """Words of plain text, and where each begins: numbers, dates and abbreviations whole, punctuation apart."""
+    for match in _WORD.finditer(text):
+        yield match.group(), match.start()
+
+
+def _located(example: Example, tags: Sequence[str], certain: Sequence[float]) -> Iterator[dict[str, Any]]:
+    words, starts, text = (example.inputs[name] for name in ("words", "starts", "text"))
+    for kind, first, end in sorted(entities(tags), key=lambda entity: entity.start):
+        start, stop = starts[first], starts[end - 1] + len(words[end - 1])
+        score = sum(certain[first:end]) / (end - first)
+        yield {"type": kind, "text": text[start:stop], "start": start, "end": stop, "score": score}

@@ -1,0 +1,22 @@
+"""What is measured: the terms of an objective, and predictions as the official scripts of the tasks measure them."""
+
+from bert_lightning.metrics.classification import F1, Accuracy, MacroF1, Matthews
+from bert_lightning.metrics.correlation import Correlations
+from bert_lightning.metrics.entities import EntityF1
+from bert_lightning.metrics.squad import Squad
+from bert_lightning.metrics.tasks import TaskMetric, TaskMetrics
+from bert_lightning.metrics.terms import Perplexity, TermMetrics
+
+__all__ = [
+    "F1",
+    "Accuracy",
+    "Correlations",
+    "EntityF1",
+    "MacroF1",
+    "Matthews",
+    "Perplexity",
+    "Squad",
+    "TaskMetric",
+    "TaskMetrics",
+    "TermMetrics",
+]

@@ -1,0 +1,97 @@
+"""Metrics of classes, from counts of (right, predicted) pairs. Equal to scikit-learn's, with missing classes too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bert_lightning.data.labelled.kinds import Example, Prediction
+from bert_lightning.errors import UserError
+from bert_lightning.metrics.tasks import TaskMetric
+
+
+class _Counted(TaskMetric):
+    """Counts how often each class was predicted for each."""
+
+    counts: Tensor  # [C, C] int64, right x predicted
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__(labels)
+        self.index = {label: i for i, label in enumerate(labels)}
+        self.add_state("counts", torch.zeros(len(labels), len(labels), dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
+        right = torch.tensor([self.index[example.answer] for example in examples], device=self.counts.device)
+        found = torch.tensor([self.index[p["answer"]] for p in predictions], device=self.counts.device)
+        size = len(self.index)
+        self.counts += torch.bincount(right * size + found, minlength=size * size).view(size, size)
+
+    def _f1(self) -> Tensor:
+        """For each class, [C] float64; 0 for one that is neither right nor predicted."""
+        hits = self.counts.diagonal().double()
+        return 2 * hits / (self.counts.sum(0) + self.counts.sum(1)).clamp(min=1)
+
+
+class Accuracy(TaskMetric):
+    """Share of right answers, whatever they are."""
+
+    values = ("accuracy",)
+    right: Tensor
+    total: Tensor
+
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        super().__init__(labels)
+        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
+        self.right += sum(p["answer"] == e.answer for p, e in zip(predictions, examples, strict=True))
+        self.total += len(examples)
+
+    def compute(self) -> dict[str, Tensor]:
+        return {"accuracy": self.right.double() / self.total.clamp(min=1)}
+
+
+class F1(_Counted):
+    """F1 of one class, 0 where there is none of it: GLUE's for MRPC and QQP.
+
+    Args:
+        labels: the classes.
+        positive: the one that is measured.
+    """
+
+    values = ("f1",)
+
+    def __init__(self, labels: Sequence[str], positive: str) -> None:
+        super().__init__(labels)
+        if positive not in self.index:
+            raise UserError(f"task.metrics: positive={positive!r} is not one of the labels ({', '.join(labels)})")
+        self.positive = self.index[positive]
+
+    def compute(self) -> dict[str, Tensor]:
+        return {"f1": self._f1()[self.positive]}
+
+
+class MacroF1(_Counted):
+    """Mean of the F1 of all classes that are right or predicted at least once."""
+
+    values = ("macro_f1",)
+
+    def compute(self) -> dict[str, Tensor]:
+        seen = (self.counts.sum(0) + self.counts.sum(1)) > 0
+        return {"macro_f1": self._f1()[seen].mean() if seen.any() else torch.zeros((), dtype=torch.double)}
+
+
+class Matthews(_Counted):
+    """Matthews' correlation over all classes (Gorodkin 2004), 0 where either side is constant: GLUE's for CoLA."""
+
+    values = ("matthews",)
+
+    def compute(self) -> dict[str, Tensor]:
+        counts = self.counts.double()
+        right, found, total = counts.sum(1), counts.sum(0), counts.sum()
+        covariance = counts.trace() * total - right @ found
+        variances = (total**2 - right @ right) * (total**2 - found @ found)
+        return {"matthews": covariance / variances.sqrt() if variances > 0 else torch.zeros_like(covariance)}

@@ -1,0 +1,36 @@
+"""Entity-level precision, recall and F1, as conlleval and seqeval count them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bert_lightning.data.labelled.conll import entities
+from bert_lightning.data.labelled.kinds import Example, Prediction
+from bert_lightning.metrics.tasks import TaskMetric
+
+
+class EntityF1(TaskMetric):
+    """An entity is right if its type and both its ends are. Tjong Kim Sang and De Meulder 2003, section 2.4."""
+
+    values = ("precision", "recall", "f1")
+    counts: Tensor  # [3] int64: found and right, found, right
+
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        super().__init__(labels)
+        self.add_state("counts", torch.zeros(3, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
+        for prediction, example in zip(predictions, examples, strict=True):
+            found, right = entities(prediction["answer"]), entities(example.answer)
+            self.counts += torch.tensor([len(found & right), len(found), len(right)], device=self.counts.device)
+
+    def compute(self) -> dict[str, Tensor]:
+        hits, found, right = self.counts.double()
+        return {
+            "precision": hits / found.clamp(min=1),
+            "recall": hits / right.clamp(min=1),
+            "f1": 2 * hits / (found + right).clamp(min=1),
+        }

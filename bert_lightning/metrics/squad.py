@@ -1,0 +1,116 @@
+"""Exact match and F1 of answers, by the rules of the official scripts of SQuAD 1.1 and 2.0."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics.utilities import dim_zero_cat
+
+from bert_lightning.data.labelled.kinds import Example, Prediction
+from bert_lightning.metrics.tasks import TaskMetric
+
+_WITH_UNANSWERABLE = (
+    "has_answer_exact", "has_answer_f1", "no_answer_exact", "no_answer_f1",
+    "best_exact", "best_f1", "best_f1_threshold",
+)  # fmt: skip
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+class Squad(TaskMetric):
+    """Means over the questions, in %; against several right answers the best counts.
+
+    Args:
+        labels: none.
+        unanswerable: SQuAD 2.0's rules: also the values of the questions with and without an answer, and the best ones
+            that any threshold for "no answer" gives.
+    """
+
+    rows: list[Tensor]  # each [n, 6] float64, see `_row`
+
+    def __init__(self, labels: Sequence[str] = (), unanswerable: bool = False) -> None:
+        super().__init__(labels)
+        self.unanswerable = unanswerable
+        self.values = ("exact", "f1", *(_WITH_UNANSWERABLE if unanswerable else ()))
+        self.add_rows("rows", 6)
+
+    def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
+        rows = [self._row(p, [a["text"] for a in e.answer]) for p, e in zip(predictions, examples, strict=True)]
+        self.rows.append(torch.tensor(rows, dtype=torch.double, device=self.device).view(-1, 6))
+
+    def _row(self, prediction: Prediction, right: list[str]) -> list[float]:
+        """Exact match and F1 of the answer; those of the best span, were it given; odds of none; is there an answer."""
+        if not self.unanswerable:
+            return [_best(exact, prediction["answer"], right), _best(f1, prediction["answer"], right), 0, 0, 0, 1]
+        right = [text for text in right if normalize(text)] or [""]
+        answer, best = prediction["answer"], prediction["best_answer"]
+        given = (
+            [_best(exact, best, right), _best(_f1_or_nothing, best, right)] if right != [""] else [float(not best)] * 2
+        )
+        mine = [_best(exact, answer, right), _best(_f1_or_nothing, answer, right)]
+        return [*mine, *given, prediction["null_odds"], float(right != [""])]
+
+    def compute(self) -> dict[str, Tensor]:
+        # Sorted, so that sums over other ranks and batches round alike.
+        rows = torch.tensor(sorted(dim_zero_cat(self.rows).tolist()), dtype=torch.double).view(-1, 6)
+        results = {"exact": _percent(rows[:, 0]), "f1": _percent(rows[:, 1])}
+        if self.unanswerable:
+            for name, side in (("has_answer", rows[rows[:, 5] == 1]), ("no_answer", rows[rows[:, 5] == 0])):
+                results |= {f"{name}_exact": _percent(side[:, 0]), f"{name}_f1": _percent(side[:, 1])}
+            results["best_exact"], _ = _best_threshold(rows[:, 2], rows[:, 4], rows[:, 5])
+            results["best_f1"], results["best_f1_threshold"] = _best_threshold(rows[:, 3], rows[:, 4], rows[:, 5])
+        return {name: value.to(self.device) for name, value in results.items()}
+
+
+def normalize(text: str) -> str:
+    """Lower case, without punctuation, articles and double spaces."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def exact(answer: str, right: str) -> float:
+    """1 if both are the same once normalised."""
+    return float(normalize(answer) == normalize(right))
+
+
+def f1(answer: str, right: str) -> float:
+    """Harmonic mean of precision and recall of the normalised words; 0 where none is shared."""
+    found, wanted = normalize(answer).split(), normalize(right).split()
+    shared = sum((Counter(found) & Counter(wanted)).values())
+    return 2 * shared / (len(found) + len(wanted)) if shared else 0.0
+
+
+def _f1_or_nothing(answer: str, right: str) -> float:
+    """SQuAD 2.0's: nothing agrees with nothing."""
+    if not normalize(answer) or not normalize(right):
+        return exact(answer, right)
+    return f1(answer, right)
+
+
+def _best(score: Callable[[str, str], float], answer: str, right: Sequence[str]) -> float:
+    return max(score(answer, text) for text in right)
+
+
+def _percent(scores: Tensor) -> Tensor:
+    return 100 * scores.mean() if len(scores) else torch.zeros((), dtype=torch.double)
+
+
+def _best_threshold(scores: Tensor, odds: Tensor, has_answer: Tensor) -> tuple[Tensor, Tensor]:
+    """The best mean, in %, and the odds up to which the best span is then given (0 if it never is).
+
+    Starting from "no answer" everywhere, the spans are given in the order of their odds of none. Questions of equal
+    odds are answered together; the official script stops between them, in the order of its file.
+    """
+    order = odds.argsort(stable=True)
+    # A question without an answer loses its point when a span is given; one with an answer gains the span's score.
+    gains = (scores - (has_answer == 0).double())[order]
+    totals = (has_answer == 0).sum() + gains.cumsum(0)
+    last_of_its_odds = torch.cat([odds[order].diff() != 0, torch.tensor([True])])[: len(odds)]
+    totals = torch.cat([(has_answer == 0).sum()[None].double(), totals[last_of_its_odds]])
+    thresholds = torch.cat([torch.zeros(1, dtype=torch.double), odds[order][last_of_its_odds]])
+    best = totals.argmax()
+    return 100 * totals[best] / max(1, len(odds)), thresholds[best]

@@ -1,0 +1,73 @@
+"""A fine-tuned checkpoint as something that answers: examples in, predictions out, without any yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch.nn import Module
+
+from bert_lightning.data.labelled.examples import labelled_batch
+from bert_lightning.data.labelled.kinds import Example, Kind, Prediction
+from bert_lightning.errors import UserError
+from bert_lightning.objectives.base import hidden_states
+from bert_lightning.objectives.downstream import Downstream
+from bert_lightning.runs.checkpoint import PretrainedWeights
+from bert_lightning.text.tokenizers import SpecialIds
+from bert_lightning.verbs.tasks import card_of, class_of_card, from_card, joint_objective
+
+
+class Answerer:
+    """Answers examples with the head and the labels of a checkpoint.
+
+    Args:
+        source: the checkpoint.
+        task: in place of the checkpoint's own, for an encoder whose task needs no head (similarity).
+
+    Raises:
+        UserError: the checkpoint lacks a task, or weights of the head.
+    """
+
+    def __init__(self, source: PretrainedWeights, task: DictConfig | None = None) -> None:
+        card: Mapping[str, Any] | None = source.card.get("task")
+        if card is None:
+            card = _without_a_head(source, task)
+        self.kind: Kind = from_card(card["kind"], Kind)
+        self.labels: list[str] = card["labels"]
+        self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
+        objective = joint_objective(from_card(card["objective"], Downstream), card["term"], self.labels, source.config)
+        (term,) = objective.terms.values()
+        assert isinstance(term, Downstream), "the objective of a task is a downstream one"
+        assert isinstance(term.head, Module), "an objective owns its head"
+        self.objective, self.encoder = term.eval(), source.encoder().eval()
+        source.fill(term.head, f"objective.terms.{card['term']}.head.")
+        self.tokenizer, self.pad = source.tokenizer, SpecialIds.of(source.tokenizer).pad
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.encoder.to(self.device)
+        self.objective.to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Example, Prediction]]:
+        """Predictions in the order of the examples."""
+        units = self.kind.encode(examples, self.tokenizer, self.max_length) if examples else []
+        for start in range(0, len(units), batch_size):
+            part = units[start : start + batch_size]
+            batch = labelled_batch(self.kind, part, self.pad)
+            inputs = {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+            (hidden,) = hidden_states(self.encoder, inputs, [self.objective.positions(inputs)])
+            scores = self.objective.scores(hidden, inputs)
+            for unit, prediction in zip(part, self.kind.decode(scores, part, self.labels), strict=True):
+                yield unit.example, prediction
+
+
+def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[str, Any]:
+    """What the checkpoint of a task would keep, where the task learns no head."""
+    if task is None:
+        raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
+    card = card_of(task, [])
+    if class_of_card(card["objective"], Downstream).learns_a_head:
+        name = str(card["kind"]["_target_"]).rpartition(".")[2]
+        raise UserError(f"{source.path} has no head for {name}: fine-tune it for the task first")
+    return card

@@ -1,0 +1,80 @@
+"""`bert-lightning evaluate`: a checkpoint and a split of its task -> the official metrics, and every prediction."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bert_lightning.data.labelled.kinds import Kind
+from bert_lightning.errors import UserError
+from bert_lightning.metrics import TaskMetrics
+from bert_lightning.runs.checkpoint import PretrainedWeights, load
+from bert_lightning.runs.folder import RunFolder, newest_run
+from bert_lightning.verbs.answering import Answerer
+from bert_lightning.verbs.common import build
+from bert_lightning.verbs.output import json_lines, progress
+from bert_lightning.verbs.tasks import read_examples, task_metrics
+
+
+def run(config: DictConfig) -> None:
+    """Evaluate, and print the metrics as JSON."""
+    print(json.dumps(evaluate(config), indent=1))
+
+
+def evaluate(config: DictConfig) -> dict[str, Any]:
+    """The metrics of `split`, in the task of the run or in `task`."""
+    if config.batch_size < 1:
+        raise UserError(f"batch_size={config.batch_size} must be 1 or more")
+    location = config.run
+    if location == "newest":
+        location = str(newest_run(Path(config.runs), ("finetune",)))
+        print(f"# {location}", file=sys.stderr)
+    source = load(location)
+    task = _task_of_run(source) if config.task is None else _resolved_task(config)
+    if config.path is not None:
+        task.path = task.files.path = config.path
+    answer = Answerer(source, None if config.task is None else task)
+    kind: Kind = build(task.kind)
+    _check_same(kind, answer, source, task)
+    examples = read_examples(task, config.split, kind, config.examples)
+    kind.check(examples, answer.labels)
+    metrics = TaskMetrics(task.term, task_metrics(task, answer.labels))
+    with json_lines(config.output) as write:
+        for example, prediction in progress(answer(examples, config.batch_size), len(examples)):
+            metrics.update(None, [prediction], [example])
+            write({"id": example.id, **example.inputs, "right": example.answer, "prediction": prediction})
+    values = {name.removeprefix(f"{task.term}/"): v.item() for name, v in metrics.compute_and_reset().items()}
+    return {"run": str(source.path), "split": config.split, "examples": len(examples), "metrics": values}
+
+
+def _task_of_run(source: PretrainedWeights) -> DictConfig:
+    """The task that the run's `config.yaml` names: where its data are, and what is measured."""
+    folder = source.path if source.path.is_dir() else source.path.parent.parent
+    path = RunFolder(folder).config
+    if not path.exists():
+        raise UserError(f"{source.path} does not say which data it was trained on: give the task by task=...")
+    config = OmegaConf.load(path)
+    if "task" not in config:
+        raise UserError(f"{source.path} was trained for no task: fine-tune it first, or give one by task=...")
+    task = config.task
+    assert isinstance(task, DictConfig), "a task is a mapping"
+    return task
+
+
+def _resolved_task(config: DictConfig) -> DictConfig:
+    return OmegaConf.create(OmegaConf.to_container(config.task, resolve=True, throw_on_missing=True))  # type: ignore[return-value]
+
+
+def _check_same(kind: Kind, answer: Answerer, source: PretrainedWeights, task: DictConfig) -> None:
+    if type(kind) is not type(answer.kind):
+        have, want = type(answer.kind).__name__, type(kind).__name__
+        raise UserError(f"{source.path} has no head for {want}: it was trained for {have}")
+    if task.labels is not None and list(task.labels) != answer.labels:
+        raise UserError(
+            f"{source.path} was trained with the labels {', '.join(answer.labels)}; "
+            f"the task has {', '.join(task.labels)}"
+        )

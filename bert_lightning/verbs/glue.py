@@ -1,0 +1,104 @@
+"""`bert-lightning glue`: one encoder on every task of GLUE, with several seeds and the same hyperparameters."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from omegaconf import DictConfig
+
+from bert_lightning.errors import UserError
+from bert_lightning.verbs.common import check_keys
+from bert_lightning.verbs.evaluate import evaluate
+from bert_lightning.verbs.finetune import finetune
+
+# Wang et al. 2018, section 3: where a task has two metrics, its score is their mean.
+SCORES = {
+    "cola": ("matthews",),
+    "sst2": ("accuracy",),
+    "mrpc": ("f1", "accuracy"),
+    "stsb": ("pearson", "spearman"),
+    "qqp": ("f1", "accuracy"),
+    "mnli": ("accuracy",),
+    "mnli_mismatched": ("accuracy",),
+    "qnli": ("accuracy",),
+    "rte": ("accuracy",),
+    "wnli": ("accuracy",),
+}
+_AVERAGED_AS_ONE = ("mnli", "mnli_mismatched")
+
+
+def run(config: DictConfig) -> None:
+    """Fine-tune on each task with each seed, print a table, and write it as `glue.json`."""
+    folder = Path(config.runs) / config.name
+    if (folder / "glue.json").exists():
+        raise UserError(f"{folder} already holds a table: choose another name=..., or delete the folder")
+    if not config.seeds or not config.tasks:
+        raise UserError(f"seeds={config.seeds} and tasks={config.tasks} must name one each at least")
+    if unknown := [task for task in config.tasks if task not in SCORES or task == _AVERAGED_AS_ONE[1]]:
+        known = ", ".join(name for name in SCORES if name != _AVERAGED_AS_ONE[1])
+        raise UserError(f"tasks: {unknown[0]!r} is no task of GLUE; there are {known}")
+    jobs = [(task, seed, _composed(config, folder, task, seed)) for task in config.tasks for seed in config.seeds]
+    scores: dict[str, list[float]] = {}
+    for task, seed, job in jobs:
+        print(f"# {task}, seed {seed}", file=sys.stderr, flush=True)
+        for name, score in _scores(task, job).items():
+            scores.setdefault(name, []).append(score)
+    table = {"encoder": config.encoder, "seeds": list(config.seeds), "scores": scores, "averages": averages(scores)}
+    (folder / "glue.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    print(shown(scores, table["averages"]))
+
+
+def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictConfig:
+    """The config of one run, checked before the first starts."""
+    place = [] if config.path is None else [f"task.path={Path(config.path) / config.folders[task]}"]
+    overrides = [*config.finetune, f"task={task}", *place, f"encoder={config.encoder}", f"seed={seed}"]
+    overrides += [f"runs={folder}", f"name={task}-seed{seed}"]
+    print(f"$ bert-lightning finetune {shlex.join(overrides)}", file=sys.stderr)
+    composed = compose("finetune", overrides)
+    check_keys(composed)
+    return composed
+
+
+def _scores(task: str, config: DictConfig) -> dict[str, float]:
+    """Scores after the last step, in %: no checkpoint is chosen by the set that it is measured on."""
+    folder, summary = finetune(config)
+    found = {
+        task: _score(task, {n.rpartition("/")[2]: v for n, v in summary["metrics"].items() if n.startswith("val/")})
+    }
+    if task == _AVERAGED_AS_ONE[0]:
+        other = compose("evaluate", [f"run={folder.checkpoints / 'last.ckpt'}", "split=validation_mismatched"])
+        found[_AVERAGED_AS_ONE[1]] = _score(task, evaluate(other)["metrics"])
+    return found
+
+
+def _score(task: str, metrics: dict[str, Any]) -> float:
+    return 100 * statistics.mean(float(metrics[name]) for name in SCORES[task])
+
+
+def averages(scores: dict[str, list[float]]) -> dict[str, list[float]]:
+    """For each seed the mean over the tasks, with and without WNLI; the two parts of MNLI count as one task."""
+    merged = {name: values for name, values in scores.items() if name not in _AVERAGED_AS_ONE}
+    if parts := [scores[name] for name in _AVERAGED_AS_ONE if name in scores]:
+        merged["mnli"] = [statistics.mean(values) for values in zip(*parts, strict=True)]
+    without = {name: values for name, values in merged.items() if name != "wnli"}
+    rows = {"average": merged, "average without WNLI": without}
+    return {
+        name: [statistics.mean(values) for values in zip(*tasks.values(), strict=True)]
+        for name, tasks in rows.items()
+        if tasks
+    }
+
+
+def shown(scores: dict[str, list[float]], means: dict[str, list[float]]) -> str:
+    """A line a task: what is measured, the mean over the seeds and the standard deviation."""
+    lines = []
+    for name, values in (scores | means).items():
+        spread = f"± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        lines.append(f"{name:22}{', '.join(SCORES.get(name, ())):22}{statistics.mean(values):7.2f} {spread}".rstrip())
+    return "\n".join(lines)

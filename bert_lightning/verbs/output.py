@@ -1,0 +1,34 @@
+"""Files of predictions that appear when they are whole, and a bar while they are made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@contextmanager
+def json_lines(path: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Writes a line for each call to a file that gets its name at the end; nothing without a path."""
+    if path is None:
+        yield lambda _: None
+        return
+    partial = Path(f"{path}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yield lambda row: print(json.dumps(row, ensure_ascii=False), file=file)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def progress(items: Iterable[T], total: int) -> Iterable[T]:
+    """The items, with a bar on a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, leave=False, disable=not sys.stderr.isatty())  # type: ignore[no-any-return]

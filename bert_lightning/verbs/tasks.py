@@ -1,0 +1,150 @@
+"""A task's config -> its examples, its objective, and what a checkpoint keeps of it."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from bert_lightning.data.labelled.kinds import Example, Kind
+from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.sources import Source, split_rows, subset
+from bert_lightning.errors import UserError
+from bert_lightning.metrics import TaskMetric
+from bert_lightning.model.config import BertConfig
+from bert_lightning.objectives.base import JointObjective
+from bert_lightning.objectives.downstream import Downstream
+from bert_lightning.verbs.common import build
+
+T = TypeVar("T")
+_OF_TASKS = ("bert_lightning.data.labelled.", "bert_lightning.objectives.")
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The examples that a run trains and is validated on."""
+
+    kind: Kind
+    labels: list[str]
+    train: list[Example]
+    validation: list[Example]
+
+
+def source_of(task: DictConfig) -> Source:
+    """Files where `task.path` says where, else the hub.
+
+    Raises:
+        UserError: neither is given.
+    """
+    if task.path is None and task.hub is None:
+        raise UserError("task.path has no value: give the file, or the folder, of the task's data")
+    source: Source = build(task.files if task.path is not None else task.hub)
+    return source
+
+
+def training_data(task: DictConfig, validation_examples: int | None) -> TaskData:
+    """Examples of both sides; the labels are the task's, or those of the training rows."""
+    kind: Kind = build(task.kind)
+    train_rows, validation_rows = split_rows(source_of(task), task.validation_split, task.validation_fraction, kind.key)
+    if validation_examples is not None:
+        # Files are often sorted by label: a part of the validation rows is a random part.
+        validation_rows = subset(validation_rows, min(validation_examples, len(validation_rows)))
+    train = kind.examples(subset(train_rows, task.train_examples))
+    validation = kind.examples(validation_rows)
+    labels = list(task.labels) if task.labels is not None else kind.labels(train)
+    for examples in (train, validation):
+        kind.check(examples, labels)
+    return TaskData(kind, labels, train, validation)
+
+
+def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -> list[Example]:
+    """The examples of one split; for validation what training was validated on."""
+    source = source_of(task)
+    rows: list[Row] | None = source.read(split)
+    if rows is None and split == task.validation_split:
+        rows = split_rows(source, split, task.validation_fraction, kind.key)[1]
+    if rows is None:
+        raise UserError(f"the task's data has no split {split!r}: name its file by path=..., or another split")
+    return kind.examples(subset(rows, limit, "examples"))
+
+
+def joint_objective(
+    make: Callable[..., Downstream],
+    term: str,
+    labels: Sequence[str],
+    config: BertConfig,
+    weights: Sequence[float] | None = None,
+) -> JointObjective:
+    """The objective of a task, from the partial that its node makes, as the only term."""
+    of_classes = {"num_labels": len(labels), "class_weights": weights} if labels else {}
+    return JointObjective(config, {term: partial(make, **of_classes)})
+
+
+def task_metrics(task: DictConfig, labels: Sequence[str]) -> dict[str, TaskMetric]:
+    """The metrics of a task; an entry set to null is left out."""
+    return {name: make(labels) for name, make in build(task.metrics).items() if make is not None}
+
+
+def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Example]) -> list[float] | None:
+    """A weight for each label: None, given ones, or `balanced`, n / (classes * count) as scikit-learn has it.
+
+    Raises:
+        UserError: a label without a weight, or without an example to balance by.
+    """
+    if setting is None:
+        return None
+    if setting == "balanced":
+        answers = [e.answer for e in examples]
+        counts = Counter(tag for answer in answers for tag in (answer if isinstance(answer, list) else [answer]))
+        if absent := [label for label in labels if not counts[label]]:
+            raise UserError(f"task.class_weights=balanced: label {absent[0]!r} has no training example")
+        return [sum(counts.values()) / (len(labels) * counts[label]) for label in labels]
+    if not isinstance(setting, Mapping | DictConfig) or set(setting) != set(labels):
+        raise UserError(f"task.class_weights={setting} must be null, balanced, or a weight for each of {list(labels)}")
+    return [float(setting[label]) for label in labels]
+
+
+def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
+    """What a checkpoint keeps of its task, as plain data."""
+    kept = OmegaConf.to_container(task, resolve=True)
+    assert isinstance(kept, dict), "a task is a mapping"
+    return {name: kept[name] for name in ("kind", "term", "objective", "max_length")} | {"labels": list(labels)}
+
+
+def from_card(node: Mapping[str, Any], base: type[Any]) -> Any:
+    """What a node of a checkpoint makes: a `base` of this package, or a partial of one.
+
+    Raises:
+        UserError: it names anything else. A checkpoint must not choose what is executed.
+    """
+    class_of_card(node, base)
+    return build(OmegaConf.create(dict(node)))
+
+
+def class_of_card(node: Mapping[str, Any], base: type[T]) -> type[T]:
+    """The class that a node of a checkpoint names; UserError as in `from_card`."""
+    found = _check_targets(node)
+    if not isinstance(found, type) or not issubclass(found, base):
+        raise UserError(f"the checkpoint asks for {node.get('_target_')}, which is no {base.__name__} of this program")
+    return found
+
+
+def _check_targets(node: Any) -> Any:
+    """The object that a node names; it and those below it must be defined where tasks take their parts from."""
+    for child in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
+        _check_targets(child)
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        return None
+    module, _, name = str(node["_target_"]).rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name) if module.startswith(_OF_TASKS) else None
+    except (ImportError, AttributeError):
+        found = None
+    if found is None or getattr(found, "__module__", None) != module:
+        raise UserError(f"the checkpoint asks for {node['_target_']}, which is no part of this program")
+    return found

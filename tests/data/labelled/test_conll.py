@@ -1,0 +1,108 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bert_lightning.data.labelled.conll import Entity, entities, read_columns, to_iob2
+from bert_lightning.errors import UserError
+
+IOB2 = ["B-PER", "I-PER", "B-PER", "O", "B-LOC", "B-ORG", "I-ORG", "I-ORG", "O"]
+SCHEMES = {
+    "iob1": ["I-PER", "I-PER", "B-PER", "O", "I-LOC", "I-ORG", "I-ORG", "I-ORG", "O"],
+    "iob2": IOB2,
+    "bioes": ["B-PER", "E-PER", "S-PER", "O", "S-LOC", "B-ORG", "I-ORG", "E-ORG", "O"],
+    "bmes": ["B-PER", "E-PER", "S-PER", "O", "S-LOC", "B-ORG", "M-ORG", "E-ORG", "O"],
+    "bilou": ["B-PER", "L-PER", "U-PER", "O", "U-LOC", "B-ORG", "I-ORG", "L-ORG", "O"],
+}
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_every_scheme_becomes_iob2(name):
+    assert to_iob2([SCHEMES[name]], ["f:1"]) == [IOB2]
+    if name in ("iob1", "iob2", "bioes"):
+        assert to_iob2([SCHEMES[name]], ["f:1"], name) == [IOB2]
+
+
+@st.composite
+def iob2_tags(draw):
+    tags = []
+    for _ in range(draw(st.integers(0, 6))):
+        kind, length = draw(st.sampled_from(["X", "Y-Z"])), draw(st.integers(0, 3))
+        tags += [f"B-{kind}", *[f"I-{kind}"] * (length - 1)] if length else ["O"]
+    return tags
+
+
+@given(iob2_tags())
+def test_writing_in_another_scheme_and_reading_gives_the_same_tags(tags):
+    iob1, bioes = list(tags), list(tags)
+    for kind, start, end in entities(tags):
+        bioes[start:end] = [f"S-{kind}"] if end == start + 1 else [
+            f"B-{kind}", *[f"I-{kind}"] * (end - start - 2), f"E-{kind}"
+        ]  # fmt: skip
+        if start == 0 or tags[start - 1].partition("-")[2] != kind:
+            iob1[start] = f"I-{kind}"
+    for scheme, written in (("iob1", iob1), ("bioes", bioes), ("iob2", tags)):
+        assert to_iob2([written], ["f:1"], scheme) == [tags]
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme", "message"),
+    [
+        (["O", "I-PER"], "iob2", "f:8: I-PER cannot follow O in IOB2"),
+        (["B-PER", "I-LOC"], "iob2", "f:8: I-LOC cannot follow B-PER"),
+        (["B-PER", "O"], "bioes", "f:8: O cannot follow B-PER in BIOES"),
+        (["S-PER", "B-PER"], "bioes", "f:8: O cannot follow B-PER"),
+        (["O", "PER"], "auto", "f:8: 'PER' is no tag"),
+        (["X-PER"], "auto", "f:7: 'X-PER' is no tag"),
+        (["O"], "iobes", "scheme=iobes must be auto, iob1"),
+    ],
+)
+def test_a_sequence_that_cannot_be_read_is_named_by_line(tags, scheme, message):
+    with pytest.raises(UserError, match=message):
+        to_iob2([tags], ["f:7"], scheme)
+
+
+def test_sentences_of_a_file(tmp_path):
+    path = tmp_path / "eng.train"
+    path.write_text("-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nrejects VBZ I-VP O\n\n\nPeter NNP I-NP I-PER", "utf-8")
+    first, second = read_columns(path)
+    assert first == (f"{path}:3", {"words": ["EU", "rejects"], "tags": ["I-ORG", "O"]})
+    assert second == (f"{path}:7", {"words": ["Peter"], "tags": ["I-PER"]})
+    assert [row.values["tags"] for row in read_columns(path, tag_column=1)] == [["NNP", "VBZ"], ["NNP"]]
+    path.write_text("EU O\nalone\n", "utf-8")
+    with pytest.raises(UserError, match=r"eng.train:2: 'alone' has a word and no tag"):
+        list(read_columns(path))
+    with pytest.raises(UserError, match=r"eng.train:1: no columns 0 and 5"):
+        list(read_columns(path, tag_column=5))
+
+
+def test_entities_are_those_of_seqeval():
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    rng = random.Random(0)
+    tags = ["O", "B-A", "I-A", "B-B", "I-B"]
+    for _ in range(2000):
+        sequence = rng.choices(tags, k=rng.randint(0, 9))
+        assert entities(sequence) == {Entity(kind, start, end + 1) for kind, start, end in get_entities(sequence)}
+
+
+def test_a_b_begins_an_entity_of_iob1_wherever_it_stands():
+    assert to_iob2([["I-X", "O", "B-X", "I-X", "B-Y"]], ["f:1"]) == [["B-X", "O", "B-X", "I-X", "B-Y"]]
+
+
+def test_real_files_have_the_published_entities(test_data):
+    """Tjong Kim Sang and De Meulder 2003, table 2; and the paper of Resume NER counts characters alike."""
+    counts = {}
+    for split in ("train", "testa", "testb"):
+        rows = list(read_columns(test_data / "ner_en/conll2003" / f"eng.{split}"))
+        tags = to_iob2([row.values["tags"] for row in rows], [row.where for row in rows])
+        kinds = [entity.type for sentence in tags for entity in entities(sentence)]
+        counts[split] = [kinds.count(kind) for kind in ("LOC", "MISC", "ORG", "PER")]
+    assert counts == {
+        "train": [7140, 3438, 6321, 6600],
+        "testa": [1837, 922, 1341, 1842],
+        "testb": [1668, 702, 1661, 1617],
+    }
+    rows = list(read_columns(test_data / "zh/resume_ner/test.char.bmes"))
+    assert len(to_iob2([row.values["tags"] for row in rows], [row.where for row in rows])) == 477

@@ -1,0 +1,307 @@
+"""The kinds one by one: what becomes of a row, of a batch, and of scores."""
+
+import numpy as np
+import pytest
+import torch
+
+from bert_lightning.data.labelled.choices import Choices
+from bert_lightning.data.labelled.encoding import encode
+from bert_lightning.data.labelled.examples import LabelledExamples, labelled_batch
+from bert_lightning.data.labelled.questions import Questions
+from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.texts import Classified, ClassifiedPair, EmbeddedPair, ScoredPair
+from bert_lightning.data.labelled.words import TaggedWords, split_words
+from bert_lightning.errors import UserError
+
+ROWS = [
+    Row(f"f:{i}", {"text": f"the cat sleeps {'again ' * (i % 5)}in story {i}", "other": "a dog", "label": str(i % 2)})
+    for i in range(30)
+]
+
+
+@pytest.fixture
+def tokenizer(small_data):
+    return small_data.tokenizer
+
+
+def test_batches_are_encoded_padded_and_cut(tokenizer):
+    kind = Classified(names={"0": "bad"})
+    examples = kind.examples(ROWS)
+    assert kind.labels(examples) == ["1", "bad"]
+    batches = LabelledExamples(kind, examples, ["bad", "1"], tokenizer, 8, None)
+    batch = batches[range(10)]
+    assert batch["input_ids"].shape == (10, 8)
+    for row, example in zip(range(10), examples, strict=False):
+        ids = tokenizer.encode(example.inputs["text"]).ids
+        expected = ids if len(ids) <= 8 else [*ids[:7], tokenizer.token_to_id("[SEP]")]
+        assert batch["input_ids"][row][batch["attention_mask"][row]].tolist() == expected
+    assert batches.num_cut == sum(len(tokenizer.encode(e.inputs["text"]).ids) > 8 for e in examples)
+    assert batch["labels"].tolist() == [0, 1] * 5
+    assert batch["num_tokens"] == batch["attention_mask"].sum()
+    assert not batch["token_type_ids"].any()
+    assert tokenizer.truncation is None
+
+
+def test_order_depends_on_the_seed_and_epochs_have_every_row_once(tokenizer):
+    kind = Classified()
+
+    def order(seed):
+        examples = LabelledExamples(kind, kind.examples(ROWS), ["0", "1"], tokenizer, 32, seed)
+        return [unit.example.id for unit in examples[range(30)]["units"].units]
+
+    assert sorted(order(0), key=int) == [str(i) for i in range(30)]
+    assert order(0) != order(1)
+
+
+def test_labels_are_sorted_as_numbers_where_they_are_numbers():
+    rows = [Row("f", {"text": "x", "label": value}) for value in ("10", 9, 1.0, True, "b", "a")]
+    assert Classified().labels(Classified().examples(rows)) == ["1", "9", "10", "a", "b"]
+
+
+def test_a_label_that_is_none_is_named_with_its_row(tokenizer):
+    kind = Classified()
+    with pytest.raises(UserError, match=r"f:1: label '1' is not one of the labels \('0'\)"):
+        LabelledExamples(kind, kind.examples(ROWS), ["0"], tokenizer, 16, None)
+
+
+def test_special_tokens_that_an_author_typed_are_text(tokenizer):
+    plain, masked = (encode(["a [MASK] here"], tokenizer, 32, with_masks=w)[0].ids.tolist() for w in (False, True))
+    mask = tokenizer.token_to_id("[MASK]")
+    assert mask not in plain
+    assert masked.count(mask) == 1
+
+
+def test_pairs_have_two_segments_and_the_longer_is_cut(tokenizer):
+    kind = ClassifiedPair(columns={"text_pair": "other"})
+    (unit,) = kind.encode(kind.examples(ROWS[4:5]), tokenizer, 12)
+    (tokens,) = unit.sequences
+    second = tokenizer.encode("a dog", add_special_tokens=False).ids
+    assert len(tokens.ids) == 12
+    assert tokens.ids[-1 - len(second) : -1].tolist() == second
+    assert tokens.types.tolist() == [0] * (11 - len(second)) + [1] * (len(second) + 1)
+    assert tokens.is_cut
+
+
+def test_scores_and_classes_come_back(tokenizer):
+    kind = Classified()
+    units = kind.encode(kind.examples(ROWS[:2]), tokenizer, 32)
+    first, second = kind.decode(torch.tensor([[0.0, 1.0], [3.0, 0.0]]), units, ["no", "yes"])
+    assert (first["answer"], second["answer"]) == ("yes", "no")
+    assert sum(first["probabilities"].values()) == pytest.approx(1)
+    number = ScoredPair(columns={"text_pair": "other"})
+    units = number.encode(number.examples(ROWS[:2]), tokenizer, 32)
+    assert number.targets(units, []).tolist() == [0.0, 1.0]
+    assert [p["answer"] for p in number.decode(torch.tensor([0.5, 4.0]), units, [])] == [0.5, 4.0]
+    with pytest.raises(UserError, match=r"g:3: 'high' is not a number"):
+        number.examples([Row("g:3", {"text": "a", "other": "b", "label": "high"})])
+
+
+def test_texts_of_a_similarity_are_sequences_of_their_own(tokenizer):
+    kind = EmbeddedPair(columns={"text_pair": "other"})
+    batch = labelled_batch(kind, kind.encode(kind.examples(ROWS[:3]), tokenizer, 32), 0)
+    assert batch["input_ids"].shape[0] == 6
+    assert batch["group_sizes"].tolist() == [2, 2, 2]
+    assert (batch["input_ids"][1::2] == batch["input_ids"][1]).all()
+    assert not batch["token_type_ids"].any()
+
+
+WORDS = [
+    Row("f:1", {"words": ["the", "cat", "sleeps"], "tags": ["O", "B-CAT", "O"]}),
+    Row("f:5", {"words": ["a", "\x07", "unsleeping", "dog"], "tags": ["O", "B-DOG", "I-DOG", "I-DOG"]}),
+]
+
+
+def test_each_word_is_scored_at_its_first_token(tokenizer):
+    kind = TaggedWords()
+    examples = kind.examples(WORDS)
+    labels = kind.labels(examples)
+    assert labels == ["O", "B-CAT", "I-CAT", "B-DOG", "I-DOG"]
+    units = kind.encode(examples, tokenizer, 32)
+    batch = labelled_batch(kind, units, 0)
+    tokens = [tokenizer.id_to_token(int(i)) for i in batch["input_ids"].flatten()[batch["places"]]]
+    assert [token[:1] for token in tokens] == ["t", "c", "s", "a", "u", "d"]
+    assert tokenizer.encode("unsleeping", add_special_tokens=False).tokens[0] == tokens[4]
+    # The second word of the second sentence is a control character: it has no token, and no target.
+    assert [labels[i] for i in kind.targets(units, labels)] == ["O", "B-CAT", "O", "O", "I-DOG", "I-DOG"]
+
+
+def test_tags_come_back_with_their_places_in_the_text(tokenizer):
+    kind, labels = TaggedWords(), ["O", "B-DOG", "I-DOG"]
+    units = kind.encode(kind.examples(WORDS), tokenizer, 32)
+    scores = torch.full((6, 3), -9.0)
+    scores[range(6), [0, 1, 0, 0, 1, 2]] = 9.0
+    first, second = kind.decode(scores, units, labels)
+    assert first["answer"] == ["O", "B-DOG", "O"]
+    assert second["answer"] == ["O", "O", "B-DOG", "I-DOG"]
+    (entity,) = second["entities"]
+    text = units[1].example.inputs["text"]
+    assert text[entity["start"] : entity["end"]] == entity["text"] == "unsleeping dog"
+    assert entity["score"] == pytest.approx(1, abs=1e-3)
+
+
+def test_words_that_are_cut_off_are_outside(tokenizer):
+    kind = TaggedWords()
+    row = Row("f:1", {"words": ["cat"] * 20, "tags": ["B-CAT"] * 20})
+    (unit,) = units = kind.encode(kind.examples([row]), tokenizer, 8)
+    assert unit.sequences[0].is_cut
+    known = int((unit.sequences[0].first >= 0).sum())
+    assert 0 < known < 20
+    (prediction,) = kind.decode(torch.tensor([[0.0, 9.0]] * known), units, ["O", "B-CAT"])
+    assert prediction["answer"] == ["B-CAT"] * known + ["O"] * (20 - known)
+
+
+def test_plain_text_becomes_words_and_offsets(tokenizer):
+    text = "U.S. envoy's visit, 1996-08-22: 北京 (3.5%)"
+    words = list(split_words(text))
+    assert [w for w, _ in words] == [
+        "U.S.", "envoy's", "visit", ",", "1996-08-22", ":", "北", "京", "(", "3.5", "%", ")",
+    ]  # fmt: skip
+    assert all(text[start : start + len(word)] == word for word, start in words)
+    (example,) = TaggedWords().examples([Row("line", TaggedWords().parse("the cat sleeps"))], answered=False)
+    assert example.inputs["words"] == ["the", "cat", "sleeps"]
+
+
+CONTEXT = "the cat sleeps in story one. " + "a dog runs away. " * 12 + "my uncle sings aloud at last."
+
+
+def question(answers, context=CONTEXT, kind=None):
+    kind = kind or Questions(overlap=8, max_question_tokens=8, max_answer_tokens=6)
+    row = Row("q", {"id": "7", "question": "who sings?", "context": context, "answers": answers})
+    return kind, kind.examples([row])
+
+
+def test_windows_cover_the_context_and_overlap(tokenizer):
+    kind, examples = question("my uncle")
+    (unit,) = kind.encode(examples, tokenizer, 32)
+    assert len(unit.sequences) > 2
+    covered = set()
+    for tokens in unit.sequences:
+        assert len(tokens.ids) <= 32
+        offsets = tokens.offsets[tokens.offsets[:, 0] >= 0]
+        covered |= {tuple(offset) for offset in offsets.tolist()}
+        assert (tokens.types[tokens.offsets[:, 0] >= 0] == 1).all()
+    assert covered == set(tokenizer.encode(CONTEXT, add_special_tokens=False).offsets)
+    shared = [set(map(tuple, t.offsets.tolist())) - {(-1, -1)} for t in unit.sequences]
+    assert len(shared[0] & shared[1]) == 8
+
+
+def test_targets_spell_the_answer_where_the_window_holds_it(tokenizer):
+    for text in ("my uncle", "the cat", "uncle sings"):
+        kind, examples = question(text)
+        units = kind.training_units(kind.encode(examples, tokenizer, 32))
+        targets = kind.targets(units, [])
+        held = 0
+        for unit, (first, last) in zip(units, targets.tolist(), strict=True):
+            offsets = unit.sequences[0].offsets
+            if (first, last) == (0, 0):
+                continue
+            held += 1
+            assert CONTEXT[offsets[first, 0] : offsets[last, 1]] == text
+        assert 1 <= held < len(units)
+
+
+def scores_for(units, text, context, value=5.0):
+    """Scores that single out one span in every window that holds it."""
+    windows = [tokens for unit in units for tokens in unit.sequences]
+    scores = np.full((len(windows), max(len(t.ids) for t in windows), 2), -5.0, np.float32)
+    start = context.find(text)
+    for row, tokens in enumerate(windows):
+        scores[row, 0] = 0.0  # no answer
+        scores[row, np.flatnonzero(tokens.offsets[:, 0] == start), 0] = value
+        scores[row, np.flatnonzero(tokens.offsets[:, 1] == start + len(text)), 1] = value
+    return torch.from_numpy(scores)
+
+
+def test_the_best_span_of_all_windows_is_the_answer(tokenizer):
+    kind, examples = question("my uncle")
+    units = kind.encode(examples, tokenizer, 32)
+    (prediction,) = kind.decode(scores_for(units, "my uncle", CONTEXT), units, [])
+    assert prediction["answer"] == "my uncle"
+    assert CONTEXT[prediction["start"] : prediction["end"]] == "my uncle"
+    assert 0.9 < prediction["score"] <= 1
+    assert prediction["null_odds"] == pytest.approx(-10)
+
+
+def test_decoding_equals_trying_every_span(tokenizer):
+    rng = np.random.default_rng(0)
+    kind, examples = question("my uncle")
+    units = kind.encode(examples, tokenizer, 32)
+    for _ in range(20):
+        scores = rng.normal(size=(len(units[0].sequences), 32, 2)).astype(np.float32)
+        best = max(
+            (float(scores[w, i, 0] + scores[w, j, 1]), tokens.offsets[i, 0], tokens.offsets[j, 1])
+            for w, tokens in enumerate(units[0].sequences)
+            for i in np.flatnonzero(tokens.offsets[:, 0] >= 0)
+            for j in range(i, min(i + 6, len(tokens.ids)))
+            if tokens.offsets[j, 0] >= 0
+        )
+        (prediction,) = kind.decode(torch.from_numpy(scores), units, [])
+        assert (prediction["start"], prediction["end"]) == best[1:]
+
+
+def test_no_answer_needs_permission_and_a_higher_score(tokenizer):
+    with pytest.raises(UserError, match=r"q: no answer; for questions without one set task.kind.unanswerable=true"):
+        question([])
+    kind, examples = question([], kind=Questions(overlap=8, max_question_tokens=8, unanswerable=True))
+    units = kind.encode(examples, tokenizer, 32)
+    assert not kind.targets(units, []).any()
+    sure, unsure = (kind.decode(scores_for(units, "my uncle", CONTEXT, value), units, [])[0] for value in (5.0, -1.0))
+    assert sure["answer"] == "my uncle"
+    assert (unsure["answer"], unsure["start"], unsure["best_answer"]) == ("", -1, "my uncle")
+
+
+def test_answers_in_every_form(tokenizer):
+    start = CONTEXT.find("my uncle")
+    forms = ["my uncle", {"text": ["my uncle"], "answer_start": [start]}, [{"text": "my uncle", "answer_start": start}]]
+    assert len({str(question(form)[1][0].answer) for form in forms}) == 1
+    for wrong in ("my aunt", [{"text": "my uncle", "answer_start": start + 1}]):
+        with pytest.raises(UserError, match=r"q: the answer 'my .* is not in its context"):
+            question(wrong)
+
+
+def test_a_window_needs_room(tokenizer):
+    kind, examples = question("my uncle")
+    with pytest.raises(UserError, match=r"task.max_length=19 leaves no room"):
+        kind.encode(examples, tokenizer, 19)
+
+
+def test_choices(tokenizer):
+    kind = Choices(columns={"text": "scene"}, choices=["one", "two", "three"], beginning="then")
+    row = Row("f:2", {"scene": "a dog", "then": "it", "one": "runs", "two": "sings", "three": "grows", "label": 2})
+    (example,) = examples = kind.examples([row])
+    assert example.inputs["choices"] == ["it runs", "it sings", "it grows"]
+    units = kind.encode(examples, tokenizer, 32)
+    batch = labelled_batch(kind, units, 0)
+    assert batch["group_sizes"].tolist() == [3]
+    assert batch["token_type_ids"].max() == 1
+    assert kind.targets(units, []).tolist() == [2]
+    (prediction,) = kind.decode(torch.tensor([[0.0, 2.0, 1.0, -torch.inf]]), units, [])
+    assert (prediction["answer"], prediction["choice"]) == (1, "it sings")
+    assert len(prediction["probabilities"]) == 3
+    with pytest.raises(UserError, match="f:2: label '3' must be a number from 0 to 2"):
+        kind.examples([row._replace(values={**row.values, "label": "3"})])
+    listed = Choices(choices=["options"], first_label=1)
+    (example,) = listed.examples([Row("f", {"text": "x", "options": ["a", "b"], "label": "2"})])
+    assert (example.inputs["choices"], example.answer) == (["a", "b"], 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "inputs"),
+    [
+        (Classified(), "a | b", {"text": "a | b"}),
+        (ClassifiedPair(), "a ||| b", {"text": "a", "text_pair": "b"}),
+        (EmbeddedPair(), "a\tb", {"text": "a", "text_pair": "b"}),
+        (Questions(), "who? ||| me", {"question": "who?", "context": "me"}),
+        (Choices(), "x ||| a ||| b", {"text": "x", "choices": ["a", "b"]}),
+    ],
+)
+def test_a_line_is_an_example(kind, line, inputs):
+    (example,) = kind.examples([Row("line", kind.parse(line))], answered=False)
+    assert example.inputs == inputs
+    assert example.answer is None
+
+
+@pytest.mark.parametrize("kind", [ClassifiedPair(), Questions(), Choices()])
+def test_a_line_with_too_few_parts_is_named(kind):
+    with pytest.raises(UserError, match=r"'alone' has .*: write"):
+        kind.parse("alone")

@@ -1,0 +1,73 @@
+import json
+
+import pytest
+
+from bert_lightning.data.labelled.rows import read_table
+from bert_lightning.errors import UserError
+
+ROWS = [{"a": 'say "hi"', "b": "1"}, {"a": "x, y", "b": "2"}]
+
+
+def written(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def values(path, **options):
+    return [dict(row.values) for row in read_table(path, **options)]
+
+
+def test_every_format_gives_the_same_rows(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "t.parquet")
+    files = [
+        written(tmp_path / "t.csv", 'a,b\n"say ""hi""",1\n\n"x, y",2\n'),
+        written(tmp_path / "t.tsv", '\ufeffa\tb\nsay "hi"\t1\nx, y\t2\n'),
+        written(tmp_path / "t.jsonl", "\n".join(map(json.dumps, ROWS)) + "\n\n"),
+        written(tmp_path / "t.json", json.dumps(ROWS)),
+        written(tmp_path / "u.json", json.dumps({str(i): row for i, row in enumerate(ROWS)})),
+        tmp_path / "t.parquet",
+    ]
+    for path in files:
+        assert values(path) == ROWS, path
+
+
+def test_files_without_a_header(tmp_path):
+    path = written(tmp_path / "t.tsv", "5\tx\tmore\n6\ty\n")
+    assert values(path, header=["score", "text"]) == [{"score": "5", "text": "x"}, {"score": "6", "text": "y"}]
+    other = written(tmp_path / "u.tsv", "score\ttext\n7\tz\n")
+    headers = {"t.tsv": ["score", "text"]}
+    assert [values(p, header=headers)[-1]["score"] for p in (path, other)] == ["6", "7"]
+
+
+def test_a_value_in_quotes_may_span_lines(tmp_path):
+    path = written(tmp_path / "t.csv", 'a,b\n"one\ntwo",1\n')
+    assert values(path) == [{"a": "one\ntwo", "b": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("t.csv", "a,b\n1\n", r"t.csv:2: this row has 1 columns, not the 2 of the header"),
+        ("t.tsv", "a\tb\n1\t2\t3\n", r"t.tsv:2: this row has 3 columns, not the 2"),
+        ("t.jsonl", '{"a": 1}\n{"a"\n', r"t.jsonl:2: not JSON"),
+        ("t.jsonl", "[1]\n", r"t.jsonl:1: a line must be a JSON object"),
+        ("t.json", '{"a": 1}', r"entry 'a' must be a JSON object"),
+        ("t.json", "{\n\n1}", r"t.json:3: not JSON"),
+        ("t.parquet", "hello", "is not a Parquet file"),
+        ("t.xls", "hello", "not from .xls"),
+    ],
+)
+def test_what_is_wrong_is_named(name, text, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        values(written(tmp_path / name, text))
+
+
+def test_a_missing_column_names_those_that_exist(tmp_path):
+    (row,) = read_table(written(tmp_path / "t.jsonl", '{"body": "x", "label": null}'))
+    with pytest.raises(UserError, match=r"t.jsonl:1: there is no column 'text', only 'body', 'label'"):
+        row.get("text")
+    with pytest.raises(UserError, match=r"no value in column 'label' \(null\)"):
+        row.get("label")

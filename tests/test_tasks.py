@@ -1,0 +1,266 @@
+"""Tasks from the command line: ten rows of a user's own, a round trip through the saved folder, and mistakes."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+SENTENCES = ["the cat sleeps", "a dog runs away", "my uncle sings aloud", "the moon shines", "this film breaks down"]
+
+
+@pytest.fixture
+def encoder(command, tiny_run):
+    """A tiny pretrained encoder, `runs/first`."""
+    code, _, errors = command("pretrain", *tiny_run, "name=first")
+    assert code == 0, errors
+    return "encoder=runs/first"
+
+
+def jsonl(path, rows):
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Ten rows in the form of each task."""
+    ten = [SENTENCES[i % 5] + f" in story {i}" for i in range(10)]
+    with (tmp_path / "odd.csv").open("w", encoding="utf-8") as file:
+        file.write("Nr;x,The Text,Given Verdict\n")
+        file.writelines(f'{i},"{text}, part",{"very good" if i % 2 else "bad!"}\n' for i, text in enumerate(ten))
+    jsonl(tmp_path / "pairs.jsonl", [{"text": t, "text_pair": ten[9 - i], "label": i % 3} for i, t in enumerate(ten)])
+    words = ["\n".join(f"{w} {'B-ANIMAL' if w in ('cat', 'dog') else 'O'}" for w in t.split()) for t in ten]
+    (tmp_path / "ten.conll").write_text("\n\n".join(words) + "\n", encoding="utf-8")
+    paragraphs = [
+        {"context": f"{t}. nobody knows.", "qas": [{"id": f"q{i}", "question": "who?",
+         "answers": [{"text": t.split(" in ")[0], "answer_start": 0}]}]}
+        for i, t in enumerate(ten)
+    ]  # fmt: skip
+    squad = {"version": "1.1", "data": [{"title": "stories", "paragraphs": paragraphs}]}
+    (tmp_path / "ten.json").write_text(json.dumps(squad), encoding="utf-8")
+    jsonl(tmp_path / "choices.jsonl", [{"text": t, "choice0": "it ends", "choice1": "no", "label": 0} for t in ten])
+    return tmp_path
+
+
+TASKS = {
+    "text_classification": ("odd.csv", "task.columns.text=The Text", "task.columns.label=Given Verdict"),
+    "text_pair": ("pairs.jsonl",),
+    "text_pair_score": ("pairs.jsonl",),
+    "similarity": ("pairs.jsonl",),
+    "token_classification": ("ten.conll",),
+    "question_answering": (
+        "ten.json", "task.max_length=48", "task.kind.overlap=8", "task.kind.max_question_tokens=16",
+    ),
+    "multiple_choice": ("choices.jsonl",),
+}  # fmt: skip
+LINES = {
+    "text_pair": "the cat ||| a dog",
+    "text_pair_score": "the cat ||| a dog",
+    "similarity": "the cat\ta dog",
+    "question_answering": "who sleeps? ||| the cat sleeps in story one",
+    "multiple_choice": "the cat ||| it sleeps ||| it sings ||| it shines",
+}
+
+
+def tuned(command, task, *extra):
+    file, *overrides = TASKS[task]
+    return command(
+        "finetune", f"task={task}", f"task.path={file}", *overrides, "encoder=runs/first", f"name={task}",
+        "debug=smoke", "batch_size=4", "callbacks.progress=null", *extra,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_ten_rows_are_enough_for_every_task(task, command, encoder, files):
+    code, output, errors = tuned(command, task)
+    assert code == 0, errors
+    assert f"runs/{task}: 4 steps" in output
+    metrics = json.loads((files / "runs" / task / "summary.json").read_text())["metrics"]
+    # What training measured last is what `evaluate` measures, from the folder alone.
+    code, output, errors = command("evaluate", f"run=runs/{task}/checkpoints/last.ckpt", "output=all.jsonl")
+    assert code == 0, errors
+    result = json.loads(output)
+    measured = {name.rpartition("/")[2]: v for name, v in metrics.items() if name.startswith("val/")}
+    assert result["metrics"]
+    for name, value in result["metrics"].items():
+        assert value == pytest.approx(measured[name], rel=1e-5, nan_ok=True)
+    rows = [json.loads(line) for line in (files / "all.jsonl").read_text().splitlines()]
+    assert len(rows) == result["examples"] >= 1
+    assert all({"id", "right", "prediction"} <= row.keys() for row in rows)
+    line = LINES.get(task, "the cat sleeps")
+    code, output, errors = command("predict", f"run=runs/{task}", line, "output=one.jsonl")
+    assert code == 0, errors
+    assert output.strip()
+    (row,) = map(json.loads, (files / "one.jsonl").read_text().splitlines())
+    assert "answer" in row
+
+
+def test_labels_are_found_and_live_in_the_checkpoint(command, encoder, files):
+    assert tuned(command, "text_classification")[0] == 0
+    checkpoint = torch.load(files / "runs/text_classification/checkpoints/best.ckpt", weights_only=True)
+    assert checkpoint["bert_lightning"]["labels"] == ["bad!", "very good"]
+    code, output, _ = command("predict", "run=runs/text_classification", "file=odd.csv")
+    assert code == 0
+    assert len(output.splitlines()) == 10
+    assert all(line.startswith(("bad!\t", "very good\t")) for line in output.splitlines())
+
+
+def test_a_round_trip_in_another_process(command, encoder, files):
+    """Only the saved folder goes along; its own data are named anew."""
+    assert tuned(command, "token_classification")[0] == 0
+    code, output, _ = command("evaluate", "run=runs/token_classification")
+    assert code == 0
+    elsewhere = files / "elsewhere"
+    elsewhere.mkdir()
+    (files / "runs/token_classification").rename(elsewhere / "moved")
+    (files / "ten.conll").rename(elsewhere / "other.conll")
+    run = [sys.executable, "-m", "bert_lightning"]
+    again = subprocess.run(
+        [*run, "evaluate", "run=moved", "path=other.conll"], cwd=elsewhere, capture_output=True, text=True, check=True
+    )
+    assert json.loads(again.stdout)["metrics"] == json.loads(output)["metrics"]
+    lines = subprocess.run(
+        [*run, "predict", "run=moved", "output=out.jsonl"],
+        cwd=elsewhere, capture_output=True, text=True, check=True, input="the cat sleeps\n\na dog\n",
+    )  # fmt: skip
+    assert lines.stdout.startswith("the cat sleeps")
+    rows = [json.loads(line) for line in (elsewhere / "out.jsonl").read_text().splitlines()]
+    assert [row["text"] for row in rows] == ["the cat sleeps", "a dog"]
+    for row in rows:
+        assert all(row["text"][e["start"] : e["end"]] == e["text"] for e in row["entities"])
+
+
+def test_early_stopping_frozen_blocks_and_class_weights(command, encoder, files):
+    before = torch.load(files / "runs/first/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    code, _, errors = tuned(
+        command, "text_classification", "frozen_blocks=1", "task.class_weights=balanced", "optimizer.lr=0.01",
+        "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=2",
+        "trainer.max_steps=40", "trainer.accumulate_grad_batches=2",
+    )  # fmt: skip
+    assert code == 0, errors
+    summary = json.loads((files / "runs/text_classification/summary.json").read_text())
+    assert summary["steps"] == 4  # an accuracy that rises by 2 does not come: stopped after the second validation
+    after = torch.load(files / "runs/text_classification/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    moved = {name: not torch.equal(after[name], before[name]) for name in after if name.startswith("encoder.")}
+    frozen = {name for name in moved if name.startswith(("encoder.embeddings", "encoder.blocks.0"))}
+    assert {name for name, changed in moved.items() if not changed} >= frozen
+    assert any(changed for name, changed in moved.items() if name not in frozen)
+
+
+def test_epochs_become_steps(command, encoder, files):
+    extra = ("trainer.max_steps=null", "trainer.val_check_interval=null", "epochs=3", "task.train_examples=7")
+    code, _, errors = tuned(command, "text_pair", *extra)
+    assert code == 0, errors
+    summary = json.loads((files / "runs/text_pair/summary.json").read_text())
+    assert summary["steps"] == 6  # 2 batches of 4, 3 times
+
+
+def test_an_encoder_alone_measures_similarity(command, encoder, files):
+    code, output, errors = command("evaluate", "run=runs/first", "task=similarity", "path=pairs.jsonl", "split=train")
+    assert code == 0, errors
+    assert json.loads(output)["examples"] == 10
+    code, _, errors = command("evaluate", "run=runs/first", "task=text_pair", "path=pairs.jsonl", "split=train")
+    assert code == 2
+    assert "has no head for ClassifiedPair" in errors
+
+
+BAD = {
+    "missing column": (["task.columns.label=kind"], r"odd.csv:2: there is no column 'kind', only 'Nr;x', 'The Text'"),
+    "undeclared label": (["task.labels=[very good]"], r"odd.csv:\d+: label 'bad!' is not one of the labels"),
+    "no such split": (["task.validation_split=dev", "task.validation_fraction=null"], "no split 'dev'"),
+    "empty split": (["task.files.splits.validation=empty.csv"], "empty.csv: no rows for validation"),
+    "weights for other labels": (["task.class_weights={a: 1}"], "class_weights=.* must be null, balanced, or"),
+    "more rows than there are": (["task.train_examples=99"], "task.train_examples=99 must be from 1 to"),
+    "no such ending": (["task.path=ten.conll"], "ten.conll: rows are read from .csv"),
+    "too long": (["task.max_length=600"], "task.max_length=600 is longer than the encoder's"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_mistakes_of_a_task_get_one_line(case, command, encoder, files):
+    extra, message = BAD[case]
+    (files / "empty.csv").write_text("The Text,Given Verdict\n", encoding="utf-8")
+    code, _, errors = tuned(command, "text_classification", *extra)
+    assert code == 2
+    assert errors.count("\n") == 1, errors
+    assert re.search(message, errors), errors
+    assert not (files / "runs/text_classification").exists()
+
+
+def test_mistakes_of_tags_and_answers(command, encoder, files):
+    (files / "ten.conll").write_text("the O\ncat I-\n\na O\n\nno O\n", encoding="utf-8")
+    code, _, errors = tuned(command, "token_classification")
+    assert code == 2
+    assert "ten.conll:2: 'I-' is no tag" in errors
+    text = (files / "ten.json").read_text().replace('"text": "the cat sleeps"', '"text": "the cow sleeps"')
+    (files / "ten.json").write_text(text, encoding="utf-8")
+    code, _, errors = tuned(command, "question_answering")
+    assert code == 2
+    assert "ten.json, question q0: the answer 'the cow sleeps' is not in its context" in errors
+
+
+def test_mistakes_of_evaluation(command, encoder, files):
+    assert tuned(command, "text_classification")[0] == 0
+    run = "run=runs/text_classification"
+    (files / "new.csv").write_text("The Text,Given Verdict\na dog,odd\n", encoding="utf-8")
+    cases = {
+        "new.csv:2: label 'odd' is not one of the labels": ["path=new.csv", "split=train"],
+        "no split 'test'": ["split=test"],
+        "has no head for TaggedWords: it was trained for Classified": ["task=token_classification", "path=ten.conll"],
+        "trained with the labels bad!, very good; the task has no, yes": [
+            "task=text_classification", "task.labels=[no,yes]", "path=new.csv",
+        ],
+        "batch_size=0 must be 1": ["batch_size=0"],
+    }  # fmt: skip
+    for message, extra in cases.items():
+        code, _, errors = command("evaluate", run, *extra)
+        assert code == 2, message
+        assert message in errors
+        assert errors.count("\n") == 1
+    code, _, errors = command("predict", run, "file=ten.json")
+    assert code == 2
+    assert "ten.json: entry 'version' must be a JSON object" in errors
+
+
+def test_a_checkpoint_does_not_choose_what_is_executed(command, encoder, files):
+    assert tuned(command, "text_classification")[0] == 0
+    path = files / "runs/text_classification/checkpoints/best.ckpt"
+    for target in ("os.system", "bert_lightning.cli.os.system", "bert_lightning.verbs.demo.run"):
+        checkpoint = torch.load(path, weights_only=True)
+        checkpoint["bert_lightning"]["task"]["objective"] |= {"pooling": {"_target_": target, "command": "touch owned"}}
+        torch.save(checkpoint, path)
+        code, _, errors = command("predict", "run=runs/text_classification", "the cat")
+        assert code == 2
+        assert f"asks for {target}, which is no" in errors
+    assert not (files / "owned").exists()
+
+
+def test_glue_is_a_table_of_means(command, encoder, tmp_path):
+    glue = tmp_path / "glue"
+    rows = {
+        "CoLA": ["a\t1\t\tthe cat sleeps", "a\t0\t*\tcat the"],
+        "MRPC": ["Quality\t#1 String\t#2 String", "1\tthe cat\ta cat", "0\tthe cat\ta dog"],
+        "MNLI": [
+            "sentence1\tsentence2\tgold_label",
+            *(f"a\tb\t{c}" for c in ("neutral", "entailment", "contradiction")),
+        ],
+    }
+    for task, lines in rows.items():
+        (glue / task).mkdir(parents=True)
+        for split in ("train", "dev", "dev_matched", "dev_mismatched"):
+            (glue / task / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    arguments = ("glue", "encoder=runs/first", "path=glue", "tasks=[cola,mrpc,mnli]", "seeds=[1,2]", "name=table")
+    overrides = "finetune=['debug=smoke','callbacks.progress=null']"
+    code, output, errors = command(*arguments, overrides)
+    assert code == 0, errors
+    lines = output.splitlines()
+    assert [line.split()[0] for line in lines] == ["cola", "mrpc", "mnli", "mnli_mismatched", "average", "average"]
+    assert all("±" in line for line in lines)
+    table = json.loads((tmp_path / "runs/table/glue.json").read_text())
+    cola, mrpc, mnli, other = (table["scores"][name][0] for name in ("cola", "mrpc", "mnli", "mnli_mismatched"))
+    assert table["averages"]["average without WNLI"][0] == pytest.approx((cola + mrpc + (mnli + other) / 2) / 3)
+    assert mnli == pytest.approx(other, rel=1e-5)  # the same rows here
+    assert command(*arguments, overrides)[0] == 2  # the table is there already
+    assert "'sst3' is no task of GLUE" in command("glue", "tasks=[sst3]", "name=none")[2]
