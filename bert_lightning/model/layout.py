@@ -69,9 +69,7 @@ class Group:
 
     queries: Rows
     keys: Rows
-    mask: (
-        Tensor | None
-    )  # bool, broadcasts to [n, N, queries.width, keys.width]: True where a key may be read; None: all
+    mask: Tensor | None  # bool, broadcasts to [n, N, q, s]: True where a key may be read; None: every key
 
 
 @dataclass(frozen=True)
