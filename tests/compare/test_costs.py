@@ -33,8 +33,9 @@ def counted(program):
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_operations_of_an_encoder(config):
     # With dropout, attention is explicit products; without, the CPU has one operation that the counter does not know.
-    encoder, ids = BERT(replace(config, dropout_rate=0.1)).train(), torch.randint(0, 100, (3, 20))
-    assert counted(lambda: encoder(ids)) == encoder_operations(encoder, 20) * 60
+    # The encoder rounds the sizes of its products up, so that few shapes occur; these are round.
+    encoder, ids = BERT(replace(config, dropout_rate=0.1)).train(), torch.randint(0, 100, (4, 64))
+    assert counted(lambda: encoder(ids)) == encoder_operations(encoder, 64) * 256
 
 
 def test_local_layers_read_their_neighbours_only():
