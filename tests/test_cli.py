@@ -94,7 +94,8 @@ def labelled(tmp_path):
         "task.validation_fraction=0.3",
         "task.train_examples=20",
         "task.max_length=32",
-        "task.kind.names={bad: negative, good: positive}",
+        "++task.kind.names.bad=negative",
+        "++task.kind.names.good=positive",
         "debug=smoke",
         "callbacks.progress=null",
     )
@@ -236,7 +237,10 @@ BAD = {
     "no encoder": (["finetune", "encoder=runs/nothing"], "no encoder at runs/nothing"),
     "wrong dropout": (["finetune", "dropout_rate=2"], "dropout_rate=2.0 must be"),
     "no file for the task": (["finetune", "task=text_pair"], "task.path has no value: give the file"),
-    "file of the task missing": (["finetune", "task=squad", "task.path=nowhere"], "no file matches nowhere"),
+    "file of the task missing": (
+        ["finetune", "task=squad", "task.path=nowhere"],
+        "no file matches nowhere/train-v1.1.json",
+    ),
     "no epochs": (["finetune", "task=sentiment", "epochs=0"], "epochs=0.0 must be above 0"),
     "too many frozen blocks": (["finetune", "frozen_blocks=7"], "frozen_blocks=7 must be null or 0 to 6"),
     "nothing to evaluate": (["evaluate"], "no finished run of finetune under runs/"),

@@ -39,15 +39,17 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     folder = run_folder(config)
     folder.check_free()
     source = load(config.encoder)
-    _check_lengths(config, source)
+    _check_settings(config, source)
     data = training_data(config.task, config.validation_examples)
     batches = labelled_batches(config, source, data)
     set_steps(config, len(batches.train))
     check_steps(config.trainer)
     config = resolved(config)
     pl.seed_everything(config.seed, verbose=False)
+    module = _module(config, source, data)
+    _say_what_is_lost(config, source, batches)
     summary = train(
-        config, "finetune", folder, source.tokenizer, _module(config, source, data), batches,
+        config, "finetune", folder, source.tokenizer, module, batches,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger),
     )  # fmt: skip
     return folder, summary
@@ -72,25 +74,36 @@ def set_steps(config: DictConfig, examples: int) -> None:
         trainer.val_check_interval = near[0] if near else steps
 
 
-def _check_lengths(config: DictConfig, source: PretrainedWeights) -> None:
+def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
     length, longest = config.task.max_length, source.config.max_position_embeddings
     if length > longest:
         raise UserError(
             f"task.max_length={length} is longer than the encoder's max_position_embeddings={longest}: lower it"
         )
-    learned = source.card.get("max_length", longest)
+    if config.dropout_rate is not None and not 0 <= config.dropout_rate < 1:
+        raise UserError(f"dropout_rate={config.dropout_rate} must be at least 0 and below 1")
+    blocks = source.config.num_hidden_layers
+    if config.frozen_blocks is not None and not 0 <= config.frozen_blocks <= blocks:
+        raise UserError(f"frozen_blocks={config.frozen_blocks} must be null or 0 to {blocks}")
+
+
+def _say_what_is_lost(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule) -> None:
+    """Notes on texts that are cut, and on positions that pretraining has not seen."""
+    length = config.task.max_length
+    learned = source.card.get("max_length", source.config.max_position_embeddings)
     if length > learned:
         print(f"note: task.max_length={length}, but pretraining saw {learned} tokens at most", file=sys.stderr)
+    for name, examples in (("training", batches.train), ("validation", batches.validation)):
+        assert isinstance(examples, LabelledExamples), "the examples of a task are labelled"
+        if examples.num_cut:
+            share = f"{examples.num_cut} of {len(examples)} {name} examples"
+            print(f"note: {share} are longer than task.max_length={length} and were cut", file=sys.stderr)
 
 
 def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> FinetuningModule:
     task, architecture = config.task, source.config
     if config.dropout_rate is not None:
-        if not 0 <= config.dropout_rate < 1:
-            raise UserError(f"dropout_rate={config.dropout_rate} must be at least 0 and below 1")
         architecture = replace(architecture, dropout_rate=config.dropout_rate)
-    if config.frozen_blocks is not None and not 0 <= config.frozen_blocks <= architecture.num_hidden_layers:
-        raise UserError(f"frozen_blocks={config.frozen_blocks} must be null or 0 to {architecture.num_hidden_layers}")
     encoder = BERT(architecture)
     weights = class_weights(task.class_weights, data.labels, data.train)
     objective = joint_objective(build(task.objective), task.term, data.labels, architecture, weights)
@@ -133,10 +146,6 @@ def labelled_batches(config: DictConfig, source: PretrainedWeights, data: TaskDa
         LabelledExamples(data.kind, examples, data.labels, source.tokenizer, task.max_length, seed)
         for examples, seed in ((data.train, config.seed), (data.validation, None))
     )
-    for name, examples in (("training", train), ("validation", validation)):
-        if examples.num_cut:
-            share = f"{examples.num_cut} of {len(examples)} {name} examples"
-            print(f"note: {share} are longer than task.max_length={task.max_length} and were cut", file=sys.stderr)
     return StreamDataModule(
         train=train, validation=validation, batch_size=config.batch_size, num_workers=config.num_workers
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import numpy as np
 from bert_lightning.data.labelled.rows import Row, read_table
 from bert_lightning.data.randomness import Stream, draw, permute
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import resolve
+from bert_lightning.text.files import PACKAGE_PREFIX, resolve
 from bert_lightning.text.sentences import split_position
 
 
@@ -53,13 +54,11 @@ class Files:
         return kept
 
     def _pattern(self, split: str) -> str | None:
-        name = self.splits.get(split)
-        folder = Path(self.path).expanduser()
-        if folder.is_dir():
-            return None if name is None else str(folder / name)
+        name, path = self.splits.get(split), Path(self.path).expanduser()
         if name is None:
-            return self.path if split == "train" else None
-        return name
+            return self.path if split == "train" and not path.is_dir() else None
+        names_files = path.is_file() or self.path.startswith(PACKAGE_PREFIX) or glob.has_magic(self.path)
+        return name if names_files else str(path / name)
 
 
 @dataclass(frozen=True)
