@@ -7,8 +7,6 @@ import pytest
 import torch
 import yaml
 
-from bert_lightning.cli import conf_folder
-
 
 @pytest.fixture
 def pretrained(command, tiny_run, tmp_path):
@@ -34,18 +32,16 @@ def cats(tmp_path):
     """Overrides of `finetune` for a task of two classes."""
     path = tmp_path / "cats.csv"
     rows = [f"the cat sleeps in story {i},{'good' if i % 2 else 'bad'}" for i in range(40)]
-    path.write_text("\n".join(["text,kind", *rows]) + "\n", encoding="utf-8")
-    task = yaml.safe_load((conf_folder() / "task" / "sentiment.yaml").read_text())
-    task |= {"validation_fraction": 0.3, "train_examples": 16, "max_length": 32, "labels": {"bad": "-", "good": "+"}}
-    task["rows"] = {
-        "_target_": "bert_lightning.data.labelled.LabelledRows",
-        "path": str(path),
-        "text_column": "text",
-        "label_column": "kind",
-    }
-    (tmp_path / "mine" / "task").mkdir(parents=True)
-    (tmp_path / "mine" / "task" / "cats.yaml").write_text(yaml.safe_dump(task))
-    return "--config-dir=mine", "task=cats", "debug=smoke", "callbacks.progress=null"
+    path.write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    return (
+        "task=text_classification",
+        f"task.path={path}",
+        "task.validation_fraction=0.3",
+        "task.train_examples=16",
+        "task.max_length=32",
+        "debug=smoke",
+        "callbacks.progress=null",
+    )
 
 
 def test_accumulated_batches_have_the_gradient_of_the_whole(pretrained):
@@ -98,6 +94,15 @@ def test_every_architecture_is_rebuilt_for_finetuning(variant, pretrained, comma
     assert code == 0, errors
     before, after = checkpoint(run), checkpoint(run.parent / "tuned")
     assert all(torch.equal(after[name], before[name]) for name in after if name.startswith("encoder."))
+
+
+def test_a_classifier_goes_on_from_the_pooler_of_sentence_order(pretrained, command, cats):
+    run = pretrained("examples=sentence_order", "objective=mlm_sop")
+    code, _, errors = command("finetune", *cats, f"encoder={run}", "name=tuned", "optimizer.lr=0")
+    assert code == 0, errors
+    best = torch.load(run / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    name = "objective.terms.{}.head.pooler.dense.weight"
+    assert torch.equal(checkpoint(run.parent / "tuned")[name.format("classification")], best[name.format("sop")])
 
 
 def test_training_goes_on_from_a_run(pretrained):

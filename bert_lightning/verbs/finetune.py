@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from dataclasses import replace
 from typing import Any
@@ -127,15 +128,16 @@ def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> Fi
     )
 
 
-# Next-sentence prediction trains a pooler; a head that has one goes on from it, as google-research/bert does.
-_POOLER = "objective.terms.nsp.head.pooler."
+# Next-sentence and sentence-order prediction train a pooler; a head that has one goes on from it, as in BERT.
+_POOLER = re.compile(r"^objective\.terms\.\w+\.head\.pooler\.")
 
 
 def _fill_pooler(objective: JointObjective, source: PretrainedWeights) -> None:
     for term in objective.terms.values():
         pooler = getattr(term.head, "pooler", None)
-        if pooler is not None and source.has(_POOLER):
-            source.fill(pooler, _POOLER)
+        trained = next(filter(None, map(_POOLER.match, source.tensors)), None)
+        if pooler is not None and trained is not None:
+            source.fill(pooler, trained[0])
 
 
 def labelled_batches(config: DictConfig, source: PretrainedWeights, data: TaskData | None = None) -> StreamDataModule:
