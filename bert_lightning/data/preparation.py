@@ -89,7 +89,7 @@ def prepare(plan: Plan, say: Say, workers: int | None = None, thorough: bool = F
         thorough: check the hash of every file of a store that exists, however large.
 
     Raises:
-        UserError: an empty corpus, or a split with fewer than two documents.
+        UserError: an empty corpus, or a split without documents.
     """
     target = plan.target()
     if not target.exists():

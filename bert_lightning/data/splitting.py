@@ -41,7 +41,7 @@ class TrainingSample:
 
 
 def check_split(corpus: Corpus, fraction: float) -> None:
-    """Two documents at least on each side of a small corpus, or next-sentence prediction has no other document.
+    """A document at least on each side of a small corpus. Who needs more of them says so: `SegmentPairs` takes two.
 
     Raises:
         UserError: fewer; with a fraction that serves.
@@ -53,16 +53,15 @@ def check_split(corpus: Corpus, fraction: float) -> None:
     source = _source(corpus)
     if total == 0:
         raise UserError(f"{source}: no text in it; give a corpus with documents")
-    if total < 4:
+    if total < 2:
         raise UserError(
-            f"{source}: {total} document{'s' * (total > 1)}; training and validation need two each (next-sentence "
-            "prediction takes wrong continuations from another document): separate documents by a blank line"
+            f"{source}: 1 document; training and validation need one each: separate documents by a blank line"
         )
-    if not 2 <= in_validation <= total - 2:
-        serves = math.ceil(positions[1] * 100 + 1e-9) / 100 if in_validation < 2 else round((positions[-2]) * 0.9, 2)
+    if not 1 <= in_validation <= total - 1:
+        serves = math.ceil(positions[0] * 100 + 1e-9) / 100 if in_validation < 1 else round((positions[-1]) * 0.9, 2)
         raise UserError(
             f"{source}: data.validation_fraction={fraction} puts {in_validation} of {total} documents into validation; "
-            f"both sides need two: use data.validation_fraction={serves}"
+            f"both sides need one: use data.validation_fraction={serves}"
         )
 
 
@@ -70,13 +69,13 @@ def check_counts(corpus: Corpus, fraction: float, counts: dict[str, dict[str, in
     """The same for what was written, which may be fewer: documents without tokens and duplicates are left out.
 
     Raises:
-        UserError: fewer than two documents on a side.
+        UserError: no document on a side.
     """
     documents = {split: count["documents"] for split, count in counts.items()}
-    if min(documents.values()) < 2:
+    if min(documents.values()) < 1:
         raise UserError(
             f"{_source(corpus)}: data.validation_fraction={fraction} leaves {documents['train']} documents for "
-            f"training and {documents['validation']} for validation; both sides need two: use another fraction, or "
+            f"training and {documents['validation']} for validation; both sides need one: use another fraction, or "
             "more text"
         )
 

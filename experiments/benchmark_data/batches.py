@@ -28,7 +28,7 @@ from bert_lightning.data.masking import TokenMasking, Vocabulary, WholeWordMaski
 from bert_lightning.data.packing import Packed, best_fit
 from bert_lightning.data.pairs import SegmentPairs
 from bert_lightning.data.phases import Phases
-from bert_lightning.data.preparation import prepare
+from bert_lightning.data.preparation import Plan, prepare
 from bert_lightning.text.corpora import TextFiles
 from bert_lightning.text.tokenizers import SpecialIds, TrainWordPiece
 from experiments.benchmark_data.google_pairs import GooglePairs
@@ -169,7 +169,7 @@ def main():
     texts = sys.argv[1] if len(sys.argv) > 1 else str(BOOKS)
     with tempfile.TemporaryDirectory() as folder:
         corpus = TextFiles(texts)
-        data = prepare(corpus, TrainWordPiece(30_522), 0.22, Path(folder) / "store", say=lambda _: None)
+        data = prepare(Plan(corpus, TrainWordPiece(30_522), 0.22, Path(folder) / "store"), say=lambda _: None)
         counts = data.train.counts()
         size = sum(os.path.getsize(file) for file in corpus.files()) / 1e6
         print(f"{len(corpus.files())} files, {size:.1f} MB; {counts['tokens']:,} tokens of training")

@@ -15,7 +15,7 @@ from bert_lightning.data.blocks import DocumentSentences, FullSentences, SingleS
 from bert_lightning.data.packing import Packed, best_fit
 from bert_lightning.data.pairs import SegmentPairs
 from bert_lightning.data.pieces import assemble
-from bert_lightning.data.preparation import prepare
+from bert_lightning.data.preparation import Plan, prepare
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import TextFiles
 from bert_lightning.text.tokenizers import LoadTokenizer
@@ -169,7 +169,7 @@ def test_what_cannot_be_packed(tmp_path):
 def test_full_sentences_of_real_books_are_packed_to_99_percent(test_data, tmp_path):
     corpus = TextFiles(str(test_data / "pretrain_en" / "gutenberg" / "[a-d]*.txt"))
     tokenizer = LoadTokenizer(str(test_data / "vocab" / "bert-base-uncased"))
-    data = prepare(corpus, tokenizer, 0.5, tmp_path / "books", say=lambda _: None)
+    data = prepare(Plan(corpus, tokenizer, 0.5, tmp_path / "books"), say=lambda _: None)
     packed = Packed(data.train, partial(FullSentences, max_length=512, lone_prob=0.04), 512)
     assert packed.density >= 0.99
     assert rows_of(packed)[0].num_tokens / (512 * len(packed)) == pytest.approx(packed.density)

@@ -1,6 +1,7 @@
 """Every way to make examples and masks trains, from the command line."""
 
 import json
+import re
 
 import pytest
 
@@ -39,6 +40,22 @@ def test_documents_of_one_sentence_serve_single_segments(command, tiny_run, tmp_
     assert code == 2
     assert "no document in" in errors
     assert "examples=full_sentences" in errors
+    assert errors.count("\n") == 1
+
+
+def test_two_documents_serve_all_but_next_sentence_prediction(command, tiny_run, tmp_path):
+    path = tmp_path / "two.txt"
+    path.write_text("\n\n".join("\n".join(sentences(d, 40)) for d in (1, 2)), encoding="utf-8")
+    two = [*tiny_run, f"data.corpus.path={path}", "data.validation_fraction=0.5"]
+    code, _, errors = command("pretrain", *two, "examples=document_sentences", MLM, "name=blocks")
+    if code:  # both documents may be on one side of the half; the message says which fraction parts them
+        two[-1] = re.search(r"use (data.validation_fraction=[\d.]+)", errors)[1]
+        code, _, errors = command("pretrain", *two, "examples=document_sentences", MLM, "name=blocks")
+    assert code == 0, errors
+    code, _, errors = command("pretrain", *two, "name=pairs")
+    assert code == 2
+    assert "next-sentence prediction" in errors
+    assert "holds 1 document" in errors
     assert errors.count("\n") == 1
 
 
