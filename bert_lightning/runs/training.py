@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,11 +100,12 @@ class Session:
 
     def train(self) -> None:
         """Fit, and write the summary."""
-        try:
-            self.trainer.fit(self.parts.module, self.parts.data, ckpt_path=self.checkpoint, weights_only=True)
-        finally:
-            for logger in self.loggers:
-                logger.close()
+        with self.folder.held() if self.trainer.is_global_zero else nullcontext():
+            try:
+                self.trainer.fit(self.parts.module, self.parts.data, ckpt_path=self.checkpoint, weights_only=True)
+            finally:
+                for logger in self.loggers:
+                    logger.close()
         summary = self._summary()
         if self.trainer.is_global_zero:
             partial = self.folder.summary.with_suffix(".partial")

@@ -117,3 +117,18 @@ def test_mistakes_get_one_line(case, command, tiny_run, tmp_path):
     assert code == 2
     assert errors.count("\n") == 1, errors
     assert message in errors
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(command, tiny_run, tmp_path):
+    from tests.runs.test_kills import finished, kill_tree, started, wait_for
+
+    run = tmp_path / "runs" / "busy"
+    saving = ("callbacks.checkpoints.every_steps=1", "trainer.max_steps=2000", "trainer.val_check_interval=1000")
+    process = started(tmp_path, "pretrain", *tiny_run, "name=busy", *saving)
+    try:
+        assert wait_for(process, run, 1)
+        code, _, errors = command("resume", str(run))
+    finally:
+        kill_tree(process)
+    assert code == 2
+    assert f"{run} is being trained by another process" in errors
