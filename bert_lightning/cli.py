@@ -16,6 +16,7 @@ VERBS = {
     "inspect": "show what training would read: counts, lengths, padding, masks, examples",
     "pretrain": "train an encoder from scratch (prepares what is missing)",
     "finetune": "train an encoder for a task: classes, tags, answers, similarities",
+    "resume": "go on with a run that was interrupted, to the same bits",
     "evaluate": "measure a checkpoint on a split of a task, by the official metrics",
     "predict": "fill in masks, or answer as the checkpoint was trained to",
     "glue": "fine-tune on every task of GLUE with several seeds, one table",
@@ -46,8 +47,7 @@ def main() -> None:
     try:
         if verb not in VERBS:
             raise UserError(f"no verb {verb!r}; there are {', '.join(VERBS)}")
-        if _run(verb, overrides):
-            sys.exit(2)
+        sys.exit(_resume(overrides) if verb == "resume" else _run(verb, overrides))
     except UserError as error:
         _complain(error)
         sys.exit(2)
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def _run(verb: str, overrides: list[str]) -> int:
-    """Compose and run; the number of jobs that failed. A job of a sweep that fails does not stop the others."""
+    """Compose and run; the exit code. A job of a sweep that fails does not stop the others, a signal does."""
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig
@@ -67,10 +67,10 @@ def _run(verb: str, overrides: list[str]) -> int:
     register()
     plain, overrides = _split_plain(verb, overrides)
     sweeping = bool({"-m", "--multirun"} & set(overrides))
-    failed = 0
+    code = 0
 
     def task(config: DictConfig) -> None:
-        nonlocal failed
+        nonlocal code
         try:
             if plain:
                 config[_PLAIN[verb]] = [text.replace("${", r"\${") for text in plain]  # no interpolation
@@ -80,10 +80,12 @@ def _run(verb: str, overrides: list[str]) -> int:
             import_module(f"bert_lightning.verbs.{verb}").run(config)
         except (HydraException, OmegaConfBaseException) as error:  # of a config that the verb composed itself
             _complain(UserError(_one_line(error)))
-            failed += 1
+            code = 2
         except (UserError, OSError) as error:  # here, or Hydra would print the overrides first
             _complain(error)
-            failed += 1
+            code = 2
+        except Exception as error:
+            code = max(code, _exit_code(error))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of composition come here instead of being printed over several lines
     sys.argv = [sys.argv[0], *overrides]
@@ -91,7 +93,40 @@ def _run(verb: str, overrides: list[str]) -> int:
         hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(error)) from None
-    return failed
+    return code
+
+
+def _resume(arguments: list[str]) -> int:
+    """Go on with a run; the exit code. A rank leaves its error to the process that started it, which says it once."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        import_module("bert_lightning.verbs.resume").run(arguments)
+    except Exception as error:
+        if "TORCHELASTIC_ERROR_FILE" in os.environ:
+            from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+            get_error_handler().record_exception(error)
+            return 1
+        if isinstance(error, (UserError, OmegaConfBaseException, OSError)):
+            _complain(error)
+            return 2
+        return _exit_code(error)
+    return 0
+
+
+def _exit_code(error: Exception) -> int:
+    """Of a run that a signal stopped, which ends a sweep too, or one of whose ranks failed. Raises any other error."""
+    from bert_lightning.callbacks.signals import Interrupted
+    from bert_lightning.runs.launch import RankFailed
+
+    if isinstance(error, Interrupted):
+        _complain(error)
+        sys.exit(error.exit_code)
+    if not isinstance(error, RankFailed):
+        raise error
+    _complain(error)
+    return 1
 
 
 def conf_folder() -> Path:
@@ -164,7 +199,7 @@ def _usage() -> str:
 
 
 def _complain(error: BaseException) -> None:
-    message = str(error)
+    message = _one_line(error) if type(error).__module__.startswith("omegaconf") else str(error)
     if isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename}: {error.strerror}"
     print(f"bert-lightning: error: {message}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -88,6 +89,8 @@ class InspectConfig(Root):
 class TrainingConfig(Root):
     """Keys of the verbs that train."""
 
+    verb: str = MISSING  # set by the verb: what a run's folder is resumed by
+    launch: str = MISSING
     seed: int = MISSING
     batch_size: int = MISSING
     num_workers: int = MISSING
@@ -121,6 +124,7 @@ class PublishedConfig:
 class PretrainConfig(TrainingConfig):
     """`bert-lightning pretrain`."""
 
+    verb: str = "pretrain"
     published: PublishedConfig = field(default_factory=PublishedConfig)
     data: DataConfig = MISSING
     tokenizer: dict[str, Any] = MISSING
@@ -137,6 +141,7 @@ class PretrainConfig(TrainingConfig):
 class FinetuneConfig(TrainingConfig):
     """`bert-lightning finetune`."""
 
+    verb: str = "finetune"
     encoder: str = MISSING
     random_weights: bool = MISSING
     dropout_rate: float | None = MISSING
@@ -215,10 +220,14 @@ _SCHEMAS = {
 
 
 def register() -> None:
-    """Make known to Hydra the schemas, as `pretrain_schema` and so on, and `${count:...}`, the length of a node."""
+    """Make known to Hydra the schemas, as `pretrain_schema` and so on, and two resolvers.
+
+    `${count:...}` is the length of a node, `${new_id:}` another one for each run.
+    """
     for verb, schema in _SCHEMAS.items():
         ConfigStore.instance().store(name=f"{verb}_schema", node=schema)
     OmegaConf.register_new_resolver("count", len, replace=True)
+    OmegaConf.register_new_resolver("new_id", lambda: uuid.uuid4().hex[:8], replace=True)
 
 
 def keys() -> set[str]:

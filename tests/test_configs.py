@@ -39,7 +39,7 @@ def composed(verb, *overrides):
     return compose(verb, [*overrides, *name])
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "resume"])  # it reads a run's config.yaml
 def test_every_verb_composes_with_its_defaults(verb):
     config = composed(verb)
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

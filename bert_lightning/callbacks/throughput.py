@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
+from bert_lightning.callbacks.agreement import gathered
 from bert_lightning.callbacks.machine import peak_flops, peak_memory
 
 
@@ -48,11 +49,14 @@ class Throughput(Callback):
         self._last = self._began = 0.0  # when the last batch ended, and when the current one began
         self._interrupted = False  # something else than fetching a batch happened since the last one
         self._step, self._world_size = 0, 1
+        self._continued = [0, 0]  # tokens and places since the last log of the run that this one continues
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.ceiling = peak_flops(pl_module.device, trainer.precision, _width(pl_module))
         self._step, self._world_size = trainer.global_step, trainer.world_size
         self._last = time.perf_counter()
+        if trainer.is_global_zero:  # they are of all ranks, and will be added up over them again
+            self._recent.tokens, self._recent.places = self._continued
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._began = time.perf_counter()
@@ -89,10 +93,12 @@ class Throughput(Callback):
         return self._rates(self.total)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"total_tokens": self.total_tokens}
+        """What the ranks counted together; what each counted since the last log is not lost."""
+        recent = gathered((self._recent.tokens, self._recent.places))
+        return {"total_tokens": self.total_tokens, "recent": [sum(counts) for counts in zip(*recent, strict=True)]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.total_tokens = state_dict["total_tokens"]
+        self.total_tokens, self._continued = state_dict["total_tokens"], state_dict["recent"]
 
     def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
         rates = self._rates(self._take(trainer))

@@ -1,4 +1,4 @@
-"""What each batch counts for, where several make one update.
+"""What each batch counts for, where several make one update: one after another, or on several ranks.
 
 A loss is a mean over predictions. Batches hold different numbers of them, so the mean of their means is not the mean
 over all. The batches of an update are therefore made before the first is handed out, and each is told their mean number
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 
@@ -20,14 +22,16 @@ class CountedBatches:
     """The batches of `loader`, each with `mean_counts`: term -> mean number of predictions in the update's batches.
 
     Args:
-        loader: where the batches come from.
-        size: how many make an update.
+        loader: where this rank's batches come from.
+        size: how many make an update on each rank.
         counts: predictions of each term in a batch.
+        mean_over_ranks: of a tensor that every rank gives.
     """
 
     loader: DataLoader[Any]
     size: int
     counts: Callable[[Mapping[str, Any]], dict[str, int]]
+    mean_over_ranks: Callable[[Tensor], Tensor]
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -36,5 +40,6 @@ class CountedBatches:
         batches = iter(self.loader)
         while update := list(islice(batches, self.size)):
             counts = [self.counts(batch) for batch in update]
-            means = {term: sum(count[term] for count in counts) / len(update) for term in counts[0]}
-            yield from ({**batch, "mean_counts": means} for batch in update)
+            sums = [sum(count[term] for count in counts) / len(update) for term in counts[0]]
+            means = self.mean_over_ranks(torch.tensor(sums, dtype=torch.float64)).tolist()
+            yield from ({**batch, "mean_counts": dict(zip(counts[0], means, strict=True))} for batch in update)

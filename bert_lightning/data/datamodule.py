@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from bert_lightning.data.accumulation import CountedBatches
@@ -61,10 +62,10 @@ class StreamDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any] | CountedBatches:
         batches, trainer = self._batches(), self.trainer
         loader = self._loader(self.training_examples(batches.horizon), batches)
-        if trainer is None or trainer.accumulate_grad_batches == 1:
+        if trainer is None or trainer.accumulate_grad_batches * trainer.world_size == 1:
             return loader
-        counts = trainer.lightning_module.objective.counts  # type: ignore[union-attr]
-        return CountedBatches(loader, trainer.accumulate_grad_batches, counts)  # type: ignore[arg-type]
+        counts: Any = trainer.lightning_module.objective.counts  # type: ignore[union-attr]
+        return CountedBatches(loader, trainer.accumulate_grad_batches, counts, self._mean_over_ranks)
 
     def val_dataloader(self) -> DataLoader[Any]:
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -87,6 +88,12 @@ class StreamDataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on there."""
         self.position = state_dict["position"]
+
+    def _mean_over_ranks(self, values: Tensor) -> Tensor:
+        assert self.trainer is not None
+        strategy = self.trainer.strategy
+        mean: Tensor = strategy.reduce(values.to(strategy.root_device), reduce_op="mean")
+        return mean
 
     def _batches(self) -> StreamBatches:
         trainer = self.trainer

@@ -75,11 +75,13 @@ class EncoderModule(pl.LightningModule):
         return loss
 
     def _log_update(self, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
-        """Log the losses of the update's batches so far taken together; with the last, those of the update."""
+        """Log the losses of the update's batches so far, of all ranks, taken together; with the last, the update's."""
         self._update.append(
             {"loss": loss.detach(), **{f"{name}/loss": value.detach() for name, value in terms.items()}}
         )
-        means = {name: torch.stack([part[name] for part in self._update]).mean() for name in self._update[0]}
+        mine = torch.stack([torch.stack([part[name] for part in self._update]).mean() for name in self._update[0]])
+        mean = self.trainer.strategy.reduce(mine, reduce_op="mean")
+        means = dict(zip(self._update[0], mean.unbind(), strict=True))
         self.log("train/loss", means.pop("loss"), prog_bar=True)
         self.log_dict({f"train/{name}": value for name, value in means.items()})
         if len(self._update) == self.trainer.accumulate_grad_batches:

@@ -1,11 +1,14 @@
-"""What a summary says about where a run happened."""
+"""Where a run happens, as its summary says; and what it tells the user."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
 
 _PACKAGES = ("torch", "lightning", "hydra-core", "torchmetrics", "tokenizers", "numpy")
 
@@ -45,3 +48,9 @@ def processor() -> str:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+@rank_zero_only
+def note(text: str) -> None:
+    """Say on standard error, once for all ranks, what went another way than asked for."""
+    print(f"note: {' '.join(text.split())[:300]}", file=sys.stderr, flush=True)

@@ -2,14 +2,17 @@
 
 config.yaml          the resolved config that the run was started from
 tokenizer.json       what turns text into the ids this model reads
-checkpoints/         last.ckpt and best.ckpt
+checkpoints/         step-N.ckpt, the whole state after N updates; last.ckpt, a link to the newest; best.ckpt, weights
 metrics.csv          every logged value (tensorboard/ beside it holds the same)
 summary.json         written last: final metrics, versions, seed, commit, wall time
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,24 @@ class RunFolder:
     def create(self) -> None:
         """Make the folder."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training this run, as long as this one lives; one a machine is enough to ask.
+
+        Raises:
+            UserError: one does already.
+        """
+        lock = self.path / ".lock"
+        with lock.open("w") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process: workers that it leaves hold nothing
+            except OSError:
+                raise UserError(f"{self.path} is being trained by another process") from None
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
 
     def read_summary(self) -> dict[str, Any]:
         summary: dict[str, Any] = json.loads(self.summary.read_text(encoding="utf-8"))

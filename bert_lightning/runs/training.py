@@ -1,12 +1,13 @@
-"""One training run, from parts that are built and checked to a finished folder."""
+"""One training run, from parts that are built and checked to a finished folder; from the start or from a checkpoint."""
 
 from __future__ import annotations
 
 import json
 import logging
-import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,73 +19,130 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import Tokenizer
 
+from bert_lightning.callbacks.checkpoints import Checkpoints
+from bert_lightning.callbacks.exact import Exact
 from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
-from bert_lightning.modules.base import EncoderModule
+from bert_lightning.modules.base import CARD_KEY, EncoderModule
+from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, check_same_model
 from bert_lightning.runs.environment import git_commit, processor, versions
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.loggers import close
+from bert_lightning.runs.loggers import Careful
+from bert_lightning.runs.ranks import cluster_environment
 
 
-def train(
-    config: DictConfig,
-    verb: str,
-    folder: RunFolder,
-    tokenizer: Tokenizer,
-    module: EncoderModule,
-    data: StreamDataModule,
-    make_trainer: Callable[..., pl.Trainer],
-    callbacks: list[Callback],
-    make_loggers: list[Callable[[Path], Logger]],
-) -> dict[str, Any]:
-    """Fit `module`, and return the summary that was written. `config` must be resolved.
+@dataclass(frozen=True)
+class Parts:
+    """What is trained, on what, and what made its ids. A function of a resolved config alone."""
+
+    module: EncoderModule
+    data: StreamDataModule
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is ready to train in this process. Nothing was written for it yet.
 
     Raises:
-        UserError: trainer, loggers or optimizer refuse a value. Nothing is written before they are made.
+        UserError: trainer, loggers or optimizer refuse a value, or the checkpoint is not one of this run.
     """
-    _quieten()
-    known = [f"val/{name}" for name in module.validation_metrics.names()]
-    if config.monitor.metric not in known:
-        raise UserError(f"monitor.metric={config.monitor.metric} is not measured; there are {', '.join(known)}")
-    for callback in callbacks:
-        if isinstance(callback, ModelCheckpoint):
-            callback.dirpath = str(folder.checkpoints)
-    try:
-        module.build_optimizer()
-        loggers = [make(folder.path) for make in make_loggers]
-        trainer = make_trainer(
-            callbacks=callbacks,
-            logger=loggers,
-            default_root_dir=folder.path,
-            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-        )
-    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
-        raise UserError(" ".join(str(error).split())) from None
-    folder.create()
-    OmegaConf.save(config, folder.config)
-    tokenizer.save(str(folder.tokenizer))
-    started = time.time()
-    try:
-        trainer.fit(module, data)
-    finally:
-        for logger in loggers:
-            close(logger)
-    summary = _summary(config, verb, trainer, callbacks, started)
-    folder.summary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    return summary
+
+    config: DictConfig  # resolved
+    folder: RunFolder
+    parts: Parts
+    callbacks: list[Callback]
+    loggers: list[Careful]
+    trainer: pl.Trainer
+    checkpoint: Path | None
+
+    @classmethod
+    def build(
+        cls,
+        config: DictConfig,
+        folder: RunFolder,
+        parts: Parts,
+        make_trainer: Callable[..., pl.Trainer],
+        callbacks: list[Callback],
+        make_loggers: list[Callable[[Path, int], Logger]],
+        checkpoint: Path | None = None,
+    ) -> Session:
+        """Make trainer and loggers, and check what can be checked. `checkpoint`: where to go on from."""
+        _quieten()
+        known = [f"val/{name}" for name in parts.module.validation_metrics.names()]
+        if config.monitor.metric not in known:
+            raise UserError(f"monitor.metric={config.monitor.metric} is not measured; there are {', '.join(known)}")
+        callbacks = [Exact(), *callbacks]
+        for callback in callbacks:
+            if isinstance(callback, (ModelCheckpoint, Checkpoints)):
+                callback.dirpath = str(folder.checkpoints)
+        first_step = 0 if checkpoint is None else _checked_step(checkpoint, parts.module)
+        try:
+            parts.module.build_optimizer()
+            loggers = [Careful(make(folder.path, first_step)) for make in make_loggers]
+            trainer = make_trainer(
+                callbacks=callbacks,
+                logger=loggers,
+                plugins=[AtomicCheckpointIO(), cluster_environment(config.launch)],
+                default_root_dir=folder.path,
+                enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+            )
+        except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+            raise UserError(" ".join(str(error).split())) from None
+        return cls(config, folder, parts, callbacks, loggers, trainer, checkpoint)
+
+    def write(self) -> None:
+        """Make the run's folder, from which any process can run it."""
+        self.folder.create()
+        self.parts.tokenizer.save(str(self.folder.tokenizer))
+        OmegaConf.save(self.config, self.folder.config)
+
+    def train(self) -> None:
+        """Fit, and write the summary."""
+        with self.folder.held() if self.trainer.is_global_zero else nullcontext():
+            try:
+                self.trainer.fit(self.parts.module, self.parts.data, ckpt_path=self.checkpoint, weights_only=True)
+            finally:
+                for logger in self.loggers:
+                    logger.close()
+        summary = self._summary()
+        if self.trainer.is_global_zero:
+            partial = self.folder.summary.with_suffix(".partial")
+            partial.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+            partial.replace(self.folder.summary)
+
+    def _summary(self) -> dict[str, Any]:
+        best = next((c for c in self.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
+        exact = next(c for c in self.callbacks if isinstance(c, Exact))
+        exact.remember(self.trainer)
+        throughput = next((c for c in self.callbacks if isinstance(c, Throughput)), None)
+        return {
+            "verb": self.config.verb,
+            "name": self.config.name,
+            "seed": self.config.seed,
+            "steps": self.trainer.global_step,
+            "tokens": None if throughput is None else throughput.total_tokens,
+            "throughput": None if throughput is None else throughput.summary(),
+            "metrics": dict(sorted(exact.metrics.items())),
+            "best": None if best is None else {"metric": best.monitor, "value": _number(best.best_model_score)},
+            "wall_seconds": round(exact.seconds, 2),
+            "ranks": self.trainer.world_size,
+            "commit": git_commit(),
+            "versions": versions(),
+            "processor": processor(),
+            "torch_threads": torch.get_num_threads(),
+        }
 
 
 def check_steps(trainer: DictConfig) -> None:
-    """Make the trainer's config validate at the last step, whatever the interval; and run on one device.
+    """Make the trainer's config validate at the last step, whatever the interval.
 
     Raises:
         UserError: no steps, or steps that end between two validations.
     """
     if trainer.max_steps is None or trainer.max_steps < 1:
         raise UserError(f"trainer.max_steps={trainer.max_steps} must be 1 or more")
-    if trainer.devices not in (1, "1", "auto") or trainer.get("num_nodes", 1) != 1:
-        raise UserError(f"trainer.devices={trainer.devices}: runs on several devices are not built yet; use 1")
     interval = min(trainer.val_check_interval, trainer.max_steps)
     if interval < 1 or trainer.max_steps % interval:
         fits = max(d for d in range(1, trainer.max_steps + 1) if trainer.max_steps % d == 0 and d <= max(1, interval))
@@ -95,26 +153,12 @@ def check_steps(trainer: DictConfig) -> None:
     trainer.val_check_interval = interval * trainer.accumulate_grad_batches  # Lightning counts batches, not updates
 
 
-def _summary(
-    config: DictConfig, verb: str, trainer: pl.Trainer, callbacks: list[Callback], started: float
-) -> dict[str, Any]:
-    best = next((c for c in callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
-    throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
-    return {
-        "verb": verb,
-        "name": config.name,
-        "seed": config.seed,
-        "steps": trainer.global_step,
-        "tokens": None if throughput is None else throughput.total_tokens,
-        "throughput": None if throughput is None else throughput.summary(),
-        "metrics": {name: value.item() for name, value in sorted(trainer.callback_metrics.items())},
-        "best": None if best is None else {"metric": best.monitor, "value": _number(best.best_model_score)},
-        "wall_seconds": round(time.time() - started, 2),
-        "commit": git_commit(),
-        "versions": versions(),
-        "processor": processor(),
-        "torch_threads": torch.get_num_threads(),
-    }
+def _checked_step(path: Path, module: EncoderModule) -> int:
+    """The update after which the checkpoint was written."""
+    checkpoint = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    check_same_model(path, checkpoint[CARD_KEY], module.card())
+    step: int = checkpoint["global_step"]
+    return step
 
 
 def _number(value: torch.Tensor | None) -> float | None:
@@ -127,5 +171,7 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
+    # torchmetrics has reduced what validation logs, and the module what training logs.
+    warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True")

@@ -19,15 +19,20 @@ from bert_lightning.modules.finetuning import FinetuningModule
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.training import check_steps, train
+from bert_lightning.runs.ranks import devices
+from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import fingerprint
-from bert_lightning.verbs.common import build, build_values, resolved, run_folder
+from bert_lightning.verbs.common import build, resolved, run_folder
 from bert_lightning.verbs.tasks import TaskData, card_of, class_weights, joint_objective, task_metrics, training_data
+from bert_lightning.verbs.training import start
 
 
 def run(config: DictConfig) -> None:
     """Fine-tune, and say what was reached and what to do next."""
     folder, summary = finetune(config)
+    if not summary:
+        print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
+        return
     best = summary["best"]
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
     if best is not None and best["value"] is not None:
@@ -37,23 +42,30 @@ def run(config: DictConfig) -> None:
 
 def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Everything that can be wrong is found before the run's folder is made."""
-    folder = run_folder(config)
-    folder.check_free()
+    run_folder(config).check_free()
+    config.trainer.devices = devices(config.trainer)
+    source, data, batches = _inputs(config)
+    set_steps(config, len(batches.train))
+    check_steps(config.trainer)
+    _say_what_is_lost(config, source, batches)
+    return start(resolved(config), lambda config: _parts(config, source, data, batches))
+
+
+def parts(config: DictConfig) -> Parts:
+    """What a resolved config trains."""
+    return _parts(config, *_inputs(config))
+
+
+def _inputs(config: DictConfig) -> tuple[PretrainedWeights, TaskData, StreamDataModule]:
     source = load(config.encoder)
     _check_settings(config, source)
     data = training_data(config.task, config.validation_examples)
-    batches = labelled_batches(config, source, data)
-    set_steps(config, len(batches.train))
-    check_steps(config.trainer)
-    config = resolved(config)
+    return source, data, labelled_batches(config, source, data)
+
+
+def _parts(config: DictConfig, source: PretrainedWeights, data: TaskData, batches: StreamDataModule) -> Parts:
     pl.seed_everything(config.seed, verbose=False)
-    module = _module(config, source, data)
-    _say_what_is_lost(config, source, batches)
-    summary = train(
-        config, "finetune", folder, source.tokenizer, module, batches,
-        build(config.trainer), build_values(config.callbacks), build_values(config.logger),
-    )  # fmt: skip
-    return folder, summary
+    return Parts(_module(config, source, data), batches, source.tokenizer)
 
 
 def set_steps(config: DictConfig, examples: int) -> None:
@@ -62,8 +74,7 @@ def set_steps(config: DictConfig, examples: int) -> None:
     Where the epochs do not divide the steps, the interval is the divisor next below an epoch, within half of it.
     """
     trainer = config.trainer
-    devices = trainer.devices if isinstance(trainer.devices, int) and trainer.devices > 0 else 1
-    batch = config.batch_size * trainer.accumulate_grad_batches * devices * trainer.get("num_nodes", 1)
+    batch = config.batch_size * trainer.accumulate_grad_batches * trainer.devices * trainer.num_nodes
     per_epoch = max(1, math.ceil(examples / max(1, batch)))
     if trainer.max_steps is None:
         if config.epochs <= 0:

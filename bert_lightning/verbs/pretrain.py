@@ -22,11 +22,13 @@ from bert_lightning.modules.pretraining import PretrainingModule
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.ranks import devices
 from bert_lightning.runs.start import start_from
-from bert_lightning.runs.training import check_steps, train
+from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
-from bert_lightning.verbs.common import build, build_values, resolved, run_folder
+from bert_lightning.verbs.common import build, resolved, run_folder
 from bert_lightning.verbs.prepare import prepared_data
+from bert_lightning.verbs.training import start
 
 # Validation has a seed and masks of its own, whatever training uses: runs with the same `examples` are measured alike.
 _VALIDATION_SEED = 2**32
@@ -36,6 +38,9 @@ _VALIDATION_MASKING = TokenMasking(rate=0.15, mask_prob=0.8, random_prob=0.1)
 def run(config: DictConfig) -> None:
     """Pretrain, and say what was reached and what to do next."""
     folder, summary = pretrain(config)
+    if not summary:
+        print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
+        return
     metrics = summary["metrics"]
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
     for name in sorted(name for name in metrics if name.startswith("val/")):
@@ -46,22 +51,22 @@ def run(config: DictConfig) -> None:
 
 def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Everything that can be wrong is found before the run's folder is made."""
-    folder = run_folder(config)
-    folder.check_free()
+    run_folder(config).check_free()
     check_steps(config.trainer)
+    config.trainer.devices = devices(config.trainer)
+    _fit_vocabulary(config, prepared_data(config))
+    return start(resolved(config), parts)
+
+
+def parts(config: DictConfig) -> Parts:
+    """What a resolved config trains."""
     make_objective = build(config.objective)  # reads the teacher, where there is one
     data = prepared_data(config)
-    _fit_vocabulary(config, data)
-    config = resolved(config)
     pl.seed_everything(config.seed, verbose=False)
     batches = pretraining_batches(config, data)
     module = _module(config, data, batches.train.phases, make_objective)
     module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
-    summary = train(
-        config, "pretrain", folder, data.tokenizer, module, batches,
-        build(config.trainer), build_values(config.callbacks), build_values(config.logger),
-    )  # fmt: skip
-    return folder, summary
+    return Parts(module, batches, data.tokenizer)
 
 
 def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:

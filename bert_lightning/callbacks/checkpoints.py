@@ -1,0 +1,157 @@
+"""When a run is saved: by steps, by minutes, at a signal, before a crash ends it, and at its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+
+from bert_lightning.callbacks.agreement import agreed, distributed
+from bert_lightning.callbacks.exact import Exact
+from bert_lightning.callbacks.signals import Interrupted, SignalFlag
+from bert_lightning.errors import UserError
+
+LAST = "last.ckpt"
+
+
+class Checkpoints(Checkpoint):
+    """`step-N.ckpt` after update N, its logs and its validation; `last.ckpt` is a link to the newest.
+
+    Args:
+        every_steps: save after every so many updates.
+        every_minutes: save when so many minutes have passed since the last time.
+        keep_last: how many are kept.
+        keep_every: those of multiples of this step are kept forever.
+        signals: what asks the run to save and stop: at the end of an update and of a validation under way.
+    """
+
+    def __init__(
+        self,
+        every_steps: int | None = None,
+        every_minutes: float | None = None,
+        keep_last: int = 2,
+        keep_every: int | None = None,
+        signals: Sequence[str] = ("SIGTERM", "SIGUSR1", "SIGUSR2"),
+    ) -> None:
+        for name, value in (("every_steps", every_steps), ("keep_last", keep_last), ("keep_every", keep_every)):
+            if value is not None and value < 1:
+                raise UserError(f"callbacks.checkpoints.{name}={value} must be 1 or more")
+        if every_minutes is not None and every_minutes <= 0:
+            raise UserError(f"callbacks.checkpoints.{every_minutes=} must be above 0")
+        self.every_steps, self.every_minutes = every_steps, every_minutes
+        self.keep_last, self.keep_every = keep_last, keep_every
+        self.dirpath = ""  # set by the run
+        self._signal = SignalFlag(signals)
+        self._step, self._saved_step, self._saved_at = 0, -1, time.monotonic()
+        self._intact = False  # weights and optimizer are those of the end of an update
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._step = self._saved_step = trainer.global_step
+        self._saved_at, self._intact = time.monotonic(), True
+        self._signal.install()  # here, where Lightning has installed its own
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        """The first moment at which the update before is logged and validated."""
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
+        signal, late = agreed(self._signal.received, self._is_late())
+        if signal or late or (self.every_steps is not None and self._step % self.every_steps == 0):
+            self._save(trainer)
+        if signal:
+            raise Interrupted(signal, self._step, str(Path(self.dirpath).parent))
+
+    def on_before_optimizer_step(self, *_: Any) -> None:
+        self._intact = False
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        done = trainer.fit_loop.total_batch_idx + 1
+        interval = trainer.val_check_batch
+        self._intact = not interval or done % interval != 0  # else a validation is due, and a resume would leave it out
+
+    def on_validation_end(self, *_: Any) -> None:
+        self._intact = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step == self._saved_step:
+            return
+        self._step = trainer.global_step
+        if not self._save(trainer):
+            raise UserError(
+                f"{self.dirpath}: the last checkpoint could not be written; make room, then "
+                f"bert-lightning resume {Path(self.dirpath).parent}"
+            )
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Lose nothing, where that is possible: alone, and not between the halves of an update."""
+        boundary = self._exact(trainer).boundary
+        unsaved = boundary is not None and boundary.step > max(self._saved_step, 0)
+        if unsaved and self._intact and not distributed() and not isinstance(exception, Interrupted):
+            self._step = boundary.step  # type: ignore[union-attr]
+            self._save(trainer)
+
+    def _is_late(self) -> int:
+        passed = time.monotonic() - self._saved_at
+        return int(self.every_minutes is not None and passed >= 60 * self.every_minutes)
+
+    def _save(self, trainer: Trainer) -> bool:
+        """Write, then forget what is too old. True if the file is there; a full disk costs no training."""
+        path = Path(self.dirpath) / f"step-{self._step}.ckpt"
+        self._exact(trainer).remember(trainer)
+        trainer.save_checkpoint(path)
+        self._saved_at = time.monotonic()
+        if not path.exists():
+            return False
+        self._saved_step = self._step
+        if trainer.is_global_zero:
+            try:
+                self._point_to(path)
+                self._forget()
+            except OSError as error:
+                print(f"note: {self.dirpath}: {error.strerror}", file=sys.stderr)
+        return True
+
+    def _point_to(self, path: Path) -> None:
+        link = path.with_name(f"{LAST}.partial")
+        link.unlink(missing_ok=True)
+        link.symlink_to(path.name)
+        link.replace(path.with_name(LAST))
+
+    def _forget(self) -> None:
+        saved = sorted(Path(self.dirpath).glob("step-*.ckpt"), key=step_of, reverse=True)
+        for path in saved[self.keep_last :]:
+            if not self.keep_every or step_of(path) % self.keep_every:
+                path.unlink()
+
+    def _exact(self, trainer: Trainer) -> Exact:
+        return next(c for c in trainer.callbacks if isinstance(c, Exact))  # type: ignore[attr-defined]
+
+
+class Best(ModelCheckpoint):
+    """`best.ckpt`: the weights with the best value of `monitor`. A folder that was moved is no other run."""
+
+    def __init__(self, monitor: str, mode: str) -> None:
+        super().__init__(
+            filename="best", monitor=monitor, mode=mode, save_weights_only=True, enable_version_counter=False
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        here = str(self.dirpath)
+        moved = {
+            key: value.replace(state_dict["dirpath"], here, 1) if isinstance(value, str) else value
+            for key, value in state_dict.items()
+        }
+        moved["best_k_models"] = {
+            path.replace(state_dict["dirpath"], here, 1): score for path, score in state_dict["best_k_models"].items()
+        }
+        super().load_state_dict(moved)
+
+
+def step_of(path: Path) -> int:
+    """The update after which `step-N.ckpt` was written."""
+    return int(path.stem.partition("-")[2])

@@ -1,0 +1,62 @@
+"""A loss that is not a number never reaches the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from bert_lightning.callbacks.agreement import agreed
+from bert_lightning.errors import UserError
+
+
+class FiniteLoss(Callback):
+    """Before each update: if the loss of any of its batches, on any rank, is not finite, the update does not happen.
+
+    The batches are written to the run's folder, as `not-finite-step-N-rank-R.pt`: a list, to be read by torch.load.
+
+    Args:
+        action: `stop` ends the run, `skip` goes on with the next batch and counts (`train/skipped_updates`).
+    """
+
+    def __init__(self, action: str = "stop") -> None:
+        if action not in ("stop", "skip"):
+            raise UserError(f"callbacks.finite_loss.{action=} must be stop or skip")
+        self.action, self.skipped = action, 0
+        self._batches: list[Any] = []  # of the update under way
+        self._losses: list[Tensor] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._batches.append(batch)
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        self._losses.append(loss.detach())
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        batches, losses = self._batches, torch.stack(self._losses)
+        self._batches, self._losses = [], []
+        mine = not bool(losses.isfinite().all())
+        if not agreed(mine)[0]:
+            return
+        step = trainer.global_step + 1
+        path = Path(trainer.default_root_dir) / f"not-finite-step-{step}-rank-{trainer.global_rank}.pt"
+        if mine:
+            torch.save(batches, path)
+        if self.action == "stop":
+            raise UserError(
+                f"the loss of update {step} is not finite; its batches are in {path}. Lower optimizer.lr, or go on "
+                f"without the update: bert-lightning resume {path.parent} callbacks.finite_loss.action=skip"
+            )
+        self.skipped += 1
+        pl_module.zero_grad(set_to_none=True)  # an optimizer leaves alone what has no gradient
+        pl_module.log("train/skipped_updates", float(self.skipped))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.skipped = state_dict["skipped"]

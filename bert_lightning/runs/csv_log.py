@@ -1,0 +1,76 @@
+"""`metrics.csv`: a row for every logged step, whole at any moment, and continued where a checkpoint left it."""
+
+from __future__ import annotations
+
+import csv
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class CsvLog(Logger):
+    """Rows are appended as they come. A new column rewrites the file beside its place, and renames it.
+
+    Args:
+        path: the file.
+        first_step: of the rows to come; those from there on that an interrupted run left are dropped.
+    """
+
+    def __init__(self, path: Path, first_step: int = 0) -> None:
+        super().__init__()
+        self.path, self.first_step = path, first_step
+        self._columns: list[str] | None = None  # None: the file was not looked at yet
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """The run's folder has config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        if self._columns is None:
+            self._columns = self._continue()
+        row = {**metrics, "step": step}
+        if not set(row) <= set(self._columns):
+            self._columns = sorted({*self._columns, *row})
+            self._rewrite(self._columns, self._rows())
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self._columns).writerow(row)
+
+    def _continue(self) -> list[str]:
+        """The columns of what an earlier part of the run wrote, without the rows that will be written again."""
+        rows = [row for row in self._rows() if (row.get("step") or "").isdigit() and int(row["step"]) < self.first_step]
+        if not rows:
+            self.path.unlink(missing_ok=True)
+            return []
+        self._rewrite(list(rows[0]), rows)
+        return list(rows[0])
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        text = self.path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]  # the last row may be torn
+        return list(csv.DictReader(whole.splitlines(keepends=True)))
+
+    def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:
+        partial = self.path.with_name(f"{self.path.name}.partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.path)

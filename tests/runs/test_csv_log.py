@@ -1,0 +1,61 @@
+"""metrics.csv, row by row."""
+
+import csv
+
+from lightning.pytorch.loggers import Logger
+
+from bert_lightning.runs.csv_log import CsvLog
+from bert_lightning.runs.loggers import Careful
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return [{key: value for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def test_rows_and_new_columns(tmp_path):
+    log = CsvLog(tmp_path / "metrics.csv")
+    log.log_metrics({"b": 1.5}, 0)
+    log.log_metrics({"a": 2.0}, 1)
+    log.log_metrics({"b": 3.0}, 2)
+    assert rows(log.path) == [{"b": "1.5", "step": "0"}, {"a": "2.0", "step": "1"}, {"b": "3.0", "step": "2"}]
+    assert log.path.read_text().startswith("a,b,step\n")
+
+
+def test_a_resumed_log_has_each_step_once(tmp_path):
+    path = tmp_path / "metrics.csv"
+    log = CsvLog(path)
+    for step in range(5):
+        log.log_metrics({"a": step / 2}, step)
+    with path.open("a") as file:
+        file.write("7.5,")  # torn by the end of the process
+    again = CsvLog(path, first_step=3)
+    again.log_metrics({"a": 9.0}, 3)
+    assert [row["step"] for row in rows(path)] == ["0", "1", "2", "3"]
+    assert rows(path)[-1]["a"] == "9.0"
+
+
+def test_a_new_run_does_not_continue_an_old_file(tmp_path):
+    path = tmp_path / "metrics.csv"
+    CsvLog(path).log_metrics({"a": 1.0}, 0)
+    CsvLog(path).log_metrics({"b": 1.0}, 0)
+    assert rows(path) == [{"b": "1.0", "step": "0"}]
+
+
+def test_a_logger_that_fails_is_said_once_and_left_alone(tmp_path, capsys):
+    class Broken(Logger):
+        name = version = ""
+        calls = 0
+
+        def log_hyperparams(self, *_):
+            pass
+
+        def log_metrics(self, metrics, step=None):
+            self.calls += 1
+            raise PermissionError(13, "Permission denied")
+
+    careful = Careful(Broken())
+    careful.log_metrics({"a": 1.0}, 0)
+    careful.log_metrics({"a": 1.0}, 1)
+    assert careful.logger.calls == 1
+    assert capsys.readouterr().err.count("Broken failed and logs no more: [Errno 13] Permission denied") == 1
