@@ -2,7 +2,7 @@
 
 config.yaml          the resolved config that the run was started from
 tokenizer.json       what turns text into the ids this model reads
-checkpoints/         step-N.ckpt, the whole state after N updates; last.ckpt, a link to the newest; best.ckpt, weights
+checkpoints/         step-N.ckpt, the state after N updates; last.ckpt, a link to the newest; best.ckpt, weights only
 metrics.csv          every logged value (tensorboard/ beside it holds the same)
 summary.json         written last: final metrics, versions, seed, commit, wall time
 """

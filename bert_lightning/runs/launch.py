@@ -34,7 +34,8 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int) -> None:
         UserError, Interrupted: what a rank raised.
         RankFailed: a rank failed otherwise, or was killed. The others were ended.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what it tells is told below, once
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they tell is told below, once
     threads = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = threads or str(max(1, (os.cpu_count() or 1) // ranks))
     config = LaunchConfig(

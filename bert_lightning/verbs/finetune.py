@@ -47,8 +47,13 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     source, data, batches = _inputs(config)
     set_steps(config, len(batches.train))
     check_steps(config.trainer)
-    _say_what_is_lost(config, source, batches)
-    return start(resolved(config), lambda config: _parts(config, source, data, batches))
+
+    def parts_of(config: DictConfig) -> Parts:
+        made = _parts(config, source, data, batches)
+        _say_what_is_lost(config, source, batches)
+        return made
+
+    return start(resolved(config), parts_of)
 
 
 def parts(config: DictConfig) -> Parts:
