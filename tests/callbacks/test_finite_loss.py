@@ -10,7 +10,7 @@ from tests.runs.compare import differences
 
 
 @pytest.fixture
-def broken_third(monkeypatch):
+def broken_third():
     """The loss of the third training batch is not a number."""
     forward, calls = JointObjective.forward, []
 
@@ -19,8 +19,9 @@ def broken_third(monkeypatch):
         calls.append(self.training)
         return (loss * float("nan") if self.training and sum(calls) == 3 else loss), terms
 
-    monkeypatch.setattr(JointObjective, "forward", patched)
-    return monkeypatch
+    with pytest.MonkeyPatch.context() as own:  # its undo leaves what other fixtures patched
+        own.setattr(JointObjective, "forward", patched)
+        yield own
 
 
 def test_it_stops_with_the_batch_saved_and_nothing_lost(broken_third, command, tiny_run, tmp_path):
