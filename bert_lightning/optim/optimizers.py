@@ -23,8 +23,8 @@ def bert_adamw(
 ) -> AdamW:
     """Adam with decoupled weight decay and without bias correction: google-research/bert `optimization.py`.
 
-    It is torch's own AdamW that believes to have taken so many steps that the correction is exactly 1. The first
-    updates are larger than AdamW's: by 3.2 at betas of 0.9 and 0.999 (0.1 / sqrt(0.001)), hence BERT's long warmup.
+    It is torch's own AdamW that believes to have taken so many steps that the correction is exactly 1. Its early
+    updates are larger than AdamW's: at betas of 0.9 and 0.999 by 3.2 at first, 6.6 after 12 steps, 1.3 after 1,000.
     """
     optimizer = AdamW(params, lr=lr, betas=betas, eps=eps, fused=fused)
     optimizer.register_step_pre_hook(_start_corrected)

@@ -26,7 +26,7 @@ SAME = [
 ]
 # 8,192 lowercase words for all, so that losses are comparable. The student has its teacher's.
 WORDS = ["tokenizer=wordpiece", "tokenizer.lowercase=true"]
-# Without bias correction the first updates are three times as large; LAMB's rate is relative to the weights' norm.
+# Without bias correction early updates are three to six times as large; LAMB's rate is relative to the weights' norm.
 CORRECTED, UNCORRECTED, RELATIVE = "optimizer.lr=2e-3", "optimizer.lr=5e-4", "optimizer.lr=1e-2"
 # What an arm changes beside its recipe. The teacher comes first.
 ARMS = {
