@@ -18,7 +18,7 @@ from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import newest_run
 from bert_lightning.text.files import read_lines
-from bert_lightning.text.tokenizers import SpecialIds
+from bert_lightning.text.tokenizers import SpecialIds, vocabulary_size
 from bert_lightning.verbs.answering import Answerer
 from bert_lightning.verbs.output import json_lines, progress
 
@@ -37,11 +37,13 @@ class FillMask:
         self.head = MaskedLMHead(source.config).eval()
         source.fill(self.head, "objective.terms.mlm.head.")
         self.mask_id, self.pad_id = SpecialIds.of(source.tokenizer).mask, SpecialIds.of(source.tokenizer).pad
+        self.mask = source.tokenizer.id_to_token(self.mask_id)  # RoBERTa calls it <mask>; a text says [MASK]
 
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
         """Raises UserError for a text without a mask."""
-        inputs = encode(texts, self.source.tokenizer, self.max_length, with_masks=True)
+        masked = [text.replace("[MASK]", self.mask) for text in texts]
+        inputs = encode(masked, self.source.tokenizer, self.max_length, with_masks=True)
         for text, encoding in zip(texts, inputs, strict=True):
             if "[MASK]" not in text:
                 raise UserError(f"{text!r} has no [MASK] to fill in: write [MASK] where a word is missing")
@@ -51,12 +53,12 @@ class FillMask:
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
         rows, columns = torch.nonzero(batch["input_ids"] == self.mask_id, as_tuple=True)
         logits = self.head(hidden[rows, columns], self.encoder.embeddings.word.weight)  # [M, V]
-        top = logits[:, : self.source.tokenizer.get_vocab_size()].softmax(-1).topk(self.top_k)
+        top = logits[:, : vocabulary_size(self.source.tokenizer)].softmax(-1).topk(self.top_k)
         masks = [list(map(self._words, *(part[rows == row] for part in top))) for row in range(len(texts))]
         return [{"text": t, "masks": m, "shown": _readable(t, m)} for t, m in zip(texts, masks, strict=True)]
 
     def _words(self, probabilities: Tensor, ids: Tensor) -> list[dict[str, Any]]:
-        words = map(self.source.tokenizer.id_to_token, ids.tolist())
+        words = [self.source.tokenizer.decode([word], skip_special_tokens=False).strip() for word in ids.tolist()]
         return [{"word": word, "probability": p} for word, p in zip(words, probabilities.tolist(), strict=True)]
 
 
