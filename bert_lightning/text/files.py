@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bert_lightning.errors import UserError
 from bert_lightning.text import columnar
@@ -132,15 +132,21 @@ def _read_table(path: Path, tabs: bool) -> Iterator[Row]:
         raise UserError(f"{path} is not a table ({error}): mend its quotes") from None
 
 
+def json_object(line: str, place: str) -> dict[str, Any]:
+    """A line of JSONL. Raises UserError, with its `place`, where it is no JSON object."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{place}: not JSON ({error.msg} at column {error.colno})") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}")
+    return row
+
+
 def _read_jsonl(path: Path, start: int, end: int | None) -> Iterator[Row]:
     for number, line in enumerate(lines_of(path, start, end), 1):
         if not line.strip():
             continue
         place = f"{path}:{number}" + f" (counted from byte {start})" * (start > 0)
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{place}: not JSON ({error.msg} at column {error.colno})") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}")
+        row = json_object(line, place)
         yield {name: _as_text(value) for name, value in row.items()}

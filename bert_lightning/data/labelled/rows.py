@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import read_lines
+from bert_lightning.text.files import json_object, read_lines
 
 
 class Row(NamedTuple):
@@ -96,13 +96,8 @@ def _read_json_lines(path: Path) -> Iterator[Row]:
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
-        try:
-            values = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from None
-        if not isinstance(values, dict):
-            raise UserError(f"{path}:{number}: a line must be a JSON object, not {line[:40]!r}")
-        yield Row(f"{path}:{number}", values)
+        place = f"{path}:{number}"
+        yield Row(place, json_object(line, place))
 
 
 def _read_json(path: Path) -> Iterator[Row]:
