@@ -37,7 +37,9 @@ class FillMask:
         self.head = MaskedLMHead(source.config).eval()
         source.fill(self.head, "objective.terms.mlm.head.")
         self.mask_id, self.pad_id = SpecialIds.of(source.tokenizer).mask, SpecialIds.of(source.tokenizer).pad
-        self.mask = source.tokenizer.id_to_token(self.mask_id)  # RoBERTa calls it <mask>; a text says [MASK]
+        self.mask = source.tokenizer.decode(
+            [self.mask_id], skip_special_tokens=False
+        )  # RoBERTa calls it <mask>; a text says [MASK]
 
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
