@@ -6,7 +6,6 @@ import json
 import logging
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,13 +98,12 @@ class Session:
         OmegaConf.save(self.config, self.folder.config)
 
     def train(self) -> None:
-        """Fit, and write the summary."""
-        with self.folder.held() if self.trainer.is_global_zero else nullcontext():
-            try:
-                self.trainer.fit(self.parts.module, self.parts.data, ckpt_path=self.checkpoint, weights_only=True)
-            finally:
-                for logger in self.loggers:
-                    logger.close()
+        """Fit, and write the summary. The caller holds the folder."""
+        try:
+            self.trainer.fit(self.parts.module, self.parts.data, ckpt_path=self.checkpoint, weights_only=True)
+        finally:
+            for logger in self.loggers:
+                logger.close()
         summary = self._summary()
         if self.trainer.is_global_zero:
             partial = self.folder.summary.with_suffix(".partial")

@@ -5,6 +5,7 @@ No config is composed: ranks that torchrun or srun start read what the first pro
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,11 @@ def run(arguments: list[str]) -> None:
         launch(config, folder, overrides)
         _say_end(folder)
         return
-    checkpoint = newest_whole(folder.checkpoints)
-    verb = import_module(f"bert_lightning.verbs.{config.verb}")
-    session(config, folder, verb.parts, checkpoint).train()
+    # Held before the checkpoints are read: a process that trains this run deletes old ones meanwhile.
+    with folder.held() if rank_zero_only.rank == 0 else nullcontext():
+        checkpoint = newest_whole(folder.checkpoints)
+        verb = import_module(f"bert_lightning.verbs.{config.verb}")
+        session(config, folder, verb.parts, checkpoint).train()
     if not is_own_rank():
         _say_end(folder)
 

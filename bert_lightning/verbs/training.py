@@ -26,7 +26,8 @@ def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, A
     if config.launch == "none":
         return folder, {}
     if _ranks(config) == 1 and config.launch == "auto":
-        ready.train()
+        with folder.held():
+            ready.train()
     else:
         del ready  # this process only waits
         launch(config, folder)
