@@ -19,6 +19,7 @@ VERBS = {
     "resume": "go on with a run that was interrupted, to the same bits",
     "evaluate": "measure a checkpoint on a split of a task, by the official metrics",
     "predict": "fill in masks, or answer as the checkpoint was trained to",
+    "export": "write a checkpoint as a folder that transformers reads",
     "glue": "fine-tune on every task of GLUE with several seeds, one table",
     "models": "every size and recipe: parameters, operations, memory, source",
     "diff": "what one recipe changes against another, key by key",
@@ -103,10 +104,7 @@ def _resume(arguments: list[str]) -> int:
     try:
         import_module("bert_lightning.verbs.resume").run(arguments)
     except Exception as error:
-        if "TORCHELASTIC_ERROR_FILE" in os.environ:
-            from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-            get_error_handler().record_exception(error)
+        if import_module("bert_lightning.runs.ranks").leave(error):
             return 1
         if isinstance(error, (UserError, OmegaConfBaseException, OSError)):
             _complain(error)

@@ -1,11 +1,10 @@
-"""Ranks of a run that its folder describes: started on this machine through torch's elastic launcher, or by srun."""
+"""Ranks of a run that its folder describes, started on this machine through torch's elastic launcher."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from bert_lightning.callbacks.agreement import Agreed
 from bert_lightning.callbacks.signals import Interrupted
 from bert_lightning.errors import UserError
 from bert_lightning.runs.ranks import OWN_RUN
@@ -27,8 +27,10 @@ class RankFailed(Exception):
     """A rank ended with an error. The message is what it printed, once."""
 
 
-def launch_here(folder: Path, overrides: Sequence[str], ranks: int) -> None:
+def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: int) -> None:
     """Run `resume folder overrides` in so many processes, and wait for them.
+
+    Where one fails, all are ended and start again, so many times, from the run's newest checkpoint.
 
     Raises:
         UserError, Interrupted: what a rank raised.
@@ -46,7 +48,7 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int) -> None:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
-        max_restarts=0,
+        max_restarts=restarts,
         logs_specs=DefaultLogsSpecs(),
         signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2",
         shutdown_timeout=_GRACE,
@@ -62,21 +64,6 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int) -> None:
             del os.environ["OMP_NUM_THREADS"]
 
 
-def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) -> None:
-    """Run `resume folder overrides` as a step of the SLURM job that this process is the batch script of.
-
-    Raises:
-        UserError: this is no SLURM job.
-        RankFailed: the step failed; its ranks have said why.
-    """
-    if "SLURM_JOB_ID" not in os.environ:
-        raise UserError("trainer=slurm runs inside a job: submit a script that calls this command (sbatch), see README")
-    step = ["srun", f"--nodes={nodes}", f"--ntasks={ranks * nodes}", f"--ntasks-per-node={ranks}"]
-    command = [sys.executable, "-m", "bert_lightning", "resume", str(folder), *overrides]
-    if code := subprocess.run([*step, *command]).returncode:
-        raise RankFailed(f"srun ended with code {code}; its ranks have said why")
-
-
 def _cause(failures: dict[int, ProcessFailure]) -> Exception:
     """The failure that made the others fail: a rank that was killed, else the first."""
     killed = [rank for rank, failure in failures.items() if failure.exitcode == -signal.SIGKILL]
@@ -86,8 +73,13 @@ def _cause(failures: dict[int, ProcessFailure]) -> Exception:
     said: Any = failures[rank].message  # a dict where the rank left its error, else what the launcher thinks
     if not isinstance(said, dict):
         return RankFailed(f"rank {rank} ended with code {failures[rank].exitcode}: {said}")
+    return raised(rank, said)
+
+
+def raised(rank: int, said: dict[str, Any]) -> Exception:
+    """What a rank raised, from what torch's error handler wrote of it."""
     kind, _, text = said["message"].partition(": ")
-    if kind == UserError.__name__:
+    if kind in (UserError.__name__, Agreed.__name__):
         return UserError(text)
     if kind == Interrupted.__name__:
         return Interrupted.said(text)

@@ -28,13 +28,13 @@ CONFIGURATIONS = {
 }  # fmt: skip
 
 
-def started(folder, *arguments, module=("bert_lightning",)):
+def started(folder, *arguments, module=("bert_lightning",), env=os.environ):
     """`bert-lightning ...` in a process of its own; what it complains of is added to errors.txt."""
     with (folder / "errors.txt").open("a") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", *module, *arguments],
             cwd=folder, stdout=subprocess.DEVNULL, stderr=errors,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**env, "PYTHONPATH": str(Path(__file__).parents[2])},
         )  # fmt: skip
 
 
