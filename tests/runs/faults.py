@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
 
 from lightning.pytorch.callbacks import Callback
 
@@ -52,3 +53,37 @@ class Slow(Callback):
 
     def on_train_batch_start(self, *_):
         time.sleep(self.seconds)
+
+
+class Pause(Callback):
+    """The first process of the run waits at a moment of its `step`th update, so that it can be killed right there.
+
+    Args:
+        moment: training, validation, checkpoint (when the file is written and not yet in its place), or never.
+        step: counted from 0, at which it waits; of validation and checkpoint, the updates that were made.
+        file: made when the moment has come.
+    """
+
+    def __init__(self, moment, step, file):
+        self.moment, self.step, self.file = moment, step, Path(file)
+
+    def on_train_batch_start(self, trainer, *_):
+        time.sleep(0.05)
+        self._wait("training", trainer)
+
+    def on_validation_batch_start(self, trainer, *_):
+        self._wait("validation", trainer)
+
+    def on_fit_start(self, trainer, pl_module):
+        sync = os.fsync
+
+        def waiting(number):
+            self._wait("checkpoint", trainer)
+            sync(number)
+
+        os.fsync = waiting
+
+    def _wait(self, moment, trainer):
+        if (moment, trainer.global_step, trainer.global_rank) == (self.moment, self.step, 0):
+            self.file.touch()
+            time.sleep(60)

@@ -1,30 +1,19 @@
 """trainer=sharded: two ranks that share the model out learn what one process learns, and resume to the same bits."""
 
 import json
-import shutil
 
 import pytest
 import torch
 
 from tests.runs.compare import differences
 from tests.runs.test_kills import finished, started
+from tests.runs.test_resume import cut
 from tests.runs.test_two_ranks import losses, validation
 
 SHARDED = ("trainer=sharded", "trainer.devices=2", "batch_size=4")
 SAVING = ("callbacks.checkpoints.every_steps=1", "callbacks.checkpoints.keep_last=99", "trainer.accelerator=cpu")
 
 pytestmark = pytest.mark.slow
-
-
-def cut(whole, step):
-    """A copy of a run as a kill after its checkpoint at `step` leaves it."""
-    copy = whole.with_name(f"{whole.name}-{step}")
-    shutil.copytree(whole, copy, symlinks=True)
-    (copy / "summary.json").unlink()
-    for path in copy.glob("checkpoints/step-*.ckpt"):
-        if int(path.stem.partition("-")[2]) > step:
-            path.unlink()
-    return copy
 
 
 @pytest.mark.parametrize("more", [("objective=mlm_nsp",), ("variant=electra", "optimizer=lamb"), ("variant=albert",)])
