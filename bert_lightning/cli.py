@@ -33,6 +33,17 @@ _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--package", "-p")
 
 
+class JobFailed(Exception):
+    """A job of a sweep failed in a process that a launcher started."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return "a job of the sweep failed: what it said is in the launcher's logs, .submitit in the sweep's folder"
+
+
 def main() -> None:
     """Run one verb. A user's mistake ends in one line on standard error and exit code 2."""
     arguments = sys.argv[1:]
@@ -68,10 +79,11 @@ def _run(verb: str, overrides: list[str]) -> int:
     register()
     plain, overrides = _split_plain(verb, overrides)
     sweeping = bool({"-m", "--multirun"} & set(overrides))
-    code = 0
+    code, here = 0, os.getpid()
 
     def task(config: DictConfig) -> None:
         nonlocal code
+        register()  # a launcher may have brought this function to another process
         try:
             if plain:
                 config[_PLAIN[verb]] = [text.replace("${", r"\${") for text in plain]  # no interpolation
@@ -87,6 +99,8 @@ def _run(verb: str, overrides: list[str]) -> int:
             code = 2
         except Exception as error:
             code = max(code, _exit_code(error))
+        if code and os.getpid() != here:
+            raise JobFailed(code)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of composition come here instead of being printed over several lines
     sys.argv = [sys.argv[0], *overrides]
@@ -94,6 +108,9 @@ def _run(verb: str, overrides: list[str]) -> int:
         hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(error)) from None
+    except JobFailed as failed:  # the jobs beside it have ended too
+        _complain(failed)
+        return failed.code
     return code
 
 

@@ -1,6 +1,7 @@
 """Real SLURM: ranks by srun, jobs that are preempted and go on, a sweep by submitit. `make test-slurm` runs them."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.slurm.cluster import Cluster, missing
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 SBATCH = conf_folder() / "trainer" / "slurm.sbatch"
-SMALL = ("--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--cpus-per-task=2", "--time=30:00")
+SMALL = ("--nodes=2", "--ntasks-per-node=1", "--gpus-per-node=0", "--cpus-per-task=1", "--time=30:00")
 STEPS = 24
 SETTINGS = (
     "batch_size=4", "trainer.accelerator=cpu", f"trainer.max_steps={STEPS}", "trainer.val_check_interval=4",
@@ -47,9 +48,14 @@ def wait_for_step(run, step, seconds=600):
 
 
 def test_two_machines_and_a_job_that_is_warned_and_preempted(cluster, tiny_run, tmp_path):
-    """Undisturbed on one machine; undisturbed on two; on two with a warning, and with a preemption: the same bits."""
+    """Undisturbed on one machine and on two, and on two with a warning and a preemption: the same bits.
+
+    The job gives each rank one thread, as the run outside has here: another number rounds otherwise.
+    """
     arguments = ("pretrain", *tiny_run, *SETTINGS)
-    finished(started(tmp_path, *arguments, "trainer=ddp", "trainer.devices=2", "name=here"), tmp_path)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    alone = ("trainer=ddp", "trainer.devices=2", "name=here")
+    finished(started(tmp_path, *arguments, *alone, env=one_thread), tmp_path)
     whole, broken = tmp_path / "runs" / "whole", tmp_path / "runs" / "broken"
     job = cluster.submit(*SMALL, SBATCH, *arguments, "name=whole", folder=tmp_path)
     cluster.wait_for(job, "COMPLETED")
@@ -87,14 +93,15 @@ def test_a_sweep_of_three_jobs_by_submitit(cluster, tiny_run, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the slurm extra")
     launcher = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=30", "hydra.launcher.cpus_per_task=2",
                 "hydra.launcher.partition=low", "hydra.launcher.mem_gb=null", "existing=resume")  # fmt: skip
-    environment = cluster.environment
-    process = started(
-        tmp_path, "pretrain", "-m", *tiny_run, *launcher, "trainer=cpu", "name=study", "seed=1,2,3", env=environment
-    )
-    finished(process, tmp_path)
+    sweep = ("pretrain", "-m", *tiny_run, *launcher, "trainer=cpu", "name=study")
+    finished(started(tmp_path, *sweep, "seed=1,2,3", env=cluster.environment), tmp_path)
     study = tmp_path / "runs" / "study"
-    folders = sorted(path.name for path in study.iterdir() if path.name.startswith(tuple("012")))
+    folders = sorted(path.name for path in study.iterdir() if not path.name.startswith("."))
     assert folders == ["0-seed-1", "1-seed-2", "2-seed-3"]
     for number, name in enumerate(folders):
         summary = json.loads((study / name / "summary.json").read_text())
         assert (summary["seed"], summary["steps"]) == (number + 1, 4)
+
+    # Two jobs that cannot start.
+    assert started(tmp_path, *sweep, "trainer.max_steps=0", "seed=5,6", env=cluster.environment).wait(600) == 2
+    assert "a job of the sweep failed: what it said is in the launcher's logs" in (tmp_path / "errors.txt").read_text()
