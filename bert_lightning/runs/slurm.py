@@ -26,6 +26,12 @@ _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # what `sbatch --signal` is asked 
 _UNTIL_ENDED = 300  # seconds: SLURM ends a job soon after it was requeued
 
 
+def check_inside_job() -> None:
+    """Raises UserError where srun would have no job to make a step of."""
+    if "SLURM_JOB_ID" not in os.environ:
+        raise UserError("launch=srun runs inside a SLURM job: sbatch a script that calls this command")
+
+
 def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) -> None:
     """Run `resume folder overrides` as a step of this job, `ranks` on each of its `nodes`, and wait for it.
 
