@@ -23,6 +23,7 @@ from bert_lightning.runs.launch import RankFailed, raised
 from bert_lightning.runs.ranks import ERRORS
 
 _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # what `sbatch --signal` is asked to send before the job's end
+_PEER_GONE = re.compile("[Cc]onnection (closed|reset)|peer")  # what the others say of a rank that is no more
 _UNTIL_ENDED = 300  # seconds: SLURM ends a job soon after it was requeued
 
 
@@ -39,10 +40,7 @@ def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) 
         UserError, Interrupted: what a rank raised.
         RankFailed: a rank failed otherwise, or was killed. srun ended the others.
     """
-    if "SLURM_JOB_ID" not in os.environ:
-        raise UserError(
-            "trainer=slurm runs inside a job: sbatch a script that calls this command, as slurm.sbatch does"
-        )
+    check_inside_job()
     errors = folder / ".errors"
     shutil.rmtree(errors, ignore_errors=True)
     errors.mkdir()
@@ -98,6 +96,6 @@ def _cause(errors: Path, code: int) -> Exception:
     files = sorted(errors.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     said = {int(path.stem): json.loads(path.read_text(encoding="utf-8"))["message"] for path in files}
     first = next((raised(rank, message) for rank, message in said.items()), None)
-    if code == 128 + signal.SIGKILL and not isinstance(first, (UserError, Interrupted)):
-        return RankFailed("a rank was killed (SIGKILL): out of memory?" + (f"\nthen {first}" if first else ""))
+    if code == 128 + signal.SIGKILL and (first is None or _PEER_GONE.search(str(first))):
+        return RankFailed("a rank was killed (SIGKILL): out of memory?")
     return first or RankFailed(f"srun ended with code {code}")

@@ -17,21 +17,26 @@ from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.launch import launch_here
 from bert_lightning.runs.ranks import devices, is_first, is_own_rank, is_rank, say_restart, world_size
 from bert_lightning.runs.same import check_same_run, read_config
-from bert_lightning.runs.slurm import launch_srun, requeue_after
+from bert_lightning.runs.slurm import check_inside_job, launch_srun, requeue_after
 from bert_lightning.runs.training import Parts, Session
 from bert_lightning.verbs.common import build, build_values, run_folder
 
 PartsOf = Callable[[DictConfig], Parts]
 
 
-def check_folder(config: DictConfig) -> None:
-    """Whether the run may use its folder.
+def check_execution(config: DictConfig) -> None:
+    """Whether the run can be started as it asks to be.
 
     Raises:
-        UserError: a run is there, and `existing` does not say to go on with it.
+        UserError: a value that means nothing, or a run in its folder that `existing` does not allow to go on with.
     """
-    if config.existing not in ("refuse", "resume"):
-        raise UserError(f"existing={config.existing} must be refuse or resume")
+    for name, values in (("existing", ("refuse", "resume")), ("launch", ("auto", "srun", "none"))):
+        if config[name] not in values:
+            raise UserError(f"{name}={config[name]} must be {', '.join(values[:-1])} or {values[-1]}")
+    if config.restarts < 0:
+        raise UserError(f"restarts={config.restarts} must be 0 or more")
+    if config.launch == "srun":
+        check_inside_job()
     if config.existing == "refuse":
         run_folder(config).check_free()
 
