@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,10 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: in
     """
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what they tell is told below, once
-    threads = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = threads or str(max(1, (os.cpu_count() or 1) // ranks))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // ranks))
+    for_ranks = {"OMP_NUM_THREADS": threads}
+    if restarts:  # with one store for all their lives, ranks would read there where the dead ones listened
+        for_ranks["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -54,14 +57,27 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: in
         shutdown_timeout=_GRACE,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "bert_lightning", "resume", str(folder), *overrides)
+        with _environment(for_ranks):
+            elastic_launch(config, sys.executable)("-m", "bert_lightning", "resume", str(folder), *overrides)
     except ChildFailedError as error:
         raise _cause(error.failures) from None
     except SignalException as stop:
         raise Interrupted(int(stop.sigval), None, str(folder)) from None
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Variables for the processes that are started inside."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
     finally:
-        if threads is None:
-            del os.environ["OMP_NUM_THREADS"]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _cause(failures: dict[int, ProcessFailure]) -> Exception:
