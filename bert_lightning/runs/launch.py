@@ -41,7 +41,7 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: in
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what they tell is told below, once
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // ranks))
     for_ranks = {"OMP_NUM_THREADS": threads}
-    if restarts:  # with one store for all their lives, ranks would read there where the dead ones listened
+    if restarts:  # or ranks read in the one store where the dead ones listened (pytorch/pytorch #135712)
         for_ranks["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     config = LaunchConfig(
         min_nodes=1,
