@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all lint types check bench bench-data golden clean
+.PHONY: help install demo test test-slow test-slurm test-all lint types check bench bench-data golden clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,7 +12,7 @@ help:  ## list the targets
 $(VENV)/installed: pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,wandb,slurm]'
 	touch $@
 
 install: $(VENV)/installed  ## make .venv with the package and all its extras
@@ -25,6 +25,12 @@ test: install  ## the default tests: under 10 minutes
 
 test-slow: install  ## the tests that take minutes: the wheel and the demo
 	$(BIN)/pytest -m 'slow and not gpu'
+
+test-slurm: install  ## ranks, requeue and sweeps on a SLURM of its own; installs Debian's packages, as root
+	@command -v slurmctld slurmd munged sbatch >/dev/null || (apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends slurm-wlm slurmctld slurmd munge >/dev/null) || true
+	@if command -v slurmctld slurmd munged sbatch >/dev/null; then $(BIN)/pytest -m slurm tests/slurm; \
+		else echo "test-slurm: not run, SLURM cannot be installed here (it takes root and Debian's packages)"; fi
 
 test-all: test test-slow  ## both
 

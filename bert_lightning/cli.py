@@ -19,6 +19,7 @@ VERBS = {
     "resume": "go on with a run that was interrupted, to the same bits",
     "evaluate": "measure a checkpoint on a split of a task, by the official metrics",
     "predict": "fill in masks, or answer as the checkpoint was trained to",
+    "export": "write a checkpoint as a folder that transformers reads",
     "glue": "fine-tune on every task of GLUE with several seeds, one table",
     "models": "every size and recipe: parameters, operations, memory, source",
     "diff": "what one recipe changes against another, key by key",
@@ -30,6 +31,17 @@ VERBS = {
 _PLAIN = {"predict": "texts", "models": "overrides", "diff": "overrides"}
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--package", "-p")
+
+
+class JobFailed(Exception):
+    """A job of a sweep failed in a process that a launcher started."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return "a job of the sweep failed: what it said is in the launcher's logs, .submitit in the sweep's folder"
 
 
 def main() -> None:
@@ -67,10 +79,11 @@ def _run(verb: str, overrides: list[str]) -> int:
     register()
     plain, overrides = _split_plain(verb, overrides)
     sweeping = bool({"-m", "--multirun"} & set(overrides))
-    code = 0
+    code, here = 0, os.getpid()
 
     def task(config: DictConfig) -> None:
         nonlocal code
+        register()  # a launcher may have brought this function to another process
         try:
             if plain:
                 config[_PLAIN[verb]] = [text.replace("${", r"\${") for text in plain]  # no interpolation
@@ -86,6 +99,8 @@ def _run(verb: str, overrides: list[str]) -> int:
             code = 2
         except Exception as error:
             code = max(code, _exit_code(error))
+        if code and os.getpid() != here:
+            raise JobFailed(code)
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of composition come here instead of being printed over several lines
     sys.argv = [sys.argv[0], *overrides]
@@ -93,6 +108,9 @@ def _run(verb: str, overrides: list[str]) -> int:
         hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(error)) from None
+    except JobFailed as failed:  # the jobs beside it have ended too
+        _complain(failed)
+        return failed.code
     return code
 
 
@@ -103,10 +121,7 @@ def _resume(arguments: list[str]) -> int:
     try:
         import_module("bert_lightning.verbs.resume").run(arguments)
     except Exception as error:
-        if "TORCHELASTIC_ERROR_FILE" in os.environ:
-            from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-            get_error_handler().record_exception(error)
+        if import_module("bert_lightning.runs.ranks").leave(error):
             return 1
         if isinstance(error, (UserError, OmegaConfBaseException, OSError)):
             _complain(error)

@@ -9,6 +9,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from bert_lightning.runs.job import stamp
+
 
 @dataclass
 class DataConfig:
@@ -91,6 +93,8 @@ class TrainingConfig(Root):
 
     verb: str = MISSING  # set by the verb: what a run's folder is resumed by
     launch: str = MISSING
+    restarts: int = MISSING
+    existing: str = MISSING
     seed: int = MISSING
     batch_size: int = MISSING
     num_workers: int = MISSING
@@ -176,6 +180,15 @@ class PredictConfig(Root):
 
 
 @dataclass
+class ExportConfig(Root):
+    """`bert-lightning export`."""
+
+    run: str = MISSING
+    output: str = MISSING
+    family: str | None = None
+
+
+@dataclass
 class GlueConfig(Root):
     """`bert-lightning glue`."""
 
@@ -212,6 +225,7 @@ _SCHEMAS = {
     "finetune": FinetuneConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
+    "export": ExportConfig,
     "glue": GlueConfig,
     "models": RecipesConfig,
     "diff": RecipesConfig,
@@ -222,11 +236,12 @@ _SCHEMAS = {
 def register() -> None:
     """Make known to Hydra the schemas, as `pretrain_schema` and so on, and two resolvers.
 
-    `${count:...}` is the length of a node, `${new_id:}` another one for each run.
+    `${count:...}` is the length of a node, `${new_id:}` another one for each run, `${stamp:}` the job or the time.
     """
     for verb, schema in _SCHEMAS.items():
         ConfigStore.instance().store(name=f"{verb}_schema", node=schema)
     OmegaConf.register_new_resolver("count", len, replace=True)
+    OmegaConf.register_new_resolver("stamp", stamp, replace=True)
     OmegaConf.register_new_resolver("new_id", lambda: uuid.uuid4().hex[:8], replace=True)
 
 

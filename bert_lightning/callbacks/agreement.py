@@ -7,6 +7,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from bert_lightning.errors import UserError
+
+
+class Agreed(UserError):
+    """Raised by every rank at the same update, so that they can still save together."""
+
+
 _GROUPS: dict[Any, Any] = {}  # the default process group -> a group that talks between CPUs
 
 

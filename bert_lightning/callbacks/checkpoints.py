@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from bert_lightning.callbacks.agreement import agreed, distributed
+from bert_lightning.callbacks.agreement import Agreed, agreed, distributed
 from bert_lightning.callbacks.exact import Exact
 from bert_lightning.callbacks.signals import Interrupted, SignalFlag
 from bert_lightning.errors import UserError
@@ -88,10 +88,11 @@ class Checkpoints(Checkpoint):
             )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Lose nothing, where that is possible: alone, and not between the halves of an update."""
+        """Lose nothing, where that is possible: alone or with all ranks, and not between the halves of an update."""
         boundary = self._exact(trainer).boundary
         unsaved = boundary is not None and boundary.step > max(self._saved_step, 0)
-        if unsaved and self._intact and not distributed() and not isinstance(exception, Interrupted):
+        together = not distributed() or isinstance(exception, Agreed)
+        if unsaved and self._intact and together and not isinstance(exception, Interrupted):
             self._step = boundary.step  # type: ignore[union-attr]
             self._save(trainer)
 

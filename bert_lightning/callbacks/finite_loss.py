@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from bert_lightning.callbacks.agreement import agreed
+from bert_lightning.callbacks.agreement import Agreed, agreed
 from bert_lightning.errors import UserError
 
 
@@ -47,7 +47,7 @@ class FiniteLoss(Callback):
         if mine:
             torch.save(batches, path)
         if self.action == "stop":
-            raise UserError(
+            raise Agreed(
                 f"the loss of update {step} is not finite; its batches are in {path}. Lower optimizer.lr, or go on "
                 f"without the update: bert-lightning resume {path.parent} callbacks.finite_loss.action=skip"
             )

@@ -25,9 +25,13 @@ class Interrupted(Exception):
         return error
 
     @property
+    def number(self) -> int:
+        return signal.Signals[str(self).split()[2].strip(":")]
+
+    @property
     def exit_code(self) -> int:
         """128 and the signal's number, as shells have it."""
-        return 128 + signal.Signals[str(self).split()[2].strip(":")]
+        return 128 + self.number
 
 
 class SignalFlag:

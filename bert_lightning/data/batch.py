@@ -21,6 +21,7 @@ class MaskedBatch(EncoderInputs):
 
     masked_positions: Tensor  # [M] int64, into the flattened batch [B * S], ascending
     masked_labels: Tensor  # [M] int64, the ids that stood there
+    masked_draws: Tensor  # [M] float32, a random number from 0 to 1 for each, by which an objective samples a word
 
 
 class PretrainingBatch(MaskedBatch, total=False):

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 from bert_lightning.data.batch import PretrainingBatch
 from bert_lightning.data.masking import Text, TokenMasking, Vocabulary
 from bert_lightning.data.phases import Phases, Stretch
-from bert_lightning.data.pieces import Pieces, assemble, join
-from bert_lightning.data.randomness import Bits, Stream, draw
+from bert_lightning.data.pieces import Ints, Pieces, assemble, join
+from bert_lightning.data.randomness import Bits, Stream, draw, uniform
 from bert_lightning.data.sampler import stream_indices
 from bert_lightning.data.store import TokenStore
 from bert_lightning.text.tokenizers import SpecialIds
@@ -51,6 +51,7 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
             "num_tokens": rows.num_tokens,
             "masked_positions": torch.from_numpy(masked),
             "masked_labels": torch.from_numpy(labels),
+            "masked_draws": torch.from_numpy(_draws(keys, masked, rows.width)),
         }
         for key, values in pieces.labels.items():
             batch[key] = torch.from_numpy(values)  # type: ignore[literal-required]
@@ -69,3 +70,9 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         epochs, indices = stream_indices(stretch.positions, len(builder), seed)
         keys = draw(seed, np.array([[Stream.PAIR], [Stream.MASK]]), epochs, indices)  # [2, B]
         return builder(indices, keys[0]), keys[1]
+
+
+def _draws(keys: Bits, masked: Ints, width: int) -> npt.NDArray[np.float32]:
+    """A number for each masked position [M] of the flattened batch, from its row's key [B] and its place in the row."""
+    rows, columns = np.divmod(masked, width)
+    return uniform(draw(keys[rows], Stream.SAMPLE, columns)).astype(np.float32)

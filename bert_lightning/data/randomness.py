@@ -27,6 +27,7 @@ class Stream(IntEnum):
     PHASE = 4
     LONE = 5
     PACK = 6
+    SAMPLE = 7
 
 
 def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:

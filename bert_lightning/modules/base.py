@@ -15,7 +15,8 @@ from torchmetrics import Metric
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TermMetrics
 from bert_lightning.model.encoder import BERT
-from bert_lightning.objectives.base import JointObjective
+from bert_lightning.modules.sharding import gather, scatter, shard, whole
+from bert_lightning.objectives.base import JointObjective, Term
 from bert_lightning.optim import build_optimizer, parameter_groups
 
 CARD_KEY = "bert_lightning"  # where a checkpoint keeps its card
@@ -66,8 +67,16 @@ class EncoderModule(pl.LightningModule):
             "tokenizer_fingerprint": self.tokenizer_fingerprint,
         }
 
+    def configure_model(self) -> None:
+        """Called by Lightning on every rank. The strategy of trainer=sharded has a mesh of ranks, no other has."""
+        if self.device_mesh is not None:
+            shard(self, self.device_mesh.device_type)
+
+    def forward(self, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Term]]:
+        return self.objective(self.encoder, batch)
+
     def training_step(self, batch: Mapping[str, Any], _: int) -> Tensor:
-        loss, terms = self.objective(self.encoder, batch)
+        loss, terms = self(batch)
         shares = self.objective.shares(batch)
         self._log_update(loss, {name: shares[name] * term.loss for name, term in terms.items()})
         groups = self.optimizers().param_groups  # type: ignore[union-attr]
@@ -87,8 +96,14 @@ class EncoderModule(pl.LightningModule):
         if len(self._update) == self.trainer.accumulate_grad_batches:
             self._update.clear()
 
+    def on_validation_start(self) -> None:
+        gather(self)
+
+    def on_validation_end(self) -> None:
+        scatter(self)
+
     def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
-        _, terms = self.objective(self.encoder, batch)
+        _, terms = self(batch)
         self.validation_metrics.update(terms)
 
     def on_validation_epoch_end(self) -> None:
@@ -107,7 +122,7 @@ class EncoderModule(pl.LightningModule):
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
         parameters = [p for p in self.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        self.log("train/gradient_norm", norm)
+        self.log("train/gradient_norm", whole(norm))
         if self.max_grad_norm is not None:  # not by Lightning, which refuses fused optimizers under mixed precision
             nn.utils.clip_grads_with_norm_(parameters, self.max_grad_norm, norm)
 

@@ -46,7 +46,7 @@ class FinetuningModule(EncoderModule):
         return {**super().card(), "task": self.task, "labels": self.labels, "max_length": self.task["max_length"]}
 
     def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
-        _, terms = self.objective(self.encoder, batch)
+        _, terms = self(batch)
         units: list[Unit] = batch["units"].units
         predictions = self.kind.decode(terms[self.term].logits, units, self.labels)
         self.validation_metrics.update(terms[self.term], predictions, [unit.example for unit in units])

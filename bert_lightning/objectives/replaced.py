@@ -22,8 +22,6 @@ from bert_lightning.model.heads import MaskedLMHead, ReplacedTokenHead
 from bert_lightning.objectives.base import Batch, Objective, Term
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 
-_EVALUATION_SEED = 0  # validation draws the same numbers each time, and none of training's
-
 
 class Generator(Objective):
     """A masked language model of its own, whose guesses replace the hidden words in what the encoder reads.
@@ -43,7 +41,7 @@ class Generator(Objective):
         UserError: values that make no generator, or embeddings that cannot be shared.
     """
 
-    reads = ("masked_positions", "masked_labels")
+    reads = ("masked_positions", "masked_labels", "masked_draws")
     writes = ("replaced",)
 
     def __init__(
@@ -68,7 +66,7 @@ class Generator(Objective):
         positions, labels = batch["masked_positions"], batch["masked_labels"]
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"], positions)
         logits = self.head(hidden, self.encoder.embeddings.word.weight)  # [M, H] -> [M, V]
-        words = sample(logits.detach(), None if self.training else _evaluation_numbers(logits.device))
+        words = sample(logits.detach(), batch["masked_draws"])
         ids, replaced = batch["input_ids"].clone(), torch.zeros_like(batch["input_ids"])
         ids.view(-1)[positions] = words
         replaced.view(-1)[positions] = (words != labels).long()  # the right guess is no replacement
@@ -123,18 +121,15 @@ def generator_config(config: BertConfig, width: float, fields: Mapping[str, Any]
         raise UserError(f"the generator of width={width}: {error}") from None
 
 
-def sample(logits: Tensor, numbers: torch.Generator | None) -> Tensor:
+def sample(logits: Tensor, draws: Tensor) -> Tensor:
     """A word from each row's softmax, [M, V] -> [M], by the inverse of the cumulative distribution.
 
-    One random number a row. torch.multinomial and Gumbel noise draw one for each of the V words.
+    One random number a row, `draws` [M], which the batch holds: so the words do not depend on the rank that samples
+    them. torch.multinomial and Gumbel noise draw one for each of the V words.
     """
     cumulative = logits.float().softmax(-1).cumsum(-1)
-    drawn = torch.rand(len(logits), 1, generator=numbers, device=logits.device) * cumulative[:, -1:]
+    drawn = draws[:, None] * cumulative[:, -1:]
     return torch.searchsorted(cumulative, drawn, right=True)[:, 0].clamp(max=logits.size(-1) - 1)  # u may round to 1
-
-
-def _evaluation_numbers(device: torch.device) -> torch.Generator:
-    return torch.Generator(device).manual_seed(_EVALUATION_SEED)
 
 
 class _PlusDetached(nn.Module):

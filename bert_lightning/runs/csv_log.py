@@ -12,9 +12,13 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from bert_lightning.runs.environment import note
+
 
 class CsvLog(Logger):
     """Rows are appended as they come. A new column rewrites the file beside its place, and renames it.
+
+    Rows that cannot be written are kept until they can be: a full disk costs none of them as long as the process lives.
 
     Args:
         path: the file.
@@ -25,6 +29,8 @@ class CsvLog(Logger):
         super().__init__()
         self.path, self.first_step = path, first_step
         self._columns: list[str] | None = None  # None: the file was not looked at yet
+        self._waiting: list[dict[str, Any]] = []  # rows to be written
+        self._failed = False
 
     @property
     def name(self) -> str:
@@ -40,14 +46,42 @@ class CsvLog(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self._waiting.append({**metrics, "step": step})
+        self._try()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if self._waiting:
+            self._try()
+
+    def _try(self) -> None:
+        try:
+            self._write()
+        except OSError as error:
+            if not self._failed:
+                note(f"{self.path} cannot be written ({error.strerror}); its rows wait")
+            self._failed = True
+
+    def _write(self) -> None:
+        """Write the rows that wait, all or none."""
         if self._columns is None:
             self._columns = self._continue()
-        row = {**metrics, "step": step}
-        if not set(row) <= set(self._columns):
-            self._columns = sorted({*self._columns, *row})
-            self._rewrite(self._columns, self._rows())
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self._columns).writerow(row)
+        columns = sorted({*self._columns, *(key for row in self._waiting for key in row)})
+        if set(columns) != set(self._columns):
+            self._rewrite(columns, [*self._rows(), *self._waiting])
+            self._columns = columns
+        else:
+            self._append(self._columns, self._waiting)
+        self._waiting, self._failed = [], False
+
+    def _append(self, columns: list[str], rows: list[dict[str, Any]]) -> None:
+        size = self.path.stat().st_size
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, columns).writerows(rows)
+        except OSError:
+            os.truncate(self.path, size)
+            raise
 
     def _continue(self) -> list[str]:
         """The columns of what an earlier part of the run wrote, without the rows that will be written again."""

@@ -1,14 +1,14 @@
-"""Ranks of a run that its folder describes: started on this machine through torch's elastic launcher, or by srun."""
+"""Ranks of a run that its folder describes, started on this machine through torch's elastic launcher."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from bert_lightning.callbacks.agreement import Agreed
 from bert_lightning.callbacks.signals import Interrupted
 from bert_lightning.errors import UserError
 from bert_lightning.runs.ranks import OWN_RUN
@@ -27,8 +28,10 @@ class RankFailed(Exception):
     """A rank ended with an error. The message is what it printed, once."""
 
 
-def launch_here(folder: Path, overrides: Sequence[str], ranks: int) -> None:
+def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: int) -> None:
     """Run `resume folder overrides` in so many processes, and wait for them.
+
+    Where one fails, all are ended and start again, so many times, from the run's newest checkpoint.
 
     Raises:
         UserError, Interrupted: what a rank raised.
@@ -36,8 +39,10 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int) -> None:
     """
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what they tell is told below, once
-    threads = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = threads or str(max(1, (os.cpu_count() or 1) // ranks))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // ranks))
+    for_ranks = {"OMP_NUM_THREADS": threads}
+    if restarts:  # or ranks read in the one store where the dead ones listened (pytorch/pytorch #135712)
+        for_ranks["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -46,35 +51,33 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int) -> None:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
-        max_restarts=0,
+        max_restarts=restarts,
         logs_specs=DefaultLogsSpecs(),
         signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2",
         shutdown_timeout=_GRACE,
     )
     try:
-        elastic_launch(config, sys.executable)("-m", "bert_lightning", "resume", str(folder), *overrides)
+        with _environment(for_ranks):
+            elastic_launch(config, sys.executable)("-m", "bert_lightning", "resume", str(folder), *overrides)
     except ChildFailedError as error:
         raise _cause(error.failures) from None
     except SignalException as stop:
         raise Interrupted(int(stop.sigval), None, str(folder)) from None
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Variables for the processes that are started inside."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
     finally:
-        if threads is None:
-            del os.environ["OMP_NUM_THREADS"]
-
-
-def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) -> None:
-    """Run `resume folder overrides` as a step of the SLURM job that this process is the batch script of.
-
-    Raises:
-        UserError: this is no SLURM job.
-        RankFailed: the step failed; its ranks have said why.
-    """
-    if "SLURM_JOB_ID" not in os.environ:
-        raise UserError("trainer=slurm runs inside a job: submit a script that calls this command (sbatch), see README")
-    step = ["srun", f"--nodes={nodes}", f"--ntasks={ranks * nodes}", f"--ntasks-per-node={ranks}"]
-    command = [sys.executable, "-m", "bert_lightning", "resume", str(folder), *overrides]
-    if code := subprocess.run([*step, *command]).returncode:
-        raise RankFailed(f"srun ended with code {code}; its ranks have said why")
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _cause(failures: dict[int, ProcessFailure]) -> Exception:
@@ -86,8 +89,13 @@ def _cause(failures: dict[int, ProcessFailure]) -> Exception:
     said: Any = failures[rank].message  # a dict where the rank left its error, else what the launcher thinks
     if not isinstance(said, dict):
         return RankFailed(f"rank {rank} ended with code {failures[rank].exitcode}: {said}")
+    return raised(rank, said)
+
+
+def raised(rank: int, said: dict[str, Any]) -> Exception:
+    """What a rank raised, from what torch's error handler wrote of it."""
     kind, _, text = said["message"].partition(": ")
-    if kind == UserError.__name__:
+    if kind in (UserError.__name__, Agreed.__name__):
         return UserError(text)
     if kind == Interrupted.__name__:
         return Interrupted.said(text)

@@ -3,27 +3,82 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, ListConfig
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from bert_lightning.errors import UserError
+from bert_lightning.runs.environment import note
 
 OWN_RUN = "bert-lightning-"  # how the elastic run ids begin that `launch_here` gives
+ERRORS = "BERT_LIGHTNING_ERRORS"  # a folder where each rank that `launch_srun` started leaves what it raised
 
 
-def is_rank() -> bool:
-    """Whether torchrun, srun or our own launcher started this process as one of several."""
-    return TorchElasticEnvironment.detect() or "SLURM_STEP_ID" in os.environ
+def is_rank(ranks: int) -> bool:
+    """Whether torchrun, srun or our own launcher started this process as one of so many.
+
+    Raises:
+        UserError: srun started another number of tasks.
+    """
+    if TorchElasticEnvironment.detect():
+        return True
+    if (tasks := _tasks()) not in (0, 1, ranks):
+        raise UserError(f"srun started {tasks} tasks, and this run has {ranks} ranks: give srun --ntasks={ranks}")
+    return tasks == ranks
+
+
+def _tasks() -> int:
+    """Tasks of the step that this process is one of, 0 outside one. A job may run the whole program as one task."""
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) if "SLURM_STEP_ID" in os.environ else 0
+
+
+def is_first() -> bool:
+    """Whether this is the first rank, or the only process."""
+    rank: int = getattr(rank_zero_only, "rank", None) or 0
+    return rank == 0
 
 
 def is_own_rank() -> bool:
-    """Whether our own launcher started it, and waits for it to say what became of the run."""
-    return os.environ.get("TORCHELASTIC_RUN_ID", "").startswith(OWN_RUN)
+    """Whether a process of this program started it, and waits for it to say what became of the run."""
+    return os.environ.get("TORCHELASTIC_RUN_ID", "").startswith(OWN_RUN) or ERRORS in os.environ
+
+
+def leave(error: Exception) -> bool:
+    """Leave what this rank raised to the process that started it, which says it once. False: there is no such process.
+
+    Where the ranks start again, nobody would say it: one line then does.
+    """
+    if ERRORS in os.environ:
+        os.environ["TORCHELASTIC_ERROR_FILE"] = f"{os.environ[ERRORS]}/{os.environ['SLURM_PROCID']}.json"
+    if "TORCHELASTIC_ERROR_FILE" not in os.environ:
+        return False
+    get_error_handler().record_exception(error)
+    if _restarts() < int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")):
+        print(f"note: rank {os.environ['RANK']}: {' '.join(str(error).split())[:300]}", file=sys.stderr, flush=True)
+    return True
+
+
+def say_restart() -> None:
+    """Say that the ranks were started again, if they were."""
+    if _restarts():
+        note(f"a rank failed; all start again, {_restarts()} of {os.environ['TORCHELASTIC_MAX_RESTARTS']} times")
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def world_size(trainer: DictConfig) -> int:
+    """Ranks of a run whose number of devices is resolved."""
+    number: int = trainer.devices * trainer.num_nodes
+    return number
 
 
 def devices(trainer: DictConfig) -> int:
@@ -42,10 +97,10 @@ def devices(trainer: DictConfig) -> int:
     return int(value)
 
 
-def cluster_environment(launch: str) -> ClusterEnvironment:
+def cluster_environment(ranks: int) -> ClusterEnvironment:
     """How a rank finds the others. Never guessed by Lightning, which takes any shell inside SLURM for a rank."""
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
-    if launch == "srun" and "SLURM_STEP_ID" in os.environ:
+    if _tasks() == ranks:
         return SLURMEnvironment(auto_requeue=False)  # it would save inside the signal handler
     return LightningEnvironment()

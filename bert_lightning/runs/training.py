@@ -28,7 +28,7 @@ from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, check_same_
 from bert_lightning.runs.environment import git_commit, processor, versions
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.loggers import Careful
-from bert_lightning.runs.ranks import cluster_environment
+from bert_lightning.runs.ranks import cluster_environment, world_size
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Session:
             trainer = make_trainer(
                 callbacks=callbacks,
                 logger=loggers,
-                plugins=[AtomicCheckpointIO(), cluster_environment(config.launch)],
+                plugins=[AtomicCheckpointIO(), cluster_environment(world_size(config.trainer))],
                 default_root_dir=folder.path,
                 enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             )
@@ -168,6 +168,7 @@ def _quieten() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")

@@ -22,9 +22,9 @@ from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import devices
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import fingerprint
-from bert_lightning.verbs.common import build, resolved, run_folder
+from bert_lightning.verbs.common import build, resolved
 from bert_lightning.verbs.tasks import TaskData, card_of, class_weights, joint_objective, task_metrics, training_data
-from bert_lightning.verbs.training import start
+from bert_lightning.verbs.training import check_execution, start
 
 
 def run(config: DictConfig) -> None:
@@ -42,7 +42,7 @@ def run(config: DictConfig) -> None:
 
 def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Everything that can be wrong is found before the run's folder is made."""
-    run_folder(config).check_free()
+    check_execution(config)
     config.trainer.devices = devices(config.trainer)
     source, data, batches = _inputs(config)
     set_steps(config, len(batches.train))

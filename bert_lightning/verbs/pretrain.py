@@ -26,9 +26,9 @@ from bert_lightning.runs.ranks import devices
 from bert_lightning.runs.start import start_from
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
-from bert_lightning.verbs.common import build, resolved, run_folder
+from bert_lightning.verbs.common import build, resolved
 from bert_lightning.verbs.prepare import prepared_data
-from bert_lightning.verbs.training import start
+from bert_lightning.verbs.training import check_execution, start
 
 # Validation has a seed and masks of its own, whatever training uses: runs with the same `examples` are measured alike.
 _VALIDATION_SEED = 2**32
@@ -51,7 +51,7 @@ def run(config: DictConfig) -> None:
 
 def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Everything that can be wrong is found before the run's folder is made."""
-    run_folder(config).check_free()
+    check_execution(config)
     check_steps(config.trainer)
     config.trainer.devices = devices(config.trainer)
     _fit_vocabulary(config, prepared_data(config))

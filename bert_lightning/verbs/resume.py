@@ -5,8 +5,6 @@ No config is composed: ranks that torchrun or srun start read what the first pro
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.checkpoint_files import newest_whole
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import is_own_rank
+from bert_lightning.runs.same import EXECUTION, SHARES, read_config
 from bert_lightning.verbs.common import check_keys
-from bert_lightning.verbs.training import launch, runs_here, session
-
-# How a run is executed. Whatever else an override would change, it would make it another run.
-_EXECUTION = ("num_workers", "launch", "logger.", "callbacks.", "trainer.devices", "trainer.num_nodes",
-              "trainer.accelerator", "trainer.strategy")  # fmt: skip
-_SHARES = ("batch_size", "trainer.accumulate_grad_batches")  # if their product with the ranks stays what it was
+from bert_lightning.verbs.training import go_on
 
 
 def run(arguments: list[str]) -> None:
@@ -34,37 +27,9 @@ def run(arguments: list[str]) -> None:
     location, *overrides = arguments
     folder = RunFolder(Path(location))
     config = changed(read_config(folder), overrides)
-    if folder.summary.exists():
-        _say_end(folder)
-        return
-    if not runs_here(config):
-        launch(config, folder, overrides)
-        _say_end(folder)
-        return
-    # Held before the checkpoints are read: a process that trains this run deletes old ones meanwhile.
-    with folder.held() if rank_zero_only.rank == 0 else nullcontext():
-        checkpoint = newest_whole(folder.checkpoints)
-        verb = import_module(f"bert_lightning.verbs.{config.verb}")
-        session(config, folder, verb.parts, checkpoint).train()
+    go_on(config, folder, overrides)
     if not is_own_rank():
         _say_end(folder)
-
-
-def read_config(folder: RunFolder) -> DictConfig:
-    """The config that a run was started from.
-
-    Raises:
-        UserError: no run there, or not one that this program can read.
-    """
-    if not folder.config.exists():
-        raise UserError(f"no run at {folder.path}: it has no config.yaml")
-    try:
-        config = OmegaConf.load(folder.config)
-    except Exception as error:  # the yaml parser has errors of its own
-        raise UserError(f"{folder.config} cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(config, DictConfig) or "verb" not in config:
-        raise UserError(f"{folder.config} is not the config of a run that this program can resume")
-    return config
 
 
 def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
@@ -76,8 +41,8 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
     before = _global_batch(config)
     for override in overrides:
         key, equals, _ = override.partition("=")
-        if not equals or not (key.startswith(_EXECUTION) or key in _SHARES):
-            raise UserError(f"{override}: resume changes how a run is executed ({', '.join(_EXECUTION)}), nothing else")
+        if not equals or not (key.startswith(EXECUTION) or key in SHARES):
+            raise UserError(f"{override}: resume changes how a run is executed ({', '.join(EXECUTION)}), nothing else")
     try:
         merged = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))
     except OmegaConfBaseException as error:

@@ -2,36 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
+from bert_lightning.callbacks.signals import Interrupted
+from bert_lightning.errors import UserError
+from bert_lightning.runs.checkpoint_files import newest_whole
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.launch import launch_here, launch_srun
-from bert_lightning.runs.ranks import devices, is_rank
+from bert_lightning.runs.launch import launch_here
+from bert_lightning.runs.ranks import devices, is_first, is_own_rank, is_rank, say_restart, world_size
+from bert_lightning.runs.same import check_same_run, read_config
+from bert_lightning.runs.slurm import check_inside_job, launch_srun, requeue_after
 from bert_lightning.runs.training import Parts, Session
 from bert_lightning.verbs.common import build, build_values, run_folder
 
 PartsOf = Callable[[DictConfig], Parts]
 
 
+def check_execution(config: DictConfig) -> None:
+    """Whether the run can be started as it asks to be.
+
+    Raises:
+        UserError: a value that means nothing, or a run in its folder that `existing` does not allow to go on with.
+    """
+    for name, values in (("existing", ("refuse", "resume")), ("launch", ("auto", "srun", "none"))):
+        if config[name] not in values:
+            raise UserError(f"{name}={config[name]} must be {', '.join(values[:-1])} or {values[-1]}")
+    if config.restarts < 0:
+        raise UserError(f"restarts={config.restarts} must be 0 or more")
+    if config.launch == "srun":
+        check_inside_job()
+    if config.existing == "refuse":
+        run_folder(config).check_free()
+
+
 def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, Any]]:
-    """Begin a run. `config` is resolved. Everything that can be wrong is found before the run's folder is made."""
+    """Begin a run, or go on with it. `config` is resolved. What can be wrong is found before the folder is made."""
     folder = run_folder(config)
     config.trainer.devices = devices(config.trainer)
+    if folder.config.exists():
+        before = read_config(folder)
+        check_same_run(folder, before, config)
+        go_on(before, folder)
+        return folder, folder.read_summary()
     ready = session(config, folder, parts_of)
     ready.write()
     if config.launch == "none":
         return folder, {}
-    if _ranks(config) == 1 and config.launch == "auto":
-        with folder.held():
-            ready.train()
-    else:
-        del ready  # this process only waits
-        launch(config, folder)
+    with _requeued() if config.existing == "resume" else nullcontext():
+        if world_size(config.trainer) == 1 and config.launch == "auto":
+            with folder.held():
+                ready.train()
+        else:
+            del ready  # this process only waits
+            launch(config, folder)
     return folder, folder.read_summary()
+
+
+def go_on(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
+    """Train what is left of a run whose folder is written, from its newest checkpoint that is whole."""
+    if folder.summary.exists():
+        return
+    with _requeued():
+        if not runs_here(config):
+            launch(config, folder, overrides)
+            return
+        say_restart()
+        # Held before the checkpoints are read: a process that trains this run deletes old ones meanwhile.
+        with folder.held() if is_first() else nullcontext():
+            checkpoint = newest_whole(folder.checkpoints)
+            verb = import_module(f"bert_lightning.verbs.{config.verb}")
+            session(config, folder, verb.parts, checkpoint).train()
+
+
+@contextmanager
+def _requeued() -> Iterator[None]:
+    """A job that SLURM is about to end starts again after it, where the same command goes on with the run."""
+    try:
+        yield
+    except Interrupted as stop:
+        if is_first() and not is_own_rank():
+            requeue_after(stop)
+        raise
 
 
 def session(config: DictConfig, folder: RunFolder, parts_of: PartsOf, checkpoint: Path | None = None) -> Session:
@@ -47,14 +104,10 @@ def launch(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ())
     if config.launch == "srun":
         launch_srun(folder.path, overrides, config.trainer.devices, config.trainer.num_nodes)
     else:
-        launch_here(folder.path, overrides, config.trainer.devices)
+        launch_here(folder.path, overrides, config.trainer.devices, config.restarts)
 
 
 def runs_here(config: DictConfig) -> bool:
     """Whether this process trains: as the only rank, or as one that was started to."""
-    return is_rank() or (_ranks(config) == 1 and config.launch != "srun")
-
-
-def _ranks(config: DictConfig) -> int:
-    number: int = config.trainer.devices * config.trainer.num_nodes
-    return number
+    ranks = world_size(config.trainer)
+    return is_rank(ranks) or (ranks == 1 and config.launch != "srun")

@@ -177,6 +177,9 @@ def test_ranks_together_make_the_batches_of_one(examples):
         ranks = [list(StreamBatches(8 // world, 40, rank, world)) for rank in range(world)]
         together = [[row for rank in ranks for row in rows(examples[rank[b]])] for b in range(40)]
         assert together == alone
+        shares = [torch.cat([examples[rank[b]]["masked_draws"] for rank in ranks]) for b in range(3)]
+        whole = [examples[positions]["masked_draws"] for positions in StreamBatches(8, 3)]
+        assert all(torch.equal(one, other) for one, other in zip(shares, whole, strict=True))
 
 
 def test_the_end_of_an_epoch_is_as_near_as_its_beginning(examples):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,7 @@ def electra(config, **options):
 def guesses(monkeypatch):
     """What the generator will seem to have sampled: right at the first, third and last masked position."""
     words = torch.tensor([7, 0, 9, 1, 2, 3, 4, 14])
-    monkeypatch.setattr(replaced, "sample", lambda logits, numbers: words)
+    monkeypatch.setattr(replaced, "sample", lambda logits, draws: words)
     return words
 
 
@@ -118,21 +120,21 @@ def test_a_checkpoint_of_disentangled_embeddings_serves_readers_and_resumes(conf
 
 
 def test_samples_follow_the_softmax():
-    torch.manual_seed(0)
     logits = torch.tensor([2.0, 0.0, -1.0, float("-inf"), 1.0])
-    drawn = sample(logits.expand(200_000, -1), None)
+    drawn = sample(logits.expand(200_000, -1), torch.rand(200_000, generator=torch.Generator().manual_seed(0)))
     frequency = drawn.bincount(minlength=5) / len(drawn)
     torch.testing.assert_close(frequency, logits.softmax(-1), atol=5e-3, rtol=0)
     assert frequency[3] == 0
 
 
-def test_validation_draws_the_same_and_leaves_the_random_state_of_training(config, batch):
-    joint, encoder = electra(config)
-    joint.eval(), encoder.eval()
+def test_samples_are_the_batchs_own_and_not_of_the_random_state(config, batch):
+    joint, encoder = electra(replace(config, dropout_rate=0.0))
     before = torch.get_rng_state()
     first, second = joint(encoder, batch)[0], joint(encoder, batch)[0]
     assert first == second
     assert torch.equal(torch.get_rng_state(), before)
+    draws = batch["masked_draws"].flip(0)
+    assert joint(encoder, {**batch, "masked_draws": draws})[0] != first
 
 
 @pytest.mark.parametrize(
@@ -144,8 +146,6 @@ def test_validation_draws_the_same_and_leaves_the_random_state_of_training(confi
     ],
 )
 def test_the_generator_has_the_published_sizes(config, sizes, width, expected):
-    from dataclasses import replace
-
     names = ("hidden_size", "num_attention_heads", "intermediate_size")
     derived = generator_config(replace(config, **dict(zip(names, sizes, strict=True))), width, {})
     assert tuple(getattr(derived, name) for name in names) == expected

@@ -1,26 +1,89 @@
 """What goes wrong in the tests: callbacks that a run is given on the command line."""
 
+import multiprocessing
 import os
 import signal
+import time
+from pathlib import Path
 
 from lightning.pytorch.callbacks import Callback
 
 
 class Fault(Callback):
-    """One rank fails when its `step`th update begins.
+    """One rank fails when its `step`th update begins, in the first of its lives.
 
     Args:
         step: counted from 0.
         rank: which fails.
-        how: `error`, or `kill` as the system does when memory is short.
+        how: `error`; `kill` as the system does when memory is short, of the rank or (`worker`) of a process that makes
+            its batches; or a loss that is not a number (`nan`).
     """
 
     def __init__(self, step, rank, how):
         self.step, self.rank, self.how = step, rank, how
 
+    def _is_due(self, trainer):
+        first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+        return first and (trainer.global_step, trainer.global_rank) == (self.step, self.rank)
+
     def on_train_batch_start(self, trainer, *_):
-        if trainer.global_step != self.step or trainer.global_rank != self.rank:
+        if not self._is_due(trainer):
             return
         if self.how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        raise RuntimeError("the disk of this rank is gone")
+        if self.how == "worker":
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        if self.how == "error":
+            raise RuntimeError("the disk of this rank is gone")
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        if self.how == "nan" and self._is_due(trainer):
+            loss.detach().fill_(float("nan"))
+
+
+class Slow(Callback):
+    """Every update takes so much longer, for what has to happen during a run.
+
+    Args:
+        seconds: of each update.
+    """
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def on_train_batch_start(self, *_):
+        time.sleep(self.seconds)
+
+
+class Pause(Callback):
+    """The first process of the run waits at a moment of its `step`th update, so that it can be killed right there.
+
+    Args:
+        moment: training, validation, checkpoint (when the file is written and not yet in its place), or never.
+        step: counted from 0, at which it waits; of validation and checkpoint, the updates that were made.
+        file: made when the moment has come.
+    """
+
+    def __init__(self, moment, step, file):
+        self.moment, self.step, self.file = moment, step, Path(file)
+
+    def on_train_batch_start(self, trainer, *_):
+        time.sleep(0.05)
+        self._wait("training", trainer)
+
+    def on_validation_batch_start(self, trainer, *_):
+        self._wait("validation", trainer)
+
+    def on_fit_start(self, trainer, pl_module):
+        sync = os.fsync
+
+        def waiting(number):
+            self._wait("checkpoint", trainer)
+            sync(number)
+
+        os.fsync = waiting
+
+    def _wait(self, moment, trainer):
+        if (moment, trainer.global_step, trainer.global_rank) == (self.moment, self.step, 0):
+            self.file.touch()
+            time.sleep(60)

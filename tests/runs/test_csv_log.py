@@ -1,6 +1,7 @@
 """metrics.csv, row by row."""
 
 import csv
+import errno
 
 from lightning.pytorch.loggers import Logger
 
@@ -59,3 +60,21 @@ def test_a_logger_that_fails_is_said_once_and_left_alone(tmp_path, capsys):
     careful.log_metrics({"a": 1.0}, 1)
     assert careful.logger.calls == 1
     assert capsys.readouterr().err.count("Broken failed and logs no more: [Errno 13] Permission denied") == 1
+
+
+def test_rows_that_cannot_be_written_wait(tmp_path, monkeypatch, capsys):
+    log = CsvLog(tmp_path / "metrics.csv")
+    log.log_metrics({"a": 0.5}, 0)
+
+    class Full(csv.DictWriter):
+        def writerows(self, waiting):
+            super().writerows(waiting[:1])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(csv, "DictWriter", Full)
+        log.log_metrics({"a": 1.5}, 1)
+        log.log_metrics({"a": 2.5}, 2)
+    log.log_metrics({"a": 3.5}, 3)
+    assert capsys.readouterr().err.count("cannot be written (No space left on device); its rows wait") == 1
+    assert [row["a"] for row in rows(log.path)] == ["0.5", "1.5", "2.5", "3.5"]

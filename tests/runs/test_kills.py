@@ -1,6 +1,6 @@
 """Runs that are killed at random moments, again and again, end in the bits of the run that was left alone.
 
-BERT_LIGHTNING_KILLS says how many kills, over all configurations; each costs a process start.
+BERT_LIGHTNING_KILLS and BERT_LIGHTNING_SIGNALS say how many, over all configurations; each costs a process start.
 """
 
 import os
@@ -16,6 +16,7 @@ import pytest
 from tests.runs.compare import differences
 
 KILLS = int(os.environ.get("BERT_LIGHTNING_KILLS", "12"))
+SIGNALS = int(os.environ.get("BERT_LIGHTNING_SIGNALS", "4"))
 SEED = int(os.environ.get("BERT_LIGHTNING_KILL_SEED", "0"))
 STEPS = 24
 CONFIGURATIONS = {
@@ -28,13 +29,13 @@ CONFIGURATIONS = {
 }  # fmt: skip
 
 
-def started(folder, *arguments, module=("bert_lightning",)):
+def started(folder, *arguments, module=("bert_lightning",), env=os.environ):
     """`bert-lightning ...` in a process of its own; what it complains of is added to errors.txt."""
     with (folder / "errors.txt").open("a") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", *module, *arguments],
             cwd=folder, stdout=subprocess.DEVNULL, stderr=errors,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**env, "PYTHONPATH": str(Path(__file__).parents[2])},
         )  # fmt: skip
 
 
@@ -83,12 +84,40 @@ def wait_for(process, run, step, seconds=240):
     return process.poll() is None
 
 
+# Moments that a kill must meet, in the order of the run, each with its step (tests.runs.faults.Pause); validation is
+# every four steps. The other kills come at any time after one of ANYWHERE.
+MOMENTS = (("training", 0), ("validation", 8), ("checkpoint", 12), ("training", 17), ("training", STEPS - 1))
+ANYWHERE = (2, 3, 4, 5, 9, 10, 13, 14, 18, 19, 20)
+
+
+def share(total, number):
+    """How many of all the kills the configuration of this number gets."""
+    return total // len(CONFIGURATIONS) + (number < total % len(CONFIGURATIONS))
+
+
+def plan(configuration):
+    """Steps at which the run of a configuration is killed, and the moments; None for any."""
+    chance = random.Random(f"{SEED} {configuration}")
+    number = list(CONFIGURATIONS).index(configuration)
+    wanted = max(1, share(KILLS, number))
+    met = [MOMENTS[(number + i) % len(MOMENTS)] for i in range(min(wanted, len(MOMENTS)))]
+    anywhere = [(None, chance.choice(ANYWHERE)) for _ in range(wanted - len(met))]
+    return sorted([*met, *anywhere], key=lambda kill: kill[1])
+
+
+def pause(moment, step, folder):
+    """Overrides that let a run wait at a moment, for the one who kills it."""
+    values = {"moment": moment or "never", "step": step, "file": folder / f"{moment}-{step}"}
+    return [f"callbacks.pause.{name}={value}" for name, value in values.items()]
+
+
 @pytest.fixture
-def command_line(tiny_run, tmp_path):
+def command_line(tiny_run):
     """Arguments of a run of a few seconds that saves after every update."""
     checkpoints = ("callbacks.checkpoints.every_steps=1", "callbacks.checkpoints.keep_last=3")
     settings = (f"trainer.max_steps={STEPS}", "trainer.val_check_interval=4", "model.dropout_rate=0.1")
-    return ["pretrain", *tiny_run, *checkpoints, *settings]
+    pausing = "+callbacks.pause={_target_: tests.runs.faults.Pause, moment: never, step: 0, file: none}"
+    return ["pretrain", *tiny_run, *checkpoints, *settings, pausing]
 
 
 @pytest.mark.slow
@@ -98,46 +127,58 @@ def test_killed_runs_end_in_the_same_bits(configuration, command_line, tmp_path)
     chance = random.Random(f"{SEED} {configuration}")
     arguments = [*command_line, *CONFIGURATIONS[configuration]]
     finished(started(tmp_path, *arguments, "name=whole"), tmp_path)
-    run, kills = tmp_path / "runs" / "killed", 0
-    process = started(tmp_path, *arguments, "name=killed")
-    wanted = max(1, KILLS // len(CONFIGURATIONS))
-    for number in range(wanted):
-        # Later and later in the run; with every fourth kill as early as it comes: before the first step of a resume.
-        earliest = progress(run)
-        target = earliest if number % 4 == 3 else min(STEPS, earliest + chance.randint(1, max(1, STEPS // wanted)))
-        wait_for(process, run, target)
-        time.sleep(chance.uniform(0, 0.15))
-        alive = process.poll() is None
+    run, met = tmp_path / "runs" / "killed", []
+
+    def begun(*overrides):
+        if (run / "config.yaml").exists():
+            return started(tmp_path, "resume", str(run), *overrides)
+        return started(tmp_path, *arguments, "name=killed", *overrides)
+
+    for moment, step in plan(configuration):
+        process, mark = begun(*pause(moment, step, tmp_path)), tmp_path / f"{moment}-{step}"
+        if moment is None:
+            wait_for(process, run, step)
+            time.sleep(chance.uniform(0, 0.15))
+        while moment and process.poll() is None and not mark.exists():
+            time.sleep(0.01)
+        if process.poll() is None:
+            met.append(f"{moment or 'anywhere'} {step}")
         kill_tree(process)
-        kills += alive
-        if not (run / "config.yaml").exists():
-            process = started(tmp_path, *arguments, "name=killed")
-        elif (run / "summary.json").exists():
-            break
-        else:
-            process = started(tmp_path, "resume", str(run))
-    finished(process, tmp_path)
-    assert kills >= 1
-    assert differences(tmp_path / "runs" / "whole", run) == [], f"{configuration}: after {kills} kills"
-    print(f"{configuration}: {kills} kills, the same bits")
+    finished(begun(*pause(None, 0, tmp_path)), tmp_path)
+    assert len(met) >= 1
+    assert differences(tmp_path / "runs" / "whole", run) == [], f"{configuration}: killed at {met}"
+    print(f"{configuration}: {len(met)} kills ({', '.join(met)}), the same bits")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("configuration", ["one process, two workers", "two ranks"])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_a_signal_saves_at_the_end_of_the_update(name, configuration, command_line, tmp_path):
+    chance = random.Random(f"{SEED} {name} {configuration}")
     arguments = [*command_line, *CONFIGURATIONS[configuration], "callbacks.checkpoints.every_steps=100"]
     finished(started(tmp_path, *arguments, "name=whole"), tmp_path)
-    run = tmp_path / "runs" / "stopped"
+    run, number = tmp_path / "runs" / "stopped", getattr(signal, name)
     process = started(tmp_path, *arguments, "name=stopped", "trainer.log_every_n_steps=1")
-    log = run / "metrics.csv"
-    while process.poll() is None and (not log.exists() or len(log.read_text().splitlines()) < 5):
-        time.sleep(0.01)
-    process.send_signal(getattr(signal, name))
-    code, errors = process.wait(60), (tmp_path / "errors.txt").read_text()
-    assert code == 128 + getattr(signal, name), errors
-    assert f"stopped by {name}" in errors
-    assert errors.count("error:") == 1, errors
-    assert len(list(run.glob("checkpoints/step-*.ckpt"))) == 1
-    finished(started(tmp_path, "resume", str(run)), tmp_path)
+    steps = sorted(chance.sample(range(2, STEPS - 8), max(1, SIGNALS // 4)))
+    for count, step in enumerate(steps, 1):
+        target = max(step, logged(run) + 2)  # not before a process that resumes has taken its first step
+        while process.poll() is None and logged(run) < target:
+            time.sleep(0.01)
+        process.send_signal(number)
+        code, errors = process.wait(120), (tmp_path / "errors.txt").read_text()
+        assert code == 128 + number, errors
+        assert errors.count(f"stopped by {name}") == count
+        assert errors.count("error:") == count, errors
+        assert list(run.glob("checkpoints/step-*.ckpt"))
+        process = started(tmp_path, "resume", str(run))
+    finished(process, tmp_path)
     assert differences(tmp_path / "runs" / "whole", run) == []
+    print(f"{configuration}: {len(steps)} {name} after steps {steps}, the same bits")
+
+
+def logged(run):
+    """The newest step in the run's log."""
+    log = run / "metrics.csv"
+    lines = log.read_text().splitlines() if log.exists() else []
+    column = lines[0].split(",").index("step") if lines else 0
+    return max((int(line.split(",")[column]) for line in lines[1:-1]), default=0)

@@ -8,6 +8,8 @@ import pytest
 
 from tests.runs.compare import differences
 from tests.runs.test_kills import finished, started
+from tests.runs.test_resume import cut
+from tests.runs.test_two_ranks import losses, validation
 
 TWO = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "batch_size=4")
 
@@ -15,12 +17,13 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_sweep_has_one_folder_a_job_and_none_nested(tiny_run, tmp_path):
-    process = started(tmp_path, "pretrain", "-m", *tiny_run, *TWO, "name=study", "objective=mlm,mlm_nsp", "seed=1,2")
-    finished(process, tmp_path)
+    small = [override for override in tiny_run if not override.startswith("tokenizer.")]  # a recipe has its own
+    sweep = ("variant=bert,albert", "seed=1,2", "name=study")
+    finished(started(tmp_path, "pretrain", "-m", *small, *TWO, *sweep), tmp_path)
     study = tmp_path / "runs" / "study"
     folders = sorted(path for path in study.iterdir() if path.is_dir())
     assert [path.name for path in folders] == [
-        "0-objective-mlm-seed-1", "1-objective-mlm-seed-2", "2-objective-mlm_nsp-seed-1", "3-objective-mlm_nsp-seed-2",
+        "0-variant-bert-seed-1", "1-variant-bert-seed-2", "2-variant-albert-seed-1", "3-variant-albert-seed-2",
     ]  # fmt: skip
     for folder in folders:
         names = {"config.yaml", "tokenizer.json", "checkpoints", "metrics.csv", "tensorboard", "summary.json"}
@@ -61,3 +64,23 @@ def test_torchrun_starts_what_one_process_composed(tiny_run, tmp_path):
     torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "bert_lightning")
     finished(started(tmp_path, "resume", "runs/theirs", module=torchrun), tmp_path)
     assert differences(tmp_path / "runs" / "ours", tmp_path / "runs" / "theirs") == []
+
+
+def test_resumed_with_other_workers_and_with_other_ranks(tiny_run, tmp_path):
+    """Two ranks with two workers: the same bits. One rank: the same global batches, and losses up to rounding."""
+    settings = ("callbacks.checkpoints.every_steps=1", "callbacks.checkpoints.keep_last=99", "trainer.max_steps=24",
+                "trainer.val_check_interval=8", "model.dropout_rate=0")  # fmt: skip
+    finished(started(tmp_path, "pretrain", *tiny_run, *TWO, *settings, "name=whole"), tmp_path)
+    whole = tmp_path / "runs" / "whole"
+    workers, alone = cut(whole, 5), cut(whole, 6)
+    finished(started(tmp_path, "resume", str(workers), "num_workers=2"), tmp_path)
+    assert differences(whole, workers) == []
+    finished(started(tmp_path, "resume", str(alone), "trainer.devices=1", "batch_size=8"), tmp_path)
+    before, after = (json.loads((run / "summary.json").read_text()) for run in (whole, alone))
+    assert (before["ranks"], after["ranks"]) == (2, 1)
+    assert before["tokens"] == after["tokens"]
+    worst = max(abs(a - b) / a for a, b in zip(losses(whole), losses(alone), strict=True))
+    apart = max(abs(value - validation(alone)[name]) / value for name, value in validation(whole).items() if value)
+    print(f"two ranks resumed as one: losses within {worst:.1e}, validation within {apart:.1e}")
+    assert worst < 1e-6
+    assert apart < 1e-5

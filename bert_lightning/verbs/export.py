@@ -1,0 +1,98 @@
+"""`bert-lightning export`: a checkpoint -> a folder that transformers reads. Tensors are safetensors, never pickles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from bert_lightning.errors import UserError
+from bert_lightning.model.families import FAMILIES
+from bert_lightning.model.interop import config_to_hugging_face, to_hugging_face
+from bert_lightning.runs.checkpoint import PretrainedWeights, load
+from bert_lightning.runs.environment import note
+from bert_lightning.runs.folder import newest_run
+from bert_lightning.text.tokenizers import SpecialIds
+
+# Our checkpoint's keys -> the names of `model/interop.py`.
+_PREFIXES = {
+    "encoder.": "bert.",
+    "objective.terms.mlm.head.": "masked_lm.",
+    "objective.terms.nsp.head.": "next_sentence.",
+    "objective.terms.sop.head.": "next_sentence.",
+    "objective.terms.replaced.head.": "replaced_tokens.",
+}
+
+
+def run(config: DictConfig) -> None:
+    """Export, and say what the folder is."""
+    location = config.run
+    if location == "newest":
+        location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
+    output = Path(config.output)
+    print(f"{output}: {export(load(location), output, config.family)}, for transformers' from_pretrained")
+
+
+def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
+    """Write the folder, whole or not at all; the family that it is of.
+
+    Raises:
+        UserError: the folder exists, or the family has no such architecture.
+    """
+    if output.exists():
+        raise UserError(f"{output} exists: choose another output=..., or delete it")
+    ours, left = _renamed(source.tensors)
+    if family is None and any(name.startswith("replaced_tokens.") for name in ours):
+        family = "electra"  # its architecture is BERT's too; the head is its own
+    family, settings = _settings(source, family)
+    theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, family).items()}
+    partial = output.with_name(f"{output.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    special = SpecialIds.of(source.tokenizer)
+    settings = {"pad_token_id": special.pad, **settings}
+    _write(partial / "config.json", settings)
+    save_file(theirs, partial / "model.safetensors", metadata={"format": "pt"})
+    source.tokenizer.save(str(partial / "tokenizer.json"))
+    _write(partial / "tokenizer_config.json", _tokenizer_settings(source.tokenizer, special, source.config))
+    partial.replace(output)
+    if left:
+        note(f"{family} has no place for {', '.join(left)}: left out")
+    return family
+
+
+def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Under the names of `model/interop.py`, and the parts that have none there."""
+    ours: dict[str, Tensor] = {}
+    left: dict[str, None] = {}
+    for name, tensor in tensors.items():
+        prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
+        if prefix is None:
+            left[".".join(name.split(".")[:3])] = None
+        else:
+            ours[_PREFIXES[prefix] + name.removeprefix(prefix)] = tensor
+    return ours, list(left)
+
+
+def _settings(source: PretrainedWeights, family: str | None) -> tuple[str, dict[str, Any]]:
+    reasons = []
+    for name in FAMILIES if family is None else [family]:
+        try:
+            return name, config_to_hugging_face(source.config, name)
+        except ValueError as error:
+            reasons.append(str(error))
+    raise UserError(f"{source.path} is of no architecture that transformers has under these names: {reasons[0]}")
+
+
+def _tokenizer_settings(tokenizer: Tokenizer, special: SpecialIds, config: Any) -> dict[str, Any]:
+    names = {f"{role}_token": tokenizer.id_to_token(getattr(special, role)) for role in special.__dataclass_fields__}
+    length = config.max_position_embeddings
+    return {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, **names}
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

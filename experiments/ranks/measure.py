@@ -1,0 +1,99 @@
+"""What several ranks and checkpoints cost: python -m experiments.ranks.measure <a folder for runs and data>.
+
+Two ranks of one thread beside one process of two threads, at the same global batch, in processes that alternate. A long
+and a short run of each are subtracted, so that starting costs nothing. On a machine that others use, read the column of
+processor time: seconds of all processes together.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BOTH = (
+    "data=reviews", "examples.max_length=128", "logger=none", "callbacks.progress=null", "callbacks.best=null",
+    "callbacks.checkpoints.every_minutes=null", "validation_examples=16",
+)  # fmt: skip
+SIDES = {
+    "one process, two threads": ("trainer=cpu", "batch_size=32"),
+    "two ranks, one thread": ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "batch_size=16"),
+}
+SHORT, LONG, ROUNDS = 5, 45, 3
+
+
+def seconds(folder: Path, name: str, side: str, steps: int) -> tuple[float, float]:
+    """Wall time and processor time of a run in processes of its own."""
+    threads = "2" if side.startswith("one") else "1"
+    command = [sys.executable, "-m", "bert_lightning", "pretrain", "model=mini", *BOTH, *SIDES[side], f"name={name}"]
+    command += [f"runs={folder}/runs", f"data.folder={folder}/data/reviews"]
+    command += [f"trainer.max_steps={steps}", f"trainer.val_check_interval={steps}"]
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": threads}, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.monotonic() - began, used
+
+
+def scaling(folder: Path) -> None:
+    """A line a side: seconds of an update, and the ratio of the sides."""
+    found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
+    for number in range(ROUNDS):
+        for side in SIDES:
+            short = seconds(folder, f"{side[:3]}-short-{number}", side, SHORT)
+            long = seconds(folder, f"{side[:3]}-long-{number}", side, LONG)
+            found[side].append(tuple((b - a) / (LONG - SHORT) for a, b in zip(short, long, strict=True)))  # type: ignore[arg-type]
+    wall, processor = (
+        {side: statistics.median(pair[i] for pair in pairs) for side, pairs in found.items()} for i in (0, 1)
+    )
+    for side in SIDES:
+        print(f"{side:26} {wall[side]:.3f} s of an update, {processor[side]:.3f} s of processor time")
+    one, two = SIDES
+    gains = (wall[one] / wall[two], processor[one] / processor[two])
+    print("efficiency of two ranks: {:.2f} by wall time, {:.2f} by processor time".format(*gains))
+
+
+def checkpoints(folder: Path, size: str) -> None:
+    """Time that training stands still for one checkpoint, and its size beside the weights."""
+    from unittest import mock
+
+    from bert_lightning import cli
+    from bert_lightning.callbacks.checkpoints import Checkpoints
+
+    save, times = Checkpoints._save, []
+
+    def timed(self: Checkpoints, trainer: object) -> bool:
+        began = time.monotonic(), time.process_time()
+        done = save(self, trainer)  # type: ignore[arg-type]
+        times.append((time.monotonic() - began[0], time.process_time() - began[1]))
+        return done
+
+    arguments = ["pretrain", *BOTH, f"model={size}", "trainer=cpu", "batch_size=2", f"name=checkpoint-{size}",
+                 "trainer.max_steps=6", "trainer.val_check_interval=6", "callbacks.checkpoints.every_steps=1",
+                 "callbacks.checkpoints.keep_last=1", f"runs={folder}/runs",
+                 f"data.folder={folder}/data/reviews"]  # fmt: skip
+    sys.argv = ["bert-lightning", *arguments]
+    with mock.patch.object(Checkpoints, "_save", timed):
+        cli.main()
+    run = folder / "runs" / f"checkpoint-{size}"
+    import torch
+
+    path = (run / "checkpoints" / "last.ckpt").resolve()
+    weights = torch.load(path, map_location="meta", weights_only=True)["state_dict"].values()
+    model = sum(tensor.numel() * tensor.element_size() for tensor in weights)
+    wall, used = (statistics.median(each[i] for each in times) for i in (0, 1))
+    whole = path.stat().st_size
+    print(f"{size}: a checkpoint stops training for {wall:.2f} s ({used:.2f} s of processor time)")
+    print(f"  {whole / 1e6:.0f} MB beside {model / 1e6:.0f} MB of weights: {whole / model:.2f} times")
+    path.unlink()
+
+
+if __name__ == "__main__":
+    here = Path(sys.argv[1])
+    checkpoints(here, "mini")
+    checkpoints(here, "base")
+    scaling(here)

@@ -1,0 +1,46 @@
+"""trainer=sharded: two ranks that share the model out learn what one process learns, and resume to the same bits."""
+
+import json
+
+import pytest
+import torch
+
+from tests.runs.compare import differences
+from tests.runs.test_kills import finished, started
+from tests.runs.test_resume import cut
+from tests.runs.test_two_ranks import losses, validation
+
+SHARDED = ("trainer=sharded", "trainer.devices=2", "batch_size=4")
+SAVING = ("callbacks.checkpoints.every_steps=1", "callbacks.checkpoints.keep_last=99", "trainer.accelerator=cpu")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("more", [("objective=mlm_nsp",), ("variant=electra", "optimizer=lamb"), ("variant=albert",)])
+def test_losses_of_one_process_and_bits_of_the_whole_run(more, tiny_run, tmp_path):
+    settings = ("pretrain", *tiny_run, *SAVING, *more, "trainer.max_steps=12", "trainer.val_check_interval=4")
+    finished(started(tmp_path, *settings, "model.dropout_rate=0", "name=one"), tmp_path)
+    finished(started(tmp_path, *settings, "model.dropout_rate=0", *SHARDED, "name=two"), tmp_path)
+    one, two = tmp_path / "runs" / "one", tmp_path / "runs" / "two"
+    ours, theirs = losses(one), losses(two)
+    print(f"{more}: {max(abs(a - b) / a for a, b in zip(ours, theirs, strict=True)):.1e}")
+    assert theirs == pytest.approx(ours, rel=1e-5)
+    assert validation(two) == pytest.approx(validation(one), rel=1e-4)
+    whole, again = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (one, two))
+    shapes = [{name: tensor.shape for name, tensor in part["state_dict"].items()} for part in (whole, again)]
+    assert shapes[0] == shapes[1]  # whole tensors under the same names: whatever reads the one reads the other
+
+    resumed = cut(two, 5)
+    finished(started(tmp_path, "resume", str(resumed)), tmp_path)
+    assert differences(two, resumed) == []
+
+
+def test_a_sharded_run_goes_on_in_one_process(tiny_run, tmp_path):
+    settings = ("pretrain", *tiny_run, *SAVING, "trainer.max_steps=12", "trainer.val_check_interval=4")
+    finished(started(tmp_path, *settings, "model.dropout_rate=0", *SHARDED, "name=two"), tmp_path)
+    two = tmp_path / "runs" / "two"
+    resumed = cut(two, 5)
+    alone = ("trainer.devices=1", "batch_size=8")
+    finished(started(tmp_path, "resume", str(resumed), *alone), tmp_path)
+    assert json.loads((resumed / "summary.json").read_text())["ranks"] == 1
+    assert losses(resumed) == pytest.approx(losses(two), rel=1e-5)
