@@ -54,9 +54,9 @@ FACTS = {
     },
     # huggingface/transformers `research_projects/distillation`. Positions: see the yaml.
     "distilbert": WORDS | ONE_SEGMENT | {
-        "masking.rate": 0.15, "objective.terms.soft_targets.weight": 5.0, "objective.terms.soft_targets.temperature": 2.0,
-        "objective.terms.soft_targets.masked_only": False, "objective.terms.mlm.weight": 2.0,
-        "objective.terms.hidden_direction.weight": 1.0,
+        "masking.rate": 0.15, "objective.terms.soft_targets.weight": 5.0, "objective.terms.mlm.weight": 2.0,
+        "objective.terms.hidden_direction.weight": 1.0, "objective.terms.soft_targets.temperature": 2.0,
+        "objective.terms.soft_targets.masked_only": False,
         "model.type_vocab_size": 0, "model.classifier_activation": "relu",
         "optimizer._target_": CORRECTED, "optimizer.betas": [0.9, 0.98], "optimizer.eps": 1e-6,
         "weight_decay": 0.0, "max_grad_norm": 5.0, "published.lr": 5e-4, "published.warmup": 0.05,

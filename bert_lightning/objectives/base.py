@@ -31,6 +31,9 @@ class Objective(nn.Module):
 
     Args:
         weight: factor of this loss in a joint objective.
+
+    Raises:
+        UserError: a negative weight.
     """
 
     reads: tuple[str, ...] = ()  # keys of the batch that it needs beside the encoder's inputs
@@ -38,6 +41,8 @@ class Objective(nn.Module):
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
+        if weight < 0:
+            raise UserError(f"weight={weight} of a loss must be 0 or more")
         self.weight = weight
 
     def attach(self, encoder: BERT, terms: Mapping[str, Objective]) -> None:
