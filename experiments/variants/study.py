@@ -39,7 +39,7 @@ def run(variant: str) -> None:
     """One run, unless it is there."""
     if (RUNS / variant / "summary.json").exists():
         return
-    overrides = [f"variant={variant}", *SAME, *ARMS[variant], f"name={variant}", f"runs={RUNS}"]
+    overrides = [*SAME, f"variant={variant}", *ARMS[variant], f"name={variant}", f"runs={RUNS}"]
     subprocess.run([sys.executable, "-m", "bert_lightning", "pretrain", *overrides], check=True)
 
 
