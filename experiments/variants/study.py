@@ -22,12 +22,12 @@ CORRECTED, UNCORRECTED, RELATIVE = "optimizer.lr=2e-3", "optimizer.lr=1e-3", "op
 # What an arm changes beside its recipe. The teacher comes first.
 ARMS = {
     "bert": [*WORDS, MASKS, UNCORRECTED],
+    "albert": [*WORDS, MASKS, RELATIVE],
+    "electra": [*WORDS, UNCORRECTED],  # its 15 % are what the encoder has to find
     "distilbert": [
         MASKS, CORRECTED, f"teacher={RUNS}/bert", "model.num_hidden_layers=1",
         "objective.terms.soft_targets.masked_only=true",
     ],
-    "electra": [*WORDS, UNCORRECTED],  # its 15 % are what the encoder has to find
-    "albert": [*WORDS, MASKS, RELATIVE],
     "roberta": [*WORDS, MASKS, CORRECTED],
     "spanbert": [*WORDS, MASKS, CORRECTED],
     "modernbert": [*WORDS, MASKS, CORRECTED, "model.local_window=16"],
