@@ -134,11 +134,6 @@ BAD = {
         "the generator of width=0.25.*hiden_size",
     ),
     "no teacher": (["objective=distillation"], "needs a teacher: give teacher="),
-    "a student's recipe without a teacher": (
-        ["variant=distilbert"],
-        "needs a teacher: give teacher=",
-    ),
-    "no tokenizer": (["tokenizer=files", "tokenizer.path=null"], "tokenizer.path=null: give"),
     "order without pairs": (["variant=roberta", "objective=mlm_sop"], "objective.terms.sop needs sentence_order_label"),
     "odd heads that turn": (
         ["model.positions=rotary", "model.hidden_size=6"],
@@ -170,6 +165,22 @@ def test_mistakes_are_found_before_training(case, command, tiny_run, tmp_path):
     assert errors.startswith("bert-lightning: error: ")
     assert errors.count("\n") == 1, errors
     assert re.search(message, errors), errors
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["variant=distilbert"], "needs a teacher: give teacher="),
+        (["tokenizer=files", "tokenizer.path=null"], "tokenizer.path=null: give a tokenizer's file or folder"),
+    ],
+)
+def test_a_tokenizer_that_is_not_there_is_named(overrides, message, command, tiny_run, tmp_path):
+    small = [override for override in tiny_run if not override.startswith("tokenizer.")]
+    code, output, errors = command("pretrain", *small, "name=bad", *overrides)
+    assert code == 2, output
+    assert errors.count("\n") == 1, errors
+    assert message in errors
     assert not (tmp_path / "runs").exists()
 
 
