@@ -151,7 +151,7 @@ BAD = {
     "a loss to raise": (["objective.terms.mlm.weight=-1"], "weight=-1 of a loss must be 0 or more"),
     "a weight in words": (["objective.terms.mlm.weight=much"], "objective.terms.mlm.weight=much must be a number"),
     "a rate in words": (["optimizer=lamb", "optimizer.lr=fast"], "optimizer.lr=fast must be a number"),
-    "one beta": (["optimizer.betas=[0.9]"], r"the optimizer refuses lr=0.001, betas=\[0.9\], eps"),
+    "one beta": (["optimizer.betas=[0.9]"], r"the optimizer refuses lr=0.0005, betas=\[0.9\], eps"),
     "a teacher that is not there": (["objective=distillation", "teacher=nowhere"], "no encoder at nowhere"),
     "layers that learn nothing": (["layer_decay=0"], "layer_decay=0.0 must be above 0"),
 }

@@ -8,9 +8,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+
+from bert_lightning.compare.figures import logged
+from bert_lightning.compare.unigram import unigram_perplexity
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.verbs.prepare import prepared_data
+from bert_lightning.verbs.pretrain import parts
 
 HERE, RUNS = Path(__file__).parent, Path("runs/variants")
 SAME = [f"--config-dir={HERE}", "scale=study", "callbacks.progress=null"]
@@ -48,42 +61,71 @@ def run(variant: str) -> None:
 
 def report() -> None:
     """results.json and curves.png, from the runs' folders."""
-    from matplotlib.figure import Figure
+    folders = {variant: RunFolder(RUNS / variant) for variant in ARMS}
+    results = {variant: result(variant, folder) for variant, folder in folders.items() if folder.summary.exists()}
+    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    draw(results)
+    for variant, found in results.items():
+        numbers = {**found["final"], **{f"baseline {name}": value for name, value in found["baselines"].items()}}
+        print(variant, f"{found['wall_seconds']:.0f} s", {name: round(value, 3) for name, value in numbers.items()})
 
-    from bert_lightning.compare.figures import logged
-    from bert_lightning.runs.folder import RunFolder
 
-    results = {}
+def result(variant: str, folder: RunFolder) -> dict[str, Any]:
+    """What a run was, how its losses on validation fell, and what they are without a network."""
+    summary = folder.read_summary()
+    metrics = {name: value for name, value in summary["metrics"].items() if name.startswith("val/")}
+    losses = [name for name in metrics if name.endswith("/loss")]
+    kept = ("steps", "tokens", "wall_seconds", "commit", "processor", "torch_threads", "versions")
+    return {
+        "overrides": ["scale=study", *ARMS[variant]],
+        **{name: summary[name] for name in kept},
+        "final": metrics,
+        "baselines": baselines(folder),
+        "curves": {name: dict(zip(*logged(folder, name), strict=True)) for name in losses},
+    }
+
+
+def baselines(folder: RunFolder) -> dict[str, float]:
+    """Losses on the same validation of words by their frequency, and of replaced tokens by their share."""
+    config = OmegaConf.load(folder.path / "config.yaml")
+    data = prepared_data(config)
+    made = parts(config)
+    last = torch.load(folder.path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    made.module.load_state_dict(last)
+    made.module.eval()
+    words, replaced = [], []
+    for batch in made.batches.val_dataloader():
+        words.append(batch["masked_labels"].numpy())
+        if "replaced" in config.objective.terms:
+            with torch.no_grad():
+                replaced.append(made.module.objective(made.module.encoder, batch)[1]["replaced"].targets.numpy())
+    found = {"mlm/loss": math.log(unigram_perplexity(data.train, np.concatenate(words), config.model.vocab_size))}
+    if replaced:
+        share = float(np.concatenate(replaced).mean())
+        found["replaced/accuracy"] = 1 - share
+        found["replaced/loss"] = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    return found
+
+
+def draw(results: dict[str, Any]) -> None:
+    """Masked words on the left, with the losses of a unigram model; every other objective on the right."""
     figure = Figure(figsize=(12, 4.6), layout="constrained")
     words, others = figure.subplots(1, 2)
-    for number, variant in enumerate(ARMS):
-        folder = RunFolder(RUNS / variant)
-        summary = folder.read_summary()
-        metrics = {name: value for name, value in summary["metrics"].items() if name.startswith("val/")}
-        names = [name for name in metrics if name.endswith("/loss")]
-        curves = {name: dict(zip(*logged(folder, name), strict=True)) for name in names}
-        kept = ("steps", "tokens", "wall_seconds", "commit", "processor", "torch_threads", "versions")
-        results[variant] = {
-            "overrides": ARMS[variant],
-            **{name: summary[name] for name in kept},
-            "final": metrics,
-            "curves": curves,
-        }
+    for number, (variant, found) in enumerate(results.items()):
+        curves = found["curves"]
         of_words = next(name for name in ("val/mlm/loss", "val/generator/loss") if name in curves)
         label = variant if of_words == "val/mlm/loss" else f"{variant}, its generator"
         words.plot(list(curves[of_words]), list(curves[of_words].values()), f"C{number}", marker=".", label=label)
-        for style, name in zip(("-", "--"), (name for name in names if name != of_words), strict=False):
+        words.axhline(found["baselines"]["mlm/loss"], color="gray", linewidth=0.5, linestyle=":")
+        for style, name in zip(("-", "--"), (name for name in curves if name != of_words), strict=False):
             first = next(iter(curves[name].values()))
             values = [value / first for value in curves[name].values()]
             others.plot(list(curves[name]), values, f"C{number}{style}", marker=".", label=f"{variant}: {name[4:-5]}")
-    words.set(xlabel="step", ylabel="nats a masked word, validation", title="Masked words")
+    words.set(xlabel="step", ylabel="nats a masked word, validation", title="Masked words (dotted: unigram models)")
     others.set(xlabel="step", ylabel="validation loss, relative to the first", title="The other objectives")
     for axes in (words, others):
         axes.legend(fontsize=8)
     figure.savefig(HERE / "curves.png", dpi=120)
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    for variant, result in results.items():
-        print(variant, f"{result['wall_seconds']:.0f} s", {k: round(v, 3) for k, v in result["final"].items()})
 
 
 if __name__ == "__main__":
