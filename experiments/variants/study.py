@@ -34,7 +34,7 @@ CORRECTED = ["optimizer.lr=2e-3"]
 # Without bias correction step t is larger by 1 / sqrt(1 - 0.999^t): with a warmup of 60 steps, 4 times at its end, and
 # the network never leaves the unigram loss; after 240 steps 2.2 times. BERT's own warmup has 10,000 steps.
 UNCORRECTED = ["optimizer.lr=1e-3", "schedule.warmup=0.4"]
-RELATIVE = ["optimizer.lr=1e-2"]  # LAMB's: of the norm of the weights
+RELATIVE = ["optimizer.lr=1e-2", "schedule.warmup=0.4"]  # LAMB: of the norm of the weights; not corrected either
 # What an arm changes beside its recipe. The teacher comes first.
 ARMS = {
     "bert": [*WORDS, MASKS, *UNCORRECTED],
