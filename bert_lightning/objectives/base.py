@@ -147,3 +147,9 @@ def hidden_states(encoder: BERT, batch: Batch, positions: Sequence[Tensor | None
         return list(encoder(*inputs, torch.cat(chosen)).split([len(places) for places in chosen]))
     hidden = encoder(*inputs)
     return [hidden if places is None else hidden.flatten(0, 1)[places] for places in positions]
+
+
+def first_tokens(batch: Batch) -> Tensor:
+    """The place of each row's first token, [CLS], in the flattened batch [B * S]: [B]."""
+    rows, length = batch["input_ids"].shape
+    return torch.arange(0, rows * length, length, device=batch["input_ids"].device)
