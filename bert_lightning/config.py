@@ -116,6 +116,7 @@ class PublishedConfig:
 
     source: str | None = None
     sizes: list[str] = field(default_factory=list)  # options of `model` that were published
+    by_size: dict[str, list[str]] = field(default_factory=dict)  # overrides that a size was published with
     vocab_size: int | None = None
     batch_size: int | None = None
     max_steps: int | None = None

@@ -125,7 +125,33 @@ BAD = {
         "replaced needs replaced",
     ),
     "a generator too wide": (["objective=replaced", "objective.terms.generator.width=2"], "width=2 of the generator"),
+    "a generator of other embeddings": (
+        ["objective=replaced", "+objective.terms.generator.fields.embedding_size=16"],
+        "the generator's word embeddings are 16 wide and the encoder's 32.*set embedding_size=32",
+    ),
+    "a field no generator has": (
+        ["objective=replaced", "+objective.terms.generator.fields.hiden_size=16"],
+        "the generator of width=0.25.*hiden_size",
+    ),
     "no teacher": (["objective=distillation"], "needs a teacher: give teacher="),
+    "order without pairs": (["variant=roberta", "objective=mlm_sop"], "objective.terms.sop needs sentence_order_label"),
+    "odd heads that turn": (
+        ["model.positions=rotary", "model.hidden_size=6"],
+        "model: positions='rotary' turns pairs, but hidden_size=6 / num_attention_heads=2 makes heads of 3",
+    ),
+    "a window wider than the table": (
+        ["model.local_window=600", "model.global_every=2"],
+        "model: local_window=600 is wider than max_position_embeddings=512",
+    ),
+    "a window wider than the sequence": (
+        ["variant=modernbert", "examples.max_length=64"],
+        "model.local_window=128 is wider than examples.max_length=64",
+    ),
+    "groups that do not divide": (["model.num_hidden_groups=5"], "model: num_hidden_groups=5 must divide.*layers=2"),
+    "a loss to raise": (["objective.terms.mlm.weight=-1"], "weight=-1 of a loss must be 0 or more"),
+    "a weight in words": (["objective.terms.mlm.weight=much"], "objective.terms.mlm.weight=much must be a number"),
+    "a rate in words": (["optimizer=lamb", "optimizer.lr=fast"], "optimizer.lr=fast must be a number"),
+    "one beta": (["optimizer.betas=[0.9]"], r"the optimizer refuses lr=0.0005, betas=\[0.9\], eps"),
     "a teacher that is not there": (["objective=distillation", "teacher=nowhere"], "no encoder at nowhere"),
     "layers that learn nothing": (["layer_decay=0"], "layer_decay=0.0 must be above 0"),
 }
@@ -139,6 +165,22 @@ def test_mistakes_are_found_before_training(case, command, tiny_run, tmp_path):
     assert errors.startswith("bert-lightning: error: ")
     assert errors.count("\n") == 1, errors
     assert re.search(message, errors), errors
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["variant=distilbert"], "needs a teacher: give teacher="),
+        (["tokenizer=files", "tokenizer.path=null"], "tokenizer.path=null: give a tokenizer's file or folder"),
+    ],
+)
+def test_a_tokenizer_that_is_not_there_is_named(overrides, message, command, tiny_run, tmp_path):
+    small = [override for override in tiny_run if not override.startswith("tokenizer.")]
+    code, output, errors = command("pretrain", *small, "name=bad", *overrides)
+    assert code == 2, output
+    assert errors.count("\n") == 1, errors
+    assert message in errors
     assert not (tmp_path / "runs").exists()
 
 

@@ -37,7 +37,7 @@ PUBLISHED = {
     ("albert", "xxlarge"): 223_158_450,
     ("distilbert", "half"): 66_985_530,
     ("electra", "electra-small"): 13_549_057 + 4_620_026 - EMBEDDINGS["electra-small"],
-    ("electra", "base", "objective.terms.generator.width=0.33333"): 109_483_009 + 33_740_602 - EMBEDDINGS["base"],
+    ("electra", "base"): 109_483_009 + 33_740_602 - EMBEDDINGS["base"],
     ("electra", "electra-small", "objective.terms.generator.width=1"): 13_549_057
     + 13_546_682
     - EMBEDDINGS["electra-small"],
@@ -60,6 +60,7 @@ def test_every_size_is_some_recipe_s():
     sizes = {path.stem for path in (CONF / "model").glob("*.yaml")} - {"bert"}  # which all others include
     published = [yaml.safe_load((CONF / "variant" / f"{name}.yaml").read_text())["published"] for name in VARIANTS]
     assert sizes == {size for facts in published for size in facts["sizes"]}
+    assert all(facts.get("by_size", {}).keys() <= set(facts["sizes"]) for facts in published)
 
 
 @pytest.fixture
@@ -85,8 +86,11 @@ def test_models_shows_every_published_size(command):
     shown = {(row[0], row[1]): row[3] for row in rows}
     assert {variant for variant, _ in shown} == set(VARIANTS)
     for (variant, model, *others), count in PUBLISHED.items():
-        if not others and (variant, model) != ("electra", "base"):
+        if not others:
             assert shown[variant, model] == f"{count:,}"
+    electra = {row[1]: row for row in rows if row[0] == "electra"}
+    assert (electra["electra-small"][6], electra["base"][6]) == ("128", "512")  # tokens of the published sequences
+    assert electra["base"][-2:] == ["with", "objective.terms.generator.width=0.3333"]
     for name in VARIANTS:
         published = yaml.safe_load((CONF / "variant" / f"{name}.yaml").read_text())["published"]
         assert {model for variant, model in shown if variant == name} == set(published["sizes"])

@@ -172,16 +172,15 @@ def _check_real(name: str, value: Any) -> None:
 
 def _check_switch(name: str, value: Any) -> None:
     if not isinstance(value, bool):
-        raise TypeError(f"{name}={value!r} is a {type(value).__name__}; it must be true or false")
+        raise TypeError(f"{name}={value!r} must be true or false")
 
 
 def _check_choice(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"{name}={value!r} is a {type(value).__name__}; it must be one of {', '.join(CHOICES[name])}")
     if value not in CHOICES[name]:
-        near = difflib.get_close_matches(value, CHOICES[name], n=1)
+        near = difflib.get_close_matches(str(value), CHOICES[name], n=1)
         hint = f": did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name}={value!r} must be one of {', '.join(CHOICES[name])}{hint}")
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(f"{name}={value!r} must be one of {', '.join(CHOICES[name])}{hint}")
 
 
 def _nearest_divisor(number: int, wanted: int) -> int:

@@ -31,6 +31,9 @@ class Objective(nn.Module):
 
     Args:
         weight: factor of this loss in a joint objective.
+
+    Raises:
+        UserError: a negative weight.
     """
 
     reads: tuple[str, ...] = ()  # keys of the batch that it needs beside the encoder's inputs
@@ -38,6 +41,8 @@ class Objective(nn.Module):
 
     def __init__(self, weight: float = 1.0) -> None:
         super().__init__()
+        if weight < 0:
+            raise UserError(f"weight={weight} of a loss must be 0 or more")
         self.weight = weight
 
     def attach(self, encoder: BERT, terms: Mapping[str, Objective]) -> None:
@@ -142,3 +147,9 @@ def hidden_states(encoder: BERT, batch: Batch, positions: Sequence[Tensor | None
         return list(encoder(*inputs, torch.cat(chosen)).split([len(places) for places in chosen]))
     hidden = encoder(*inputs)
     return [hidden if places is None else hidden.flatten(0, 1)[places] for places in positions]
+
+
+def first_tokens(batch: Batch) -> Tensor:
+    """The place of each row's first token, [CLS], in the flattened batch [B * S]: [B]."""
+    rows, length = batch["input_ids"].shape
+    return torch.arange(0, rows * length, length, device=batch["input_ids"].device)

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import SequenceClassificationHead, SpanHead, TokenClassificationHead
-from bert_lightning.objectives.base import Objective, Term
+from bert_lightning.objectives.base import Objective, Term, first_tokens
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 
 
@@ -48,8 +48,7 @@ class OfFirstToken(Downstream):
     head: SequenceClassificationHead
 
     def positions(self, batch: Mapping[str, Any]) -> Tensor:
-        rows, length = batch["input_ids"].shape
-        return torch.arange(0, rows * length, length, device=batch["input_ids"].device)
+        return first_tokens(batch)
 
     def of_sequences(self, hidden: Tensor) -> Tensor:
         """The head's scores, [B, H] -> [B, C]."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead, NextSentenceHead
-from bert_lightning.objectives.base import Batch, Objective, Term
+from bert_lightning.objectives.base import Batch, Objective, Term, first_tokens
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 
 
@@ -43,8 +42,7 @@ class SegmentPair(Objective):
         self.head = NextSentenceHead(config)
 
     def positions(self, batch: Batch) -> Tensor | None:
-        batch_size, length = batch["input_ids"].shape
-        return torch.arange(0, batch_size * length, length, device=batch["input_ids"].device)  # each row's first token
+        return first_tokens(batch)
 
     def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
         logits = self.head(hidden[:, None])  # [B, 1, H] -> [B, 2]

@@ -47,8 +47,16 @@ def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float 
 
 
 def build_optimizer(make: Callable[[list[dict[str, Any]]], Optimizer], groups: list[dict[str, Any]]) -> Optimizer:
-    """The optimizer of `groups`; each group's learning rate is the optimizer's own times the group's `lr_factor`."""
-    optimizer = make(groups)
+    """The optimizer of `groups`; each group's learning rate is the optimizer's own times the group's `lr_factor`.
+
+    Raises:
+        UserError: settings that the optimizer refuses.
+    """
+    try:
+        optimizer = make(groups)
+    except (TypeError, ValueError, IndexError) as error:
+        given = ", ".join(f"{name}={value}" for name, value in getattr(make, "keywords", {}).items())
+        raise UserError(f"the optimizer refuses {given}: {error}") from None
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * group["lr_factor"]
     return optimizer

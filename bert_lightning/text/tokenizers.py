@@ -120,6 +120,10 @@ class LoadTokenizer:
     lowercase: bool = True
     sample_megabytes: ClassVar[int] = 0
 
+    def __post_init__(self) -> None:
+        if self.path is None:
+            raise UserError("tokenizer.path=null: give a tokenizer's file or folder")
+
     def files(self) -> list[Path]:
         """What the tokenizer is made from."""
         return _tokenizer_files(Path(self.path).expanduser())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,8 @@ def build_values(group: DictConfig) -> list[Any]:
 def check_keys(config: DictConfig) -> None:
     """Every top-level key must be one of the verb's, and every key beside a `_target_` a parameter of what it names.
 
-    Hydra's own check covers what is on the command line, not a mistyped key in somebody's yaml or behind a `+`.
+    Hydra's own check covers what is on the command line, not a mistyped key in somebody's yaml or behind a `+`, nor a
+    word where a target takes a number.
 
     Raises:
         UserError: one is not; the message names the nearest that is.
@@ -57,6 +60,7 @@ def _check_node(node: DictConfig, path: str) -> None:
         parameters = inspect.signature(_locate(node._target_, path)).parameters
         if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
             _check_known(node, path, list(parameters), node._target_)
+        _check_numbers(node, path, parameters)
     for name in map(str, node):
         if not OmegaConf.is_missing(node, name) and isinstance(child := node._get_node(name), DictConfig):
             if child._is_none():
@@ -68,6 +72,15 @@ def _check_known(node: DictConfig, path: str, known: list[str], owner: str) -> N
     for key in map(str, node):
         if not key.startswith("_") and key not in known:
             raise UserError(f"{f'{path}.{key}'.lstrip('.')} is not a key of {owner}{_nearest(key, known)}")
+
+
+def _check_numbers(node: DictConfig, path: str, parameters: Mapping[str, inspect.Parameter]) -> None:
+    """A word where the target says that it takes a number."""
+    for key in (key for key in parameters if key in node and not OmegaConf.is_missing(node, key)):
+        annotation = parameters[key].annotation  # a type, or its text (`from __future__ import annotations`)
+        kinds = set(re.split(r"\s*\|\s*", getattr(annotation, "__name__", str(annotation))))
+        if kinds & {"int", "float"} and "str" not in kinds and isinstance(node[key], str):
+            raise UserError(f"{path}.{key}={node[key]} must be a number")
 
 
 def run_folder(config: DictConfig) -> RunFolder:

@@ -17,7 +17,7 @@ def run(config: DictConfig) -> None:
     """Print the keys in which the two recipes differ, and how many are equal."""
     left, right = sides(list(config.overrides))
     ours, theirs = (_flat(_composed(overrides)) for overrides in (left, right))
-    names = list(dict.fromkeys([*ours, *theirs]))
+    names = _together([*ours, *theirs])
     rows = [(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in names]
     differing = [row for row in rows if row[1] != row[2]]
     if differing:
@@ -62,15 +62,21 @@ def _composed(overrides: list[str]) -> DictConfig:
     return compose("pretrain", [*overrides, "name=diff"])
 
 
+def _together(names: list[str]) -> list[str]:
+    """Each once, and those of one part (`optimizer`, `masking`) in a row, wherever they came from."""
+    parts = list(dict.fromkeys(name.partition(".")[0] for name in names))
+    return sorted(dict.fromkeys(names), key=lambda name: parts.index(name.partition(".")[0]))
+
+
 def _flat(config: DictConfig) -> dict[str, str]:
-    """Every leaf by its path, as it would be typed. What has no value yet is left as it stands."""
+    """Every leaf by its path, as it would be typed, but how a part is called (`_partial_`)."""
     leaves: dict[str, str] = {}
 
     def visit(node: Any, path: str) -> None:
         if isinstance(node, dict) and node:
             for key, child in node.items():
                 visit(child, f"{path}.{key}".lstrip("."))
-        else:
+        elif not path.endswith("._partial_"):
             leaves[path] = "null" if node is None else str(node).lower() if isinstance(node, bool) else str(node)
 
     visit(OmegaConf.to_container(config, resolve=True), "")

@@ -38,7 +38,8 @@ def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
     for variant in variants:
         published = compose("pretrain", [*others, "name=models", f"variant={variant}"]).published
         for model in [given["model"]] if "model" in given else published.sizes:
-            config = compose("pretrain", [*others, "name=models", f"variant={variant}", f"model={model}"])
+            own = published.by_size.get(model, [])
+            config = compose("pretrain", ["name=models", f"variant={variant}", f"model={model}", *own, *others])
             yield variant, model, config
 
 
@@ -57,10 +58,12 @@ def recipe_costs(config: DictConfig) -> Costs:
 
 def _row(variant: str, model: str, config: DictConfig) -> tuple[str, ...]:
     found, published = recipe_costs(config), config.published
+    own = [override for override in published.by_size.get(model, []) if not override.startswith("published.")]
+    source = [published.source or "", *([f"with {' '.join(own)}"] if own else [])]
     return (
         variant, model, f"{config.model.vocab_size:,}", f"{found.total:,}", f"{found.embedding:,}",
         f"{found.encoder:,}", f"{published.max_length or config.examples.max_length}", f"{found.forward / 1e6:,.1f}",
-        f"{found.training / 1e6:,.1f}", f"{found.memory / 1e6:,.1f}", published.source or "",
+        f"{found.training / 1e6:,.1f}", f"{found.memory / 1e6:,.1f}", "; ".join(source),
     )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     check_execution(config)
     check_steps(config.trainer)
     config.trainer.devices = devices(config.trainer)
+    build(config.objective)  # a teacher that is not there, before the corpus is read with its tokenizer
     _fit_vocabulary(config, prepared_data(config))
     return start(resolved(config), parts)
 
@@ -88,6 +89,11 @@ def _module(
         raise UserError(
             f"examples.max_length={examples.max_length} is longer than model.max_position_embeddings="
             f"{architecture.max_position_embeddings}: lower the one or raise the other"
+        )
+    if (architecture.local_window or 0) > examples.max_length:
+        raise UserError(
+            f"model.local_window={architecture.local_window} is wider than examples.max_length={examples.max_length}, "
+            "so that every layer would read the whole sequence: lower the one or raise the other"
         )
     if architecture.type_vocab_size < examples.segments > 1:
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")

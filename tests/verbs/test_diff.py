@@ -36,6 +36,14 @@ def test_resolved_keys_stand_side_by_side(command):
     assert last.startswith("3 keys differ, ")
 
 
+def test_keys_of_one_part_stand_together(command):
+    code, output, errors = command("diff", "variant=albert", "variant=bert")
+    assert code == 0, errors
+    parts = [row.partition(".")[0] for row in output.splitlines()[1:-1]]
+    assert len([part for part, before in zip(parts, ["", *parts], strict=False) if part != before]) == len(set(parts))
+    assert "_partial_" not in output
+
+
 def test_an_option_that_is_not_there_gets_one_line(command):
     code, _, errors = command("diff", "variant=nope")
     assert code == 2
