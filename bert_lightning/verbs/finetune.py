@@ -23,13 +23,14 @@ from bert_lightning.runs.ranks import devices
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import fingerprint
 from bert_lightning.verbs.common import build, resolved, run_folder
+from bert_lightning.verbs.recipes import with_recipe
 from bert_lightning.verbs.tasks import TaskData, card_of, class_weights, joint_objective, task_metrics, training_data
 from bert_lightning.verbs.training import start
 
 
 def run(config: DictConfig) -> None:
     """Fine-tune, and say what was reached and what to do next."""
-    folder, summary = finetune(config)
+    folder, summary = finetune(with_recipe(config))
     if not summary:
         print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
         return
