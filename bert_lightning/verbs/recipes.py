@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from bert_lightning.runs.checkpoint import locate
 from bert_lightning.runs.folder import RunFolder
 
-_OF_ENCODER = "of_encoder"
+_OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # the first is the second where a family has no recipe
 
 
 def with_recipe(config: DictConfig) -> DictConfig:
@@ -22,9 +22,10 @@ def with_recipe(config: DictConfig) -> DictConfig:
     if hydra.runtime.choices.recipe != _OF_ENCODER:
         return config
     recipe = recipe_of(config.encoder)
-    if recipe not in GlobalHydra.instance().config_loader().get_group_options("recipe"):
+    options = GlobalHydra.instance().config_loader().get_group_options("recipe")
+    if recipe == _OF_THE_REST or recipe not in options:
         return config
-    print(f"note: recipe={recipe}, that of the encoder's family; recipe=bert is the same for all", file=sys.stderr)
+    print(f"note: recipe={recipe}, that of the encoder's family; any encoder can have recipe=bert", file=sys.stderr)
     composed = compose(hydra.job.config_name, [*hydra.overrides.task, f"recipe={recipe}"])
     composed.name, composed.job = config.name, config.job
     return composed

@@ -43,7 +43,7 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
                 word, tag = fields[word_column], fields[tag_column]
             except IndexError:
                 raise UserError(f"{path}:{number}: no columns {word_column} and {tag_column} in {line!r}") from None
-            if len(fields) < 2:
+            if len(fields) < 2 and tag_column != word_column:
                 raise UserError(f"{path}:{number}: {line!r} has a word and no tag")
             words.append(word)
             tags.append(tag)
