@@ -175,6 +175,25 @@ def test_early_stopping_frozen_blocks_and_class_weights(command, encoder, files)
     assert any(changed for name, changed in moved.items() if name not in frozen)
 
 
+def test_embeddings_by_the_first_token_and_contrast_in_the_batch(command, encoder, files):
+    objectives = "bert_lightning.objectives.downstream"
+    code, _, errors = tuned(
+        command, "similarity", f"task.objective.pooling._target_={objectives}.first_token_pooling",
+        f"task.objective.criterion._target_={objectives}.InBatchContrast", "~task.objective.criterion.highest",
+    )  # fmt: skip
+    assert code == 0, errors
+    code, output, errors = command("predict", "run=runs/similarity", "the cat ||| a dog")
+    assert code == 0, errors
+    assert -1 <= float(output.partition("\t")[0]) <= 1
+
+
+def test_seeds_are_a_sweep(command, encoder, files):
+    code, _, errors = tuned(command, "text_pair", "-m", "seed=1,2")
+    assert code == 0, errors
+    runs = sorted(path.parent.name for path in (files / "runs/text_pair").glob("*/summary.json"))
+    assert runs == ["0-seed-1", "1-seed-2"]
+
+
 def test_epochs_become_steps(command, encoder, files):
     extra = ("trainer.max_steps=null", "trainer.val_check_interval=null", "epochs=3", "task.train_examples=7")
     code, _, errors = tuned(command, "text_pair", *extra)

@@ -10,11 +10,11 @@ for task in ${*:-mrpc stsb conll2003 sst2 squad}; do
     case $task in
     sst2) set -- task.path="$data/glue/SST-2" task.train_examples=30000 batch_size=32 optimizer.lr=1e-4 epochs=1 ;;
     mrpc) set -- task.path="$data/glue/MRPC" batch_size=16 optimizer.lr=1e-4 epochs=3 ;;
-    stsb) set -- task.path="$data/glue/STS-B" batch_size=32 optimizer.lr=1e-4 epochs=2 ;;
+    stsb) set -- task.path="$data/glue/STS-B" batch_size=16 optimizer.lr=1e-4 epochs=3 ;;
     conll2003) set -- task.path="$data/ner_en/conll2003" batch_size=32 optimizer.lr=2e-4 epochs=2 ;;
     squad)
         [ -e squad/dev-v1.1.json ] || "$python" "$here/split_squad.py" "$data/qa/squad1.1_subset/dev.json" squad
-        set -- task.path=squad batch_size=8 optimizer.lr=2e-4 epochs=1
+        set -- task.path=squad task.train_examples=2500 batch_size=8 optimizer.lr=2e-4 epochs=1
         ;;
     esac
     if [ "$who" = ours ]; then
