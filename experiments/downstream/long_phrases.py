@@ -1,4 +1,4 @@
-"""SST-2's phrases of at least so many words: long_phrases.py SST-2 folder 14. Its dev set are whole sentences, of 20 words."""
+"""SST-2's phrases of at least so many words (dev has whole sentences, of 20): long_phrases.py SST-2 folder 14"""
 
 import shutil
 import sys
