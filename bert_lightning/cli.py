@@ -30,6 +30,7 @@ VERBS = {
 # one: it belongs to the recipe that they are about, and may be given twice.
 _PLAIN = {"predict": "texts", "models": "overrides", "diff": "overrides"}
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
+_SWEEP = {"-m", "--multirun"}
 _FLAGS_WITH_VALUE = ("--cfg", "-c", "--config-dir", "-cd", "--config-name", "-cn", "--package", "-p")
 
 
@@ -78,7 +79,8 @@ def _run(verb: str, overrides: list[str]) -> int:
 
     register()
     plain, overrides = _split_plain(verb, overrides)
-    sweeping = bool({"-m", "--multirun"} & set(overrides))
+    overrides.sort(key=lambda override: override not in _SWEEP)  # argparse takes no flag between overrides
+    sweeping = bool(_SWEEP & set(overrides))
     code, here = 0, os.getpid()
 
     def task(config: DictConfig) -> None:

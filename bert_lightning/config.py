@@ -112,7 +112,7 @@ class TrainingConfig(Root):
 
 @dataclass
 class PublishedConfig:
-    """Facts of a recipe's publication. `models` shows them and scale=published uses them; nothing else does."""
+    """Facts of a recipe's publication. `models` shows them, scale=published and `finetune` use them."""
 
     source: str | None = None
     sizes: list[str] = field(default_factory=list)  # options of `model` that were published
@@ -123,6 +123,7 @@ class PublishedConfig:
     max_length: int | None = None
     lr: float | None = None
     warmup: float | None = None  # share of the steps
+    recipe: str | None = None  # option of `recipe` that `finetune` takes for such an encoder; null: BERT's
 
 
 @dataclass

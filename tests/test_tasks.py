@@ -97,6 +97,32 @@ def test_ten_rows_are_enough_for_every_task(task, command, encoder, files):
     assert "answer" in row
 
 
+def test_predict_reads_the_files_of_each_task(command, encoder, files):
+    """The form in which the training rows came, without reading the answers."""
+    for task in ("question_answering", "token_classification"):
+        assert tuned(command, task)[0] == 0
+    (files / "bare.conll").write_text("the\ncat\n\na\ndog\n", encoding="utf-8")
+    cases = {"ten.json": ("question_answering", 10), "ten.conll": ("token_classification", 10),
+             "bare.conll": ("token_classification", 2)}  # fmt: skip
+    for file, (task, count) in cases.items():
+        code, _, errors = command("predict", f"run=runs/{task}", f"file={file}", "output=all.jsonl")
+        assert code == 0, errors
+        rows = [json.loads(line) for line in (files / "all.jsonl").read_text().splitlines()]
+        assert len(rows) == count
+    assert [row["words"] for row in rows] == [["the", "cat"], ["a", "dog"]]
+
+
+def test_what_is_cut_is_counted_and_said(command, encoder, files):
+    code, _, errors = tuned(command, "text_classification", "task.max_length=6")
+    assert code == 0
+    assert re.search(r"note: \d of 9 training examples .* longer than task.max_length=6, and cut", errors), errors
+    code, output, errors = command("evaluate", "run=runs/text_classification", "path=odd.csv", "split=train")
+    assert json.loads(output)["cut"] == 10
+    assert "note: 10 of 10 examples are longer than task.max_length=6, and cut" in errors
+    errors = command("predict", "run=runs/text_classification", "the cat sleeps all day long", "cat")[2]
+    assert "note: 1 of 2 texts is longer than task.max_length=6, and cut" in errors
+
+
 def test_labels_are_found_and_live_in_the_checkpoint(command, encoder, files):
     assert tuned(command, "text_classification")[0] == 0
     checkpoint = torch.load(files / "runs/text_classification/checkpoints/best.ckpt", weights_only=True)
@@ -147,6 +173,25 @@ def test_early_stopping_frozen_blocks_and_class_weights(command, encoder, files)
     frozen = {name for name in moved if name.startswith(("encoder.embeddings", "encoder.blocks.0"))}
     assert {name for name, changed in moved.items() if not changed} >= frozen
     assert any(changed for name, changed in moved.items() if name not in frozen)
+
+
+def test_embeddings_by_the_first_token_and_contrast_in_the_batch(command, encoder, files):
+    objectives = "bert_lightning.objectives.downstream"
+    code, _, errors = tuned(
+        command, "similarity", f"task.objective.pooling._target_={objectives}.first_token_pooling",
+        f"task.objective.criterion._target_={objectives}.InBatchContrast", "~task.objective.criterion.highest",
+    )  # fmt: skip
+    assert code == 0, errors
+    code, output, errors = command("predict", "run=runs/similarity", "the cat ||| a dog")
+    assert code == 0, errors
+    assert -1 <= float(output.partition("\t")[0]) <= 1
+
+
+def test_seeds_are_a_sweep(command, encoder, files):
+    code, _, errors = tuned(command, "text_pair", "-m", "seed=1,2")
+    assert code == 0, errors
+    runs = sorted(path.parent.name for path in (files / "runs/text_pair").glob("*/summary.json"))
+    assert runs == ["0-seed-1", "1-seed-2"]
 
 
 def test_epochs_become_steps(command, encoder, files):

@@ -1,4 +1,4 @@
-"""Encoders from where they are kept: a run, a checkpoint file, a Hugging Face folder, an installed package."""
+"""Encoders from where they are kept: a run, a checkpoint file, a Hugging Face folder, the hub, an installed package."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.model.interop import load_hugging_face
 from bert_lightning.modules.base import CARD_KEY
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.hub import HUB_PREFIX, hub_folder
 from bert_lightning.text.files import PACKAGE_PREFIX, package_path
 from bert_lightning.text.tokenizers import fingerprint, load_tokenizer, vocabulary_size
 
@@ -65,14 +66,16 @@ class PretrainedWeights:
 
 
 def load(location: str) -> PretrainedWeights:
-    """The weights at `location`: a run's folder, a `.ckpt`, a folder with `config.json`, or `pkg:package/folder`.
+    """The weights at `location`.
+
+    A run's folder, a `.ckpt`, a folder with `config.json`, `pkg:package/folder`, or `hub:owner/name`.
 
     Only tensors and plain data are read; a checkpoint that wants to execute code is refused.
 
     Raises:
         UserError: nothing there, something else, or a damaged file.
     """
-    path = package_path(location) if location.startswith(PACKAGE_PREFIX) else Path(location).expanduser()
+    path = locate(location)
     if (path / "config.json").exists():
         return _load_hugging_face(path)
     run = RunFolder(path)
@@ -81,7 +84,16 @@ def load(location: str) -> PretrainedWeights:
         return _load_checkpoint(best if best.exists() else last, run.tokenizer)
     if path.suffix == ".ckpt" and path.exists():
         return _load_checkpoint(path, RunFolder(path.parent.parent).tokenizer)
-    raise UserError(f"no encoder at {location}: give a run's folder, a .ckpt, or a folder with config.json")
+    raise UserError(
+        f"no encoder at {location}: give a run's folder, a .ckpt, a folder with config.json, or hub:owner/name"
+    )
+
+
+def locate(location: str) -> Path:
+    """The file or folder that a location names; one that does not exist is nobody's mistake yet."""
+    if location.startswith(PACKAGE_PREFIX):
+        return package_path(location)
+    return hub_folder(location) if location.startswith(HUB_PREFIX) else Path(location).expanduser()
 
 
 def _load_hugging_face(folder: Path) -> PretrainedWeights:

@@ -77,7 +77,7 @@ class HubDataset(Corpus):
             f"{self.dataset} needs the hub; give the same rows as files with data.corpus.path='/data/*.parquet' "
             f"(parquet, arrow, jsonl or csv with a column {self.text_column!r})"
         )
-        if not Path(self.dataset).exists() and not _hub_answers():
+        if not Path(self.dataset).exists() and not hub_answers():
             raise UserError(f"no network: {mend}")
         import datasets
 
@@ -90,7 +90,7 @@ class HubDataset(Corpus):
             raise UserError(f"{self.dataset} cannot be read ({reason}): {mend}") from None
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Whether it is worth asking: without a network the library tries again for 23 seconds."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return False

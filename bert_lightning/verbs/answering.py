@@ -36,6 +36,7 @@ class Answerer:
             card = _without_a_head(source, task)
         self.kind: Kind = from_card(card["kind"], Kind)
         self.labels: list[str] = card["labels"]
+        self.num_cut = 0  # examples so far of which something was left out
         self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
         objective = joint_objective(from_card(card["objective"], Downstream), card["term"], self.labels, source.config)
         (term,) = objective.terms.values()
@@ -52,6 +53,7 @@ class Answerer:
     def __call__(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Example, Prediction]]:
         """Predictions in the order of the examples."""
         units = self.kind.encode(examples, self.tokenizer, self.max_length) if examples else []
+        self.num_cut += sum(unit.is_cut for unit in units)
         for start in range(0, len(units), batch_size):
             part = units[start : start + batch_size]
             batch = labelled_batch(self.kind, part, self.pad)

@@ -16,7 +16,7 @@ from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder, newest_run
 from bert_lightning.verbs.answering import Answerer
 from bert_lightning.verbs.common import build
-from bert_lightning.verbs.output import json_lines, progress
+from bert_lightning.verbs.output import json_lines, note_cut, progress
 from bert_lightning.verbs.tasks import read_examples, task_metrics
 
 
@@ -47,8 +47,10 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         for example, prediction in progress(answer(examples, config.batch_size), len(examples)):
             metrics.update(None, [prediction], [example])
             write({"id": example.id, **example.inputs, "right": example.answer, "prediction": prediction})
+    note_cut(answer.num_cut, len(examples), "examples", answer.max_length)
     values = {name.removeprefix(f"{task.term}/"): v.item() for name, v in metrics.compute_and_reset().items()}
-    return {"run": str(source.path), "split": config.split, "examples": len(examples), "metrics": values}
+    counts = {"examples": len(examples), "cut": answer.num_cut}
+    return {"run": str(source.path), "split": config.split, **counts, "metrics": values}
 
 
 def _task_of_run(source: PretrainedWeights) -> DictConfig:

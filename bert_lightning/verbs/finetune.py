@@ -23,13 +23,15 @@ from bert_lightning.runs.ranks import devices
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import fingerprint
 from bert_lightning.verbs.common import build, resolved
+from bert_lightning.verbs.output import note_cut
+from bert_lightning.verbs.recipes import with_recipe
 from bert_lightning.verbs.tasks import TaskData, card_of, class_weights, joint_objective, task_metrics, training_data
 from bert_lightning.verbs.training import check_execution, start
 
 
 def run(config: DictConfig) -> None:
     """Fine-tune, and say what was reached and what to do next."""
-    folder, summary = finetune(config)
+    folder, summary = finetune(with_recipe(config))
     if not summary:
         print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
         return
@@ -112,9 +114,7 @@ def _say_what_is_lost(config: DictConfig, source: PretrainedWeights, batches: St
         print(f"note: task.max_length={length}, but pretraining saw {learned} tokens at most", file=sys.stderr)
     for name, examples in (("training", batches.train), ("validation", batches.validation)):
         assert isinstance(examples, LabelledExamples), "the examples of a task are labelled"
-        if examples.num_cut:
-            share = f"{examples.num_cut} of {len(examples)} {name} examples"
-            print(f"note: {share} are longer than task.max_length={length} and were cut", file=sys.stderr)
+        note_cut(examples.num_cut, len(examples), f"{name} examples", length)
 
 
 def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> FinetuningModule:

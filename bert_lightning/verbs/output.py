@@ -27,6 +27,13 @@ def json_lines(path: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
         partial.unlink(missing_ok=True)
 
 
+def note_cut(cut: int, total: int, examples: str, length: int) -> None:
+    """Say on standard error how many examples were not read whole, if any."""
+    if cut:
+        what = "is longer than" if cut == 1 else "are longer than"
+        print(f"note: {cut} of {total} {examples} {what} task.max_length={length}, and cut", file=sys.stderr)
+
+
 def progress(items: Iterable[T], total: int) -> Iterable[T]:
     """The items, with a bar on a terminal."""
     from tqdm import tqdm

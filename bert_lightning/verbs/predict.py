@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import collate, encode
-from bert_lightning.data.labelled.rows import Row, read_table
+from bert_lightning.data.labelled.rows import Row
 from bert_lightning.errors import UserError
 from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
@@ -20,9 +20,7 @@ from bert_lightning.runs.folder import newest_run
 from bert_lightning.text.files import read_lines
 from bert_lightning.text.tokenizers import SpecialIds, vocabulary_size
 from bert_lightning.verbs.answering import Answerer
-from bert_lightning.verbs.output import json_lines, progress
-
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+from bert_lightning.verbs.output import json_lines, note_cut, progress
 
 
 class FillMask:
@@ -113,14 +111,17 @@ def run(config: DictConfig) -> None:
 
 
 def _predictions(config: DictConfig, predict: FillMask | AnswerLines) -> Iterator[dict[str, Any]]:
-    path = None if config.file is None or config.texts is not None else Path(config.file)
-    if path is not None and path.suffix in _TABLES and isinstance(predict, AnswerLines):
-        rows = list(read_table(_existing(path)))
+    path = None if config.file is None or config.texts is not None else _existing(Path(config.file))
+    table = predict.kind.rows_of(path) if path is not None and isinstance(predict, AnswerLines) else None
+    if table is not None and isinstance(predict, AnswerLines):
+        rows = list(table)
         for start in progress(range(0, len(rows), config.batch_size), -(-len(rows) // config.batch_size)):
             yield from predict.rows(rows[start : start + config.batch_size])
     else:
         for texts in _batches(config):
             yield from predict(texts)
+    if isinstance(predict, AnswerLines):
+        note_cut(predict.answer.num_cut, predict.count, "texts", predict.answer.max_length)
 
 
 def _existing(path: Path) -> Path:

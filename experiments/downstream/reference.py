@@ -1,10 +1,12 @@
 """transformers' own class on our batches: python experiments/downstream/reference.py <overrides of `finetune`>
 
 The same weights (the head's too), data, order, hyperparameters, precision and seed as `bert-lightning finetune` with
-the same overrides. Scores come from scikit-learn, SciPy, seqeval, and the rules of the SQuAD script written down anew.
+the same overrides; measured once, after the last step. Scores come from scikit-learn, SciPy, seqeval, and the rules of
+the SQuAD script written down anew.
 """
 
 import collections
+import functools
 import json
 import re
 import string
@@ -24,12 +26,13 @@ from bert_lightning.data.labelled.examples import labelled_batch
 from bert_lightning.data.sampler import StreamBatches
 from bert_lightning.optim import parameter_groups
 from bert_lightning.runs.checkpoint import load
+from bert_lightning.runs.environment import git_commit
 from bert_lightning.verbs import finetune
 from bert_lightning.verbs.common import build
 from bert_lightning.verbs.tasks import training_data
 
 
-def model_of(term, folder, num_labels, head):
+def model_of(term, folder, num_labels, head, dropout_rate):
     """transformers' model with its published weights, and our initial head in place of its own random one."""
     import transformers as hf
 
@@ -40,6 +43,8 @@ def model_of(term, folder, num_labels, head):
         "spans": hf.AutoModelForQuestionAnswering,
     }[term]
     extra = {} if term == "spans" else {"num_labels": num_labels}
+    if dropout_rate is not None:
+        extra |= {"hidden_dropout_prob": dropout_rate, "attention_probs_dropout_prob": dropout_rate}
     model = make.from_pretrained(folder, attn_implementation="sdpa", **extra)
     theirs = model.qa_outputs if term == "spans" else model.classifier
     theirs.load_state_dict(head.classifier.state_dict())
@@ -110,47 +115,61 @@ def squad_words(text):
     return re.sub(r"\b(a|an|the)\b", " ", without).split()
 
 
-def main():
-    overrides = sys.argv[1:]
+def predictions(model, term, batches, kind, labels, autocast):
+    """The validation examples' answers, in order."""
+    model.eval()
+    found, units = [], batches.validation.units
+    with torch.no_grad(), autocast():
+        for start in range(0, len(units), batches.batch_size):
+            part = units[start : start + batches.batch_size]
+            batch = labelled_batch(kind, part, batches.validation.pad)
+            found += kind.decode(forward(model, term, batch, kind, labels)[1], part, labels)
+    return found
+
+
+def run(overrides):
+    """Train and measure; what `result.json` holds."""
     register()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("finetune", overrides)
     source = load(config.encoder)
-    data = training_data(config.task, None)
+    data = training_data(config.task, config.validation_examples)
     batches = finetune.labelled_batches(config, source, data)
     finetune.set_steps(config, len(batches.train))
     pl.seed_everything(config.seed, verbose=False)
     ours = finetune._module(config, source, data)  # for its initial head
     term, steps = config.task.term, config.trainer.max_steps
-    model = model_of(term, source.path, max(1, len(data.labels)), ours.objective.terms[term].head)
+    head = ours.objective.terms[term].head
+    model = model_of(term, source.path, max(1, len(data.labels)), head, config.dropout_rate)
     optimizer = build(config.optimizer)(parameter_groups(model, config.weight_decay))
     schedule = build(config.schedule)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, steps))
     bf16 = str(config.trainer.precision).startswith("bf16")
-    started, scores = time.time(), []
-    for step, positions in enumerate(StreamBatches(config.batch_size, steps), 1):
-        batch = batches.train[positions]
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss, _ = forward(model, term, batch, data.kind, data.labels)
+    autocast = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=bf16)
+    started, losses = (time.time(), time.process_time()), []
+    for positions in StreamBatches(config.batch_size, steps):
+        with autocast():
+            loss, _ = forward(model, term, batches.train[positions], data.kind, data.labels)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad()
-        if step % config.trainer.val_check_interval == 0:
-            model.eval()
-            predictions = []
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                for start in range(0, len(batches.validation), config.batch_size):
-                    units = batches.validation.units[start : start + config.batch_size]
-                    batch = labelled_batch(data.kind, units, batches.validation.pad)
-                    _, logits = forward(model, term, batch, data.kind, data.labels)
-                    predictions += data.kind.decode(logits, units, data.labels)
-            model.train()
-            scores.append(score(config.task.monitor, predictions, data.validation))
-            print(step, loss.item(), scores[-1], f"{time.time() - started:.0f} s", flush=True)
-    result = {"name": config.name, "steps": steps, "seconds": time.time() - started, "scores": scores}
-    folder = Path(config.runs) / f"{config.name}-transformers"
+        losses.append(loss.item())
+        if len(losses) % 50 == 0:
+            print(len(losses), sum(losses[-50:]) / 50, f"{time.process_time() - started[1]:.0f} s", flush=True)
+    found = predictions(model, term, batches, data.kind, data.labels, autocast)
+    return {
+        "name": config.name, "steps": steps, "score": score(config.task.monitor, found, data.validation),
+        "wall_seconds": time.time() - started[0], "cpu_seconds": time.process_time() - started[1],
+        "commit": git_commit(), "losses": losses,
+    }  # fmt: skip
+
+
+def main():
+    result = run(sys.argv[1:])
+    print({name: value for name, value in result.items() if name != "losses"})
+    folder = Path("runs") / f"{result['name']}-transformers"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_text(json.dumps(result, indent=1))
 

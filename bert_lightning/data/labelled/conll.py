@@ -43,7 +43,7 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
                 word, tag = fields[word_column], fields[tag_column]
             except IndexError:
                 raise UserError(f"{path}:{number}: no columns {word_column} and {tag_column} in {line!r}") from None
-            if len(fields) < 2:
+            if len(fields) < 2 and tag_column != word_column:
                 raise UserError(f"{path}:{number}: {line!r} has a word and no tag")
             words.append(word)
             tags.append(tag)
@@ -75,13 +75,14 @@ def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: st
         sentences: the tags of each.
         where: `file:line` of the first tag of each sentence.
         scheme: iob1 (B where I would not tell neighbours of one type apart: CoNLL-2003; two entities of its training
-            file begin with B all the same, so a B begins one wherever it stands), iob2, bioes (BMES and BILOU too), or
-            auto: the one that all sentences follow.
+            file begin with B all the same, so a B begins one wherever it stands), iob2, bioes (BMES and BILOU too),
+            bioes_cut (bioes, where an entity may lack its beginning or its end), or auto: the one that all sentences
+            follow, and never bioes_cut.
 
     Raises:
         UserError: a tag that is none, or a sequence that the scheme does not have, with its line.
     """
-    readers = {"iob1": _read_iob1, "iob2": _read_iob2, "bioes": _read_bioes}
+    readers = {"iob1": _read_iob1, "iob2": _read_iob2, "bioes": _read_bioes, "bioes_cut": _read_bioes_cut}
     if scheme not in (*readers, "auto"):
         raise UserError(f"task.kind.scheme={scheme} must be auto, {', '.join(readers)}")
     if scheme == "auto":
@@ -163,3 +164,16 @@ def _read_bioes(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity
             yield Entity(kind, start, i + 1)
         inside = kind if role in "BI" else ""
         before = part
+
+
+def _read_bioes_cut(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]:
+    start, inside = 0, ""
+    for i, (role, kind) in enumerate([*parts, (_OUTSIDE, "")]):
+        if inside and (role not in "IE" or kind != inside):
+            yield Entity(inside, start, i)
+            inside = ""
+        if role != _OUTSIDE and not inside:
+            start, inside = i, kind
+        if role in "ES":
+            yield Entity(kind, start, i + 1)
+            inside = ""

@@ -43,7 +43,7 @@ class LabelledExamples(Dataset[LabelledBatch]):
             raise UserError("there are no examples")
         kind.check(examples, labels)
         units = kind.encode(examples, tokenizer, max_length)
-        self.num_cut = sum(any(tokens.is_cut for tokens in unit.sequences) for unit in units)
+        self.num_cut = sum(unit.is_cut for unit in units)
         self.units = units if seed is None else kind.training_units(units)
         self.kind, self.labels, self.seed = kind, list(labels), seed
         self.pad = SpecialIds.of(tokenizer).pad

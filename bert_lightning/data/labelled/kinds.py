@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import Tokens
-from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.rows import TABLES, Row, read_table
 from bert_lightning.errors import UserError
 
 Prediction = dict[str, Any]  # plain data; "answer" is what the metrics compare with the example's
@@ -33,6 +34,11 @@ class Unit(NamedTuple):
 
     example: Example
     sequences: list[Tokens]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether something of it was left out, beyond the maximal length."""
+        return any(tokens.is_cut for tokens in self.sequences)
 
 
 class Units:
@@ -117,6 +123,10 @@ class Kind(ABC):
             shape = SEPARATOR.join(part.upper() for part in self.parts)
             raise UserError(f"{line[:60]!r} has {len(fields)} parts: write {shape} (or tabs between them)")
         return {self.columns.get(part, part): text.strip() for part, text in zip(self.parts, fields, strict=True)}
+
+    def rows_of(self, path: Path) -> Iterator[Row] | None:
+        """The rows of a file that asks for answers; None where it holds one text a line."""
+        return read_table(path) if path.suffix.lower() in TABLES else None
 
     @abstractmethod
     def show(self, example: Example, prediction: Prediction) -> str:

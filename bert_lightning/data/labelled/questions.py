@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from bert_lightning.data.labelled.encoding import Tokens, cut, encode_windows
 from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit
 from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.squad import is_squad, read_squad
 from bert_lightning.errors import UserError
 
 
@@ -141,6 +143,9 @@ class Questions(Kind):
             if len(found) == self.candidates:
                 break
         return list(found.values())
+
+    def rows_of(self, path: Path) -> Iterator[Row] | None:
+        return read_squad(path) if path.suffix.lower() == ".json" and is_squad(path) else super().rows_of(path)
 
     def show(self, example: Example, prediction: Prediction) -> str:
         if not prediction["answer"]:

@@ -34,7 +34,12 @@ class Row(NamedTuple):
         return self.values[column]
 
 
-def read_table(path: Path, header: Sequence[str] | Mapping[str, Sequence[str]] | None = None) -> Iterator[Row]:
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")  # what `read_table` reads; it takes .txt for .tsv
+
+
+def read_table(
+    path: Path, header: Sequence[str] | Mapping[str, Sequence[str]] | None = None, leave_out_short: bool = False
+) -> Iterator[Row]:
     """Rows of a table, in the format that the ending of the file names.
 
     Args:
@@ -42,6 +47,7 @@ def read_table(path: Path, header: Sequence[str] | Mapping[str, Sequence[str]] |
             rows); .parquet.
         header: names of the first columns of a CSV or TSV file without a header line, columns beyond are left out; or
             file name -> these names, where only some of the files lack the line.
+        leave_out_short: rows of a CSV or TSV file with too few columns are left out.
 
     Raises:
         UserError: another ending, a broken line, or a row that does not fit the header.
@@ -49,7 +55,7 @@ def read_table(path: Path, header: Sequence[str] | Mapping[str, Sequence[str]] |
     suffix = path.suffix.lower()
     header = header.get(path.name) if isinstance(header, Mapping) else header
     if suffix in (".csv", ".tsv", ".txt"):
-        yield from _read_delimited(path, header, tabs=suffix != ".csv")
+        yield from _read_delimited(path, header, suffix != ".csv", leave_out_short)
     elif suffix in (".jsonl", ".ndjson"):
         yield from _read_json_lines(path)
     elif suffix == ".json":
@@ -69,7 +75,7 @@ def load_json(path: Path) -> Any:
         raise UserError(f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno})") from None
 
 
-def _read_delimited(path: Path, header: Sequence[str] | None, tabs: bool) -> Iterator[Row]:
+def _read_delimited(path: Path, header: Sequence[str] | None, tabs: bool, leave_out_short: bool) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)
     quoting: Literal[0, 3] = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
     lines = (f"{line}\n" for line in read_lines(path))
@@ -80,12 +86,12 @@ def _read_delimited(path: Path, header: Sequence[str] | None, tabs: bool) -> Ite
             if names is None:
                 names = values
                 continue
-            if not values:
+            if not values or (leave_out_short and len(values) < len(names)):
                 continue  # a blank line
             if len(values) < len(names) or (header is None and len(values) > len(names)):
                 raise UserError(
                     f"{path}:{reader.line_num}: this row has {len(values)} columns, not the {len(names)} of "
-                    f"{'task.files.read.header' if header else 'the header'}; mend or quote it"
+                    f"{'task.files.reader.header' if header else 'the header'}; mend or quote it"
                 )
             yield Row(f"{path}:{reader.line_num}", dict(zip(names, values, strict=False)))
     except csv.Error as error:

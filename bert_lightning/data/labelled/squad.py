@@ -28,6 +28,12 @@ def read_squad(path: Path) -> Iterator[Row]:
         ) from None
 
 
+def is_squad(path: Path) -> bool:
+    """Whether a JSON file is of that form, rather than a table of rows."""
+    content = load_json(path)
+    return isinstance(content, dict) and isinstance(content.get("data"), list)
+
+
 def _row(article: dict[str, Any], context: str, question: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": question["id"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from bert_lightning.data.labelled.conll import entities, to_iob2
+from bert_lightning.data.labelled.conll import entities, read_columns, to_iob2
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, unknown_label
 from bert_lightning.data.labelled.rows import Row
@@ -101,6 +102,10 @@ class TaggedWords(Kind):
 
     def parse(self, line: str) -> dict[str, Any]:
         return {self.columns.get("words", "words"): line}
+
+    def rows_of(self, path: Path) -> Iterator[Row] | None:
+        """A .conll file may lack the tags: its first column holds the words."""
+        return read_columns(path, tag_column=0) if path.suffix.lower() == ".conll" else super().rows_of(path)
 
     def show(self, example: Example, prediction: Prediction) -> str:
         found = [

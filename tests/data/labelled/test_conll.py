@@ -91,6 +91,20 @@ def test_a_b_begins_an_entity_of_iob1_wherever_it_stands():
     assert to_iob2([["I-X", "O", "B-X", "I-X", "B-Y"]], ["f:1"]) == [["B-X", "O", "B-X", "I-X", "B-Y"]]
 
 
+def test_an_entity_that_a_sentence_cuts_needs_the_scheme_for_it():
+    tags = ["M-X", "E-X", "O", "S-Y", "B-X", "E-X", "B-X", "M-X"]
+    with pytest.raises(UserError, match=r"f:1: I-X cannot follow O"):
+        to_iob2([tags], ["f:1"])
+    found = to_iob2([tags], ["f:1"], "bioes_cut")
+    assert found == [["B-X", "I-X", "O", "B-Y", "B-X", "I-X", "B-X", "I-X"]]
+
+
+def test_whole_entities_are_the_same_in_either_scheme(test_data):
+    rows = list(read_columns(test_data / "zh/resume_ner/test.char.bmes"))
+    tags, where = [row.values["tags"] for row in rows], [row.where for row in rows]
+    assert to_iob2(tags, where, "bioes_cut") == to_iob2(tags, where, "bioes")
+
+
 def test_real_files_have_the_published_entities(test_data):
     """Tjong Kim Sang and De Meulder 2003, table 2; and the paper of Resume NER counts characters alike."""
     counts = {}

@@ -42,6 +42,11 @@ def test_files_without_a_header(tmp_path):
     assert [values(p, header=headers)[-1]["score"] for p in (path, other)] == ["6", "7"]
 
 
+def test_short_rows_are_left_out_where_that_is_asked_for(tmp_path):
+    path = written(tmp_path / "t.tsv", "a\tb\n1\t2\nbroken\n3\t4\n")
+    assert [row["b"] for row in values(path, leave_out_short=True)] == ["2", "4"]
+
+
 def test_a_value_in_quotes_may_span_lines(tmp_path):
     path = written(tmp_path / "t.csv", 'a,b\n"one\ntwo",1\n')
     assert values(path) == [{"a": "one\ntwo", "b": "1"}]

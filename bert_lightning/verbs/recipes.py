@@ -1,0 +1,53 @@
+"""The recipe of `finetune` that an encoder's family was published with."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from bert_lightning.runs.checkpoint import locate
+from bert_lightning.runs.folder import RunFolder
+
+_OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # the first is the second where a family has no recipe
+
+
+def with_recipe(config: DictConfig) -> DictConfig:
+    """The config, composed anew with the encoder's own recipe where the command line chose none."""
+    hydra = HydraConfig.get()
+    if hydra.runtime.choices.recipe != _OF_ENCODER:
+        return config
+    recipe = recipe_of(config.encoder)
+    options = GlobalHydra.instance().config_loader().get_group_options("recipe")
+    if recipe == _OF_THE_REST or recipe not in options:
+        return config
+    print(f"note: recipe={recipe}, that of the encoder's family; any encoder can have recipe=bert", file=sys.stderr)
+    composed = compose(hydra.job.config_name, [*hydra.overrides.task, f"recipe={recipe}"])
+    composed.name, composed.job = config.name, config.job
+    return composed
+
+
+def recipe_of(location: str) -> str | None:
+    """What a run's variant names as its recipe, or the `model_type` of a Hugging Face folder; None where nothing does.
+
+    A fine-tuned run has the recipe of the encoder that it began with. Whatever is wrong there, loading says it.
+    """
+    path = locate(location)
+    run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path).config
+    if (path / "config.json").exists():
+        try:
+            found: str | None = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
+        except (ValueError, AttributeError):
+            return None
+        return found
+    if not run.exists():
+        return None
+    config = OmegaConf.load(run)
+    if "encoder" in config:
+        return recipe_of(config.encoder)
+    recipe: str | None = OmegaConf.select(config, "published.recipe")
+    return recipe

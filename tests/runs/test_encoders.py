@@ -1,0 +1,101 @@
+"""Encoders from where people keep them: folders of every family, and the hub's cache."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from bert_lightning.errors import UserError
+from bert_lightning.runs.checkpoint import load
+from bert_lightning.verbs.recipes import recipe_of
+from tests.test_tasks import SENTENCES
+
+transformers = pytest.importorskip("transformers")
+
+SIZES = dict(
+    vocab_size=400, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+    max_position_embeddings=130,
+)  # fmt: skip
+FAMILIES = {
+    "Bert": SIZES,
+    "Roberta": SIZES | {"type_vocab_size": 1},
+    "Albert": SIZES | {"embedding_size": 16},
+    "DistilBert": dict(vocab_size=400, dim=32, n_layers=2, n_heads=4, hidden_dim=48, max_position_embeddings=130),
+    "Electra": SIZES | {"embedding_size": 16},
+    "ModernBert": SIZES | {"global_attn_every_n_layers": 2, "local_attention": 8, "pad_token_id": 0},
+}
+
+
+@pytest.fixture
+def folder_of(small_data, tmp_path):
+    """The folder of a tiny random model, with the tokenizer of the small corpus."""
+
+    def make(family):
+        folder = tmp_path / family
+        config = getattr(transformers, f"{family}Config")(**FAMILIES[family])
+        getattr(transformers, f"{family}Model")(config).save_pretrained(folder)
+        small_data.tokenizer.save(str(folder / "tokenizer.json"))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Ten labelled texts, `rows.jsonl`."""
+    rows = [{"text": text, "label": i % 2} for i, text in enumerate(SENTENCES * 2)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    return ("task=text_classification", "task.path=rows.jsonl", "name=tuned")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_of_every_family_can_be_finetuned(family, folder_of, rows, command):
+    folder_of(family)
+    code, _, errors = command(
+        "finetune", *rows, f"encoder={family}", "debug=smoke", "batch_size=4", "callbacks.progress=null"
+    )
+    assert code == 0, errors
+    assert command("predict", "run=runs/tuned", "the cat sleeps")[0] == 0
+
+
+def test_a_model_of_the_hub_comes_from_its_cache_without_a_network(folder_of, tmp_path, monkeypatch):
+    cached = tmp_path / "cache" / "models--owner--tiny"
+    shutil.copytree(folder_of("Electra"), cached / "snapshots" / ("1" * 40))
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("1" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert load("hub:owner/tiny").config.embedding_size == 16
+    assert load("hub:owner/tiny@main").config.embedding_size == 16
+    for location in ("hub:owner/other", "hub:owner/tiny@v2", "hub:not a name"):
+        with pytest.raises(UserError, match=f"{location} cannot be had .* check the name, or give a folder"):
+            load(location)
+
+
+@pytest.mark.parametrize(
+    ("family", "overrides", "rate", "layer_decay"),
+    [("Electra", [], 1e-4, 0.8), ("Electra", ["recipe=bert"], 5e-5, 1.0), ("Electra", ["optimizer.lr=3e-4"], 3e-4, 0.8),
+     ("DistilBert", [], 5e-5, 1.0)],
+)  # fmt: skip
+def test_the_recipe_is_that_of_the_family_unless_one_is_chosen(
+    family, overrides, rate, layer_decay, folder_of, rows, command, tmp_path
+):
+    folder_of(family)
+    code, _, errors = command("finetune", *rows, f"encoder={family}", "launch=none", *overrides)
+    assert code == 0, errors
+    assert ("note: recipe=electra" in errors) == (layer_decay == 0.8)
+    config = yaml.safe_load((tmp_path / "runs/tuned/config.yaml").read_text())
+    assert (config["optimizer"]["lr"], config["layer_decay"]) == (rate, layer_decay)
+
+
+def test_the_recipe_of_a_run_is_named_by_its_variant(tmp_path):
+    for name, content in (
+        ("first", {"published": {"recipe": "electra"}}),
+        ("second", {"encoder": f"{tmp_path}/first"}),
+    ):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(content))
+    assert recipe_of(f"{tmp_path}/first") == "electra"
+    assert recipe_of(f"{tmp_path}/second/checkpoints/best.ckpt") == "electra"
+    assert recipe_of(f"{tmp_path}/none") is None
