@@ -116,20 +116,21 @@ def _characters_inside_words(tokenizer: Tokenizer, documents: Iterable[Document]
 class LoadTokenizer:
     """Load a tokenizer from the file or folder at `path`; see `load_tokenizer`."""
 
-    path: str
+    path: str | None
     lowercase: bool = True
     sample_megabytes: ClassVar[int] = 0
 
-    def __post_init__(self) -> None:
-        if self.path is None:
-            raise UserError("tokenizer.path=null: give a tokenizer's file or folder")
-
     def files(self) -> list[Path]:
         """What the tokenizer is made from."""
-        return _tokenizer_files(Path(self.path).expanduser())
+        return _tokenizer_files(self._place())
 
     def __call__(self, documents: Iterable[Document]) -> Tokenizer:
-        return load_tokenizer(Path(self.path).expanduser(), self.lowercase)
+        return load_tokenizer(self._place(), self.lowercase)
+
+    def _place(self) -> Path:
+        if self.path is None:
+            raise UserError("tokenizer.path=null: give a tokenizer's file or folder")
+        return Path(self.path).expanduser()
 
 
 def load_tokenizer(path: Path, lowercase: bool = True) -> Tokenizer:

@@ -94,7 +94,7 @@ def baselines(folder: RunFolder) -> dict[str, float]:
     made.module.load_state_dict(last)
     made.module.eval()
     words, replaced = [], []
-    for batch in made.batches.val_dataloader():
+    for batch in made.data.val_dataloader():
         words.append(batch["masked_labels"].numpy())
         if "replaced" in config.objective.terms:
             with torch.no_grad():
