@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -45,11 +46,10 @@ class PlainEncoder:
         tokenizer.encode_special_tokens = True  # a "[MASK]" that an author typed is text
 
     def __call__(self, sentences: Sequence[str]) -> Encoded:
-        ids: list[int] = []
-        starts: list[npt.NDArray[np.bool_]] = []
-        lengths = np.zeros(len(sentences), dtype=np.int64)
-        for number, encoding in enumerate(self.tokenizer.encode_batch(sentences, add_special_tokens=False)):
-            ids += encoding.ids
-            starts.append(np.diff(np.asarray(encoding.word_ids, dtype=np.int64), prepend=-1) != 0)
-            lengths[number] = len(encoding.ids)
-        return Encoded(np.asarray(ids, self.dtype), np.concatenate([*starts, np.zeros(0, np.bool_)]), lengths)
+        encodings = self.tokenizer.encode_batch(sentences, add_special_tokens=False)
+        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), self.dtype)
+        words = np.fromiter(chain.from_iterable(encoding.word_ids for encoding in encodings), np.int64)
+        starts = np.diff(words, prepend=-1) != 0
+        starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
+        return Encoded(ids, starts, lengths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +49,9 @@ class TrainByteLevelBPE:
 class TrainUnigram:
     """Unigram (Kudo 2018) with the normalization of ALBERT.
 
-    The library's training is not deterministic: the same documents gave scores that differ in the fourth decimal. So
-    two trainings make two stores; train once, and load the tokenizer.json of the store wherever it must be the same.
+    The same documents give the same tokenizer. The library by itself adds up in the order of a hash table that differs
+    in every process: scores differ in the tenth decimal, so they are rounded here; and the rarest characters get other
+    scores and places, see `_settled`.
     """
 
     vocab_size: int
@@ -73,4 +75,24 @@ class TrainUnigram:
             show_progress=False,
         )
         tokenizer.train_from_iterator(documents, trainer)
-        return with_template(tokenizer)
+        model = models.Unigram(_settled(json.loads(tokenizer.to_str())["model"]["vocab"]), unk_id=1)
+        return with_template(unigram(model, b"", self.lowercase))
+
+
+def _settled(vocabulary: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """A trained vocabulary without what is left to chance: special tokens first, then the likeliest pieces.
+
+    Characters that no piece was learned for have the lowest score plus 0, 0.0001, 0.0002... as a hash table lists them;
+    here they all have the lowest.
+    """
+    special, learned = vocabulary[: len(_ALBERT_SPECIAL)], vocabulary[len(_ALBERT_SPECIAL) :]
+    lowest = min((score for _, score in learned), default=0.0)
+    characters = sum(len(piece) == 1 for piece, _ in learned)
+
+    def settled(piece: str, score: float) -> float:
+        step = (score - lowest) / 1e-4
+        is_rare = len(piece) == 1 and step < characters and abs(step - round(step)) < 1e-4
+        return round(lowest if is_rare else score, 3)
+
+    pieces = [(piece, settled(piece, score)) for piece, score in learned]
+    return [(piece, score) for piece, score in special] + sorted(pieces, key=lambda entry: (-entry[1], entry[0]))

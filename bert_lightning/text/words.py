@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import compress, islice
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,14 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from bert_lightning.text.encoding import Encoded, Encoder, IdType, PlainEncoder
+from bert_lightning.text.numbering import WordNumbers
 
-# Distinct words kept at most, about 0.1 GB; when there are more, those met first stay, for they are the frequent ones.
+# Distinct words kept at most; when there are more, those met first stay, for they are the frequent ones.
 _MOST_WORDS, _KEPT_WORDS = 2**19, 2**17
 _TOGETHER = 64
-_NOTHING = "\n\n"  # number 0 has no tokens; no word is written like this. Number 1 is what stands between two spaces
+_LINE_END = (
+    "\n"  # marks the first word of a sentence; where words are cut it stands between two, a piece without tokens
+)
 
 # A space is a boundary by itself: what stands before and after it never matters.
 _SPLIT_AT_SPACES = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
@@ -36,12 +39,12 @@ _LOCAL_NORMALIZERS = {
 # BERT isolates ideographs and punctuation. Texts with ideographs are cut there too, or Chinese would have no words to
 # look up. To cut at fewer than BERT does is exact as well; these are the frequent ones.
 _ALONE = "\u3400-\u4dbf\u4e00-\u9fff，。、；：？！（）《》“”‘’「」『』【】…—·"  # noqa: RUF001
-_HAS_IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+_IDEOGRAPHS_BEGIN = np.uint8(0xE3), np.uint8(0xE9)  # first bytes of U+3000 to U+9FFF in UTF-8
 _CUT_AT_IDEOGRAPHS = re.compile(f"\n?[{_ALONE}]|\n?[^ \n{_ALONE}]+|\n")
 # Pieces of a word in ASCII that have the same tokens whatever stands beside them. BERT isolates punctuation; GPT-2 cuts
 # by an expression, which is this one where there is only ASCII and no white space but the leading space.
-_BERT_PIECES = re.compile(r"[^!-/:-@\[-`{-~]+|[!-/:-@\[-`{-~]")
-_GPT2_PIECES = re.compile(r"'(?:[stmd]|re|ve|ll)| ?[A-Za-z]+| ?[0-9]+| ?[^ A-Za-z0-9]+")
+_BERT_PIECES = re.compile(r"[^!-/:-@\[-`{-~\n]+|[!-/:-@\[-`{-~\n]")
+_GPT2_PIECES = re.compile(r"\n|'(?:[stmd]|re|ve|ll)| ?[A-Za-z]+| ?[0-9]+| ?[^ A-Za-z0-9\n]+")
 
 
 def encoder_of(tokenizer: Tokenizer) -> Encoder:
@@ -80,40 +83,26 @@ def _replaces_within_words(normalizer: dict[str, Any]) -> bool:
     return (" " not in pattern.get("String", " ") and " " not in content) or pattern == {"Regex": " {2,}"}
 
 
-class _Numbers(dict[str, int]):
-    """Numbers texts in the order in which they are first asked for."""
-
-    def __missing__(self, text: str) -> int:
-        self[text] = number = len(self)
-        return number
-
-
-class _Table:
-    """Tokens of numbered texts, one after another."""
+class _Tokens:
+    """Tokens of numbered texts, one after another. Number 0 has none."""
 
     def __init__(self, dtype: IdType) -> None:
-        self.numbers = _Numbers({_NOTHING: 0})
         self.ends = np.zeros(2, np.int64)  # [texts + 1] where the tokens of a text end, a 0 in front
         self.tokens = np.zeros(0, dtype)
         self.word_starts = np.zeros(0, np.bool_)
 
-    def look_up(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The numbers of texts, of which some may be new."""
-        return np.fromiter(map(self.numbers.__getitem__, texts), np.int64, len(texts))
+    def __len__(self) -> int:
+        return len(self.ends) - 1
 
-    def unknown(self) -> list[str]:
-        """Texts that have a number and no tokens yet."""
-        return list(islice(self.numbers, len(self.ends) - 1, None))
-
-    def learn(self, encoded: Encoded) -> None:
+    def learn(self, *encoded: Encoded) -> None:
         """The tokens of the next texts."""
-        self.tokens = np.concatenate([self.tokens, encoded.tokens])
-        self.word_starts = np.concatenate([self.word_starts, encoded.word_starts])
-        self.ends = np.concatenate([self.ends, self.ends[-1] + np.cumsum(encoded.lengths)])
+        self.tokens = np.concatenate([self.tokens, *(some.tokens for some in encoded)])
+        self.word_starts = np.concatenate([self.word_starts, *(some.word_starts for some in encoded)])
+        lengths = np.concatenate([some.lengths for some in encoded])
+        self.ends = np.concatenate([self.ends, self.ends[-1] + np.cumsum(lengths)])
 
     def forget(self, kept: int) -> None:
         """All but the first texts."""
-        self.numbers = _Numbers(islice(self.numbers.items(), kept))
         self.ends = self.ends[: kept + 1].copy()
         self.tokens, self.word_starts = self.tokens[: self.ends[-1]].copy(), self.word_starts[: self.ends[-1]].copy()
 
@@ -126,13 +115,21 @@ class _Table:
         return Encoded(self.tokens[source], self.word_starts[source], lengths)
 
 
+class _PieceNumbers(dict[str, int]):
+    """Numbers pieces in the order in which they are first asked for."""
+
+    def __missing__(self, piece: str) -> int:
+        self[piece] = number = len(self)
+        return number
+
+
 @dataclass(frozen=True)
 class _Rules:
     """What holds for the words of a tokenizer."""
 
     space_leads: bool  # a space is part of the word after it; else it is a boundary and nothing more
     cut: re.Pattern[str] | None = None  # matches the pieces of a word in ASCII; None where words stay whole
-    separator: str | None = None  # makes pieces in ASCII pre-tokens; a line end is one too, a space is not
+    separator: str = ""  # makes pieces in ASCII pre-tokens; a line end is one too, a space is not
     cut_at_ideographs: bool = False
     double_spaces: bool = False  # the first of two spaces is a word by itself
 
@@ -147,76 +144,84 @@ class WordEncoder:
     def __init__(self, tokenizer: Tokenizer, rules: _Rules) -> None:
         self.plain, self.normalizer, self.rules = PlainEncoder(tokenizer), tokenizer.normalizer, rules
         self.dtype = self.plain.dtype
-        self.words, self.pieces = _Table(self.dtype), _Table(self.dtype)
+        self.numbers, self.words = WordNumbers(), _Tokens(self.dtype)
+        self.piece_numbers, self.pieces = _PieceNumbers({_LINE_END: 0}), _Tokens(self.dtype)
         self.is_first = np.zeros(1, np.bool_)  # [words] begins a sentence
         self.is_whole = np.ones(1, np.bool_)  # [words] has these tokens wherever it stands
-        self._learn_words([""])
+        self._learn_words(self.numbers(b"")[1])  # number 1 is what stands between two spaces
 
     def __call__(self, sentences: Sequence[str]) -> Encoded:
-        text = "\n" + " \n".join(sentences)  # a line end in front marks the first word of a sentence
-        if text.count("\n") != len(sentences):
+        text = _LINE_END + f" {_LINE_END}".join(sentences)
+        if text.count(_LINE_END) != len(sentences):
             return self.plain(sentences)
-        ideographs = self.rules.cut_at_ideographs and _HAS_IDEOGRAPH.search(text)
-        numbers = self.words.look_up(_CUT_AT_IDEOGRAPHS.findall(text) if ideographs else text.split(" "))
-        self._learn_words(self.words.unknown())
-        known = len(self.is_first)
+        numbers, new = self.numbers(self._with_spaces(text))
+        self._learn_words(new)
         first = np.flatnonzero(self.is_first[numbers])
+        known = len(self.words)
         self._replace_broken(sentences, numbers, first)
         encoded = self.words.gather(numbers)
-        if known > _MOST_WORDS or len(self.words.ends) - 1 > known:
-            self._forget(_KEPT_WORDS if known > _MOST_WORDS else known)
+        self._forget(_KEPT_WORDS if known > _MOST_WORDS else known)
         return Encoded(encoded.tokens, encoded.word_starts, np.add.reduceat(encoded.lengths, first))
+
+    def _with_spaces(self, text: str) -> bytes:
+        """A text in UTF-8, with spaces around ideographs where they are words."""
+        data = text.encode()
+        if self.rules.cut_at_ideographs and not text.isascii():
+            begin, end = _IDEOGRAPHS_BEGIN
+            if (np.frombuffer(data, np.uint8) - begin <= end - begin).any():
+                return " ".join(_CUT_AT_IDEOGRAPHS.findall(text)).encode()
+        return data
 
     def _learn_words(self, words: list[str]) -> None:
         if not words:
             return
-        self.words.look_up(words)
-        is_first = [word.startswith("\n") for word in words]
         space = " " * self.rules.space_leads
+        is_first = [word.startswith(_LINE_END) for word in words]
         texts = [word[1:] if first else space + word for word, first in zip(words, is_first, strict=True)]
         is_whole = [not self.rules.space_leads or self._stays_one_word(text) for text in texts]
-        cut = self.rules.cut
-        pieces = [
-            cut.findall(text) if cut and whole and text.isascii() and text != " " else [text]
-            for text, whole in zip(texts, is_whole, strict=True)
-        ]
-        numbers = self._piece_numbers(list(chain.from_iterable(pieces)))
-        encoded = self.pieces.gather(numbers)
-        ends = np.cumsum([0, *map(len, pieces)])
-        token_ends = np.append(0, np.cumsum(encoded.lengths))[ends]
-        self.words.learn(Encoded(encoded.tokens, encoded.word_starts, np.diff(token_ends)))
+        is_cut = np.array([self._can_be_cut(text, whole) for text, whole in zip(texts, is_whole, strict=True)])
+        learned = _Tokens(self.dtype)
+        learned.learn(self._cut(list(compress(texts, is_cut))), self.plain(list(compress(texts, ~is_cut))))
+        place = np.argsort(np.argsort(~is_cut, kind="stable"))  # back into the order of their numbers
+        self.words.learn(learned.gather(place + 1))
         self.is_first = np.append(self.is_first, is_first)
         self.is_whole = np.append(self.is_whole, is_whole)
 
-    def _piece_numbers(self, pieces: list[str]) -> npt.NDArray[np.int64]:
-        if len(self.pieces.numbers) > _MOST_WORDS:
-            self.pieces.forget(_KEPT_WORDS)
-        numbers = self.pieces.look_up(pieces)
-        if unknown := self.pieces.unknown():
-            plain = np.array([not (self.rules.separator and p.isascii() and p.isprintable()) for p in unknown])
-            learned = _Table(self.dtype)
-            self._learn_together([p for p, alone in zip(unknown, plain, strict=True) if not alone], learned)
-            learned.learn(self.plain([p for p, alone in zip(unknown, plain, strict=True) if alone]))
-            place = np.argsort(np.argsort(plain, kind="stable"))  # back into the order of their numbers
-            self.pieces.learn(learned.gather(place + 1))
-        return numbers
+    def _can_be_cut(self, text: str, whole: bool) -> bool:
+        return self.rules.cut is not None and whole and text.isascii() and text.isprintable() and text != " "
 
-    def _learn_together(self, pieces: list[str], learned: _Table) -> None:
+    def _cut(self, words: list[str]) -> Encoded:
+        """Tokens of words from those of their pieces."""
+        if self.rules.cut is None or not words:
+            return self.plain([])
+        pieces = self.rules.cut.findall(_LINE_END.join(words))
+        numbers = np.fromiter(map(self.piece_numbers.__getitem__, pieces), np.int64, len(pieces))
+        if unknown := list(islice(self.piece_numbers, len(self.pieces), None)):
+            self.pieces.learn(*self._encode_pieces(unknown))
+        encoded = self.pieces.gather(numbers)
+        token_ends = np.append(0, np.cumsum(encoded.lengths))
+        word_ends = np.concatenate([[0], np.flatnonzero(numbers == 0), [len(numbers)]])
+        if len(self.pieces) > _MOST_WORDS:
+            self.piece_numbers = _PieceNumbers(islice(self.piece_numbers.items(), _KEPT_WORDS))
+            self.pieces.forget(_KEPT_WORDS)
+        return Encoded(encoded.tokens, encoded.word_starts, np.diff(token_ends[word_ends]))
+
+    def _encode_pieces(self, pieces: list[str]) -> Iterator[Encoded]:
         """Pieces in ASCII, many to a call, for a call costs more than a word; the pre-tokens tell whose a token is."""
         groups = [pieces[i : i + _TOGETHER] for i in range(0, len(pieces), _TOGETHER)]
-        separator = self.rules.separator or ""
-        step = 2 if separator == "\n" else 1
+        separator = self.rules.separator
+        step = 2 if separator == _LINE_END else 1
         texts = [separator.join(group) for group in groups]
         encodings = self.plain.tokenizer.encode_batch(texts, add_special_tokens=False)
         for group, encoding in zip(groups, encodings, strict=True):
             word_ids = np.asarray(encoding.word_ids, np.int64)
             lengths = np.bincount(word_ids, minlength=1)
             if len(lengths) != step * len(group) - step + 1 or not lengths.all():  # a piece without tokens
-                learned.learn(self.plain(group))
+                yield self.plain(group)
                 continue
             of_piece = word_ids % step == 0
             tokens = np.asarray(encoding.ids, self.dtype)[of_piece]
-            learned.learn(Encoded(tokens, np.diff(word_ids[of_piece], prepend=-1) != 0, lengths[::step]))
+            yield Encoded(tokens, np.diff(word_ids[of_piece], prepend=-1) != 0, lengths[::step])
 
     def _stays_one_word(self, text: str) -> bool:
         """Whether a text, its leading space included, has the same tokens wherever it stands.
@@ -241,7 +246,7 @@ class WordEncoder:
             return
         broken = np.unique(np.searchsorted(first, np.flatnonzero(broken_at), side="right") - 1)
         ends = np.append(first[1:], len(numbers))
-        number = len(self.words.ends) - 1
+        number = len(self.words)
         self.words.learn(self.plain([sentences[i] for i in broken]))
         for i in broken:
             numbers[first[i] : ends[i]] = 0  # nothing
@@ -249,8 +254,12 @@ class WordEncoder:
             number += 1
 
     def _forget(self, kept: int) -> None:
-        self.words.forget(kept)
-        self.is_first, self.is_whole = self.is_first[:kept], self.is_whole[:kept]
+        """All but the first words. The sentences that were learned for once have the highest numbers."""
+        if kept < len(self.words):
+            self.words.forget(kept)
+        if kept < len(self.numbers):
+            self.numbers.forget(kept)
+            self.is_first, self.is_whole = self.is_first[:kept], self.is_whole[:kept]
 
 
 def _is_word(text: str) -> bool:

