@@ -39,7 +39,9 @@ def test_rounded_inputs_are_found(monkeypatch):
     product = torch.Tensor.__matmul__
 
     def rounding(left, right):
-        return product(left.bfloat16(), right.bfloat16()).float() if left.dtype == torch.float32 else product(left, right)
+        return (
+            product(left.bfloat16(), right.bfloat16()).float() if left.dtype == torch.float32 else product(left, right)
+        )
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", rounding)
     assert not onednn_is_exact()
