@@ -23,6 +23,7 @@ VERBS = {
     "glue": "fine-tune on every task of GLUE with several seeds, one table",
     "models": "every size and recipe: parameters, operations, memory, source",
     "diff": "what one recipe changes against another, key by key",
+    "bench": "what a training step reaches on this machine, plain and as it is",
     "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
 }
 

@@ -214,6 +214,19 @@ class DemoConfig(Root):
 
 
 @dataclass
+class BenchConfig(Root):
+    """`bert-lightning bench`."""
+
+    seed: int = MISSING
+    model: dict[str, Any] = MISSING
+    precision: str = MISSING
+    batch_size: int = MISSING
+    max_length: int = MISSING
+    median_length: float | None = MISSING
+    steps: int = MISSING
+
+
+@dataclass
 class RecipesConfig(Root):
     """`bert-lightning models` and `diff`: overrides of `pretrain`."""
 
@@ -232,6 +245,7 @@ _SCHEMAS = {
     "models": RecipesConfig,
     "diff": RecipesConfig,
     "demo": DemoConfig,
+    "bench": BenchConfig,
 }
 
 

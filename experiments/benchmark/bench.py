@@ -1,103 +1,193 @@
-"""Our training step beside transformers': real tokens per second and memory, as ratios. Writes results.json and .md.
+"""Our training step beside transformers': real tokens per second and memory, as ratios.
 
-    make bench          # every case, processes of their own, two rounds: about 25 minutes on 2 cores
-    make bench QUICK=1  # small model only, one round: about 4 minutes
+    make bench          # everything: about 28 minutes on 2 cores
+    make bench QUICK=1  # the small model's steps, one round: about 4 minutes
 
 Both sides have the same weights, batches of real text, threads, precision and optimizer settings, and alternate.
+Writes results.json, results.md and PNGs beside this file; with --quick quick.json and quick.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from batches import batches
+from batches import BOOKS, batches
+from command import whole_command
+from cost import cost
+from curves import curves
+from report import draw, table
 from sides import Ours, Theirs
+from switches import SWITCHES
 
 from bert_lightning.runs.environment import git_commit, processor, versions
 
 HERE = Path(__file__).parent
-# size, precision, kind of text, longest sequence, sequences of a batch, ratio to reach
+
+
+@dataclass(frozen=True)
+class Case:
+    work: str  # pretrain, finetune, encode
+    model: str
+    precision: str
+    text: str
+    length: int  # of the longest sequence
+    sequences: int  # of a batch
+    target: float | None = None  # ratio to reach
+    quick: bool = False
+
+    def arguments(self) -> list[str]:
+        return [str(value) for value in list(asdict(self).values())[:6]]
+
+
 CASES = [
-    ("small", "fp32", "sentences", 128, 32, 10.0),
-    ("small", "bf16", "sentences", 128, 32, 9.0),
-    ("small", "bf16", "full", 128, 32, 4.2),
-    ("small", "fp32", "reviews", 128, 32, None),
-    ("base", "bf16", "sentences", 128, 32, 3.6),
-    ("base", "bf16", "full", 128, 16, 1.55),
-    ("base", "bf16", "full", 512, 4, 1.7),
-    ("base", "bf16", "reviews", 512, 8, None),
+    Case("pretrain", "small", "fp32", "sentences", 128, 64, 10.0, quick=True),
+    Case("pretrain", "small", "bf16", "sentences", 128, 64, 9.0, quick=True),
+    Case("pretrain", "small", "bf16", "full", 128, 32, 4.2, quick=True),
+    Case("pretrain", "small", "fp32", "reviews", 128, 32),
+    Case("pretrain", "small", "bf16", "paragraphs", 512, 16),
+    Case("pretrain", "base", "fp32", "sentences", 128, 16),
+    Case("pretrain", "base", "bf16", "sentences", 128, 32, 3.6),
+    Case("pretrain", "base", "bf16", "full", 128, 16, 1.55),
+    Case("pretrain", "base", "bf16", "full", 512, 4, 1.7),
+    Case("pretrain", "base", "bf16", "paragraphs", 512, 8),
+    Case("finetune", "base", "bf16", "sentences", 128, 32),
+    Case("encode", "base", "bf16", "sentences", 128, 32),
+    Case("encode", "small", "fp32", "sentences", 128, 64),
 ]
+ALLOCATORS = {
+    "default": {},
+    "THP_MEM_ALLOC_ENABLE=1": {"THP_MEM_ALLOC_ENABLE": "1"},
+    "MALLOC_": {
+        "MALLOC_MMAP_THRESHOLD_": "1073741824",
+        "MALLOC_TRIM_THRESHOLD_": "1073741824",
+        "MALLOC_TOP_PAD_": "67108864",
+    },
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--parts", default="steps,switches,command,curves,cost,allocators", help="some of them")
     options = parser.parse_args()
-    cases = [case for case in CASES if case[0] == "small"] if options.quick else CASES
-    rounds, seconds = (1, 8.0) if options.quick else (2, 12.0)
     torch.set_num_threads(options.threads)
-    results = []
-    for case in cases:
-        print(f"{' '.join(map(str, case[:5]))} ...", end=" ", flush=True)
-        results.append(_measure(case, rounds, seconds, options.threads))
-        print(f"{results[-1]['ratio']:.2f} x", flush=True)
-    report = {
+    parts = ["steps"] if options.quick else options.parts.split(",")
+    makers = {
+        "steps": lambda: _steps(options),
+        "switches": lambda: _switches(options),
+        "command": lambda: whole_command(options.threads),
+        "curves": lambda: curves(HERE / "curves.png"),
+        "cost": lambda: cost(HERE / "cost.png", options.threads),
+        "allocators": lambda: _allocators(options.threads),
+    }
+    report: dict[str, Any] = {
         "command": " ".join(["python", "experiments/benchmark/bench.py", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
         "commit": git_commit(),
         "processor": processor(),
         "threads": options.threads,
         "versions": versions(),
-        "cases": results,
+        "minutes": {},
     }
-    name = "quick" if options.quick else "results"
+    for part in parts:
+        started = time.perf_counter()
+        report[part] = makers[part]()
+        report["minutes"][part] = round((time.perf_counter() - started) / 60, 1)
+        _write(report, "quick" if options.quick else "results")
+
+
+def _write(report: dict[str, Any], name: str) -> None:
+    """After each part, so that a later one that fails costs nothing."""
     (HERE / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    table = _table(report)
-    (HERE / f"{name}.md").write_text(table, encoding="utf-8")
-    print(f"\n{table}\nWritten: {HERE / name}.json and .md")
+    (HERE / f"{name}.md").write_text(table(report), encoding="utf-8")
+    if "steps" in report:
+        draw(report, HERE / f"{name}.png")
 
 
-def _measure(case: tuple[Any, ...], rounds: int, seconds: float, threads: int) -> dict[str, Any]:
+def _steps(options: argparse.Namespace) -> list[dict[str, Any]]:
+    rounds, seconds = (1, 4.0) if options.quick else (2, 6.0)
+    results = []
+    for case in CASES:
+        if options.quick and not case.quick:
+            continue
+        print(f"{' '.join(case.arguments())} ...", end=" ", flush=True)
+        if case.text == "paragraphs" and not BOOKS.is_dir():
+            print(f"left out: there is no {BOOKS}", flush=True)
+            continue
+        results.append(_measure(case, rounds, seconds, options.threads))
+        print(f"{results[-1]['ratio']:.2f} x", flush=True)
+    return results
+
+
+def _measure(case: Case, rounds: int, seconds: float, threads: int) -> dict[str, Any]:
     measured: dict[str, list[dict[str, Any]]] = {"theirs": [], "ours": []}
     for _ in range(rounds):
         for side, runs in measured.items():
             runs.append(_in_own_process(side, case, seconds, threads))
     rates = {side: [statistics.median(run["tokens_per_second"]) for run in runs] for side, runs in measured.items()}
     ratios = [ours / theirs for ours, theirs in zip(rates["ours"], rates["theirs"], strict=True)]
-    size, precision, kind, length, batch_size, target = case
+    ceiling = max(run["ceiling"] for runs in measured.values() for run in runs)
+    flops = measured["ours"][0]["flops_per_token"]
     return {
-        "model": size, "precision": precision, "text": kind, "length": length, "sequences": batch_size,
+        **asdict(case),
         "density": measured["ours"][0]["density"],
-        "ratio": statistics.median(ratios), "ratios": ratios, "target": target,
-        "ratio_in_one_process": _in_one_process(case, seconds),
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "in_one_process": _in_one_process(case, seconds),
         "tokens_per_second": {side: statistics.median(values) for side, values in rates.items()},
+        "spread": {side: _spread([rate for run in runs for rate in run["tokens_per_second"]])
+                   for side, runs in measured.items()},
         "step_bytes": {side: max(run["step_bytes"] for run in runs) for side, runs in measured.items()},
+        "ceiling": ceiling,
+        "mfu": {side: statistics.median(values) * flops / ceiling for side, values in rates.items()}
+        if case.work == "pretrain" else None,
     }  # fmt: skip
 
 
-def _in_own_process(side: str, case: tuple[Any, ...], seconds: float, threads: int) -> dict[str, Any]:
-    command = [sys.executable, HERE / "step.py", side, *case[:5], "--seconds", seconds, "--threads", threads]
-    output = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout
+def _spread(rates: list[float]) -> list[float]:
+    """The quartiles of the steps' rates, as shares of their median."""
+    quartiles = statistics.quantiles(rates, n=4)
+    return [quartiles[0] / quartiles[1], quartiles[2] / quartiles[1]]
+
+
+def _in_own_process(
+    side: str, case: Case, seconds: float, threads: int, environment: dict[str, str] | None = None
+) -> dict[str, Any]:
+    command = [sys.executable, str(HERE / "step.py"), side, *case.arguments(), f"--seconds={seconds}"]
+    output = subprocess.run(
+        [*command, f"--threads={threads}"], capture_output=True, text=True, check=True, env=_environment(environment)
+    ).stdout
     measured: dict[str, Any] = json.loads(output.splitlines()[-1])
     return measured
 
 
-def _in_one_process(case: tuple[Any, ...], seconds: float) -> float:
+def _environment(changes: dict[str, str] | None) -> dict[str, str]:
+    return {**os.environ, **(changes or {})}
+
+
+def _in_one_process(case: Case, seconds: float) -> float:
     """Median over batches of the time of a step of theirs over that of ours, one after the other."""
-    size, precision, kind, length, batch_size = case[:5]
-    sides = [Theirs(size, precision), Ours(size, precision)]
-    ratios: list[float] = []
+    sides = [side(case.model, case.precision, case.work) for side in (Theirs, Ours)]
+    ratios = [times[0] / times[1] for times in _alternate(sides, case, seconds)]
+    return statistics.median(ratios)
+
+
+def _alternate(sides: list[Any], case: Case, seconds: float) -> list[list[float]]:
+    """Seconds of a step of each side, batch after batch."""
+    measured: list[list[float]] = []
     started = time.perf_counter()
-    for number, batch in enumerate(batches(kind, length, batch_size)):
+    for number, batch in enumerate(batches(case.text, case.length, case.sequences)):
         times = []
         for side in sides:
             step = side.prepare(batch)
@@ -105,30 +195,34 @@ def _in_one_process(case: tuple[Any, ...], seconds: float) -> float:
             side.step(step)
             times.append(time.perf_counter() - begin)
         if number:  # the first one warms up
-            ratios.append(times[0] / times[1])
-        if len(ratios) >= 3 and time.perf_counter() - started > seconds:
-            return statistics.median(ratios)
-    raise AssertionError("the batches do not end")
+            measured.append(times)
+        if len(measured) >= 3 and time.perf_counter() - started > seconds:
+            break
+    return measured
 
 
-def _table(report: dict[str, Any]) -> str:
-    lines = [
-        f"`{report['command']}`, {report['date']}, commit {report['commit']}, {report['processor']}, "
-        f"{report['threads']} threads, torch {report['versions']['torch']}.",
-        "",
-        "| model | precision | text | density | tokens/s theirs | ours | ratio | rounds | in one process | target | "
-        "memory of a step |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for case in report["cases"]:
-        rates, memory = case["tokens_per_second"], case["step_bytes"]
-        lines.append(
-            f"| {case['model']} | {case['precision']} | {case['text']}, {case['length']} | {case['density']:.2f} "
-            f"| {rates['theirs']:,.0f} | {rates['ours']:,.0f} | **{case['ratio']:.2f} x** "
-            f"| {', '.join(f'{ratio:.2f}' for ratio in case['ratios'])} | {case['ratio_in_one_process']:.2f} x "
-            f"| {case['target'] or ''} | {memory['ours'] / memory['theirs']:.2f} x |"
-        )
-    return "\n".join(lines) + "\n"
+def _switches(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """By how much a step of ours takes longer when one switch is off, and when all are."""
+    found: dict[str, dict[str, float]] = {}
+    for case in CASES[:3]:
+        name = f"{case.model} {case.precision} {case.text}"
+        kinds = [frozenset(), *({switch} for switch in SWITCHES), frozenset(SWITCHES)]
+        sides = [Ours(case.model, case.precision, off=frozenset(off)) for off in kinds]
+        measured = _alternate(sides, case, 25.0)
+        found[name] = {
+            label: statistics.median(times[i] / times[0] for times in measured)
+            for i, label in enumerate([*SWITCHES, "all"], start=1)
+        }
+    return found
+
+
+def _allocators(threads: int) -> dict[str, dict[str, float]]:
+    """Tokens per second of each side, in processes that allocate memory in different ways."""
+    found: dict[str, dict[str, float]] = {}
+    for name, environment in ALLOCATORS.items():
+        runs = {side: _in_own_process(side, CASES[1], 6.0, threads, environment) for side in ("theirs", "ours")}
+        found[name] = {side: statistics.median(run["tokens_per_second"]) for side, run in runs.items()}
+    return found
 
 
 if __name__ == "__main__":

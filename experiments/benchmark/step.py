@@ -1,6 +1,6 @@
 """One side, one case, in a process of its own: prints seconds of its steps and the memory they took, as JSON.
 
-python step.py ours small fp32 sentences 128 32 --seconds 20
+python step.py ours pretrain small fp32 sentences 128 64 --seconds 20
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import time
 
 import torch
 from batches import batches
-from sides import SIDES
+from flops import needed
+from sides import SIDES, SIZES
+
+from bert_lightning.callbacks.machine import peak_flops
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("side", choices=SIDES)
+    parser.add_argument("work")
     parser.add_argument("size")
     parser.add_argument("precision")
     parser.add_argument("kind")
@@ -28,23 +32,30 @@ def main() -> None:
     case = parser.parse_args()
     torch.set_num_threads(case.threads)
 
-    side = SIDES[case.side](case.size, case.precision)
+    side = SIDES[case.side](case.size, case.precision, case.work)
     stream = batches(case.kind, case.length, case.batch_size)
     made = [next(stream) for _ in range(8)]
     tokens = [int(batch["attention_mask"].sum()) for batch in made]
+    flops = sum(needed(batch, *SIZES[case.size]) for batch in made) / sum(tokens)
     steps = [side.prepare(batch) for batch in made]
     before = _resident()
     for step in steps[:2]:
         side.step(step)
     rates, started = [], time.perf_counter()
-    while len(rates) < 4 or time.perf_counter() - started < case.seconds:
+    while len(rates) < 3 or time.perf_counter() - started < case.seconds:
         i = len(rates) % len(steps)
         begin = time.perf_counter()
         side.step(steps[i])
         rates.append(tokens[i] / (time.perf_counter() - begin))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    density = sum(tokens) / sum(batch["input_ids"].numel() for batch in made)
-    print(json.dumps({"tokens_per_second": rates, "step_bytes": peak - before, "density": density}))
+    torch.set_float32_matmul_precision("medium")
+    print(json.dumps({
+        "tokens_per_second": rates,
+        "step_bytes": peak - before,
+        "density": sum(tokens) / sum(batch["input_ids"].numel() for batch in made),
+        "flops_per_token": flops,
+        "ceiling": peak_flops(torch.device("cpu"), case.precision, SIZES[case.size][1]),
+    }))  # fmt: skip
 
 
 def _resident() -> int:

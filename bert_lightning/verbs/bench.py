@@ -1,0 +1,131 @@
+"""`bert-lightning bench`: what a training step reaches on this machine's CPU, plain and as it is."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from omegaconf import DictConfig
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from bert_lightning.callbacks.fast_products import onednn_is_exact
+from bert_lightning.callbacks.machine import peak_flops
+from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.model.models import BertForMaskedLM
+from bert_lightning.objectives.cross_entropy import mean_cross_entropy
+from bert_lightning.optim import parameter_groups
+from bert_lightning.verbs.common import build
+
+_WORDS = 30522  # where the model has no vocabulary of its own
+_MASKED = 0.15
+_SPREAD = 0.6  # of the logarithm of a sequence's length
+_PRECISIONS = {"32-true": False, "bf16-mixed": True}
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Random words; sequences of a log-normal length, as texts have, or all full."""
+
+    ids: Tensor  # [B, S]
+    mask: Tensor  # [B, S]
+    positions: Tensor  # [M], into the flattened batch
+    targets: Tensor  # [M]
+
+    @classmethod
+    def draw(cls, config: DictConfig, words: int, seed: int) -> _Batch:
+        numbers = torch.Generator().manual_seed(seed)
+        lengths = torch.full((config.batch_size,), float(config.max_length))
+        if config.median_length is not None:
+            lengths = config.median_length * (_SPREAD * torch.randn(config.batch_size, generator=numbers)).exp()
+        lengths = lengths.long().clamp(2, config.max_length)
+        mask = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
+        ids = torch.randint(words, mask.shape, generator=numbers) * mask
+        positions = ((torch.rand(mask.shape, generator=numbers) < _MASKED) & (mask > 0)).flatten().nonzero()[:, 0]
+        return cls(ids, mask, positions, ids.flatten()[positions])
+
+
+def run(config: DictConfig) -> None:
+    """Measure both steps in turn, and print tokens per second and their ratio."""
+    _check(config)
+    if config.model.vocab_size is None:
+        config.model.vocab_size = _WORDS
+    architecture: BertConfig = build(config.model)
+    if config.max_length > architecture.max_position_embeddings:
+        raise UserError(
+            f"max_length={config.max_length} is longer than model.max_position_embeddings="
+            f"{architecture.max_position_embeddings}: lower the one or raise the other"
+        )
+    steps = {"plain": _step(architecture, config, fast=False), "as it is": _step(architecture, config, fast=True)}
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    tokens: list[int] = []
+    for number in range(config.steps + 1):
+        batch = _Batch.draw(config, architecture.vocab_size, config.seed + number)
+        tokens.append(int(batch.mask.sum()))
+        for name, step in steps.items():
+            began = time.perf_counter()
+            step(batch)
+            seconds[name].append(time.perf_counter() - began)
+    with FlopCounterMode(display=False) as counter:
+        steps["as it is"](batch)
+    _report(config, seconds, tokens, counter.get_total_flops() / tokens[-1], architecture.hidden_size)
+
+
+def _step(architecture: BertConfig, config: DictConfig, fast: bool) -> Callable[[_Batch], None]:
+    """A training step. The plain one computes padding, and scores of every word at every place."""
+    torch.manual_seed(config.seed)
+    model = BertForMaskedLM(BERT(architecture, unpad=fast)).train()
+    optimizer = torch.optim.AdamW(parameter_groups(model, 0.01), lr=1e-4, fused=fast)
+
+    def loss(batch: _Batch) -> Tensor:
+        if fast:
+            return mean_cross_entropy(model(batch.ids, None, batch.mask, batch.positions), batch.targets)
+        labels = torch.full_like(batch.ids, -100).flatten().scatter(0, batch.positions, batch.targets)
+        return F.cross_entropy(model(batch.ids, None, batch.mask).flatten(0, 1).float(), labels)
+
+    def step(batch: _Batch) -> None:
+        torch.set_float32_matmul_precision("medium" if fast and onednn_is_exact() else "highest")
+        with torch.autocast("cpu", torch.bfloat16, enabled=_PRECISIONS[config.precision]):
+            value = loss(batch)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        torch.set_float32_matmul_precision("highest")
+
+    return step
+
+
+def _check(config: DictConfig) -> None:
+    for name, least in (("batch_size", 1), ("max_length", 2), ("steps", 1)):
+        if config[name] < least:
+            raise UserError(f"{name}={config[name]} must be {least} or more")
+    if config.median_length is not None and not 2 <= config.median_length <= config.max_length:
+        raise UserError(f"median_length={config.median_length} must be 2 to max_length={config.max_length}, or null")
+    if config.precision not in _PRECISIONS:
+        raise UserError(f"precision={config.precision} is not measured; there are {', '.join(_PRECISIONS)}")
+
+
+def _report(config: DictConfig, seconds: dict[str, list[float]], tokens: list[int], flops: float, width: int) -> None:
+    """The first step warmed up and does not count."""
+    rates = {name: [n / s for n, s in zip(tokens[1:], times[1:], strict=True)] for name, times in seconds.items()}
+    ratios = [ours / plain for plain, ours in zip(*rates.values(), strict=True)]
+    reached = statistics.median(rates["as it is"])
+    ceiling = peak_flops(torch.device("cpu"), config.precision, width)
+    lengths = "all full" if config.median_length is None else f"median length {config.median_length}"
+    print(
+        f"{config.batch_size} sequences of at most {config.max_length} tokens, {lengths}; {config.precision}, "
+        f"{torch.get_num_threads()} threads, {config.steps} steps"
+    )
+    for name, values in rates.items():
+        print(f"  {name:10}{statistics.median(values):10,.0f} tokens/s  ({min(values):,.0f} to {max(values):,.0f})")
+    print(f"  ratio     {statistics.median(ratios):10.2f}           ({min(ratios):.2f} to {max(ratios):.2f})")
+    if ceiling is not None:
+        print(f"  {reached * flops / 1e9:,.0f} GFLOP/s: {reached * flops / ceiling:.0%} of what products alone reach")
+    print("plain: padding is computed, and scores of every word at every place. Beside transformers: make bench")

@@ -1,0 +1,21 @@
+"""How many floating-point operations a step needs, whoever computes it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+WORDS = 30522
+
+
+def needed(batch: dict[str, Tensor], layers: int, width: int) -> float:
+    """Of the matrix products of a training step: real tokens only, and the loss's places only in the last layer.
+
+    The feed-forward part is 4 times as wide as the rest; backward costs twice the forward.
+    """
+    lengths = batch["attention_mask"].sum(1).double()
+    asked = (batch["labels"] != -100).sum(1).double()
+    tokens, places = float(lengths.sum()), float(asked.sum())
+    below = (layers - 1) * (24 * width**2 * tokens + 4 * width * float((lengths**2).sum()))
+    last = 4 * width**2 * tokens + 20 * width**2 * places + 4 * width * float((lengths * asked).sum())
+    head = 2 * width * (width + WORDS) * places
+    return 3 * (below + last + head)

@@ -1,0 +1,58 @@
+"""What makes our step fast, one by one, and how each is turned off. The fused product of queries, keys and values is
+part of the architecture and has no switch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bert_lightning.callbacks.fast_products import onednn_is_exact
+from bert_lightning.model import attention, dropout
+
+SWITCHES = {
+    "masked places": "vocabulary scores at every place; off implies the next off",
+    "last layer": "the last layer computes every token, not those that the loss reads",
+    "unpadded": "padding is computed",
+    "attention": "PyTorch's scaled_dot_product_attention, which is slow with dropout on a CPU",
+    "dropout": "a random float an element, not a byte",
+    "cross-entropy": "F.cross_entropy of float32 scores",
+    "oneDNN": "float32 products by the default library",
+    "fused AdamW": "AdamW by loops over tensors (foreach)",
+}
+ALL = frozenset(SWITCHES)
+
+_exact = cache(onednn_is_exact)
+
+
+@contextmanager
+def turned_off(off: frozenset[str]) -> Iterator[None]:
+    """Those switches that are not a matter of how the model is called."""
+    before = torch.get_float32_matmul_precision()
+    with ExitStack() as stack:
+        if "dropout" in off:
+            for module in (dropout, attention):
+                stack.enter_context(patch.object(module, "keep_mask", _float_mask))
+        if "attention" in off:
+            stack.enter_context(patch.object(attention, "_DropoutAttention", _TorchAttention))
+        if "oneDNN" not in off and _exact():
+            torch.set_float32_matmul_precision("medium")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+
+def _float_mask(x: Tensor, p: float) -> Tensor:
+    return F.dropout(torch.ones_like(x), p)
+
+
+class _TorchAttention:
+    @staticmethod
+    def apply(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p: float) -> Tensor:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=p)
