@@ -19,7 +19,7 @@ _OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # the first is the second wher
 def with_recipe(config: DictConfig) -> DictConfig:
     """The config, composed anew with the encoder's own recipe where the command line chose none."""
     hydra = HydraConfig.get()
-    if hydra.runtime.choices.recipe != _OF_ENCODER:
+    if hydra.runtime.choices["recipe"] != _OF_ENCODER:
         return config
     recipe = recipe_of(config.encoder)
     options = GlobalHydra.instance().config_loader().get_group_options("recipe")
