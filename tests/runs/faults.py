@@ -38,7 +38,7 @@ class Fault(Callback):
 
     def on_before_backward(self, trainer, pl_module, loss):
         if self.how == "infinite" and self._is_due(trainer):
-            loss.detach().fill_(float("infinite"))
+            loss.detach().fill_(float("nan"))
 
 
 class Slow(Callback):
