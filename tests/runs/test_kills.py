@@ -15,8 +15,8 @@ import pytest
 
 from tests.runs.compare import differences
 
-KILLS = int(os.environ.get("BERT_LIGHTNING_KILLS", "12"))
-SIGNALS = int(os.environ.get("BERT_LIGHTNING_SIGNALS", "4"))
+KILLS = int(os.environ.get("BERT_LIGHTNING_KILLS", "8"))
+SIGNALS = int(os.environ.get("BERT_LIGHTNING_SIGNALS", "3"))
 SEED = int(os.environ.get("BERT_LIGHTNING_KILL_SEED", "0"))
 STEPS = 24
 CONFIGURATIONS = {
@@ -151,15 +151,17 @@ def test_killed_runs_end_in_the_same_bits(configuration, command_line, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("configuration", ["one process, two workers", "two ranks"])
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+@pytest.mark.parametrize(
+    ("name", "configuration"),
+    [("SIGTERM", "one process, two workers"), ("SIGTERM", "two ranks"), ("SIGUSR1", "two ranks")],
+)
 def test_a_signal_saves_at_the_end_of_the_update(name, configuration, command_line, tmp_path):
     chance = random.Random(f"{SEED} {name} {configuration}")
     arguments = [*command_line, *CONFIGURATIONS[configuration], "callbacks.checkpoints.every_steps=100"]
     finished(started(tmp_path, *arguments, "name=whole"), tmp_path)
     run, number = tmp_path / "runs" / "stopped", getattr(signal, name)
     process = started(tmp_path, *arguments, "name=stopped", "trainer.log_every_n_steps=1")
-    steps = sorted(chance.sample(range(2, STEPS - 8), max(1, SIGNALS // 4)))
+    steps = sorted(chance.sample(range(2, STEPS - 8), max(1, SIGNALS // 3)))
     for count, step in enumerate(steps, 1):
         target = max(step, logged(run) + 2)  # not before a process that resumes has taken its first step
         while process.poll() is None and logged(run) < target:
