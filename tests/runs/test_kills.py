@@ -41,7 +41,7 @@ def started(folder, *arguments, module=("bert_lightning",), env=os.environ):
 
 def finished(process, folder):
     """Wait for a process that must succeed."""
-    code = process.wait(300)
+    code = process.wait(900)
     assert code == 0, (folder / "errors.txt").read_text()[-3000:]
 
 
@@ -75,7 +75,7 @@ def progress(run):
     return max(map(int, steps), default=0)
 
 
-def wait_for(process, run, step, seconds=240):
+def wait_for(process, run, step, seconds=600):
     """Until the run comes to `step`. Whether the process still runs then."""
     until = time.monotonic() + seconds
     while process.poll() is None and progress(run) < step:
@@ -167,7 +167,7 @@ def test_a_signal_saves_at_the_end_of_the_update(name, configuration, command_li
         while process.poll() is None and logged(run) < target:
             time.sleep(0.01)
         process.send_signal(number)
-        code, errors = process.wait(120), (tmp_path / "errors.txt").read_text()
+        code, errors = process.wait(300), (tmp_path / "errors.txt").read_text()
         assert code == 128 + number, errors
         assert errors.count(f"stopped by {name}") == count
         assert errors.count("error:") == count, errors
