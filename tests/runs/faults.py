@@ -16,7 +16,7 @@ class Fault(Callback):
         step: counted from 0.
         rank: which fails.
         how: `error`; `kill` as the system does when memory is short, of the rank or (`worker`) of a process that makes
-            its batches; or a loss that is not a number (`nan`).
+            its batches; or `infinite`, with a loss that is not a number.
     """
 
     def __init__(self, step, rank, how):
@@ -37,7 +37,7 @@ class Fault(Callback):
             raise RuntimeError("the disk of this rank is gone")
 
     def on_before_backward(self, trainer, pl_module, loss):
-        if self.how == "nan" and self._is_due(trainer):
+        if self.how == "infinite" and self._is_due(trainer):
             loss.detach().fill_(float("nan"))
 
 

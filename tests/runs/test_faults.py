@@ -46,7 +46,7 @@ def test_a_loss_that_is_not_finite_on_one_of_two_ranks(tiny_run, tmp_path):
     settings = (*tiny_run, *TWO, "model.dropout_rate=0.1", "trainer.max_steps=24", "trainer.val_check_interval=8")
     finished(started(tmp_path, "pretrain", *settings, "name=whole"), tmp_path)
     run = tmp_path / "runs" / "stopped"
-    process = started(tmp_path, "pretrain", *settings, fault(19, 1, "nan"), "name=stopped")
+    process = started(tmp_path, "pretrain", *settings, fault(19, 1, "infinite"), "name=stopped")
     assert process.wait(300) == 2
     errors = (tmp_path / "errors.txt").read_text()
     assert errors.count("the loss of update 20 is not finite") == 1, errors
@@ -60,7 +60,7 @@ def test_a_loss_that_is_not_finite_on_one_of_two_ranks(tiny_run, tmp_path):
     assert differences(tmp_path / "runs" / "whole", run) == []
 
     skip = "callbacks.finite_loss.action=skip"
-    finished(started(tmp_path, "pretrain", *settings, fault(19, 1, "nan"), skip, "name=skipped"), tmp_path)
+    finished(started(tmp_path, "pretrain", *settings, fault(19, 1, "infinite"), skip, "name=skipped"), tmp_path)
     summary = json.loads((tmp_path / "runs" / "skipped" / "summary.json").read_text())
     assert summary["metrics"]["train/skipped_updates"] == 1
     assert summary["steps"] == 24

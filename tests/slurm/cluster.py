@@ -9,7 +9,7 @@ from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 COMMANDS = ("sbatch", "srun", "scontrol", "scancel")
-PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin", "/opt/slurm/bin"])
+PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 
 CONFIG = """
 ClusterName=test

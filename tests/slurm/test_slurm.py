@@ -96,7 +96,7 @@ def test_a_sweep_of_three_jobs_by_submitit(cluster, tiny_run, tmp_path):
     sweep = ("pretrain", "-m", *tiny_run, *launcher, "trainer=cpu", "name=study")
     finished(started(tmp_path, *sweep, "seed=1,2,3", env=cluster.environment), tmp_path)
     study = tmp_path / "runs" / "study"
-    folders = sorted(path.name for path in study.iterdir() if not path.name.startswith("."))
+    folders = sorted(path.name for path in study.iterdir() if path.is_dir() and path.name != ".submitit")
     assert folders == ["0-seed-1", "1-seed-2", "2-seed-3"]
     for number, name in enumerate(folders):
         summary = json.loads((study / name / "summary.json").read_text())
