@@ -97,6 +97,7 @@ class TrainingConfig(Root):
     existing: str = MISSING
     seed: int = MISSING
     batch_size: int = MISSING
+    batch_tokens: int | None = None
     num_workers: int = MISSING
     validation_examples: int | None = MISSING
     monitor: MonitorConfig = MISSING
