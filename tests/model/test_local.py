@@ -15,9 +15,9 @@ SIZES = dict(
 LENGTH = 200
 COLUMNS = torch.arange(LENGTH)
 MASKS = {
-    "mixed": COLUMNS < torch.tensor([200, 199, 129, 97, 96, 40, 1, 0])[:, None],
+    "mixed": torch.tensor([200, 199, 129, 97, 96, 40, 1, 0])[:, None] > COLUMNS,
     "full": torch.ones(2, LENGTH, dtype=torch.long),
-    "one beside many": COLUMNS < torch.tensor([200, 1, 1, 1])[:, None],
+    "one beside many": torch.tensor([200, 1, 1, 1])[:, None] > COLUMNS,
     "packed": torch.stack([1 + (COLUMNS > 20).long() + (COLUMNS > 170).long(), (COLUMNS < 190) * (1 + COLUMNS // 110)]),
     "gaps": (COLUMNS[None] * torch.tensor([[3], [5]])) % 7 > 1,
 }
