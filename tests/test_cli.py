@@ -71,6 +71,24 @@ def test_pretraining_writes_a_complete_folder(command, tiny_run, tmp_path):
     assert isinstance(config["model"]["vocab_size"], int)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # of torch.compile's own imports
+def test_a_compiled_model_learns_the_same_under_the_same_names(command, tiny_run, tmp_path):
+    settings = (*tiny_run, "trainer.max_steps=2", "trainer.val_check_interval=2", "trainer.log_every_n_steps=1")
+    found = []
+    for name, compiled in (("eager", "false"), ("compiled", "true")):
+        code, _, errors = command("pretrain", *settings, "batch_tokens=512", f"compile={compiled}", f"name={name}")
+        assert code == 0, errors
+        with (tmp_path / "runs" / name / "metrics.csv").open(newline="") as file:
+            losses = [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+        checkpoint = torch.load(tmp_path / "runs" / name / "checkpoints/last.ckpt", weights_only=True)
+        found.append((losses, list(checkpoint["state_dict"])))
+    (losses, names), (others, other_names) = found
+    assert len(losses) == 2
+    assert losses == pytest.approx(others, abs=1e-5)
+    assert names == other_names
+
+
 def test_a_checkpoint_is_plain_data_that_rebuilds_the_model(command, tiny_run, tmp_path):
     from bert_lightning.runs.checkpoint import load
 

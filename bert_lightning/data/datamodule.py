@@ -119,7 +119,7 @@ class StreamDataModule(pl.LightningDataModule):
 
     def batches_of_an_epoch(self) -> int:
         """Batches of the training examples, once through, of all ranks together."""
-        return -(-len(self.train) // self.batch_size) if self.windows is None else self.windows.batches_of_an_epoch()
+        return -(-len(self.train) // self.batch_size) if self.windows is None else len(self.windows.of_an_epoch())
 
     def _of_training(self, count: int, rank: int, world_size: int) -> tuple[Examples, StreamBatches | TokenBatches]:
         """The examples, told how long training is, and `count` batches of them."""

@@ -22,7 +22,7 @@ class Windows:
     """The training stream in windows of examples, each sorted by length, cut into batches, and these shuffled.
 
     So the order stays as random as a window is long, and an epoch, which windows end with, has every example once. A
-    window is a pure function of epoch and number.
+    window is a pure function of where it begins.
 
     Args:
         lengths: positions of the stream -> tokens of their examples, padding not counted.
@@ -30,6 +30,7 @@ class Windows:
         longest: tokens that no example exceeds.
         budget: tokens of a batch at most.
         seed: of the order of a window's batches.
+        begin: position of the first window.
 
     Raises:
         UserError: an example may be longer than the budget.
@@ -40,6 +41,7 @@ class Windows:
     longest: int
     budget: int
     seed: int
+    begin: int = 0
 
     def __post_init__(self) -> None:
         if self.budget < self.longest:
@@ -49,27 +51,30 @@ class Windows:
 
     @property
     def examples(self) -> int:
-        """Of a window. All have about as many."""
-        return -(-self.size // self.per_epoch)
+        """Of a window; those of an epoch have about as many."""
+        windows = -(-self.size // (_WINDOW * (self.budget // self.longest)))
+        return -(-self.size // windows)
 
-    @property
-    def per_epoch(self) -> int:
-        """Windows of an epoch."""
-        return -(-self.size // (_WINDOW * (self.budget // self.longest)))
+    def holding(self, position: int) -> range:
+        """The window that holds a position at `begin` or after it."""
+        epoch = position - position % self.size
+        start = max(epoch, self.begin)
+        first = position - (position - start) % self.examples
+        return range(first, min(first + self.examples, epoch + self.size))
 
-    def batches(self, epoch: int, number: int) -> list[Ints]:
+    def batches(self, window: range) -> list[Ints]:
         """Positions of each batch of a window, ascending; the batches in the order in which they are given."""
-        first = number * self.examples
-        positions = np.arange(first, min(first + self.examples, self.size)) + epoch * self.size
+        positions = np.arange(window.start, window.stop)
         lengths = self.lengths(positions)
         order = np.argsort(-lengths, kind="stable")
         batches = np.split(positions[order], fill(lengths[order], self.budget))
-        turns = permute(np.arange(len(batches)), len(batches), draw(self.seed, Stream.BATCH, epoch, number))
+        turns = permute(np.arange(len(batches)), len(batches), draw(self.seed, Stream.BATCH, window.start))
         return [np.sort(batches[turn]) for turn in turns]
 
-    def batches_of_an_epoch(self) -> int:
-        """How many batches the first epoch has."""
-        return sum(len(self.batches(0, number)) for number in range(self.per_epoch))
+    def of_an_epoch(self, epoch: int = 0) -> list[Ints]:
+        """All batches of an epoch."""
+        starts = range(epoch * self.size, (epoch + 1) * self.size, self.examples)
+        return [batch for start in starts for batch in self.batches(self.holding(start))]
 
     def examples_of_a_batch(self, lengths: Callable[[Ints], Ints]) -> float:
         """How many examples a batch has in the mean, in the first windows of a stream of other `lengths`."""
@@ -123,12 +128,11 @@ class TokenBatches(Sampler[Ints]):
         """
         found: list[Ints] = []
         while len(found) < self.world_size:
-            epoch, slot = divmod(position, self.windows.size)
-            number, place = divmod(slot, self.windows.examples)
-            batches = self._batches(epoch, number)
-            starts = np.cumsum([0, *map(len, batches)])
-            first = int(np.searchsorted(starts, place))
-            if starts[first] != place:
+            window = self.windows.holding(position)
+            batches = self._batches(window)
+            starts = window.start + np.cumsum([0, *map(len, batches)])
+            first = int(np.searchsorted(starts, position))
+            if starts[first] != position:
                 raise UserError(f"no batch of batch_tokens={self.windows.budget} begins at example {position}")
             taken = batches[first : first + self.world_size - len(found)]
             found += taken

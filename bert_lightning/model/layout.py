@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_lightning.model.local import nearby
+from bert_lightning.model.local import masked, nearby
 from bert_lightning.model.rows import Group, Rows
 
 MAX_GROUPS = 8
@@ -98,9 +98,8 @@ class PaddedLayout(Layout):
         return super().unpack(super().at_queries(x))
 
     def within(self, distance: int) -> Layout:
-        places = self.positions.view(-1, self.sizes[0]) if len(self.sizes) else self.positions[:, None]  # [B, S]
-        near = ((places[:, :, None] - places[:, None]).abs() <= distance)[:, None]
-        return replace(self, groups=tuple(replace(group, mask=near & group.mask) for group in self.groups))
+        groups = (masked(group, self.positions, self.positions, distance) for group in self.groups)
+        return replace(self, groups=tuple(groups))
 
     def _asked_by(self, queries: Tensor) -> tuple[Group, ...]:
         return self.groups

@@ -49,15 +49,19 @@ def nearby(
     return tuple(made)
 
 
+def masked(group: Group, queries: Tensor, keys: Tensor, distance: int) -> Group:
+    """The group with a mask: every product is made. `queries` [q] and `keys` [s] are their positions."""
+    near = _within(group.queries.spread(queries), group.keys.spread(keys), distance)
+    return replace(group, mask=near if group.mask is None else near & group.mask)
+
+
 def _near(group: Group, sizes: Tensor, queries: Tensor, positions: Tensor, distance: int) -> Group:
     """The group by blocks where that is less work, else with a mask, else as it is. `queries` are counted within it."""
     if int(positions.max()) <= distance:
         return group
     block = -(-distance // _BLOCK_STEP) * _BLOCK_STEP
     if group.keys.width <= 3 * block:
-        rows, columns = group.queries.spread(positions[queries]), group.keys.spread(positions)  # [n, q], [n, s]
-        near = _within(rows, columns, distance)
-        return replace(group, mask=near if group.mask is None else near & group.mask)
+        return masked(group, positions[queries], positions, distance)
     return _in_blocks(sizes, queries, positions, distance, block)
 
 

@@ -33,7 +33,7 @@ def windows(draw):
 
 @given(windows(), st.integers(0, 5))
 def test_an_epoch_has_every_position_once_and_no_batch_exceeds_the_budget(made, epoch):
-    batches = [batch for number in range(made.per_epoch) for batch in made.batches(epoch, number)]
+    batches = made.of_an_epoch(epoch)
     assert sorted(np.concatenate(batches)) == list(range(epoch * made.size, (epoch + 1) * made.size))
     assert max(made.lengths(batch).sum() for batch in batches) <= made.budget
     assert all((np.diff(batch) > 0).all() for batch in batches)
@@ -50,6 +50,18 @@ def test_training_goes_on_wherever_a_step_ended(made, ranks, step):
         all_of_them = islice(TokenBatches(made, 40, rank, ranks), step, 40)
         rest = islice(TokenBatches(made, 40, rank, ranks, position), 40 - step)
         assert [batch.tolist() for batch in rest] == [batch.tolist() for batch in all_of_them]
+
+
+@given(windows(), st.integers(0, 500))
+def test_windows_can_begin_anywhere(made, begin):
+    """As where the budget grows during training."""
+    made = replace(made, begin=begin)
+    first = made.holding(begin)
+    assert first.start == begin
+    after = made.holding(first.stop)
+    assert after.start == first.stop
+    assert sorted(np.concatenate(made.batches(first) + made.batches(after))) == list(range(begin, after.stop))
+    assert all(made.holding(position) == first for position in first)
 
 
 @settings(deadline=None)
@@ -84,7 +96,7 @@ def test_a_position_inside_of_a_batch_is_refused():
 def test_lengths_within_a_batch_are_alike_and_the_order_is_not_that_of_lengths():
     table = np.random.default_rng(0).integers(8, 129, 20_000)
     made = Windows(lambda positions: table[positions % 20_000], 20_000, 128, 2048, 0)
-    lengths = [made.lengths(batch) for number in range(made.per_epoch) for batch in made.batches(0, number)]
+    lengths = [made.lengths(batch) for batch in made.of_an_epoch()]
     padded = sum(len(of_batch) * of_batch.max() for of_batch in lengths)
     assert table.sum() / padded > 0.9  # in the stream's own order 0.55
     means = np.array([of_batch.mean() for of_batch in lengths])
