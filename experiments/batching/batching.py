@@ -82,9 +82,8 @@ def compared(data, builder) -> None:
         for way in ways.values():
             way.step()
     print(f"\n{builder.__name__}, {windows.examples} examples in a window\n")
-    print(
-        "| batches of | density | tokens in a batch | sequences | tokens/s | ratio |\n| --- | --- | --- | --- | --- | --- |"
-    )
+    print("| batches of | density | tokens in a batch | sequences | tokens/s | ratio |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for name, way in ways.items():
         ratio = statistics.median(a / b for a, b in zip(way.rates, ways["sequences, padded"].rates, strict=True))
         print(
