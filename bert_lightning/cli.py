@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bert_lightning.errors import UserError
+from bert_lightning.help import usage
 
 VERBS = {
     "prepare": "read a corpus, train the tokenizer, write the token stores",
@@ -61,6 +62,9 @@ def main() -> None:
     try:
         if verb not in VERBS:
             raise UserError(f"no verb {verb!r}; there are {', '.join(VERBS)}")
+        if {"-h", "--help"} & set(overrides):
+            print(usage(verb, conf_folder()))
+            return
         sys.exit(_resume(overrides) if verb == "resume" else _run(verb, overrides))
     except UserError as error:
         _complain(error)

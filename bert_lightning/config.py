@@ -97,6 +97,8 @@ class TrainingConfig(Root):
     existing: str = MISSING
     seed: int = MISSING
     batch_size: int = MISSING
+    batch_tokens: int | None = None
+    compile: bool = False
     num_workers: int = MISSING
     validation_examples: int | None = MISSING
     monitor: MonitorConfig = MISSING

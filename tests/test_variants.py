@@ -7,14 +7,18 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 import bert_lightning
 from bert_lightning.cli import conf_folder
 from bert_lightning.config import register
+from bert_lightning.model import BERT
+from bert_lightning.verbs.common import build
 from bert_lightning.verbs.models import recipe_costs, recipes
+from tests.model.test_unpadded import MASKS, assert_same, results
 
 CONF = conf_folder()
 VARIANTS = sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))
@@ -163,3 +167,17 @@ def test_a_variant_is_added_by_one_yaml(command, small, tmp_path):
     code, output, errors = command("diff", "--config-dir=mine", "variant=izsak", "variant=bert")
     assert code == 0, errors
     assert re.search(r"^model.norm_order +pre +post$", output, re.MULTILINE)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_recipe_computes_without_padding_what_it_does_with(variant, hydra_configs):
+    """Values and gradients, also of empty rows, single tokens, full batches and packed rows."""
+    sizes = dict(vocab_size=60, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=48,
+                 max_position_embeddings=40, dropout_rate=0)  # fmt: skip
+    config = compose("pretrain", ["name=test", f"variant={variant}", *(f"model.{k}={v}" for k, v in sizes.items())])
+    if config.model.local_window is not None:
+        config.model.local_window = 12
+    torch.manual_seed(0)
+    encoder = BERT(build(config.model))
+    for mask in MASKS.values():
+        assert_same(results(encoder, True, mask), results(encoder, False, mask))

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bert_lightning.callbacks.agreement import gathered
 from bert_lightning.callbacks.machine import peak_flops, peak_memory
+from bert_lightning.callbacks.operations import operations_counter
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Throughput(Callback):
         if self._interrupted:
             self._last, self._interrupted = self._began, False
         if self.flops_per_token is None:
-            self._counter = FlopCounterMode(display=False)
+            self._counter = operations_counter()
             self._counter.__enter__()
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -34,7 +34,8 @@ class Blocks:
     def __init__(self, store: TokenStore, max_length: int, lone_prob: float = 0.0) -> None:
         check_length(max_length)
         check_share("lone_prob", lone_prob)
-        self.store, self.max_length, self.lone_prob = store, max_length, lone_prob
+        self.store, self.lone_prob = store, lone_prob
+        self.max_length = self.row_length = max_length
         self.room = max_length - 2  # tokens of text, where [CLS] opens and [SEP] closes
         self.name = f"{self.kind}-{self.room}-{lone_prob:g}"
         self._table = table(store, self.name, 2, write_blocks(self._blocks()))

@@ -14,14 +14,14 @@ from bert_lightning.data.masking import Text, TokenMasking, Vocabulary
 from bert_lightning.data.phases import Phases, Stretch
 from bert_lightning.data.pieces import Ints, Pieces, assemble, join
 from bert_lightning.data.randomness import Bits, Stream, draw, uniform
-from bert_lightning.data.sampler import stream_indices
+from bert_lightning.data.sampler import Positions, stream_indices
 from bert_lightning.data.store import TokenStore
 from bert_lightning.text.tokenizers import SpecialIds
 
 
 @dataclass(frozen=True)
 class PretrainingExamples(Dataset[PretrainingBatch]):
-    """Batches as a pure function of (seed, epoch, index), asked for by a range of positions of the training stream."""
+    """Batches as a pure function of (seed, epoch, index), asked for by positions of the training stream."""
 
     phases: Phases
     masking: TokenMasking
@@ -38,7 +38,17 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         """Examples of an epoch of the last phase."""
         return len(self.phases[-1].builder)
 
-    def __getitem__(self, positions: range) -> PretrainingBatch:
+    @property
+    def longest(self) -> int:
+        """Tokens that no row exceeds."""
+        return self.phases.row_length
+
+    def lengths(self, positions: Positions) -> Ints:
+        """Tokens of the rows at `positions`, [B]."""
+        made = [self._stretch(stretch)[0].row_lengths() for stretch in self.phases.stretches(positions, self.horizon)]
+        return np.concatenate(made)
+
+    def __getitem__(self, positions: Positions) -> PretrainingBatch:
         made = [self._stretch(stretch) for stretch in self.phases.stretches(positions, self.horizon)]
         pieces, keys = join([pieces for pieces, _ in made]), np.concatenate([keys for _, keys in made])
         rows = assemble(pieces, self.store, self.special)
@@ -57,11 +67,11 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
             batch[key] = torch.from_numpy(values)  # type: ignore[literal-required]
         return batch
 
-    def _progress(self, positions: range) -> npt.NDArray[np.float64]:
+    def _progress(self, positions: Positions) -> npt.NDArray[np.float64]:
         """The share of training that has passed at each position."""
         if self.horizon is None:
             return np.ones(len(positions))
-        return np.minimum(1.0, np.arange(positions.start, positions.stop) / self.horizon)
+        return np.minimum(1.0, np.asarray(positions) / self.horizon)
 
     def _stretch(self, stretch: Stretch) -> tuple[Pieces, Bits]:
         """The pieces at the positions of one phase, and the keys of their masks."""

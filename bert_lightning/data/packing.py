@@ -89,7 +89,8 @@ class Packed:
             raise UserError(
                 f"examples.tokens={tokens} must be examples.builder.max_length={blocks.max_length} or more tokens"
             )
-        self.store, self.blocks, self.tokens, self.max_length = store, blocks, tokens, blocks.max_length
+        self.store, self.blocks, self.tokens = store, blocks, tokens
+        self.max_length, self.row_length = blocks.max_length, tokens
         self._by_length = table(store, f"{blocks.name}-by-length", 1, self._write_by_length)
         histogram = self._histogram()
         self.patterns = best_fit(histogram, tokens)

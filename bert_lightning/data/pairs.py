@@ -75,7 +75,7 @@ class SentencePairs:
     def __init__(self, store: TokenStore, max_length: int, short_seq_prob: float) -> None:
         check_length(max_length)
         check_share("short_seq_prob", short_seq_prob)
-        self.store, self.max_length = store, max_length
+        self.store, self.max_length, self.row_length = store, max_length, max_length
         self.room = max_length - 3  # tokens of A and B together
         self.short_seq_prob = short_seq_prob
         self._table = table(store, f"pairs-{self.room}", 2, write_blocks(_chunks(store, self.room)))

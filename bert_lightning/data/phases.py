@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bert_lightning.data.pieces import ExampleBuilder
+from bert_lightning.data.pieces import ExampleBuilder, Ints
+from bert_lightning.data.sampler import Positions
 from bert_lightning.data.store import TokenStore
 from bert_lightning.errors import UserError
 
@@ -25,7 +26,7 @@ class Stretch(NamedTuple):
 
     number: int  # of the phase
     builder: ExampleBuilder
-    positions: range
+    positions: Ints
 
 
 class Phases(Sequence[Phase]):
@@ -68,6 +69,11 @@ class Phases(Sequence[Phase]):
         return max(phase.builder.max_length for phase in self._phases)
 
     @property
+    def row_length(self) -> int:
+        """Tokens of the longest row of all phases."""
+        return max(phase.builder.row_length for phase in self._phases)
+
+    @property
     def segments(self) -> int:
         """Token types that are used."""
         return max(phase.builder.segments for phase in self._phases)
@@ -77,15 +83,16 @@ class Phases(Sequence[Phase]):
         """The last phase alone: what the finished model reads, and so what it is validated on."""
         return Phases.of(self._phases[-1].builder)
 
-    def stretches(self, positions: range, horizon: int | None) -> Iterator[Stretch]:
+    def stretches(self, positions: Positions, horizon: int | None) -> Iterator[Stretch]:
         """Cut `positions` where phases change.
 
         Phase p ends at its share of `horizon`, the number of positions that all of training has. Without a horizon
         every position is one of the last phase.
         """
         bounds = [0, *(round((horizon or 0) * share) for share in np.cumsum([phase.share for phase in self._phases]))]
-        bounds[-1] = max(bounds[-1], positions.stop)
+        positions = np.asarray(positions)
+        bounds[-1] = max(bounds[-1], int(positions[-1]) + 1)
         for number, (begin, end) in enumerate(pairwise(bounds)):
-            within = range(max(positions.start, begin) - begin, min(positions.stop, end) - begin)
-            if within:
+            within = positions[(begin <= positions) & (positions < end)] - begin
+            if len(within):
                 yield Stretch(number, self._phases[number].builder, within)

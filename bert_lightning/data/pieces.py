@@ -32,6 +32,10 @@ class Pieces:
         """[T] which example of the batch each token of text belongs to, counted from 0."""
         return np.repeat(np.cumsum(self.opens) - 1, self.length)
 
+    def row_lengths(self) -> Ints:
+        """[B] tokens of each row, with its special tokens."""
+        return np.bincount(self.row, self.length + 1 + self.opens).astype(np.int64)
+
     @property
     def opens(self) -> Bools:
         """[P] true at the first piece of an example."""
@@ -45,6 +49,7 @@ class ExampleBuilder(Protocol):
 
     store: TokenStore
     max_length: int  # tokens of the longest example, special tokens included
+    row_length: int  # tokens of the longest row; one that packs has several examples in a row
     segments: int  # token types it uses
     labels: tuple[str, ...]  # keys of `Pieces.labels`
 

@@ -28,6 +28,7 @@ class Stream(IntEnum):
     LONE = 5
     PACK = 6
     SAMPLE = 7
+    BATCH = 8
 
 
 def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:

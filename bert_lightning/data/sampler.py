@@ -12,14 +12,15 @@ from torch.utils.data import Sampler
 from bert_lightning.data.randomness import Bits, Stream, draw, permute
 
 Ints = npt.NDArray[np.int64]
+Positions = range | Ints  # of the training stream, ascending
 
 
-def stream_indices(positions: range, size: int, seed: int | Bits) -> tuple[Ints, Ints]:
+def stream_indices(positions: Positions, size: int, seed: int | Bits) -> tuple[Ints, Ints]:
     """Epoch and example of each position of the training stream, both [B].
 
     The stream is epoch after epoch of `size` examples, each epoch in an order of its own.
     """
-    epochs, slots = np.divmod(np.arange(positions.start, positions.stop), size)
+    epochs, slots = np.divmod(np.asarray(positions), size)
     return epochs, permute(slots, size, draw(seed, Stream.ORDER, epochs))
 
 
@@ -55,6 +56,10 @@ class StreamBatches(Sampler[range]):
         for first in range(self.start, self.horizon, self.global_batch):
             mine = first + self.rank * self.batch_size
             yield range(mine, mine + self.batch_size)
+
+    def after(self, position: int) -> int:
+        """Where the stream goes on after the global batch that begins at `position`."""
+        return position + self.global_batch
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,16 @@ class BERT(nn.Module):
             x = block(x, nearby if self.config.is_local(layer) else everywhere)
         return layout.unpack(self.norm(x))
 
+    def compile_feed_forward(self) -> None:
+        """Let torch.compile make the feed-forward parts, in place: names of parameters stay as they are.
+
+        Their shapes are static and few, for the number of tokens is rounded, and one where batches have a number of
+        tokens. Attention and dropout stay as they are: compiled, they are slower on a CPU.
+        """
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
+        for block in self.blocks:
+            block.get_submodule("feed_forward").compile(dynamic=False)
+
     def _reaches(self, layout: Layout) -> tuple[Layout, Layout]:
         """What a token reads in global layers and in local ones, and how its queries and keys turn there."""
         config, nearby = self.config, layout

@@ -13,63 +13,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, repeat
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bert_lightning.model.local import masked, nearby
+from bert_lightning.model.rows import Group, Rows
+
 MAX_GROUPS = 8
 GROUP_COST = 4096  # of the calls that one more group makes, in scores that could be computed meanwhile
-_WIDTH_STEP = 8  # widths of groups are multiples of this
 
 
 def rounded(count: int) -> int:
     """The next of a few sizes, at most 1/16 above `count` from 128 on: 32 sizes from each power of two to the next."""
     step = max(8, 1 << max(0, count.bit_length() - 6))
     return -(-count // step) * step
-
-
-@dataclass(frozen=True)
-class Rows:
-    """`count` tokens as `rows` rows of `width`; `slots` [count] are their places there, None if every row is full."""
-
-    count: int
-    rows: int
-    width: int
-    slots: Tensor | None
-
-    @classmethod
-    def of(cls, sizes: Tensor, host_sizes: Sequence[int]) -> Rows:
-        """Row i holds the next sizes[i] tokens; `host_sizes` are the same numbers."""
-        count, rows, width = sum(host_sizes), len(host_sizes), max(host_sizes)
-        if count == rows * width:
-            return cls(count, rows, width, None)
-        width = -(-width // _WIDTH_STEP) * _WIDTH_STEP
-        # Token t, the j-th of row i, goes to i * width + j: what rows before i leave empty is added to t.
-        empty_before = (width - sizes).cumsum(0) - (width - sizes)
-        slots = torch.arange(count, device=sizes.device) + empty_before.repeat_interleave(sizes, output_size=count)
-        return cls(count, rows, width, slots)
-
-    def spread(self, x: Tensor) -> Tensor:
-        """[count, ...] -> [rows, width, ...], 0 where there is no token."""
-        if self.slots is not None:
-            x = x.new_zeros(self.rows * self.width, *x.shape[1:]).index_copy_(0, self.slots, x)
-        return x.unflatten(0, (self.rows, self.width))
-
-    def gather(self, x: Tensor) -> Tensor:
-        """[rows, width, ...] -> [count, ...], the inverse."""
-        x = x.flatten(0, 1)
-        return x if self.slots is None else x[self.slots]
-
-
-@dataclass(frozen=True)
-class Group:
-    """n sequences of similar length. Their tokens follow each other in [T, H], those of the next group after them."""
-
-    queries: Rows
-    keys: Rows
-    mask: Tensor | None  # bool, broadcasts to [n, N, q, s]: True where a key may be read; None: every key
 
 
 @dataclass(frozen=True)
@@ -113,11 +73,9 @@ class Layout:
         return replace(self, groups=groups, queries=_filled(queries), places=order[real], shape=shape)
 
     def within(self, distance: int) -> Layout:
-        """The same tokens; each reads only those at most `distance` positions away."""
-        queries = parts(self.at_queries(self.positions), [group.queries.count for group in self.groups])
-        keys = parts(self.positions, [group.keys.count for group in self.groups])
-        groups = map(_near, self.groups, queries, keys, repeat(distance))
-        return replace(self, groups=tuple(groups))
+        """The same tokens; each reads only those at most `distance` positions away, and costs no more than these."""
+        asked = Layout.at_queries(self, torch.arange(len(self.tokens), device=self.tokens.device))
+        return replace(self, groups=nearby(self.groups, self.sizes, self.positions, asked, distance))
 
     def _asked_by(self, queries: Tensor) -> tuple[Group, ...]:
         """The groups, with the queries of the chosen tokens only."""
@@ -138,6 +96,10 @@ class PaddedLayout(Layout):
 
     def unpack(self, x: Tensor) -> Tensor:
         return super().unpack(super().at_queries(x))
+
+    def within(self, distance: int) -> Layout:
+        groups = (masked(group, self.positions, self.positions, distance) for group in self.groups)
+        return replace(self, groups=tuple(groups))
 
     def _asked_by(self, queries: Tensor) -> tuple[Group, ...]:
         return self.groups
@@ -180,20 +142,6 @@ def _examples(mask: Tensor) -> tuple[Tensor, Tensor]:
     example = (mask + numbers * torch.arange(batch, device=mask.device)[:, None]).flatten()
     first = columns.new_full((batch * numbers,), length).scatter_reduce(0, example, columns, "amin")
     return example, (columns - first[example]) * (mask.flatten() > 0)  # padding has a position that every table has
-
-
-def _near(group: Group, queries: Tensor, keys: Tensor, distance: int) -> Group:
-    """The group with only those keys readable that are near their query."""
-    if not group.queries.count or int(keys.max()) <= distance:
-        return group
-    rows, columns = group.queries.spread(queries), group.keys.spread(keys)  # [n, q], [n, s]
-    near = ((rows[:, :, None] - columns[:, None]).abs() <= distance)[:, None]  # [n, 1, q, s]
-    return replace(group, mask=near if group.mask is None else near & group.mask)
-
-
-def parts(x: Tensor, counts: Sequence[int]) -> tuple[Tensor, ...]:
-    """The next counts[i] rows for each i, without the fillers behind them."""
-    return x[: sum(counts)].split(list(counts)) if counts else ()
 
 
 def _filled(tokens: Tensor) -> Tensor:

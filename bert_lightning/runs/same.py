@@ -11,8 +11,8 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
 
 # How a run is executed. Whatever else an override would change, it would make it another run.
-EXECUTION = ("num_workers", "launch", "restarts", "logger.", "callbacks.", "trainer.devices", "trainer.num_nodes",
-             "trainer.accelerator", "trainer.strategy")  # fmt: skip
+EXECUTION = ("num_workers", "compile", "launch", "restarts", "logger.", "callbacks.", "trainer.devices",
+             "trainer.num_nodes", "trainer.accelerator", "trainer.strategy")  # fmt: skip
 SHARES = ("batch_size", "trainer.accumulate_grad_batches")  # if their product with the ranks stays what it was
 
 

@@ -47,7 +47,7 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     check_execution(config)
     config.trainer.devices = devices(config.trainer)
     source, data, batches = _inputs(config)
-    set_steps(config, len(batches.train))
+    set_steps(config, batches.batches_of_an_epoch())
     check_steps(config.trainer)
 
     def parts_of(config: DictConfig) -> Parts:
@@ -75,14 +75,16 @@ def _parts(config: DictConfig, source: PretrainedWeights, data: TaskData, batche
     return Parts(_module(config, source, data), batches, source.tokenizer)
 
 
-def set_steps(config: DictConfig, examples: int) -> None:
-    """Give the trainer its steps from `epochs`, where they are not given, and a validation after each epoch.
+def set_steps(config: DictConfig, batches: int) -> None:
+    """Give the trainer its steps from `epochs` of so many `batches`, and a validation after each epoch.
+
+    What is given already stays as it is.
 
     Where the epochs do not divide the steps, the interval is the divisor next below an epoch, within half of it.
     """
     trainer = config.trainer
-    batch = config.batch_size * trainer.accumulate_grad_batches * trainer.devices * trainer.num_nodes
-    per_epoch = max(1, math.ceil(examples / max(1, batch)))
+    of_a_step = trainer.accumulate_grad_batches * trainer.devices * trainer.num_nodes
+    per_epoch = max(1, math.ceil(batches / max(1, of_a_step)))
     if trainer.max_steps is None:
         if config.epochs <= 0:
             raise UserError(f"epochs={config.epochs} must be above 0")
@@ -165,5 +167,9 @@ def labelled_batches(config: DictConfig, source: PretrainedWeights, data: TaskDa
         for examples, seed in ((data.train, config.seed), (data.validation, None))
     )
     return StreamDataModule(
-        train=train, validation=validation, batch_size=config.batch_size, num_workers=config.num_workers
+        train=train,
+        validation=validation,
+        batch_size=config.batch_size,
+        num_workers=config.num_workers,
+        batch_tokens=config.batch_tokens,
     )

@@ -136,4 +136,5 @@ def pretraining_batches(config: DictConfig, data: PreparedData) -> PretrainingDa
         batch_size=config.batch_size,
         validation_examples=config.validation_examples,
         num_workers=config.num_workers,
+        batch_tokens=config.batch_tokens,
     )

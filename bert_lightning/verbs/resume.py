@@ -51,15 +51,17 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
     check_keys(merged)
     if (after := _global_batch(merged)) != before:
         raise UserError(
-            f"an update of this run takes {before} examples, with these overrides {after}: "
+            f"an update of this run takes {before} examples or batches of tokens, with these overrides {after}: "
             "keep batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches"
         )
     return merged
 
 
 def _global_batch(config: DictConfig) -> int:
+    """Examples of an update, or batches where these are of a number of tokens."""
     trainer: Any = config.trainer
-    number: int = config.batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches
+    size = config.batch_size if config.get("batch_tokens") is None else 1
+    number: int = size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches
     return number
 
 

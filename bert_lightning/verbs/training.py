@@ -93,8 +93,11 @@ def _requeued() -> Iterator[None]:
 
 def session(config: DictConfig, folder: RunFolder, parts_of: PartsOf, checkpoint: Path | None = None) -> Session:
     """The run, built in this process."""
+    parts = parts_of(config)
+    if config.get("compile"):
+        parts.module.encoder.compile_feed_forward()
     return Session.build(
-        config, folder, parts_of(config),
+        config, folder, parts,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger), checkpoint,
     )  # fmt: skip
 

@@ -312,7 +312,7 @@ def test_phases_are_shares_of_training(small_data):
     assert across["attention_mask"].sum(1).tolist() == lengths[748:752]
     # The second phase has an order of its own, from its first example on
     (stretch,) = phases.stretches(range(750, 760), 1000)
-    assert (stretch.number, stretch.positions) == (1, range(10))
+    assert (stretch.number, stretch.positions.tolist()) == (1, list(range(10)))
     assert [s.number for s in phases.stretches(range(0, 10), None)] == [1]
 
 

@@ -5,7 +5,8 @@ from itertools import combinations, pairwise
 import pytest
 import torch
 
-from bert_lightning.model.layout import GROUP_COST, Rows, cut, padded, rounded, unpadded
+from bert_lightning.model.layout import GROUP_COST, cut, padded, rounded, unpadded
+from bert_lightning.model.rows import Rows
 
 
 def cost(sizes, counts):

@@ -52,3 +52,19 @@ def test_two_ranks_and_one_process_have_the_same_losses(objective, accumulated, 
     assert apart < 1e-5
     tokens = [json.loads((run / "summary.json").read_text())["tokens"] for run in (first, second)]
     assert tokens[0] == tokens[1]
+
+
+@pytest.mark.slow
+def test_batches_of_tokens_are_weighed_by_what_each_predicts(tiny_run, tmp_path):
+    """Two batches make an update, of different numbers of sequences: one after another, or on two ranks."""
+    settings = (*tiny_run, *NO_CHANCE, "trainer.accelerator=cpu", "batch_tokens=256")
+    finished(started(tmp_path, "pretrain", *settings, "trainer.accumulate_grad_batches=2", "name=one"), tmp_path)
+    finished(started(tmp_path, "pretrain", *settings, "trainer=ddp", "trainer.devices=2", "name=two"), tmp_path)
+    first, second = tmp_path / "runs" / "one", tmp_path / "runs" / "two"
+    ours, theirs = losses(first), losses(second)
+    assert len(ours) == len(theirs) == STEPS
+    assert max(abs(a - b) / abs(a) for a, b in zip(ours, theirs, strict=True)) < 1e-6
+    summaries = [json.loads((run / "summary.json").read_text()) for run in (first, second)]
+    assert summaries[0]["tokens"] == summaries[1]["tokens"]
+    padding = [summary["throughput"]["padding"] for summary in summaries]
+    assert padding[0] == pytest.approx(padding[1])

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from bert_lightning.data.batch import LabelledBatch
 from bert_lightning.data.labelled.encoding import collate
 from bert_lightning.data.labelled.kinds import Example, Kind, Unit, Units
-from bert_lightning.data.sampler import stream_indices
+from bert_lightning.data.sampler import Ints, Positions, stream_indices
 from bert_lightning.errors import UserError
 from bert_lightning.text.tokenizers import SpecialIds
 
@@ -47,18 +47,29 @@ class LabelledExamples(Dataset[LabelledBatch]):
         self.units = units if seed is None else kind.training_units(units)
         self.kind, self.labels, self.seed = kind, list(labels), seed
         self.pad = SpecialIds.of(tokenizer).pad
+        self._lengths = np.array([sum(len(tokens.ids) for tokens in unit.sequences) for unit in self.units])
 
     def __len__(self) -> int:
         return len(self.units)
 
-    def __getitem__(self, positions: range) -> LabelledBatch:
-        indices = np.arange(positions.start, positions.stop)
-        if self.seed is not None:
-            _, indices = stream_indices(positions, len(self), self.seed)
-        units = [self.units[index] for index in indices]
+    @property
+    def longest(self) -> int:
+        """Tokens that no unit exceeds."""
+        return int(self._lengths.max())
+
+    def lengths(self, positions: Positions) -> Ints:
+        """Tokens of the units at `positions`, all their sequences together, [units]."""
+        lengths: Ints = self._lengths[self._indices(positions)]
+        return lengths
+
+    def __getitem__(self, positions: Positions) -> LabelledBatch:
+        units = [self.units[index] for index in self._indices(positions)]
         batch = labelled_batch(self.kind, units, self.pad)
         batch["labels"] = self.kind.targets(units, self.labels)
         return batch
+
+    def _indices(self, positions: Positions) -> Ints:
+        return np.asarray(positions) if self.seed is None else stream_indices(positions, len(self), self.seed)[1]
 
 
 def labelled_batch(kind: Kind, units: Sequence[Unit], pad: int) -> LabelledBatch:

@@ -1,0 +1,104 @@
+"""Batches of tokens beside batches of sequences: real tokens per second of the processor, and density.
+
+    python experiments/batching/batching.py data/reviews-...
+
+The argument is the folder that `bert-lightning prepare data=reviews` names. Small model (4 layers, 256), float32, a
+whole step: batch, forward, backward, AdamW. The ways take turns in one process, each on what it is given next; a ratio
+is the median over the turns. `padded` computes padding too, as other tools do.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bert_lightning.data.blocks import DocumentSentences, SingleSentences
+from bert_lightning.data.examples import PretrainingExamples
+from bert_lightning.data.masking import TokenMasking, Vocabulary
+from bert_lightning.data.phases import Phases
+from bert_lightning.data.preparation import open_prepared
+from bert_lightning.data.sampler import StreamBatches
+from bert_lightning.data.token_batches import TokenBatches, Windows
+from bert_lightning.model import BERT, BertConfig
+from bert_lightning.objectives.base import JointObjective
+from bert_lightning.objectives.pretraining import MaskedLM
+from bert_lightning.text.tokenizers import SpecialIds
+
+TURNS, BUDGET = 15, 4096
+
+
+class Way:
+    """A model of its own, and what its steps took."""
+
+    def __init__(self, vocabulary: int, examples: PretrainingExamples, batches, unpad: bool) -> None:
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=vocabulary, hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024,
+            max_position_embeddings=128, type_vocab_size=1,
+        )  # fmt: skip
+        self.encoder, self.objective = BERT(config, unpad=unpad), JointObjective(config, {"mlm": MaskedLM})
+        self.objective.attach(self.encoder)
+        parameters = {*self.encoder.parameters(), *self.objective.parameters()}
+        self.optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
+        self.examples, self.batches = examples, iter(batches)
+        self.rates, self.tokens, self.places, self.sequences = [], [], [], []
+
+    def step(self) -> None:
+        """One training step; its tokens per second of the processor."""
+        started = time.process_time()
+        batch = self.examples[next(self.batches)]
+        loss, _ = self.objective(self.encoder, batch)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.rates.append(batch["num_tokens"] / (time.process_time() - started))
+        self.tokens.append(batch["num_tokens"])
+        self.places.append(batch["input_ids"].numel())
+        self.sequences.append(len(batch["input_ids"]))
+
+
+def compared(data, builder) -> None:
+    """Print the table of one kind of examples."""
+    special, vocabulary = SpecialIds.of(data.tokenizer), Vocabulary.of(data.tokenizer)
+    examples = PretrainingExamples(Phases.of(builder(data.train, 128)), TokenMasking(), special, vocabulary, seed=0)
+    windows = Windows(examples.lengths, len(examples), examples.longest, BUDGET, 0)
+    sequences = round(BUDGET / examples.lengths(np.arange(4096)).mean())  # as many tokens in the mean
+    words = data.tokenizer.get_vocab_size()
+    ways = {
+        "sequences, padded": Way(words, examples, StreamBatches(sequences, 10**6), unpad=False),
+        "tokens, padded": Way(words, examples, TokenBatches(windows, 10**6), unpad=False),
+        "sequences": Way(words, examples, StreamBatches(sequences, 10**6), unpad=True),
+        "tokens": Way(words, examples, TokenBatches(windows, 10**6), unpad=True),
+    }
+    for way in ways.values():
+        way.step()  # not counted: the first of everything
+        way.rates.clear()
+    for _ in range(TURNS):
+        for way in ways.values():
+            way.step()
+    print(f"\n{builder.__name__}, {windows.examples} examples in a window\n")
+    print("| batches of | density | tokens in a batch | sequences | tokens/s | ratio |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, way in ways.items():
+        ratio = statistics.median(a / b for a, b in zip(way.rates, ways["sequences, padded"].rates, strict=True))
+        print(
+            f"| {name} | {sum(way.tokens) / sum(way.places):.2f} | {min(way.tokens)} to {max(way.tokens)} "
+            f"| {min(way.sequences)} to {max(way.sequences)} | {statistics.median(way.rates):,.0f} | {ratio:.2f} |"
+        )
+
+
+def main() -> None:
+    """Both kinds of examples whose lengths differ."""
+    torch.set_num_threads(1)
+    data = open_prepared(Path(sys.argv[1]))
+    for builder in (SingleSentences, DocumentSentences):
+        compared(data, builder)
+
+
+if __name__ == "__main__":
+    main()
