@@ -117,7 +117,7 @@ class PublishedConfig:
     max_steps: int | None = None
     max_length: int | None = None
     lr: float | None = None
-    warmup: float | None = None  # share of the steps
+    warmup: float | None = None  # share of the budget
 
 
 @dataclass
@@ -125,6 +125,7 @@ class PretrainConfig(TrainingConfig):
     """`bert-lightning pretrain`."""
 
     verb: str = "pretrain"
+    budget: dict[str, Any] = MISSING
     published: PublishedConfig = field(default_factory=PublishedConfig)
     data: DataConfig = MISSING
     tokenizer: dict[str, Any] = MISSING

@@ -18,7 +18,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.checkpoint_files import newest_whole
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import is_own_rank
-from bert_lightning.verbs.common import check_keys
+from bert_lightning.verbs.common import build, check_keys
 from bert_lightning.verbs.training import launch, runs_here, session
 
 # How a run is executed. Whatever else an override would change, it would make it another run.
@@ -73,7 +73,7 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
     Raises:
         UserError: an override that would make it another run, or of a key that does not exist.
     """
-    before = _global_batch(config)
+    before = _updates(config)
     for override in overrides:
         key, equals, _ = override.partition("=")
         if not equals or not (key.startswith(_EXECUTION) or key in _SHARES):
@@ -84,18 +84,20 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
         raise UserError(" ".join(str(error).split())) from None
     assert isinstance(merged, DictConfig), "a config is a mapping"
     check_keys(merged)
-    if (after := _global_batch(merged)) != before:
-        raise UserError(
-            f"an update of this run takes {before} examples, with these overrides {after}: "
-            "keep batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches"
-        )
+    for ours, theirs in zip(before, _updates(merged), strict=True):
+        if ours != theirs:
+            raise UserError(
+                f"an update of this run takes {ours} examples, with these overrides {theirs}: "
+                "keep batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches"
+            )
     return merged
 
 
-def _global_batch(config: DictConfig) -> int:
+def _updates(config: DictConfig) -> list[int]:
+    """Examples of an update, at each level of a growing batch."""
     trainer: Any = config.trainer
-    number: int = config.batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches
-    return number
+    sizes = build(config.budget).batch_sizes(config.batch_size) if "budget" in config else [config.batch_size]
+    return [size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches for size in sizes]
 
 
 @rank_zero_only

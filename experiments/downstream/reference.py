@@ -125,7 +125,7 @@ def main():
     model = model_of(term, source.path, max(1, len(data.labels)), ours.objective.terms[term].head)
     optimizer = build(config.optimizer)(parameter_groups(model, config.weight_decay))
     schedule = build(config.schedule)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, steps))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, step + 1, steps))
     bf16 = str(config.trainer.precision).startswith("bf16")
     started, scores = time.time(), []
     for step, positions in enumerate(StreamBatches(config.batch_size, steps), 1):
