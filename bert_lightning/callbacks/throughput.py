@@ -81,7 +81,8 @@ class Throughput(Callback):
         self._recent.add(_Counts(now - self._last, self._began - self._last, tokens, batch["input_ids"].numel()))
         self._last = now
         accumulating, self._step = trainer.global_step == self._step, trainer.global_step
-        if not accumulating and trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        due = trainer.global_step % trainer.log_every_n_steps == 0 or trainer.should_stop  # type: ignore[attr-defined]
+        if due and not accumulating:  # Lightning logs the last update too
             self._log(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
