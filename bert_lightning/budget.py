@@ -45,7 +45,7 @@ class Budget:
     countable = 1  # of them make a unit
 
     def __init__(self, amount: float, ramp: float | None = None, ramp_levels: int = 16) -> None:
-        if not isinstance(amount, (int, float)) or not 0 < round(amount * self.countable) < 2**63:
+        if not isinstance(amount, (int, float)) or not 1 <= amount * self.countable < 2**63:
             least = "1 or more" if self.countable == 1 else "above 0"
             raise UserError(f"{self.key}={amount} must be {least}: a number of {self.unit}")
         if ramp is not None and not 0 < ramp <= 1:

@@ -92,10 +92,14 @@ def test_minutes_go_on_after_a_break_and_leave_out_validation(clock, command, ti
 
 
 def test_a_run_ends_with_a_validation_whatever_the_interval(command, tiny_run, tmp_path):
-    code, output, errors = command("pretrain", *tiny_run, "name=odd", "trainer.max_steps=5")
+    ramp = ("budget.ramp=0.6", "budget.ramp_levels=4")
+    code, output, errors = command("pretrain", *tiny_run, "name=odd", "trainer.max_steps=5", *ramp)
     assert code == 0, errors
     assert list(rows(tmp_path / "runs" / "odd", "val/mlm/loss")) == [1, 3, 4]
     assert "budget: 5 of 5 steps, 100.0%" in output
+    code, _, errors = command("resume", "runs/odd", "batch_size=2", "trainer.accumulate_grad_batches=4")
+    assert code == 2
+    assert "an update of this run takes 2 examples, with these overrides 4" in errors  # at the foot of the ramp
 
 
 @pytest.mark.slow
