@@ -5,6 +5,7 @@ Learning rate, batch size, phases of length and rates of masks are functions of 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable
 from typing import Protocol
@@ -45,7 +46,7 @@ class Budget:
     countable = 1  # of them make a unit
 
     def __init__(self, amount: float, ramp: float | None = None, ramp_levels: int = 16) -> None:
-        if not isinstance(amount, (int, float)) or not 1 <= amount * self.countable < 2**63:
+        if not isinstance(amount, (int, float)) or not 1 <= amount * self.countable < math.inf:
             least = "1 or more" if self.countable == 1 else "above 0"
             raise UserError(f"{self.key}={amount} must be {least}: a number of {self.unit}")
         if ramp is not None and not 0 < ramp <= 1:

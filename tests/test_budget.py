@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from bert_lightning.budget import Minutes, Operations, Steps, Tokens
 from bert_lightning.errors import UserError
@@ -52,6 +53,16 @@ def test_the_batch_grows_in_levels_to_its_full_size():
     assert budget.batch_sizes(64) == [16, 32, 48, 64]
     assert budget.batch_sizes(2) == [1, 1, 2, 2]
     assert Tokens(1e6).batch_sizes(64) == [64]
+
+
+def test_large_amounts_are_counted_exactly_and_can_be_kept(tmp_path):
+    """More than 64 bits hold."""
+    budget = Operations(5e20)
+    budget.spent = budget.total - 1
+    budget.charge(METER)
+    assert budget.exhausted
+    torch.save({"spent": budget.spent}, tmp_path / "x.ckpt")
+    assert torch.load(tmp_path / "x.ckpt", weights_only=True) == {"spent": 5 * 10**20 + 1_999_999}
 
 
 @pytest.mark.parametrize(
