@@ -125,10 +125,10 @@ def test_two_ranks_stop_at_the_same_step(settings, tiny_run, tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the processes in /proc")
 def test_two_ranks_that_are_killed_go_on_with_their_tokens(tiny_run, tmp_path):
     saving = ("callbacks.checkpoints.every_steps=1", "callbacks.checkpoints.keep_last=3", "num_workers=1")
-    arguments = [*tiny_run, *TWO, *SHAPED, *saving, "budget=tokens", "budget.tokens=20_000", "model.dropout_rate=0.1"]
+    arguments = [*tiny_run, *TWO, *SHAPED, *saving, "budget=tokens", "budget.tokens=6_000", "model.dropout_rate=0.1"]
     finished(started(tmp_path, "pretrain", *arguments, "name=whole"), tmp_path)
     process = started(tmp_path, "pretrain", *arguments, "name=killed")
-    assert wait_for(process, tmp_path / "runs" / "killed", 8)
+    assert wait_for(process, tmp_path / "runs" / "killed", 6)
     kill_tree(process)
     finished(started(tmp_path, "resume", "runs/killed"), tmp_path)
     assert differences(tmp_path / "runs" / "whole", tmp_path / "runs" / "killed") == []
