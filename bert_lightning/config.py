@@ -124,7 +124,7 @@ class PublishedConfig:
     max_steps: int | None = None
     max_length: int | None = None
     lr: float | None = None
-    warmup: float | None = None  # share of the steps
+    warmup: float | None = None  # share of the budget
     recipe: str | None = None  # option of `recipe` that `finetune` takes for such an encoder; null: BERT's
 
 
@@ -133,6 +133,7 @@ class PretrainConfig(TrainingConfig):
     """`bert-lightning pretrain`."""
 
     verb: str = "pretrain"
+    budget: dict[str, Any] = MISSING
     published: PublishedConfig = field(default_factory=PublishedConfig)
     data: DataConfig = MISSING
     tokenizer: dict[str, Any] = MISSING

@@ -256,9 +256,15 @@ BAD = {
     "one segment type": (["pretrain", "TINY", "model.type_vocab_size=1"], "type_vocab_size=1: segment pairs have two"),
     "batch of nothing": (["pretrain", "TINY", "batch_size=0"], "batch_size=0 must be 1 or more"),
     "no steps": (["pretrain", "TINY", "trainer.max_steps=0"], "max_steps=0 must be 1 or more"),
-    "an end without validation": (
-        ["pretrain", "TINY", "trainer.max_steps=5"],
-        "5 is not a multiple.*val_check_interval=1",
+    "no interval": (["pretrain", "TINY", "trainer.val_check_interval=0"], "val_check_interval=0 must be a number"),
+    "no such budget": (["pretrain", "TINY", "budget=hours"], "budget/hours.*minutes"),
+    "a budget without an amount": (["pretrain", "TINY", "budget=tokens"], "budget.tokens has no value: give"),
+    "a budget of nothing": (["pretrain", "TINY", "budget=minutes", "budget.minutes=0"], "minutes=0 must be above 0"),
+    "less than a batch": (["pretrain", "TINY", "budget=tokens", "budget.tokens=9"], "budget.tokens=9 does not reach"),
+    "a ramp beyond the budget": (["pretrain", "TINY", "budget.ramp=1.5"], "budget.ramp=1.5 is the share of the budget"),
+    "flops that nobody counts": (
+        ["pretrain", "TINY", "budget=flops", "budget.flops=1e9", "callbacks.throughput=null"],
+        "budget=flops is counted by callbacks.throughput",
     ),
     "no number of devices": (["pretrain", "TINY", "trainer.devices=some"], "devices=some must be a number of devices"),
     "no such device": (["pretrain", "TINY", "trainer.accelerator=abacus"], "abacus"),

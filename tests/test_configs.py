@@ -22,7 +22,7 @@ CONF = conf_folder()
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/*.yaml"))
 # Which verb has a group; `base` and `bert` files are included by others.
 VERB = {"task": "finetune", "recipe": "finetune"}
-INCLUDED = {"data/base", "model/bert", "task/base", "task/base_table"}
+INCLUDED = {"budget/base", "data/base", "model/bert", "task/base", "task/base_table"}
 NEED_A_TEACHER = {"distillation", "distilbert"}
 
 
@@ -54,6 +54,8 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
     for node in (config.data.corpus, config.tokenizer) if verb == "pretrain" else ():
         if OmegaConf.is_missing(node, "path"):
             node.path = "x"
+    if group == "budget" and OmegaConf.is_missing(config.budget, name):
+        config.budget[name] = 1000
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_keys(config)
     if verb == "finetune":
@@ -78,7 +80,8 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
             assert isinstance(joint, JointObjective)
         groups = parameter_groups(torch.nn.Linear(2, 2), config.weight_decay, config.layer_decay)
         assert isinstance(build(config.optimizer)(groups), torch.optim.Optimizer)
-        assert 0 < build(config.schedule)(0, 100) <= 1
+        assert build(config.budget).total >= 1000
+        assert 0 < build(config.schedule)(0, 1, 100) <= 1
         for node in (config.data.corpus, config.tokenizer, config.examples, config.masking):
             assert callable(build(node)) or iter(build(node))
 

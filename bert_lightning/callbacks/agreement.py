@@ -19,11 +19,12 @@ _GROUPS: dict[Any, Any] = {}  # the default process group -> a group that talks 
 
 def agreed(*values: int) -> list[int]:
     """For each value the largest that any rank has. Every rank must ask, at the same update."""
-    if not distributed():
-        return list(values)
-    largest = torch.tensor(values)
-    dist.all_reduce(largest, dist.ReduceOp.MAX, group=_cpu_group())
-    return [int(value) for value in largest]
+    return _reduced(values, dist.ReduceOp.MAX)
+
+
+def summed(*values: int) -> list[int]:
+    """For each value the sum over all ranks. Every rank must ask, at the same update."""
+    return _reduced(values, dist.ReduceOp.SUM)
 
 
 def gathered(value: Any) -> list[Any]:
@@ -38,6 +39,14 @@ def gathered(value: Any) -> list[Any]:
 def distributed() -> bool:
     """Whether this process is one of several ranks that can talk to each other."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def _reduced(values: tuple[int, ...], how: Any) -> list[int]:
+    if not distributed():
+        return list(values)
+    reduced = torch.tensor(values)
+    dist.all_reduce(reduced, how, group=_cpu_group())
+    return [int(value) for value in reduced]
 
 
 def _cpu_group() -> Any:

@@ -72,7 +72,8 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         done = trainer.fit_loop.total_batch_idx + 1
         interval = trainer.val_check_batch
-        self._intact = not interval or done % interval != 0  # else a validation is due, and a resume would leave it out
+        due = trainer.should_stop or (interval and done % interval == 0)
+        self._intact = not due  # a resume would leave out the validation
 
     def on_validation_end(self, *_: Any) -> None:
         self._intact = True

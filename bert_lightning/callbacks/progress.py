@@ -9,12 +9,22 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's bars, without the version number, and redrawn every ten batches."""
+    """Lightning's bars, without the version number, and redrawn every ten batches.
+
+    Where the number of updates is not known beforehand, the share of the budget is shown instead.
+    """
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=10)
 
+    @property
+    def total_train_batches(self) -> int | float:
+        return super().total_train_batches if self.trainer.max_steps > 0 else float("inf")
+
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
+        if trainer.max_steps < 0:
+            budget: Any = pl_module.budget
+            metrics["budget"] = f"{budget.share:.1%}"
         return {name.removeprefix("train/"): value for name, value in metrics.items()}

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
-from bert_lightning.callbacks.agreement import gathered
+from bert_lightning.callbacks.agreement import gathered, summed
 from bert_lightning.callbacks.machine import peak_flops, peak_memory
 from bert_lightning.callbacks.operations import operations_counter
 
@@ -35,9 +35,10 @@ class Throughput(Callback):
     - `tokens_per_second`: real tokens, of all ranks.
     - `padding`: share of the batches' places that hold no token.
     - `data_wait`: share of the time in which the loop waited for a batch.
-    - `flops_per_second`: of the model's matrix products, forward and backward, counted on the first batch and scaled by
-      tokens. `mfu` is its share of the ceiling: what products of the model's own width reach on this CPU, measured at
-      the start, or what the GPU's datasheet says (never run on a GPU by us; left out for a card unknown to Lightning).
+    - `flops_per_second`: of the model's matrix products, forward and backward, counted on the first batch of every rank
+      and scaled by tokens. `mfu` is its share of the ceiling: what products of the model's own width reach on this CPU,
+      measured at the start, or what the GPU's datasheet says (never run on a GPU by us; left out for a card unknown to
+      Lightning).
     - `peak_memory`: bytes, of the process on a CPU, allocated by torch on a GPU.
     """
 
@@ -46,7 +47,7 @@ class Throughput(Callback):
         self.total_tokens = 0  # of all ranks, and of the runs that this one continues
         self.flops_per_token: float | None = None
         self.ceiling: float | None = None
-        self._counter: FlopCounterMode | None = None
+        self._counted: tuple[FlopCounterMode, int] | None = None  # with the tokens of the batch that is being counted
         self._last = self._began = 0.0  # when the last batch ended, and when the current one began
         self._interrupted = False  # something else than fetching a batch happened since the last one
         self._step, self._world_size = 0, 1
@@ -64,23 +65,25 @@ class Throughput(Callback):
         if self._interrupted:
             self._last, self._interrupted = self._began, False
         if self.flops_per_token is None:
-            self._counter = operations_counter()
-            self._counter.__enter__()
+            self._counted = operations_counter(), batch["num_tokens"]
+            self._counted[0].__enter__()
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._counter is not None:
-            self._counter.__exit__(None, None, None)
+        if self._counted is not None:
+            (counter, tokens), self._counted = self._counted, None
+            counter.__exit__(None, None, None)
+            flops, tokens = summed(counter.get_total_flops(), tokens)
+            self.flops_per_token = flops / tokens
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now, tokens = time.perf_counter(), batch["num_tokens"]
-        if self._counter is not None:
-            self.flops_per_token, self._counter = self._counter.get_total_flops() / tokens, None
         self._recent.add(_Counts(now - self._last, self._began - self._last, tokens, batch["input_ids"].numel()))
         self._last = now
         accumulating, self._step = trainer.global_step == self._step, trainer.global_step
-        if not accumulating and trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        due = trainer.global_step % trainer.log_every_n_steps == 0 or trainer.should_stop  # type: ignore[attr-defined]
+        if due and not accumulating:  # Lightning logs the last update too
             self._log(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -96,10 +99,15 @@ class Throughput(Callback):
     def state_dict(self) -> dict[str, Any]:
         """What the ranks counted together; what each counted since the last log is not lost."""
         recent = gathered((self._recent.tokens, self._recent.places))
-        return {"total_tokens": self.total_tokens, "recent": [sum(counts) for counts in zip(*recent, strict=True)]}
+        return {
+            "total_tokens": self.total_tokens,
+            "recent": [sum(counts) for counts in zip(*recent, strict=True)],
+            "flops_per_token": self.flops_per_token,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.total_tokens, self._continued = state_dict["total_tokens"], state_dict["recent"]
+        self.flops_per_token = state_dict["flops_per_token"]
 
     def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
         rates = self._rates(self._take(trainer))

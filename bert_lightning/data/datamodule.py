@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
@@ -10,11 +13,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from bert_lightning.budget import Budget
 from bert_lightning.data.accumulation import CountedBatches
 from bert_lightning.data.examples import PretrainingExamples
+from bert_lightning.data.legs import Leg, Legs
 from bert_lightning.data.sampler import Ints, OnceThrough, Positions, StreamBatches
 from bert_lightning.data.token_batches import TokenBatches, Windows
 from bert_lightning.errors import UserError
+
+_ENDLESS = 2**40  # batches: more than any run takes
 
 
 class Examples(Protocol):
@@ -37,7 +44,7 @@ class Examples(Protocol):
 
 
 class StreamDataModule(pl.LightningDataModule):
-    """Training batches from the stream of `train` for as many steps as the trainer takes; `validation` once through.
+    """Training batches from the stream of `train` as long as the module's budget lasts; `validation` once through.
 
     A checkpoint keeps how many examples the ranks were given together. A run that resumes goes on from there, at once
     and with any number of workers; with another number of ranks, or accumulated batches, if their product is the same.
@@ -76,26 +83,36 @@ class StreamDataModule(pl.LightningDataModule):
         if batch_tokens is not None:
             self.windows = Windows(train.lengths, len(train), train.longest, batch_tokens, train.seed)
         self.position = 0  # in the training stream: examples given to all ranks
+        self.leg: Leg | None = None  # of training; none has begun yet
         self.validation_size = min(len(validation), validation_examples or len(validation))
 
-    def train_dataloader(self) -> DataLoader[Any] | CountedBatches:
-        trainer = self.trainer
-        assert trainer is not None, "Lightning attaches the trainer before it asks for loaders"
-        count = trainer.max_steps * trainer.accumulate_grad_batches
-        examples, self._batches = self._of_training(count, trainer.global_rank, trainer.world_size)
-        loader = self._loader(examples, self._batches)
-        if trainer.accumulate_grad_batches * trainer.world_size == 1:
-            return loader
-        counts: Any = trainer.lightning_module.objective.counts  # type: ignore[union-attr]
-        return CountedBatches(loader, trainer.accumulate_grad_batches, counts, self._mean_over_ranks)
+    def train_dataloader(self) -> Legs:
+        assert self.trainer is not None, "Lightning attaches the trainer before it asks for loaders"
+        budget: Budget = self.trainer.lightning_module.budget  # type: ignore[assignment]
+        size = self.trainer.accumulate_grad_batches
+        return Legs(
+            turn=partial(self._turn, budget, size * self.trainer.world_size),
+            batches=partial(self._leg_batches, budget, self.trainer),
+            size=size,
+            length=_ENDLESS if budget.updates is None else budget.updates * size,
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return self._loader(self.validation, OnceThrough(self.validation_size, self.batch_size, rank, ranks))
 
-    def training_examples(self, horizon: int) -> Examples:
-        """The examples of training; `horizon` is how many positions of the stream all of training takes."""
+    def training_examples(self, leg: Leg) -> Examples:
+        """The examples of a leg of training."""
         return self.train
+
+    def begun(self, leg: Leg) -> tuple[int, ...]:
+        """Where the phases began that have begun by now, in this leg or before it."""
+        return ()
+
+    @property
+    def moments(self) -> tuple[float, ...]:
+        """Shares of training at which it matters to the examples how much has passed."""
+        return ()
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Count what is handed to training: not what workers have made ahead."""
@@ -105,11 +122,12 @@ class StreamDataModule(pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream goes on; the same on every rank."""
-        return {"position": self.position}
+        return {"position": self.position, "leg": None if self.leg is None else dict(vars(self.leg))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on there."""
         self.position = state_dict["position"]
+        self.leg = None if state_dict["leg"] is None else Leg(**state_dict["leg"])
 
     def _mean_over_ranks(self, values: Tensor) -> Tensor:
         assert self.trainer is not None
@@ -121,15 +139,49 @@ class StreamDataModule(pl.LightningDataModule):
         """Batches of the training examples, once through, of all ranks together."""
         return -(-len(self.train) // self.batch_size) if self.windows is None else len(self.windows.of_an_epoch())
 
-    def _of_training(self, count: int, rank: int, world_size: int) -> tuple[Examples, StreamBatches | TokenBatches]:
-        """The examples, told how long training is, and `count` batches of them."""
+    def _turn(self, budget: Budget, batches: int) -> bool:
+        """Begin another leg where what is spent asks for other batches than the present one. Whether it did.
+
+        Args:
+            budget: of the run.
+            batches: that make an update, on all ranks together.
+        """
+        last = self.leg
+        moments = sorted({*budget.rises, *(self.moments if budget.updates is None else ())})
+        if last is not None and bisect_right(moments, last.share) == bisect_right(moments, budget.share):
+            return False
+        pace = math.inf
+        if budget.updates is not None:
+            pace = budget.updates * batches * self._examples_of_a_batch(budget)
+        self.leg = Leg(self.position, budget.share, pace, () if last is None else self.begun(last))
+        return True
+
+    def _leg_batches(self, budget: Budget, trainer: pl.Trainer) -> DataLoader[Any] | CountedBatches:
+        """The batches of the present leg, from the present position on."""
+        assert self.leg is not None, "a leg has begun"
+        examples, ranks = self.training_examples(self.leg), (trainer.global_rank, trainer.world_size)
         if self.windows is None:
-            batches = StreamBatches(self.batch_size, count, rank, world_size, self.position)
-            return self.training_examples(batches.horizon), batches
-        each = self.windows.examples_of_a_batch(self.training_examples(self.windows.trial).lengths)
-        examples = self.training_examples(round(count * world_size * each))
-        windows = replace(self.windows, lengths=examples.lengths)
-        return examples, TokenBatches(windows, count, rank, world_size, self.position)
+            size = budget.batch_size(self.batch_size, self.leg.share)
+            self._batches: StreamBatches | TokenBatches = StreamBatches(size, _ENDLESS, *ranks, self.position)
+        else:
+            windows = replace(self._grown(self.windows, budget, self.leg.share), lengths=examples.lengths)
+            self._batches = TokenBatches(replace(windows, begin=self.leg.position), _ENDLESS, *ranks, self.position)
+        loader = self._loader(examples, self._batches)
+        if trainer.accumulate_grad_batches * trainer.world_size == 1:
+            return loader
+        counts: Any = trainer.lightning_module.objective.counts  # type: ignore[union-attr]
+        return CountedBatches(loader, trainer.accumulate_grad_batches, counts, self._mean_over_ranks)
+
+    def _examples_of_a_batch(self, budget: Budget) -> float:
+        """After what is spent of the budget; of batches of tokens the mean, tried on examples of all of training."""
+        if self.windows is None:
+            return budget.batch_size(self.batch_size, budget.share)
+        windows = self._grown(self.windows, budget, budget.share)
+        return windows.examples_of_a_batch(self.training_examples(Leg(share=0.0, pace=windows.trial)).lengths)
+
+    def _grown(self, windows: Windows, budget: Budget, share: float) -> Windows:
+        """With the tokens that a batch has after a share of the budget, and at least those of one example."""
+        return replace(windows, budget=max(windows.longest, budget.batch_size(windows.budget, share)))
 
     def _loader(self, examples: Examples, batches: Sampler[Any]) -> DataLoader[Any]:
         dataset: Dataset[Any] = examples  # type: ignore[assignment]
@@ -145,9 +197,16 @@ class StreamDataModule(pl.LightningDataModule):
 
 
 class PretrainingDataModule(StreamDataModule):
-    """Its training examples are told how long training is, for phases and for rates that change."""
+    """Its training examples are told how far training is, for phases and for rates that change."""
 
     train: PretrainingExamples
 
-    def training_examples(self, horizon: int) -> Examples:
-        return replace(self.train, horizon=horizon)
+    def training_examples(self, leg: Leg) -> Examples:
+        return replace(self.train, leg=leg)
+
+    def begun(self, leg: Leg) -> tuple[int, ...]:
+        return tuple(begin for begin in self.train.phases.begins(leg) if begin <= self.position)
+
+    @property
+    def moments(self) -> tuple[float, ...]:
+        return self.train.moments

@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import Dataset
 
 from bert_lightning.data.batch import PretrainingBatch
-from bert_lightning.data.masking import Text, TokenMasking, Vocabulary
+from bert_lightning.data.legs import END, Leg
+from bert_lightning.data.masking import RateSchedule, Text, TokenMasking, Vocabulary
 from bert_lightning.data.phases import Phases, Stretch
 from bert_lightning.data.pieces import Ints, Pieces, assemble, join
 from bert_lightning.data.randomness import Bits, Stream, draw, uniform
@@ -28,7 +29,14 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
     special: SpecialIds
     vocabulary: Vocabulary
     seed: int
-    horizon: int | None = None  # positions of all of training, which phases and rates are shares of; None: at its end
+    leg: Leg = END  # says how much of training has passed at each position, for phases and rates
+
+    @property
+    def moments(self) -> tuple[float, ...]:
+        """Shares of training at which it matters how much has passed: ends of phases, hundredths for a moving rate."""
+        ends = np.cumsum([phase.share for phase in self.phases])[:-1].tolist()
+        falling = isinstance(self.masking.rate, RateSchedule)
+        return tuple(sorted({*ends, *(np.arange(1, 100) / 100 if falling else ())}))
 
     @property
     def store(self) -> TokenStore:
@@ -45,15 +53,15 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
 
     def lengths(self, positions: Positions) -> Ints:
         """Tokens of the rows at `positions`, [B]."""
-        made = [self._stretch(stretch)[0].row_lengths() for stretch in self.phases.stretches(positions, self.horizon)]
+        made = [self._stretch(stretch)[0].row_lengths() for stretch in self.phases.stretches(positions, self.leg)]
         return np.concatenate(made)
 
     def __getitem__(self, positions: Positions) -> PretrainingBatch:
-        made = [self._stretch(stretch) for stretch in self.phases.stretches(positions, self.horizon)]
+        made = [self._stretch(stretch) for stretch in self.phases.stretches(positions, self.leg)]
         pieces, keys = join([pieces for pieces, _ in made]), np.concatenate([keys for _, keys in made])
         rows = assemble(pieces, self.store, self.special)
         text = Text(rows.text, lambda: self.store.word_starts[rows.source], pieces.example_of_tokens)
-        masked, labels = self.masking(rows.ids, text, keys, self._progress(positions), self.vocabulary)
+        masked, labels = self.masking(rows.ids, text, keys, self.leg.shares(positions), self.vocabulary)
         batch: PretrainingBatch = {
             "input_ids": torch.from_numpy(rows.ids).view(-1, rows.width),
             "token_type_ids": torch.from_numpy(rows.types).view(-1, rows.width),
@@ -66,12 +74,6 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         for key, values in pieces.labels.items():
             batch[key] = torch.from_numpy(values)  # type: ignore[literal-required]
         return batch
-
-    def _progress(self, positions: Positions) -> npt.NDArray[np.float64]:
-        """The share of training that has passed at each position."""
-        if self.horizon is None:
-            return np.ones(len(positions))
-        return np.minimum(1.0, np.asarray(positions) / self.horizon)
 
     def _stretch(self, stretch: Stretch) -> tuple[Pieces, Bits]:
         """The pieces at the positions of one phase, and the keys of their masks."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bert_lightning.data.legs import NOT_YET, Leg
 from bert_lightning.data.pieces import ExampleBuilder, Ints
 from bert_lightning.data.sampler import Positions
 from bert_lightning.data.store import TokenStore
@@ -83,16 +84,15 @@ class Phases(Sequence[Phase]):
         """The last phase alone: what the finished model reads, and so what it is validated on."""
         return Phases.of(self._phases[-1].builder)
 
-    def stretches(self, positions: Positions, horizon: int | None) -> Iterator[Stretch]:
-        """Cut `positions` where phases change.
+    def begins(self, leg: Leg) -> tuple[int, ...]:
+        """Where each phase begins, as far as is known in a leg: behind the shares of those before it."""
+        ends = np.cumsum([phase.share for phase in self._phases])[:-1]
+        return leg.begins + tuple(leg.where(share) for share in [0.0, *ends][len(leg.begins) :])
 
-        Phase p ends at its share of `horizon`, the number of positions that all of training has. Without a horizon
-        every position is one of the last phase.
-        """
-        bounds = [0, *(round((horizon or 0) * share) for share in np.cumsum([phase.share for phase in self._phases]))]
+    def stretches(self, positions: Positions, leg: Leg) -> Iterator[Stretch]:
+        """Cut `positions`, which are of one leg, where phases change."""
         positions = np.asarray(positions)
-        bounds[-1] = max(bounds[-1], int(positions[-1]) + 1)
-        for number, (begin, end) in enumerate(pairwise(bounds)):
+        for number, (begin, end) in enumerate(pairwise([*self.begins(leg), NOT_YET])):
             within = positions[(begin <= positions) & (positions < end)] - begin
             if len(within):
                 yield Stretch(number, self._phases[number].builder, within)

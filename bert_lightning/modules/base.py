@@ -9,9 +9,9 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import Metric
 
+from bert_lightning.budget import Budget
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TermMetrics
 from bert_lightning.model.encoder import BERT
@@ -30,7 +30,8 @@ class EncoderModule(pl.LightningModule):
         objective: heads and losses.
         metrics: term -> name -> torchmetrics metric, for validation.
         optimizer: makes the optimizer from parameter groups.
-        schedule: (step, total steps) -> factor of the learning rate.
+        schedule: (spent before an update, spent after it, all of the budget) -> factor of the update's learning rate.
+        budget: what the run may spend.
         weight_decay: for matrices; biases and norms have none.
         layer_decay: factor of the learning rate from a layer to the one below it; 1 for one rate.
         max_grad_norm: gradients are scaled down to this 2-norm; None leaves them.
@@ -43,7 +44,8 @@ class EncoderModule(pl.LightningModule):
         objective: JointObjective,
         metrics: Mapping[str, Mapping[str, Metric]],
         optimizer: Callable[..., Optimizer],
-        schedule: Callable[[int, int], float],
+        schedule: Callable[[int, int, int], float],
+        budget: Budget,
         weight_decay: float,
         max_grad_norm: float | None,
         tokenizer_fingerprint: str,
@@ -55,7 +57,7 @@ class EncoderModule(pl.LightningModule):
         self.encoder, self.objective = encoder, objective
         objective.attach(encoder)
         self.validation_metrics = TermMetrics(metrics, objective.terms)
-        self.make_optimizer, self.schedule = optimizer, schedule
+        self.make_optimizer, self.schedule, self.budget = optimizer, schedule, budget
         self.weight_decay, self.layer_decay, self.max_grad_norm = weight_decay, layer_decay, max_grad_norm
         self.tokenizer_fingerprint = tokenizer_fingerprint
         self._update: list[dict[str, Tensor]] = []  # losses of the batches since the last update
@@ -79,8 +81,6 @@ class EncoderModule(pl.LightningModule):
         loss, terms = self(batch)
         shares = self.objective.shares(batch)
         self._log_update(loss, {name: shares[name] * term.loss for name, term in terms.items()})
-        groups = self.optimizers().param_groups  # type: ignore[union-attr]
-        self.log("train/learning_rate", max(group["lr"] for group in groups))
         return loss
 
     def _log_update(self, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
@@ -113,11 +113,18 @@ class EncoderModule(pl.LightningModule):
     def build_optimizer(self) -> Optimizer:
         return build_optimizer(self.make_optimizer, parameter_groups(self, self.weight_decay, self.layer_decay))
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> Optimizer:
         optimizer = self.build_optimizer()
-        total_steps = self.trainer.max_steps
-        scheduler = LambdaLR(optimizer, lambda step: self.schedule(step, total_steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        return optimizer
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Set the update's learning rate. What the update takes of the budget is charged: callbacks come first."""
+        factor = self.schedule(self.budget.before, self.budget.spent, self.budget.total)
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+        self.log("train/learning_rate", max(group["lr"] for group in optimizer.param_groups))
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
         parameters = [p for p in self.parameters() if p.grad is not None]

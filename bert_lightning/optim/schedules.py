@@ -1,4 +1,4 @@
-"""How the learning rate moves: pure functions of the step and the number of steps."""
+"""How the learning rate moves: pure functions of what is spent of a budget, in steps or in anything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Schedule:
     """Learning-rate factor: up over the warmup, 1 at its end, then what `after` says, down to `floor`.
 
     Args:
-        warmup: share of all steps.
+        warmup: share of the budget.
         floor: factor that the end of training reaches.
         start: factor that the warmup rises from.
     """
@@ -24,17 +24,22 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup < 1:
-            raise UserError(f"schedule.warmup={self.warmup} is the share of steps that warm up: at least 0 and below 1")
+            raise UserError(
+                f"schedule.warmup={self.warmup} is the share of the budget that warms up: at least 0 and below 1"
+            )
         for name in ("floor", "start"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"schedule.{name}={getattr(self, name)} is a factor of the rate: between 0 and 1")
 
-    def __call__(self, step: int, total_steps: int) -> float:
-        """Factor of update number `step`, counted from 0. No update of the warmup has a factor of 0."""
-        warmup_steps = round(self.warmup * total_steps)
-        if step < warmup_steps:
-            return self.start + (1 - self.start) * (step + 1) / (warmup_steps + 1)
-        progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    def __call__(self, before: int, after: int, total: int) -> float:
+        """Factor of the update that takes what is spent of `total` from `before` to `after`; step n from n to n + 1.
+
+        No update has a factor of 0: in the warmup it has what its end has earned, later what its beginning has.
+        """
+        warmup = round(self.warmup * total)
+        if before < warmup:
+            return self.start + (1 - self.start) * after / (warmup + after - before)
+        progress = min(1.0, (before - warmup) / max(1, total - warmup))
         return self.floor + (1 - self.floor) * self.after(progress)
 
     def after(self, progress: float) -> float:
@@ -75,10 +80,10 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class WarmupStableDecay(Schedule):
-    """1 until the last share of the steps, then down as 1 - sqrt. Hägele et al. 2024, https://arxiv.org/abs/2405.18392.
+    """1 until the last share of the budget, then down as 1 - sqrt. Hägele et al. 2024, https://arxiv.org/abs/2405.18392.
 
     Args:
-        decay: share of all steps that decay, at the end.
+        decay: share of the budget that decays, at the end.
     """
 
     decay: float = 0.1
@@ -87,10 +92,10 @@ class WarmupStableDecay(Schedule):
         super().__post_init__()
         if not 0 < self.decay <= 1 - self.warmup:
             raise UserError(
-                f"schedule.decay={self.decay} is the share of steps that decay: above 0, and with "
+                f"schedule.decay={self.decay} is the share of the budget that decays: above 0, and with "
                 f"schedule.warmup={self.warmup} at most 1"
             )
 
     def after(self, progress: float) -> float:
-        share = self.decay / (1 - self.warmup)  # of the steps after the warmup
+        share = self.decay / (1 - self.warmup)  # of what follows the warmup
         return 1 - math.sqrt(max(0.0, (progress - (1 - share)) / share))

@@ -18,8 +18,10 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import Tokenizer
 
+from bert_lightning.budget import Budget, Operations
 from bert_lightning.callbacks.checkpoints import Checkpoints
 from bert_lightning.callbacks.exact import Exact
+from bert_lightning.callbacks.spending import Spending
 from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
@@ -72,7 +74,10 @@ class Session:
         known = [f"val/{name}" for name in parts.module.validation_metrics.names()]
         if config.monitor.metric not in known:
             raise UserError(f"monitor.metric={config.monitor.metric} is not measured; there are {', '.join(known)}")
-        callbacks = [Exact(), *callbacks]
+        throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
+        if throughput is None and isinstance(parts.module.budget, Operations):
+            raise UserError("budget=flops is counted by callbacks.throughput, which is null: leave it in")
+        callbacks = [Exact(), Spending(parts.module.budget, throughput), *callbacks]
         for callback in callbacks:
             if isinstance(callback, (ModelCheckpoint, Checkpoints)):
                 callback.dirpath = str(folder.checkpoints)
@@ -121,6 +126,7 @@ class Session:
             "seed": self.config.seed,
             "steps": self.trainer.global_step,
             "tokens": None if throughput is None else throughput.total_tokens,
+            "budget": self.parts.module.budget.summary(),
             "throughput": None if throughput is None else throughput.summary(),
             "metrics": dict(sorted(exact.metrics.items())),
             "best": None if best is None else {"metric": best.monitor, "value": _number(best.best_model_score)},
@@ -133,21 +139,16 @@ class Session:
         }
 
 
-def check_steps(trainer: DictConfig) -> None:
-    """Make the trainer's config validate at the last step, whatever the interval.
+def check_steps(trainer: DictConfig, budget: Budget) -> None:
+    """Make the trainer's config train as long as the budget lasts. Where it ends is validated, whatever the interval.
 
     Raises:
-        UserError: no steps, or steps that end between two validations.
+        UserError: an interval that is none.
     """
-    if trainer.max_steps is None or trainer.max_steps < 1:
-        raise UserError(f"trainer.max_steps={trainer.max_steps} must be 1 or more")
-    interval = min(trainer.val_check_interval, trainer.max_steps)
-    if interval < 1 or trainer.max_steps % interval:
-        fits = max(d for d in range(1, trainer.max_steps + 1) if trainer.max_steps % d == 0 and d <= max(1, interval))
-        raise UserError(
-            f"trainer.max_steps={trainer.max_steps} is not a multiple of trainer.val_check_interval={interval}, so the "
-            f"end would not be validated: use trainer.val_check_interval={fits}"
-        )
+    interval = trainer.val_check_interval
+    if not isinstance(interval, int) or interval < 1:
+        raise UserError(f"trainer.val_check_interval={interval} must be a number of steps, 1 or more")
+    trainer.max_steps = -1 if budget.updates is None else budget.updates
     trainer.val_check_interval = interval * trainer.accumulate_grad_batches  # Lightning counts batches, not updates
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 from omegaconf import DictConfig
 
+from bert_lightning.budget import Steps
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.labelled.examples import LabelledExamples
 from bert_lightning.errors import UserError
@@ -48,7 +49,7 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     config.trainer.devices = devices(config.trainer)
     source, data, batches = _inputs(config)
     set_steps(config, batches.batches_of_an_epoch())
-    check_steps(config.trainer)
+    check_steps(config.trainer, Steps(config.trainer.max_steps))
 
     def parts_of(config: DictConfig) -> Parts:
         made = _parts(config, source, data, batches)
@@ -139,6 +140,7 @@ def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> Fi
         objective=objective,
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
+        budget=Steps(config.trainer.max_steps),
         weight_decay=config.weight_decay,
         layer_decay=config.layer_decay,
         max_grad_norm=config.max_grad_norm,

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from bert_lightning.data.datamodule import PretrainingDataModule
 from bert_lightning.data.examples import PretrainingExamples
+from bert_lightning.data.legs import Leg
 from bert_lightning.data.masking import TokenMasking, Vocabulary
 from bert_lightning.data.phases import Phases
 from bert_lightning.data.preparation import PreparedData
@@ -43,6 +44,8 @@ def run(config: DictConfig) -> None:
         return
     metrics = summary["metrics"]
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
+    spent = summary["budget"]
+    print(f"  budget: {spent['spent']:,.10g} of {spent['total']:,.10g} {spent['unit']}, {spent['share']:.1%}")
     for name in sorted(name for name in metrics if name.startswith("val/")):
         print(f"  {name:28} {metrics[name]:.4f}")
     print(f'Next: bert-lightning predict run={folder.path} "The film was [MASK]."')
@@ -52,7 +55,7 @@ def run(config: DictConfig) -> None:
 def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Everything that can be wrong is found before the run's folder is made."""
     check_execution(config)
-    check_steps(config.trainer)
+    check_steps(config.trainer, build(config.budget))
     config.trainer.devices = devices(config.trainer)
     build(config.objective)  # a teacher that is not there, before the corpus is read with its tokenizer
     _fit_vocabulary(config, prepared_data(config))
@@ -67,6 +70,8 @@ def parts(config: DictConfig) -> Parts:
     batches = pretraining_batches(config, data)
     module = _module(config, data, batches.train.phases, make_objective)
     module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
+    first = range(module.budget.batch_size(config.batch_size, 0.0))
+    module.budget.check(lambda: replace(batches.train, leg=Leg(share=0.0))[first]["num_tokens"])
     return Parts(module, batches, data.tokenizer)
 
 
@@ -107,6 +112,7 @@ def _module(
         metrics=build(config.metrics),
         optimizer=build(config.optimizer),
         schedule=build(config.schedule),
+        budget=build(config.budget),
         weight_decay=config.weight_decay,
         layer_decay=config.layer_decay,
         max_grad_norm=config.max_grad_norm,

@@ -16,7 +16,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import is_own_rank
 from bert_lightning.runs.same import EXECUTION, SHARES, read_config
-from bert_lightning.verbs.common import check_keys
+from bert_lightning.verbs.common import build, check_keys
 from bert_lightning.verbs.training import go_on
 
 
@@ -38,7 +38,7 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
     Raises:
         UserError: an override that would make it another run, or of a key that does not exist.
     """
-    before = _global_batch(config)
+    before = _updates(config)
     for override in overrides:
         key, equals, _ = override.partition("=")
         if not equals or not (key.startswith(EXECUTION) or key in SHARES):
@@ -49,20 +49,21 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
         raise UserError(" ".join(str(error).split())) from None
     assert isinstance(merged, DictConfig), "a config is a mapping"
     check_keys(merged)
-    if (after := _global_batch(merged)) != before:
-        raise UserError(
-            f"an update of this run takes {before} examples or batches of tokens, with these overrides {after}: "
-            "keep batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches"
-        )
+    for ours, theirs in zip(before, _updates(merged), strict=True):
+        if ours != theirs:
+            raise UserError(
+                f"an update of this run takes {ours} examples or batches of tokens, with these overrides {theirs}: "
+                "keep batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches"
+            )
     return merged
 
 
-def _global_batch(config: DictConfig) -> int:
-    """Examples of an update, or batches where these are of a number of tokens."""
+def _updates(config: DictConfig) -> list[int]:
+    """Examples of an update, at each level of a growing batch; or batches, where these are of a number of tokens."""
     trainer: Any = config.trainer
     size = config.batch_size if config.get("batch_tokens") is None else 1
-    number: int = size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches
-    return number
+    sizes = build(config.budget).batch_sizes(size) if "budget" in config else [size]
+    return [size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches for size in sizes]
 
 
 @rank_zero_only

@@ -143,7 +143,7 @@ def run(overrides):
     model = model_of(term, source.path, max(1, len(data.labels)), head, config.dropout_rate)
     optimizer = build(config.optimizer)(parameter_groups(model, config.weight_decay))
     schedule = build(config.schedule)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, steps))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, step + 1, steps))
     bf16 = str(config.trainer.precision).startswith("bf16")
     autocast = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=bf16)
     started, losses = (time.time(), time.process_time()), []

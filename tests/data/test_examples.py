@@ -6,15 +6,19 @@ import time
 import warnings
 from dataclasses import replace
 from functools import partial
+from itertools import islice
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
 
+from bert_lightning.budget import Steps
 from bert_lightning.data.blocks import DocumentSentences, FullSentences, SingleSentences
 from bert_lightning.data.datamodule import PretrainingDataModule
 from bert_lightning.data.examples import PretrainingExamples
+from bert_lightning.data.legs import END, Leg
 from bert_lightning.data.masking import (
     NgramMasking,
     RateSchedule,
@@ -53,8 +57,9 @@ def digest(batches):
 def loader(examples, steps, workers, batch_size=16, start=0):
     data = PretrainingDataModule(examples, examples, batch_size, num_workers=workers)
     data.position = start
-    data.trainer = type("Trainer", (), dict(max_steps=steps, accumulate_grad_batches=1, global_rank=0, world_size=1))()
-    return data.train_dataloader()
+    module = SimpleNamespace(budget=Steps(steps))
+    data.trainer = SimpleNamespace(accumulate_grad_batches=1, global_rank=0, world_size=1, lightning_module=module)
+    return islice(data.train_dataloader(), steps)
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +225,7 @@ def test_an_interrupted_training_is_given_what_it_missed(small_data, tmp_path):
         def __init__(self):
             super().__init__()
             self.weight, self.seen = torch.nn.Parameter(torch.zeros(1)), []
+            self.budget = Steps(12)
 
         def training_step(self, batch, _):
             self.seen.append(digest([batch]))
@@ -303,7 +309,7 @@ def test_phases_are_shares_of_training(small_data):
     builder = partial(SegmentPairs, max_length=16)
     phases = Phases(small_data.train, builder, [{"share": 0.75, "max_length": 16}, {"share": 0.25, "max_length": 64}])
     assert (phases.max_length, phases.last.max_length) == (64, 64)
-    examples = replace(examples_of(small_data), phases=phases, horizon=1000)
+    examples = replace(examples_of(small_data), phases=phases, leg=Leg(0, 0.0, 1000))
     lengths = [examples[range(n, n + 1)]["num_tokens"] for n in range(1000)]
     assert max(lengths[:750]) <= 16
     assert max(lengths[750:]) > 32
@@ -311,9 +317,9 @@ def test_phases_are_shares_of_training(small_data):
     assert across["input_ids"].shape[0] == 4
     assert across["attention_mask"].sum(1).tolist() == lengths[748:752]
     # The second phase has an order of its own, from its first example on
-    (stretch,) = phases.stretches(range(750, 760), 1000)
+    (stretch,) = phases.stretches(range(750, 760), examples.leg)
     assert (stretch.number, stretch.positions.tolist()) == (1, list(range(10)))
-    assert [s.number for s in phases.stretches(range(0, 10), None)] == [1]
+    assert [s.number for s in phases.stretches(range(0, 10), END)] == [1]
 
 
 @pytest.mark.parametrize("shares", [[], [0.5, 0.4], [1.2, -0.2]])
@@ -324,7 +330,7 @@ def test_shares_of_phases_that_cannot_be(shares, small_data):
 
 def test_the_rate_changes_over_training(small_data):
     masking = TokenMasking(RateSchedule([0, 1], [0.8, 0.1]))
-    examples = replace(examples_of(small_data), masking=masking, horizon=20_000)
+    examples = replace(examples_of(small_data), masking=masking, leg=Leg(0, 0.0, 20_000))
     first, last = (examples[range(n, n + 500)] for n in (0, 19_500))
     rates = [len(b["masked_labels"]) / (b["num_tokens"] - 3 * 500) for b in (first, last)]
     assert rates == [pytest.approx(0.79, abs=0.02), pytest.approx(0.11, abs=0.02)]

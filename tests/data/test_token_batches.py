@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from itertools import islice, pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bert_lightning.budget import Steps
 from bert_lightning.data.blocks import SingleSentences
 from bert_lightning.data.datamodule import PretrainingDataModule
 from bert_lightning.data.pairs import SegmentPairs
@@ -105,13 +107,15 @@ def test_lengths_within_a_batch_are_alike_and_the_order_is_not_that_of_lengths()
 
 class _Trainer:
     def __init__(self, steps=20, accumulate=1, rank=0, ranks=1):
-        self.max_steps, self.accumulate_grad_batches, self.global_rank, self.world_size = steps, accumulate, rank, ranks
-        self.training = True
+        self.accumulate_grad_batches, self.global_rank, self.world_size = accumulate, rank, ranks
+        self.lightning_module, self.training = SimpleNamespace(budget=Steps(steps)), True
 
 
-def batches_of(examples, workers=0, position=0, steps=20, budget=512):
+def batches_of(examples, workers=0, state=None, steps=20, budget=512):
     data = PretrainingDataModule(examples, examples, 8, 8, workers, budget)
-    data.trainer, data.position = _Trainer(steps), position
+    data.trainer = _Trainer()
+    if state is not None:
+        data.load_state_dict(state)
     for batch in islice(data.train_dataloader(), steps):
         yield batch
         data.on_before_batch_transfer(batch, 0)
@@ -127,7 +131,7 @@ def test_batches_of_the_store_do_not_depend_on_workers_and_can_be_resumed(small_
     handed = iter(data.train_dataloader())
     for done in range(1, 12):
         data.on_before_batch_transfer(next(handed), 0)
-        assert digest(batches_of(examples, position=data.position, steps=20 - done)) == digest(whole[done:])
+        assert digest(batches_of(examples, state=data.state_dict(), steps=20 - done)) == digest(whole[done:])
 
 
 def test_lengths_are_those_of_the_batches(small_data):
@@ -146,10 +150,9 @@ def test_phases_keep_their_shares_of_training(small_data):
     data = PretrainingDataModule(examples, examples, 8, 8, 0, 256)
     data.trainer = _Trainer(400)
     loader = data.train_dataloader()
-    horizon = loader.dataset.horizon
     for batch in islice(loader, 400):
         data.on_before_batch_transfer(batch, 0)
-    assert data.position == pytest.approx(horizon, rel=0.05)
+    assert data.position == pytest.approx(data.leg.pace, rel=0.05)
 
 
 def test_single_sentences_of_all_lengths(small_data):

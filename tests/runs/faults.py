@@ -42,17 +42,27 @@ class Fault(Callback):
 
 
 class Slow(Callback):
-    """Every update takes so much longer, for what has to happen during a run.
+    """Every batch takes so much longer, for what has to happen during a run.
 
     Args:
-        seconds: of each update.
+        seconds: of each batch.
+        rank: which is slow; None for all.
     """
 
-    def __init__(self, seconds):
-        self.seconds = seconds
+    def __init__(self, seconds, rank=None):
+        self.seconds, self.rank = seconds, rank
 
-    def on_train_batch_start(self, *_):
-        time.sleep(self.seconds)
+    def on_train_batch_start(self, trainer, *_):
+        if self.rank in (None, trainer.global_rank):
+            time.sleep(self.seconds)
+
+
+class End(Callback):
+    """Each rank leaves a file with the step at which it ended."""
+
+    def on_train_end(self, trainer, *_):
+        path = Path(trainer.default_root_dir) / f"end-of-rank-{trainer.global_rank}"
+        path.write_text(str(trainer.global_step))
 
 
 class Pause(Callback):

@@ -1,0 +1,68 @@
+"""What every update takes of the run's budget, and the end of the run when nothing is left."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from bert_lightning.budget import Budget
+from bert_lightning.callbacks.agreement import agreed, summed
+from bert_lightning.callbacks.throughput import Throughput
+
+
+class Spending(Callback):
+    """Charges each update to the budget right before it happens, so that its learning rate can depend on it.
+
+    What is charged is agreed between the ranks, so all of them stop after the same update; it is validated and saved.
+    A checkpoint keeps what is spent. This is the budget's `Meter`.
+    """
+
+    def __init__(self, budget: Budget, throughput: Throughput | None) -> None:
+        self.budget, self.throughput = budget, throughput
+        self._finished = 0  # spent by finished updates: one that failed is made again
+        self._tokens = 0  # of this rank, since the last update
+        self._seconds = self._since = 0.0  # of training since the last update, without and from the present stretch
+
+    def tokens(self) -> int:
+        return summed(self._tokens)[0]
+
+    def operations(self) -> int:
+        rate = None if self.throughput is None else self.throughput.flops_per_token
+        assert rate is not None, "counted on the first batch"
+        return round(rate * self.tokens())
+
+    def microseconds(self) -> int:
+        return agreed(round(1e6 * (self._seconds + self._clock() - self._since)))[0]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._since = self._clock()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._tokens += batch["num_tokens"]
+
+    def on_before_optimizer_step(self, *_: Any) -> None:
+        self.budget.charge(self)
+        self._tokens, self._seconds, self._since = 0, 0.0, self._clock()
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        self._finished = self.budget.spent
+        if self.budget.exhausted:
+            trainer.should_stop = True
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seconds += self._clock() - self._since
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._since = self._clock()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"spent": self._finished}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.budget.spent = self._finished = state_dict["spent"]
+
+    def _clock(self) -> float:
+        return time.monotonic()
