@@ -60,7 +60,7 @@ def _near(group: Group, sizes: Tensor, queries: Tensor, positions: Tensor, dista
     if int(positions.max()) <= distance:
         return group
     block = -(-distance // _BLOCK_STEP) * _BLOCK_STEP
-    if group.keys.width <= 3 * block:
+    if group.keys.width <= 4 * block:  # where blocks read as much, copying their neighbours costs more
         return masked(group, positions[queries], positions, distance)
     return _in_blocks(sizes, queries, positions, distance, block)
 

@@ -75,10 +75,11 @@ def seconds(*command: str) -> tuple[float, float]:
     """Of the clock and of the processor, from the start of the command to its first training step."""
     started = time.time()
     run = subprocess.run([sys.executable, "-c", *command], capture_output=True, text=True)
-    line = next((line for line in run.stdout.splitlines() if line.startswith("first step")), None)
-    if line is None:
+    _, found, told = run.stdout.partition("first step ")  # behind what a progress bar wrote
+    if not found:
         raise SystemExit(run.stdout + run.stderr)
-    return float(line.split()[2]) - started, float(line.split()[3])
+    clock, processor = map(float, told.split()[:2])
+    return clock - started, processor
 
 
 def main() -> None:

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from bert_lightning.budget import Steps
 from bert_lightning.data.blocks import SingleSentences
-from bert_lightning.data.datamodule import PretrainingDataModule
+from bert_lightning.data.datamodule import PretrainingDataModule, StreamDataModule
+from bert_lightning.data.labelled.examples import LabelledExamples
+from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.texts import Classified
 from bert_lightning.data.pairs import SegmentPairs
 from bert_lightning.data.phases import Phases
 from bert_lightning.data.token_batches import TokenBatches, Windows, fill
@@ -160,3 +163,15 @@ def test_single_sentences_of_all_lengths(small_data):
     batches = list(batches_of(examples, budget=256))
     places = sum(batch["input_ids"].numel() for batch in batches)
     assert sum(batch["num_tokens"] for batch in batches) / places > 0.9
+
+
+def test_labelled_texts_in_batches_of_tokens(small_data):
+    kind = Classified()
+    rows = [Row(f"f:{i}", {"text": "the cat sleeps " * (1 + i % 9), "label": str(i % 2)}) for i in range(90)]
+    train = LabelledExamples(kind, kind.examples(rows), ["0", "1"], small_data.tokenizer, 64, 0)
+    data = StreamDataModule(train, train, 8, batch_tokens=128)
+    data.trainer = _Trainer(data.batches_of_an_epoch())
+    batches = list(islice(data.train_dataloader(), data.batches_of_an_epoch()))
+    assert all(batch["num_tokens"] <= 128 for batch in batches)
+    seen = [unit.example.id for batch in batches for unit in batch["units"].units]
+    assert sorted(seen) == sorted(row.where for row in rows)
