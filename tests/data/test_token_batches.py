@@ -174,4 +174,4 @@ def test_labelled_texts_in_batches_of_tokens(small_data):
     batches = list(islice(data.train_dataloader(), data.batches_of_an_epoch()))
     assert all(batch["num_tokens"] <= 128 for batch in batches)
     seen = [unit.example.id for batch in batches for unit in batch["units"].units]
-    assert sorted(seen) == sorted(row.where for row in rows)
+    assert sorted(seen) == sorted(example.id for example in kind.examples(rows))
