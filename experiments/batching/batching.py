@@ -1,6 +1,6 @@
 """Batches of tokens beside batches of sequences: real tokens per second of the processor, and density.
 
-    python experiments/batching/batching.py data/reviews-...
+    python experiments/batching/batching.py data/reviews-... [tokens of a batch] [turns]
 
 The argument is the folder that `bert-lightning prepare data=reviews` names. Small model (4 layers, 256), float32, a
 whole step: batch, forward, backward, AdamW. The ways take turns in one process, each on what it is given next; a ratio
@@ -28,8 +28,6 @@ from bert_lightning.model import BERT, BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.pretraining import MaskedLM
 from bert_lightning.text.tokenizers import SpecialIds
-
-TURNS, BUDGET = 15, 4096
 
 
 class Way:
@@ -62,12 +60,12 @@ class Way:
         self.sequences.append(len(batch["input_ids"]))
 
 
-def compared(data, builder) -> None:
+def compared(data, builder, budget: int, turns: int) -> None:
     """Print the table of one kind of examples."""
     special, vocabulary = SpecialIds.of(data.tokenizer), Vocabulary.of(data.tokenizer)
     examples = PretrainingExamples(Phases.of(builder(data.train, 128)), TokenMasking(), special, vocabulary, seed=0)
-    windows = Windows(examples.lengths, len(examples), examples.longest, BUDGET, 0)
-    sequences = round(BUDGET / examples.lengths(np.arange(4096)).mean())  # as many tokens in the mean
+    windows = Windows(examples.lengths, len(examples), examples.longest, budget, 0)
+    sequences = round(budget / examples.lengths(np.arange(4096)).mean())  # as many tokens in the mean
     words = data.tokenizer.get_vocab_size()
     ways = {
         "sequences, padded": Way(words, examples, StreamBatches(sequences, 10**6), unpad=False),
@@ -78,10 +76,10 @@ def compared(data, builder) -> None:
     for way in ways.values():
         way.step()  # not counted: the first of everything
         way.rates.clear()
-    for _ in range(TURNS):
+    for _ in range(turns):
         for way in ways.values():
             way.step()
-    print(f"\n{builder.__name__}, {windows.examples} examples in a window\n")
+    print(f"\n{builder.__name__}, {windows.examples} examples in a window\n", flush=True)
     print("| batches of | density | tokens in a batch | sequences | tokens/s | ratio |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, way in ways.items():
@@ -96,8 +94,9 @@ def main() -> None:
     """Both kinds of examples whose lengths differ."""
     torch.set_num_threads(1)
     data = open_prepared(Path(sys.argv[1]))
+    budget, turns = (int(sys.argv[place]) if len(sys.argv) > place else usual for place, usual in ((2, 4096), (3, 15)))
     for builder in (SingleSentences, DocumentSentences):
-        compared(data, builder)
+        compared(data, builder, budget, turns)
 
 
 if __name__ == "__main__":
