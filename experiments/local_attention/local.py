@@ -3,7 +3,8 @@
     python experiments/local_attention/local.py
 
 One attention layer of width 256 with 4 heads and a window of 128 tokens, 4,096 tokens in sequences of equal length,
-float32, dropout 0.1. Both take turns in one process; a ratio is the median over the turns.
+float32, dropout 0.1. Both take turns in one process; a ratio is the median over the turns. Measured at 4fbead9 on a
+busy AMD EPYC, one thread: 0.94 at 256 tokens (so there a mask is used), 1.50 at 512, 2.81 at 1,024.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ def windows(draw):
     )
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(windows(), st.integers(0, 5))
 def test_an_epoch_has_every_position_once_and_no_batch_exceeds_the_budget(made, epoch):
     batches = made.of_an_epoch(epoch)
@@ -44,7 +45,7 @@ def test_an_epoch_has_every_position_once_and_no_batch_exceeds_the_budget(made, 
     assert all((np.diff(batch) > 0).all() for batch in batches)
 
 
-@settings(deadline=None)
+@settings(deadline=None)  # a busy machine is slow
 @given(windows(), st.integers(1, 4), st.integers(0, 30))
 def test_training_goes_on_wherever_a_step_ended(made, ranks, step):
     whole = TokenBatches(made, 40, world_size=ranks)
@@ -57,6 +58,7 @@ def test_training_goes_on_wherever_a_step_ended(made, ranks, step):
         assert [batch.tolist() for batch in rest] == [batch.tolist() for batch in all_of_them]
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(windows(), st.integers(0, 500))
 def test_windows_can_begin_anywhere(made, begin):
     """As where the budget grows during training."""
@@ -69,7 +71,7 @@ def test_windows_can_begin_anywhere(made, begin):
     assert all(made.holding(position) == first for position in first)
 
 
-@settings(deadline=None)
+@settings(deadline=None)  # a busy machine is slow
 @given(windows(), st.integers(2, 4))
 def test_ranks_together_are_given_what_one_process_is(made, ranks):
     alone = list(islice(TokenBatches(made, 40), 10 * ranks))
@@ -78,6 +80,7 @@ def test_ranks_together_are_given_what_one_process_is(made, ranks):
     assert [batch.tolist() for batch in together] == [batch.tolist() for batch in alone]
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(st.lists(st.integers(1, 9), min_size=1), st.integers(9, 30))
 def test_batches_are_as_full_as_the_order_allows(lengths, budget):
     parts = np.split(np.array(lengths), fill(np.array(lengths), budget))
