@@ -95,10 +95,10 @@ def test_real_corpora(corpus, command, test_data, tmp_path):
         data = ["data=rows", f"data.corpus.path={reviews}"]
     else:
         data = {
-            "gutenberg": ["data=documents", f"data.corpus.path={test_data}/pretrain_en/gutenberg/[a-d]*.txt"],
+            "gutenberg": ["data=documents", f"data.corpus.path='{test_data}/pretrain_en/gutenberg/[a-d]*.txt'"],
             "wikitext": ["data=wikitext", f"data.corpus.path={test_data}/pretrain_en/wikitext2/*.txt"],
             "chinese": ["data=sentences", f"data.corpus.path={test_data}/pretrain_zh/cluecorpussmall_sample/*.txt"],
         }[corpus] + ["data.validation_fraction=0.3"]
-    code, _, errors = command("pretrain", "debug=smoke", "model=tiny", *data, "name=real")
+    code, _, errors = command("pretrain", "debug=smoke", "model=tiny", "tokenizer.vocab_size=2000", *data, "name=real")
     assert code == 0, errors
     assert json.loads((tmp_path / "runs" / "real" / "summary.json").read_text())["steps"] == 4
