@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 BOTH = (
@@ -78,7 +79,7 @@ def checkpoints(folder: Path, size: str) -> None:
                  "callbacks.checkpoints.keep_last=1", f"runs={folder}/runs",
                  f"data.folder={folder}/data/reviews"]  # fmt: skip
     sys.argv = ["bert-lightning", *arguments]
-    with mock.patch.object(Checkpoints, "_save", timed):
+    with mock.patch.object(Checkpoints, "_save", timed), suppress(SystemExit):
         cli.main()
     run = folder / "runs" / f"checkpoint-{size}"
     import torch
