@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bert_lightning.data.sampler import Positions
+
 NOT_YET = sys.maxsize  # a position that no run comes to
 
 
@@ -36,7 +38,7 @@ class Leg:
     pace: float = math.inf
     begins: tuple[int, ...] = ()
 
-    def shares(self, positions: range) -> npt.NDArray[np.float64]:
+    def shares(self, positions: Positions) -> npt.NDArray[np.float64]:
         """The share spent at each position."""
         return np.minimum(1.0, self.share + (np.asarray(positions) - self.position) / self.pace)
 

@@ -99,7 +99,9 @@ def test_a_run_ends_with_a_validation_whatever_the_interval(command, tiny_run, t
     assert "budget: 5 of 5 steps, 100.0%" in output
     code, _, errors = command("resume", "runs/odd", "batch_size=2", "trainer.accumulate_grad_batches=4")
     assert code == 2
-    assert "an update of this run takes 2 examples or batches of tokens, with these overrides 4" in errors  # at the foot of the ramp
+    assert (
+        "an update of this run takes 2 examples or batches of tokens, with these overrides 4" in errors
+    )  # at the foot of the ramp
 
 
 @pytest.mark.slow

@@ -103,7 +103,10 @@ MISTAKES = {
     "no folder": ([], "resume takes the folder of a run"),
     "no run": (["nowhere"], "no run at nowhere: it has no config.yaml"),
     "another run": (["runs/whole", "seed=3"], "seed=3: resume changes how a run is executed"),
-    "another batch": (["runs/whole", "batch_size=3"], "an update of this run takes 8 examples, with these overrides 3"),
+    "another batch": (
+        ["runs/whole", "batch_size=3"],
+        "an update of this run takes 8 examples or batches of tokens, with",
+    ),
     "mistyped key": (["runs/whole", "callbacks.checkpoints.keep=3"], "callbacks.checkpoints.keep is not a key of"),
 }
 
