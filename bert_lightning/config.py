@@ -253,15 +253,23 @@ _SCHEMAS = {
 
 
 def register() -> None:
-    """Make known to Hydra the schemas, as `pretrain_schema` and so on, and two resolvers.
+    """Make known to Hydra the schemas, as `pretrain_schema` and so on, and resolvers.
 
-    `${count:...}` is the length of a node, `${new_id:}` another one for each run, `${stamp:}` the job or the time.
+    `${count:...}` is the length of a node, `${new_id:}` another one for each run, `${stamp:}` the job or the time;
+    `${training_precision:}` is bf16-mixed where bfloat16 is fast, else 32-true.
     """
     for verb, schema in _SCHEMAS.items():
         ConfigStore.instance().store(name=f"{verb}_schema", node=schema)
     OmegaConf.register_new_resolver("count", len, replace=True)
     OmegaConf.register_new_resolver("stamp", stamp, replace=True)
     OmegaConf.register_new_resolver("new_id", lambda: uuid.uuid4().hex[:8], replace=True)
+    OmegaConf.register_new_resolver("training_precision", _training_precision, replace=True)
+
+
+def _training_precision() -> str:
+    from bert_lightning.callbacks.machine import training_precision
+
+    return training_precision()
 
 
 def keys() -> set[str]:

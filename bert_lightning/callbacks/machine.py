@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from functools import cache
 
 import torch
 from lightning.fabric.utilities.throughput import get_available_flops
@@ -30,6 +31,15 @@ def peak_flops(device: torch.device, precision: str, width: int) -> float | None
         left @ right
         best = min(best, time.perf_counter() - begin)
     return 2 * _TOKENS * width * 4 * width / best
+
+
+@cache
+def training_precision() -> str:
+    """`bf16-mixed` where products in bfloat16 are half as fast again as in float32 or more, else `32-true`."""
+    if torch.cuda.is_available():  # never run on a GPU by us
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    bf16, float32 = (peak_flops(torch.device("cpu"), precision, 256) or 0.0 for precision in ("bf16", "32"))
+    return "bf16-mixed" if bf16 > 1.5 * float32 else "32-true"
 
 
 def peak_memory() -> int:

@@ -75,3 +75,12 @@ def test_the_count_of_tokens_goes_on_after_a_checkpoint():
     first.total_tokens = 12
     second.load_state_dict(first.state_dict())
     assert second.total_tokens == 12
+
+
+@pytest.mark.parametrize(("bf16", "precision"), [(2.0, "bf16-mixed"), (1.2, "32-true"), (0.3, "32-true")])
+def test_the_demo_trains_in_bfloat16_where_that_is_fast(bf16, precision, monkeypatch):
+    from bert_lightning.callbacks import machine
+
+    monkeypatch.setattr(machine.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(machine, "peak_flops", lambda device, kind, width: bf16 if kind == "bf16" else 1.0)
+    assert machine.training_precision.__wrapped__() == precision
