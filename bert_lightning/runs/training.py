@@ -173,6 +173,5 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
-    warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     # torchmetrics has reduced what validation logs, and the module what training logs.
     warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True")

@@ -48,14 +48,11 @@ def scaling(folder: Path) -> None:
         for side in SIDES:
             short = seconds(folder, f"{side[:3]}-short-{number}", side, SHORT)
             long = seconds(folder, f"{side[:3]}-long-{number}", side, LONG)
-            found[side].append(tuple((b - a) / (LONG - SHORT) for a, b in zip(short, long, strict=True)))  # type: ignore[arg-type]
-    wall, processor = (
-        {side: statistics.median(pair[i] for pair in pairs) for side, pairs in found.items()} for i in (0, 1)
-    )
-    for side in SIDES:
-        print(f"{side:26} {wall[side]:.3f} s of an update, {processor[side]:.3f} s of processor time")
+            wall, processor = ((b - a) / (LONG - SHORT) for a, b in zip(short, long, strict=True))
+            found[side].append((wall, processor))
+            print(f"{side:26} {wall:.3f} s of an update, {processor:.3f} s of processor time", flush=True)
     one, two = SIDES
-    gains = (wall[one] / wall[two], processor[one] / processor[two])
+    gains = [statistics.median(a[i] / b[i] for a, b in zip(found[one], found[two], strict=True)) for i in (0, 1)]
     print("efficiency of two ranks: {:.2f} by wall time, {:.2f} by processor time".format(*gains))
 
 
