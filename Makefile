@@ -43,7 +43,7 @@ types: install  ## mypy --strict on the package
 
 check: lint types test  ## lint, types and tests
 
-bench: install  ## our training step beside transformers': about 25 minutes (QUICK=1: 4)
+bench: install  ## our training step beside transformers': about 30 minutes (QUICK=1: 4)
 	$(BIN)/python experiments/benchmark/bench.py $(if $(QUICK),--quick)
 
 bench-data: install  ## writing a token store and making batches, beside what others do: about 8 minutes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def cost(path: Path, threads: int, seconds: float = 4.0) -> dict[str, Any]:
     torch.set_num_threads(threads)
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     found: dict[str, Any] = {}
-    for axes, (name, values) in zip(figure.subplots(1, 4), SERIES.items(), strict=True):
+    for axes, (name, values) in zip(figure.subplots(1, 4, sharey=True), SERIES.items(), strict=True):
         points = [_point({**BASE, name: value}, seconds) for value in values]
         found[name] = dict(zip(map(str, values), points, strict=True))
         axes.loglog(values, [p["tokens_per_second"] for p in points], marker="o", label="measured")
@@ -61,5 +62,12 @@ def _point(at: dict[str, int], seconds: float) -> dict[str, float]:
     return {
         "tokens_per_second": tokens / statistics.median(times),
         "flops_per_token": needed(batch, at["layers"], at["width"]) / tokens,
-        "ceiling": peak_flops(torch.device("cpu"), "bf16", at["width"]),
-    }  # type: ignore[dict-item]
+        "ceiling": _ceiling(at["width"]),
+    }
+
+
+@cache
+def _ceiling(width: int) -> float:
+    found = peak_flops(torch.device("cpu"), "bf16", width)
+    assert found is not None, "on a CPU it is measured"
+    return found

@@ -12,7 +12,7 @@ from switches import SWITCHES
 def table(report: dict[str, Any]) -> str:
     """Every part that the report has."""
     lines = [
-        f"`{report['command']}`, {report['date']}, commit {report['commit']}, {report['processor']}, "
+        f"`{report['call']}`, {report['date']}, commit {report['commit']}, {report['processor']}, "
         f"{report['threads']} threads, torch {report['versions']['torch']}. Minutes: "
         f"{', '.join(f'{part} {minutes}' for part, minutes in report['minutes'].items())}.",
         "",
