@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from bert_lightning.budget import Budget
 from bert_lightning.cli import VERBS, conf_folder
 from bert_lightning.config import register
 from bert_lightning.data.labelled.kinds import Kind
@@ -80,7 +81,7 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
             assert isinstance(joint, JointObjective)
         groups = parameter_groups(torch.nn.Linear(2, 2), config.weight_decay, config.layer_decay)
         assert isinstance(build(config.optimizer)(groups), torch.optim.Optimizer)
-        assert build(config.budget).total >= 1000
+        assert isinstance(build(config.budget), Budget)
         assert 0 < build(config.schedule)(0, 1, 100) <= 1
         for node in (config.data.corpus, config.tokenizer, config.examples, config.masking):
             assert callable(build(node)) or iter(build(node))
