@@ -140,6 +140,13 @@ def json_object(line: str, place: str) -> dict[str, Any]:
         raise UserError(f"{place}: not JSON ({error.msg} at column {error.colno})") from None
     if not isinstance(row, dict):
         raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}")
+    if "\\ud" in line.lower():  # an escape that may be half a character, which JSON allows and UTF-8 does not
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{place}: {error.object[error.start]!a} is half a character: mend it or leave it out"
+            ) from None
     return row
 
 

@@ -68,6 +68,13 @@ def test_large_jsonl_is_cut_at_line_ends(tmp_path, monkeypatch):
     assert list(Rows(str(path))) == DOCUMENTS
 
 
+def test_half_a_character_is_named(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "A whole one: \\ud83d\\ude00."}\n{"text": "Half: \\ud83d."}\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"a.jsonl:2: '\\ud83d' is half a character"):
+        list(Rows(str(path)))
+
+
 def test_many_small_files_are_one_part(tmp_path):
     for i in range(20):
         (tmp_path / f"{i:02}.txt").write_text(f"Text {i} is here. It has two sentences.", encoding="utf-8")
