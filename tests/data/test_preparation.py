@@ -111,7 +111,7 @@ def test_a_bit_that_flipped_is_noticed(small_data, tmp_path):
         flipped = bytearray(before)
         flipped[-9] ^= 1
         (folder / name).write_bytes(flipped)
-        with pytest.raises(UserError, match=rf"{name} is damaged: its sha256 is \w{{64}}, expected \w{{64}}"):
+        with pytest.raises(UserError, match=rf"{name} is damaged: its sha256 is \w{{64}}, expected .{{64}}"):
             open_prepared(folder)
         (folder / name).write_bytes(before)
     open_prepared(folder)
