@@ -178,3 +178,23 @@ def test_labelled_texts_in_batches_of_tokens(small_data):
     assert all(batch["num_tokens"] <= 128 for batch in batches)
     seen = [unit.example.id for batch in batches for unit in batch["units"].units]
     assert sorted(seen) == sorted(example.id for example in kind.examples(rows))
+
+
+@pytest.mark.parametrize(("size", "ranks"), [(8, 1), (8, 2), (8, 3), (5, 4), (3, 3)])
+def test_every_rank_validates_and_no_example_is_left_out(size, ranks, small_data):
+    examples = examples_of(small_data, max_length=64)
+    counts = []
+    for rank in range(ranks):
+        data = PretrainingDataModule(examples, examples, 8, size)
+        data.trainer = _Trainer(rank=rank, ranks=ranks)
+        counts.append(sum(len(batch["input_ids"]) for batch in data.val_dataloader()))
+    assert sum(counts) == size
+    assert min(counts) > 0
+
+
+def test_more_ranks_than_validation_examples_are_refused(small_data):
+    examples = examples_of(small_data, max_length=64)
+    data = PretrainingDataModule(examples, examples, 8, 2)
+    data.trainer = _Trainer(ranks=3)
+    with pytest.raises(UserError, match="2 validation examples are not enough for 3 ranks"):
+        data.val_dataloader()
