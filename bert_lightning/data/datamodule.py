@@ -100,8 +100,12 @@ class StreamDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Any]:
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if self.validation_size < ranks:
-            raise UserError(f"{self.validation_size} validation examples are not enough for {ranks} ranks: one for each")
-        batch_size = min(self.batch_size, self.validation_size // ranks)  # no rank without a batch: Lightning refuses it
+            raise UserError(
+                f"{self.validation_size} validation examples are not enough for {ranks} ranks: one for each"
+            )
+        batch_size = min(
+            self.batch_size, self.validation_size // ranks
+        )  # no rank without a batch: Lightning refuses it
         return self._loader(self.validation, OnceThrough(self.validation_size, batch_size, rank, ranks))
 
     def training_examples(self, leg: Leg) -> Examples:
