@@ -23,7 +23,7 @@ demo: install  ## pretrain, fine-tune and compare on 25,000 film reviews: about 
 test: install  ## the default tests: under 10 minutes
 	$(BIN)/pytest
 
-test-slow: install  ## the tests that take minutes: the wheel and the demo
+test-slow: install  ## the tests that take minutes: kills, ranks, fine-tuning beside transformers, the wheel, the demo
 	$(BIN)/pytest -m 'slow and not gpu'
 
 test-slurm: install  ## ranks, requeue and sweeps on a SLURM of its own; installs Debian's packages, as root

@@ -43,17 +43,12 @@ class StreamBatches(Sampler[range]):
     def global_batch(self) -> int:
         return self.world_size * self.batch_size
 
-    @property
-    def horizon(self) -> int:
-        """Positions of all of training."""
-        return self.num_batches * self.global_batch
-
     def __len__(self) -> int:
         """Batches of all of training, with those before `start`: Lightning counts them too."""
         return self.num_batches
 
     def __iter__(self) -> Iterator[range]:
-        for first in range(self.start, self.horizon, self.global_batch):
+        for first in range(self.start, self.num_batches * self.global_batch, self.global_batch):
             mine = first + self.rank * self.batch_size
             yield range(mine, mine + self.batch_size)
 
