@@ -15,7 +15,7 @@ from batches import batches
 from flops import needed
 from sides import SIDES, SIZES
 
-from bert_lightning.callbacks.machine import peak_flops
+from bert_lightning.callbacks.machine import peak_flops, peak_memory
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
         begin = time.perf_counter()
         side.step(steps[i])
         rates.append(tokens[i] / (time.perf_counter() - begin))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_memory()
     torch.set_float32_matmul_precision("medium")
     print(json.dumps({
         "tokens_per_second": rates,
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _resident() -> int:
-    """Bytes of the process in memory now, and the mark that `ru_maxrss` starts from."""
+    """Bytes of the process in memory now, where `peak_memory` starts again."""
     with open("/proc/self/clear_refs", "w") as file:  # 5 resets the peak
         file.write("5")
     with open("/proc/self/statm") as file:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -68,6 +70,13 @@ def test_the_ceiling_is_that_of_a_product_of_this_machine():
 def test_peak_memory_covers_what_was_held():
     held = torch.ones(2**26)  # 256 MiB
     assert peak_memory() > held.numel() * 4
+
+
+def test_peak_memory_is_not_that_of_the_process_that_started_this_one():
+    held = torch.ones(3 * 2**27)  # 1.5 GiB
+    code = "from bert_lightning.callbacks.machine import peak_memory; print(peak_memory())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 2**26 < int(found) < held.numel() * 4
 
 
 def test_the_count_of_tokens_goes_on_after_a_checkpoint():
