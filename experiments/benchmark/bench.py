@@ -26,8 +26,8 @@ from command import whole_command
 from cost import cost
 from curves import curves
 from report import draw, table
-from sides import Ours, Theirs
-from switches import SWITCHES
+from sides import NOTHING, Ours, Theirs
+from switches import ALL, SWITCHES
 
 from bert_lightning.runs.environment import git_commit, processor, versions
 
@@ -59,7 +59,6 @@ CASES = [
     Case("pretrain", "base", "bf16", "sentences", 128, 32, 3.6),
     Case("pretrain", "base", "bf16", "full", 128, 16, 1.55),
     Case("pretrain", "base", "bf16", "full", 512, 4, 1.7),
-    Case("pretrain", "base", "bf16", "paragraphs", 512, 8),
     Case("finetune", "base", "bf16", "sentences", 128, 32),
     Case("encode", "base", "bf16", "sentences", 128, 32),
 ]
@@ -84,7 +83,7 @@ def main() -> None:
     parts = ["steps"] if options.quick else options.parts.split(",")
     makers = {
         "steps": lambda: _steps(options),
-        "switches": lambda: _switches(options),
+        "switches": _switches,
         "command": lambda: whole_command(options.threads),
         "curves": lambda: curves(HERE / "curves.png"),
         "cost": lambda: cost(HERE / "cost.png", options.threads),
@@ -144,7 +143,7 @@ def _measure(case: Case, rounds: int, seconds: float, threads: int) -> dict[str,
         "density": measured["ours"][0]["density"],
         "ratio": statistics.median(ratios),
         "ratios": ratios,
-        "in_one_process": _in_one_process(case, seconds),
+        "in_one_process": _in_one_process(case, seconds) if case.target else None,
         "tokens_per_second": {side: statistics.median(values) for side, values in rates.items()},
         "spread": {side: _spread([rate for run in runs for rate in run["tokens_per_second"]])
                    for side, runs in measured.items()},
@@ -157,7 +156,7 @@ def _measure(case: Case, rounds: int, seconds: float, threads: int) -> dict[str,
 
 def _spread(rates: list[float]) -> list[float]:
     """The quartiles of the steps' rates, as shares of their median."""
-    quartiles = statistics.quantiles(rates, n=4)
+    quartiles = statistics.quantiles(rates, n=4, method="inclusive")
     return [quartiles[0] / quartiles[1], quartiles[2] / quartiles[1]]
 
 
@@ -196,23 +195,20 @@ def _alternate(sides: list[Any], case: Case, seconds: float) -> list[list[float]
             times.append(time.perf_counter() - begin)
         if number:  # the first one warms up
             measured.append(times)
-        if len(measured) >= 3 and time.perf_counter() - started > seconds:
+        if len(measured) >= 2 and time.perf_counter() - started > seconds:
             break
     return measured
 
 
-def _switches(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """By how much a step of ours takes longer when one switch is off, and when all are."""
+def _switches() -> dict[str, dict[str, float]]:
+    """By how much a step of ours takes longer when one switch is off, and when all are; each beside all on."""
     found: dict[str, dict[str, float]] = {}
     for case in CASES[:3]:
         name = f"{case.model} {case.precision} {case.text}"
-        kinds = [frozenset(), *({switch} for switch in SWITCHES), frozenset(SWITCHES)]
-        sides = [Ours(case.model, case.precision, off=frozenset(off)) for off in kinds]
-        measured = _alternate(sides, case, 15.0)
-        found[name] = {
-            label: statistics.median(times[i] / times[0] for times in measured)
-            for i, label in enumerate([*SWITCHES, "all"], start=1)
-        }
+        found[name] = {}
+        for label, off in {**{switch: frozenset({switch}) for switch in SWITCHES}, "all": ALL}.items():
+            sides = [Ours(case.model, case.precision, off=switches) for switches in (NOTHING, off)]
+            found[name][label] = statistics.median(slow / fast for fast, slow in _alternate(sides, case, 4.0))
     return found
 
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-STEPS, SEQUENCES, LENGTH = 200, 64, 128
+STEPS, SEQUENCES, LENGTH = 200, 32, 128
 _PARTS = ["tokenizer=files", "data=reviews"]
 
 

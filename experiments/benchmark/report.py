@@ -34,9 +34,10 @@ def draw(report: dict[str, Any], path: Path) -> None:
     axes = figure.subplots()
     places = range(len(cases))
     axes.barh(places, [case["ratio"] for case in cases], color="tab:blue", alpha=0.8, label="processes of their own")
-    axes.scatter([case["in_one_process"] for case in cases], places, color="black", s=16, zorder=3, label="one process")
-    aims = [(case["target"], place) for place, case in zip(places, cases, strict=True) if case["target"]]
-    axes.scatter(*zip(*aims, strict=True), color="tab:red", marker="|", s=260, zorder=3, label="target")
+    aims = [(case["target"], case["in_one_process"], place) for place, case in enumerate(cases) if case["target"]]
+    targets, together, aimed = zip(*aims, strict=True)
+    axes.scatter(together, aimed, color="black", s=16, zorder=3, label="one process")
+    axes.scatter(targets, aimed, color="tab:red", marker="|", s=260, zorder=3, label="target")
     axes.set_yticks(places, [_name(case) for case in cases])
     axes.axvline(1, color="0.5", linewidth=0.8)
     axes.set(xlabel="real tokens per second, times transformers'", title=f"{report['processor']}, {report['date']}")
@@ -57,12 +58,13 @@ def _steps(cases: list[dict[str, Any]]) -> list[str]:
     ]
     for case in cases:
         rates, memory, mfu = case["tokens_per_second"], case["step_bytes"], case["mfu"]
+        together = f"{case['in_one_process']:.2f}" if case["target"] else ""
         shares = f"{mfu['theirs']:.0%} | {mfu['ours']:.0%}" if mfu else " | "
         lines.append(
             f"| {_name(case)} x {case['sequences']} | {case['density']:.2f} "
             f"| {rates['theirs']:,.0f}{_range(case['spread']['theirs'])} "
             f"| {rates['ours']:,.0f}{_range(case['spread']['ours'])} | **{case['ratio']:.2f}** "
-            f"| {', '.join(f'{ratio:.2f}' for ratio in case['ratios'])} | {case['in_one_process']:.2f} "
+            f"| {', '.join(f'{ratio:.2f}' for ratio in case['ratios'])} | {together} "
             f"| {case['target'] or ''} | {shares} | {memory['theirs'] / 1e9:.2f} GB | {memory['ours'] / 1e9:.2f} GB "
             f"| {memory['ours'] / memory['theirs']:.2f} |"
         )

@@ -21,6 +21,8 @@ from bert_lightning.model.interop import load_hugging_face
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.optim import parameter_groups
 
+transformers.utils.logging.disable_progress_bar()
+
 SIZES = {"small": (4, 256), "base": (12, 768)}  # layers, width
 NOTHING: frozenset[str] = frozenset()
 
