@@ -103,9 +103,7 @@ class StreamDataModule(pl.LightningDataModule):
             raise UserError(
                 f"{self.validation_size} validation examples are not enough for {ranks} ranks: one for each"
             )
-        batch_size = min(
-            self.batch_size, self.validation_size // ranks
-        )  # no rank without a batch: Lightning refuses it
+        batch_size = min(self.batch_size, self.validation_size // ranks)  # Lightning refuses a rank without a batch
         return self._loader(self.validation, OnceThrough(self.validation_size, batch_size, rank, ranks))
 
     def training_examples(self, leg: Leg) -> Examples:
