@@ -94,9 +94,11 @@ def test_wandb_goes_on_in_the_same_run(command, tiny_run, tmp_path, monkeypatch)
     trained(command, tiny_run, "whole", "logger=wandb")
     copy = cut(tmp_path / "runs" / "whole", 3)
     assert command("resume", str(copy))[0] == 0
-    names = {path.name.rpartition("-")[2] for path in copy.glob("wandb/offline-run-*")}
+    parts = list(copy.glob("wandb/offline-run-*"))
+    assert len(parts) == 2
+    # offline-run-<time>-<run>; two parts that began in the same second differ by one more number.
+    names = {path.name.split("-")[3] for path in parts}
     assert len(names) == 1, names
-    assert len(list(copy.glob("wandb/offline-run-*"))) == 2
 
 
 MISTAKES = {
