@@ -154,6 +154,7 @@ class FinetuneConfig(TrainingConfig):
     encoder: str = MISSING
     random_weights: bool = MISSING
     dropout_rate: float | None = MISSING
+    classifier_pooling: str | None = MISSING
     epochs: float = MISSING
     frozen_blocks: int | None = MISSING
     task: TaskConfig = MISSING

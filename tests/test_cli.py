@@ -285,6 +285,7 @@ BAD = {
     "no place to write": (["pretrain", "TINY", "runs=/proc/runs"], "/proc/runs"),
     "no encoder": (["finetune", "encoder=runs/nothing"], "no encoder at runs/nothing"),
     "wrong dropout": (["finetune", "dropout_rate=2"], "dropout_rate=2.0 must be"),
+    "wrong pooling": (["finetune", "classifier_pooling=max"], "classifier_pooling='max' must be one of cls, mean"),
     "no file for the task": (["finetune", "task=text_pair"], "task.path has no value: give the file"),
     "file of the task missing": (
         ["finetune", "task=squad", "task.path=nowhere"],

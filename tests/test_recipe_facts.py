@@ -87,7 +87,7 @@ FACTS = {
         "model.rope_theta": 160_000.0, "model.local_rope_theta": 10_000.0,  # of the long phase; 10,000 both before
         "model.local_window": 128, "model.global_every": 3, "model.max_position_embeddings": 8192,
         "model.type_vocab_size": 0, "model.dropout_rate": 0.0, "model.depth_scaled_init": True,
-        "optimizer.betas": [0.9, 0.98], "optimizer.eps": 1e-6, "weight_decay": 1e-5,
+        "model.classifier_pooling": "mean", "optimizer.betas": [0.9, 0.98], "optimizer.eps": 1e-6, "weight_decay": 1e-5,
         "schedule._target_": "bert_lightning.optim.WarmupStableDecay", "published.lr": 8e-4,
         "published.batch_size": 4608, "published.max_length": 1024, "published.vocab_size": 50368,
         "tokenizer._target_": "bert_lightning.text.training.TrainByteLevelBPE",

@@ -176,15 +176,27 @@ def test_early_stopping_frozen_blocks_and_class_weights(command, encoder, files)
 
 
 def test_embeddings_by_the_first_token_and_contrast_in_the_batch(command, encoder, files):
-    objectives = "bert_lightning.objectives.downstream"
     code, _, errors = tuned(
-        command, "similarity", f"task.objective.pooling._target_={objectives}.first_token_pooling",
-        f"task.objective.criterion._target_={objectives}.InBatchContrast", "~task.objective.criterion.highest",
+        command, "similarity", "task.objective.pooling._target_=bert_lightning.model.heads.first_token_pooling",
+        "task.objective.criterion._target_=bert_lightning.objectives.downstream.InBatchContrast",
+        "~task.objective.criterion.highest",
     )  # fmt: skip
     assert code == 0, errors
     code, output, errors = command("predict", "run=runs/similarity", "the cat ||| a dog")
     assert code == 0, errors
     assert -1 <= float(output.partition("\t")[0]) <= 1
+
+
+def test_a_head_that_reads_the_mean_is_evaluated_so(command, encoder, files):
+    code, _, errors = tuned(command, "text_pair_score", "classifier_pooling=mean")
+    assert code == 0, errors
+    run = files / "runs/text_pair_score"
+    card = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["bert_lightning"]
+    assert card["config"]["classifier_pooling"] == "mean"
+    measured = json.loads((run / "summary.json").read_text())["metrics"]["val/regression/pearson"]
+    code, output, errors = command("evaluate", f"run={run}/checkpoints/last.ckpt")
+    assert code == 0, errors
+    assert json.loads(output)["metrics"]["pearson"] == pytest.approx(measured, rel=1e-5)
 
 
 def test_seeds_are_a_sweep(command, encoder, files):

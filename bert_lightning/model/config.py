@@ -12,6 +12,7 @@ CHOICES = {
     "positions": ("learned", "sinusoidal", "rotary", "none"),
     "norm": ("layer", "rms"),
     "norm_order": ("post", "pre"),
+    "classifier_pooling": ("cls", "mean"),
     "classifier_activation": ("tanh", "gelu", "relu"),
 }
 
@@ -65,6 +66,7 @@ class BertConfig:
 
     mlm_transform: bool = True  # dense layer, activation and norm before the scores of words
     mlm_bias: bool = True  # one a word
+    classifier_pooling: str = "cls"  # what a classification head reads; mean: of all tokens
     classifier_activation: str = "tanh"  # after the dense layer of a classification head
     classifier_input_dropout: bool = False  # also before it
     classifier_norm: bool = False  # a norm after its activation

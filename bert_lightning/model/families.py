@@ -197,6 +197,7 @@ FAMILIES = {
             "norm_bias": ("norm_bias", False),
             "initializer_range": ("initializer_range", 0.02),
             "mlm_bias": ("decoder_bias", True),
+            "classifier_pooling": ("classifier_pooling", "cls"),
         },
         parts={
             "type_vocab_size": 0,

@@ -74,11 +74,12 @@ class NextSentenceHead(nn.Module):
 class SequenceClassificationHead(nn.Module):
     """One score a class for the whole input, [B, S, H] -> [B, C]. Devlin et al. 2019, section 4.1.
 
-    The families differ in the activation and in what surrounds the dense layer; the config says which.
+    The families differ in what the dense layer reads, its activation and what surrounds it; the config says which.
     """
 
     def __init__(self, config: BertConfig, num_labels: int) -> None:
         super().__init__()
+        self.reads_all = config.classifier_pooling == "mean"
         self.input_dropout = Dropout(config.dropout_rate if config.classifier_input_dropout else 0.0)
         self.pooler = Pooler(config, config.classifier_activation)
         self.norm = make_norm(config, config.hidden_size) if config.classifier_norm else nn.Identity()
@@ -86,8 +87,10 @@ class SequenceClassificationHead(nn.Module):
         self.classifier = nn.Linear(config.hidden_size, num_labels)
         initialize(self.classifier, config.initializer_range)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        pooled = self.norm(self.pooler(self.input_dropout(hidden[:, :1])))  # [B, S, H] -> [B, H]
+    def forward(self, hidden: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """`attention_mask` [B, S] names the tokens of a mean; None: all. The first token's vector needs S = 1 only."""
+        read = mean_pooling(hidden, attention_mask)[:, None] if self.reads_all else hidden[:, :1]  # [B, 1, H]
+        pooled = self.norm(self.pooler(self.input_dropout(read)))  # [B, H]
         return self.classifier(self.dropout(pooled))
 
 
@@ -115,3 +118,16 @@ class SpanHead(nn.Module):
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         start, end = self.classifier(hidden).unbind(-1)
         return start, end
+
+
+def mean_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over real tokens, [B, S, H] -> [B, H]. Padding is left out, or long batches would dilute short texts."""
+    if mask is None:
+        return hidden.mean(1)
+    weights = mask.bool()[..., None].to(hidden)
+    return (hidden * weights).sum(1) / weights.sum(1)
+
+
+def first_token_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The vector of [CLS], [B, S, H] -> [B, H]."""
+    return hidden[:, 0]

@@ -65,7 +65,7 @@ class BertForSequenceClassification(nn.Module):
         self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None
     ) -> Tensor:
         """[B, S] -> [B, C]."""
-        return self.head(self.bert(input_ids, token_type_ids, attention_mask))
+        return self.head(self.bert(input_ids, token_type_ids, attention_mask), attention_mask)
 
 
 class BertForTokenClassification(nn.Module):

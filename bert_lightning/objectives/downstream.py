@@ -42,21 +42,22 @@ class Downstream(Objective):
         return Term(self.loss(scores, batch["labels"]), scores, batch["labels"])
 
 
-class OfFirstToken(Downstream):
-    """Scores from the vector of [CLS] alone: the last layer computes nothing else."""
+class OfSequence(Downstream):
+    """Scores of the whole input. Where they read [CLS] alone, the last layer computes nothing else."""
 
     head: SequenceClassificationHead
 
-    def positions(self, batch: Mapping[str, Any]) -> Tensor:
-        return first_tokens(batch)
+    def positions(self, batch: Mapping[str, Any]) -> Tensor | None:
+        return None if self.head.reads_all else first_tokens(batch)
 
-    def of_sequences(self, hidden: Tensor) -> Tensor:
-        """The head's scores, [B, H] -> [B, C]."""
-        scores: Tensor = self.head(hidden[:, None])
+    def of_sequences(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        """The head's scores of what `positions` asked for, [B, H] or [B, S, H] -> [B, C]."""
+        read = (hidden, batch["attention_mask"]) if self.head.reads_all else (hidden[:, None],)
+        scores: Tensor = self.head(*read)
         return scores
 
 
-class Classification(OfFirstToken):
+class Classification(OfSequence):
     """One class for the whole input. Devlin et al. 2019, section 4.1.
 
     Args:
@@ -74,13 +75,13 @@ class Classification(OfFirstToken):
         self.class_weights = class_weights
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        return self.of_sequences(hidden)
+        return self.of_sequences(hidden, batch)
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return _weighted_cross_entropy(scores, targets, self.class_weights)
 
 
-class Regression(OfFirstToken):
+class Regression(OfSequence):
     """A number for the whole input, by squared error, as for STS-B in Devlin et al. 2019, section 4.1."""
 
     def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
@@ -88,7 +89,7 @@ class Regression(OfFirstToken):
         self.head = SequenceClassificationHead(config, 1)
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        return self.of_sequences(hidden).squeeze(-1)  # [B]
+        return self.of_sequences(hidden, batch).squeeze(-1)  # [B]
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return F.mse_loss(scores.float(), targets)
@@ -131,7 +132,7 @@ class SpanExtraction(Downstream):
         return F.cross_entropy(scores, targets)  # over S, the mean of first and last tokens
 
 
-class MultipleChoice(OfFirstToken):
+class MultipleChoice(OfSequence):
     """A score for each continuation, read with its text; the softmax is over the choices. Devlin et al. 2019, 4.4."""
 
     def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
@@ -139,7 +140,7 @@ class MultipleChoice(OfFirstToken):
         self.head = SequenceClassificationHead(config, 1)
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        scores = self.of_sequences(hidden).squeeze(-1).float()  # [B]
+        scores = self.of_sequences(hidden, batch).squeeze(-1).float()  # [B]
         groups = scores.split(batch["group_sizes"].tolist())
         return pad_sequence(list(groups), batch_first=True, padding_value=-torch.inf)  # [units, most choices]
 
@@ -183,17 +184,6 @@ class Similarity(Downstream):
         left, right = self.vectors(hidden, batch)
         loss = self.criterion(left, right, batch["labels"])
         return Term(loss, (left * right).sum(-1), batch["labels"])
-
-
-def mean_pooling(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Mean over real tokens, [B, S, H] -> [B, H]. Padding is left out, or long batches would dilute short texts."""
-    weights = mask.bool()[..., None].to(hidden)
-    return (hidden * weights).sum(1) / weights.sum(1)
-
-
-def first_token_pooling(hidden: Tensor, mask: Tensor) -> Tensor:
-    """The vector of [CLS], [B, S, H] -> [B, H]."""
-    return hidden[:, 0]
 
 
 class CosineError:

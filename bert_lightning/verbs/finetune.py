@@ -15,6 +15,7 @@ from bert_lightning.budget import Steps
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.labelled.examples import LabelledExamples
 from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.finetuning import FinetuningModule
 from bert_lightning.objectives.base import JointObjective
@@ -102,8 +103,7 @@ def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
         raise UserError(
             f"task.max_length={length} is longer than the encoder's max_position_embeddings={longest}: lower it"
         )
-    if config.dropout_rate is not None and not 0 <= config.dropout_rate < 1:
-        raise UserError(f"dropout_rate={config.dropout_rate} must be at least 0 and below 1")
+    _architecture(config, source)  # refuses what no encoder has
     blocks = source.config.num_hidden_layers
     if config.frozen_blocks is not None and not 0 <= config.frozen_blocks <= blocks:
         raise UserError(f"frozen_blocks={config.frozen_blocks} must be null or 0 to {blocks}")
@@ -120,10 +120,17 @@ def _say_what_is_lost(config: DictConfig, source: PretrainedWeights, batches: St
         note_cut(examples.num_cut, len(examples), f"{name} examples", length)
 
 
+def _architecture(config: DictConfig, source: PretrainedWeights) -> BertConfig:
+    """The encoder's, with what this run changes of it."""
+    given = {name: config[name] for name in ("dropout_rate", "classifier_pooling") if config[name] is not None}
+    try:
+        return replace(source.config, **given)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
 def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> FinetuningModule:
-    task, architecture = config.task, source.config
-    if config.dropout_rate is not None:
-        architecture = replace(architecture, dropout_rate=config.dropout_rate)
+    task, architecture = config.task, _architecture(config, source)
     encoder = BERT(architecture)
     weights = class_weights(task.class_weights, data.labels, data.train)
     objective = joint_objective(build(task.objective), task.term, data.labels, architecture, weights)

@@ -22,7 +22,7 @@ from bert_lightning.objectives.downstream import Downstream
 from bert_lightning.verbs.common import build
 
 T = TypeVar("T")
-_OF_TASKS = ("bert_lightning.data.labelled.", "bert_lightning.objectives.")
+_OF_TASKS = ("bert_lightning.data.labelled.", "bert_lightning.objectives.", "bert_lightning.model.heads")
 
 
 @dataclass(frozen=True)

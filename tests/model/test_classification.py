@@ -20,11 +20,13 @@ HEADS = {
     "electra": (SIZES, "classifier.dense", None, "classifier.out_proj"),
     "modernbert": (SIZES | {"pad_token_id": 0}, "head.dense", "head.norm", "classifier"),
 }  # fmt: skip
+HEADS["modernbert of means"] = (HEADS["modernbert"][0] | {"classifier_pooling": "mean"}, *HEADS["modernbert"][1:])
 
 
-@pytest.mark.parametrize("family", HEADS)
-def test_scores(family):
-    settings, dense, norm, classifier = HEADS[family]
+@pytest.mark.parametrize("case", HEADS)
+def test_scores(case):
+    settings, dense, norm, classifier = HEADS[case]
+    family = case.partition(" ")[0]
     torch.manual_seed(0)
     theirs = transformers.AutoModelForSequenceClassification.from_config(
         transformers.AutoConfig.for_model(family, **settings, num_labels=3)

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from bert_lightning.model import BERT, BertConfig
+from bert_lightning.model.heads import first_token_pooling, mean_pooling
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import (
     Classification,
@@ -13,8 +16,6 @@ from bert_lightning.objectives.downstream import (
     Similarity,
     SpanExtraction,
     Tagging,
-    first_token_pooling,
-    mean_pooling,
 )
 
 CONFIG = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
@@ -32,10 +33,10 @@ def batch():
     }
 
 
-def term_of(make, batch):
+def term_of(make, batch, config=CONFIG):
     """The term of an objective, the objective, and hidden states of the same encoder."""
-    encoder = BERT(CONFIG).eval()
-    joint = JointObjective(CONFIG, {"task": make}).eval()
+    encoder = BERT(config).eval()
+    joint = JointObjective(config, {"task": make}).eval()
     loss, terms = joint(encoder, batch)
     torch.testing.assert_close(loss, terms["task"].loss)
     loss.backward()
@@ -48,6 +49,13 @@ def test_classification(batch):
     term, objective, hidden = term_of(lambda config: Classification(config, num_labels=3), batch)
     torch.testing.assert_close(term.logits, objective.head(hidden))
     torch.testing.assert_close(term.loss, F.cross_entropy(term.logits, batch["labels"]))
+
+
+def test_classification_of_the_mean(batch):
+    config = replace(CONFIG, classifier_pooling="mean")
+    term, objective, hidden = term_of(lambda config: Classification(config, num_labels=3), batch, config)
+    alone = [objective.head(row[None, : mask.sum()]) for row, mask in zip(hidden, batch["attention_mask"], strict=True)]
+    torch.testing.assert_close(term.logits, torch.cat(alone))
 
 
 def test_class_weights_are_those_of_torch(batch):
