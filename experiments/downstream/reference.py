@@ -2,7 +2,8 @@
 
 The same weights (the head's too), data, order, hyperparameters, precision and seed as `bert-lightning finetune` with
 the same overrides; measured once, after the last step. Scores come from scikit-learn, SciPy, seqeval, and the rules of
-the SQuAD script written down anew.
+the SQuAD script written down anew. `--mask-padding` takes padding out of the softmax over the tokens of a row, where
+transformers' class leaves it. classifier_pooling=mean, which its class does not have, is computed from its parts.
 """
 
 import collections
@@ -53,7 +54,7 @@ def model_of(term, folder, num_labels, head, dropout_rate):
     return model.train()
 
 
-def forward(model, term, batch, kind, labels):
+def forward(model, term, batch, kind, labels, pooling=None, mask_padding=False):
     """Loss as the class computes it, and the scores that `kind.decode` reads."""
     inputs = {
         "input_ids": batch["input_ids"],
@@ -68,7 +69,17 @@ def forward(model, term, batch, kind, labels):
         return out.loss, out.logits.flatten(0, 1)[batch["places"]]
     if term == "spans":
         out = model(**inputs, start_positions=targets[:, 0], end_positions=targets[:, 1])
-        return out.loss, torch.stack([out.start_logits, out.end_logits], -1)
+        scores = torch.stack([out.start_logits, out.end_logits], -1)
+        if not mask_padding:
+            return out.loss, scores
+        scores = scores.float().masked_fill(~inputs["attention_mask"].bool()[..., None], -torch.inf)
+        return nn.functional.cross_entropy(scores, targets), scores
+    if pooling == "mean":
+        hidden, weights = model.bert(**inputs).last_hidden_state, inputs["attention_mask"][..., None]
+        pooler = model.bert.pooler
+        read = pooler.activation(pooler.dense((hidden * weights).sum(1) / weights.sum(1)))
+        logits = model.classifier(model.dropout(read))
+        return nn.functional.cross_entropy(logits, targets), logits
     out = model(**inputs, labels=targets)
     return out.loss, out.logits.squeeze(-1) if term == "regression" else out.logits
 
@@ -115,19 +126,19 @@ def squad_words(text):
     return re.sub(r"\b(a|an|the)\b", " ", without).split()
 
 
-def predictions(model, term, batches, kind, labels, autocast):
-    """The validation examples' answers, in order."""
+def predictions(scores_of, model, batches, kind, labels, autocast):
+    """The validation examples' answers, in order; `scores_of` a batch as `forward` says."""
     model.eval()
     found, units = [], batches.validation.units
     with torch.no_grad(), autocast():
         for start in range(0, len(units), batches.batch_size):
             part = units[start : start + batches.batch_size]
             batch = labelled_batch(kind, part, batches.validation.pad)
-            found += kind.decode(forward(model, term, batch, kind, labels)[1], part, labels)
+            found += kind.decode(scores_of(batch)[1], part, labels)
     return found
 
 
-def run(overrides):
+def run(overrides, mask_padding=False):
     """Train and measure; what `result.json` holds."""
     register()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
@@ -144,12 +155,16 @@ def run(overrides):
     optimizer = build(config.optimizer)(parameter_groups(model, config.weight_decay))
     schedule = build(config.schedule)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, step + 1, steps))
+    scores_of = functools.partial(
+        forward, model, term, kind=data.kind, labels=data.labels,
+        pooling=config.classifier_pooling, mask_padding=mask_padding,
+    )  # fmt: skip
     bf16 = str(config.trainer.precision).startswith("bf16")
     autocast = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=bf16)
     started, losses = (time.time(), time.process_time()), []
     for positions in StreamBatches(config.batch_size, steps):
         with autocast():
-            loss, _ = forward(model, term, batches.train[positions], data.kind, data.labels)
+            loss, _ = scores_of(batches.train[positions])
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
@@ -158,7 +173,7 @@ def run(overrides):
         losses.append(loss.item())
         if len(losses) % 50 == 0:
             print(len(losses), sum(losses[-50:]) / 50, f"{time.process_time() - started[1]:.0f} s", flush=True)
-    found = predictions(model, term, batches, data.kind, data.labels, autocast)
+    found = predictions(scores_of, model, batches, data.kind, data.labels, autocast)
     return {
         "name": config.name, "steps": steps, "score": score(config.task.monitor, found, data.validation),
         "wall_seconds": time.time() - started[0], "cpu_seconds": time.process_time() - started[1],
@@ -167,7 +182,8 @@ def run(overrides):
 
 
 def main():
-    result = run(sys.argv[1:])
+    overrides = [argument for argument in sys.argv[1:] if argument != "--mask-padding"]
+    result = run(overrides, mask_padding="--mask-padding" in sys.argv)
     print({name: value for name, value in result.items() if name != "losses"})
     folder = Path("runs") / f"{result['name']}-transformers"
     folder.mkdir(parents=True, exist_ok=True)
