@@ -34,6 +34,9 @@ from bert_lightning.runs.environment import git_commit, processor, versions
 HERE = Path(__file__).parent
 
 
+PARTS = ["steps", "switches", "command", "curves", "cost", "allocators"]
+
+
 @dataclass(frozen=True)
 class Case:
     work: str  # pretrain, finetune, encode
@@ -77,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--parts", default="steps,switches,command,curves,cost,allocators", help="some of them")
+    parser.add_argument("--parts", default=",".join(PARTS), help="some of them, which write a table of their own")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     parts = ["steps"] if options.quick else options.parts.split(",")
@@ -102,7 +105,7 @@ def main() -> None:
         started = time.perf_counter()
         report[part] = makers[part]()
         report["minutes"][part] = round((time.perf_counter() - started) / 60, 1)
-        _write(report, "quick" if options.quick else "results")
+        _write(report, "quick" if options.quick else "results" if parts == PARTS else "-".join(parts))
 
 
 def _write(report: dict[str, Any], name: str) -> None:
@@ -183,16 +186,16 @@ def _in_one_process(case: Case, seconds: float) -> float:
 
 
 def _alternate(sides: list[Any], case: Case, seconds: float) -> list[list[float]]:
-    """Seconds of a step of each side, batch after batch."""
+    """Seconds of a step of each side, batch after batch. First in turns: a new shape of a product costs the first."""
     measured: list[list[float]] = []
     started = time.perf_counter()
     for number, batch in enumerate(batches(case.text, case.length, case.sequences)):
-        times = []
-        for side in sides:
-            step = side.prepare(batch)
+        times = [0.0] * len(sides)
+        for i in sorted(range(len(sides)), reverse=bool(number % 2)):
+            step = sides[i].prepare(batch)
             begin = time.perf_counter()
-            side.step(step)
-            times.append(time.perf_counter() - begin)
+            sides[i].step(step)
+            times[i] = time.perf_counter() - begin
         if number:  # the first one warms up
             measured.append(times)
         if len(measured) >= 2 and time.perf_counter() - started > seconds:
@@ -208,7 +211,7 @@ def _switches() -> dict[str, dict[str, float]]:
         found[name] = {}
         for label, off in {**{switch: frozenset({switch}) for switch in SWITCHES}, "all": ALL}.items():
             sides = [Ours(case.model, case.precision, off=switches) for switches in (NOTHING, off)]
-            found[name][label] = statistics.median(slow / fast for fast, slow in _alternate(sides, case, 4.0))
+            found[name][label] = statistics.geometric_mean(slow / fast for fast, slow in _alternate(sides, case, 4.0))
     return found
 
 

@@ -88,7 +88,7 @@ def _command(found: dict[str, Any]) -> list[str]:
 
 def _switches(found: dict[str, dict[str, float]]) -> list[str]:
     lines = [
-        "How much longer a step of ours takes with a switch turned off (one process, medians):", "",
+        "How much longer a step of ours takes with a switch turned off (one process, geometric means):", "",
         f"| off | {' | '.join(found)} | then |", f"| --- |{' --- |' * len(found)} --- |",
     ]  # fmt: skip
     for name, what in {**SWITCHES, "all": "all of these"}.items():
