@@ -101,9 +101,10 @@ def test_predict_reads_the_files_of_each_task(command, encoder, files):
     """The form in which the training rows came, without reading the answers."""
     for task in ("question_answering", "token_classification"):
         assert tuned(command, task)[0] == 0
+    (files / "eng.testb").write_text((files / "ten.conll").read_text(encoding="utf-8"), encoding="utf-8")
     (files / "bare.conll").write_text("the\ncat\n\na\ndog\n", encoding="utf-8")
     cases = {"ten.json": ("question_answering", 10), "ten.conll": ("token_classification", 10),
-             "bare.conll": ("token_classification", 2)}  # fmt: skip
+             "eng.testb": ("token_classification", 10), "bare.conll": ("token_classification", 2)}  # fmt: skip
     for file, (task, count) in cases.items():
         code, _, errors = command("predict", f"run=runs/{task}", f"file={file}", "output=all.jsonl")
         assert code == 0, errors

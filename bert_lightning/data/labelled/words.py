@@ -21,6 +21,8 @@ from bert_lightning.errors import UserError
 
 # An ideograph; a word with what may stand inside it; or one sign. What a treebank would make of plain text, nearly.
 _WORD = re.compile(r"[㐀-鿿豈-﫿]|(?:(?:\w\.){2,}|[^\W㐀-鿿豈-﫿]+(?:[-'\u2019.,:/&@]\w+)*)|\S")
+# Endings that files of one word a line have; those of CoNLL-2003 are named after their set.
+_COLUMNS = (".conll", ".iob", ".iob2", ".bio", ".bioes", ".bmes", ".testa", ".testb")
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ class TaggedWords(Kind):
         return {self.columns.get("words", "words"): line}
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
-        """A .conll file may lack the tags: its first column holds the words."""
-        return read_columns(path, tag_column=0) if path.suffix.lower() == ".conll" else super().rows_of(path)
+        """A file of columns may lack the tags: its first column holds the words."""
+        return read_columns(path, tag_column=0) if path.suffix.lower() in _COLUMNS else super().rows_of(path)
 
     def show(self, example: Example, prediction: Prediction) -> str:
         found = [
