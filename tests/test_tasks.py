@@ -200,6 +200,27 @@ def test_a_head_that_reads_the_mean_is_evaluated_so(command, encoder, files):
     assert json.loads(output)["metrics"]["pearson"] == pytest.approx(measured, rel=1e-5)
 
 
+def test_an_exported_task_is_predicted_with_by_transformers(command, encoder, files):
+    transformers = pytest.importorskip("transformers")
+    assert tuned(command, "text_classification")[0] == 0
+    code, _, errors = command("export", "run=runs/text_classification", "output=exported")
+    assert (code, errors) == (0, "")
+    assert command("predict", "run=runs/text_classification", "the cat sleeps", "output=one.jsonl")[0] == 0
+    row = json.loads((files / "one.jsonl").read_text())
+    (found,) = transformers.pipeline("text-classification", model="exported")("the cat sleeps")
+    assert found["label"] == row["answer"] in ("very good", "bad!")
+    assert found["score"] == pytest.approx(row["probabilities"][row["answer"]], abs=1e-5)
+
+
+def test_a_head_that_transformers_lacks_stays_behind_and_is_named(command, encoder, files):
+    assert tuned(command, "text_classification", "classifier_pooling=mean")[0] == 0
+    code, _, errors = command("export", "run=runs/text_classification", "output=exported")
+    assert code == 0
+    assert errors.count("\n") == 1
+    assert "the head (classifier_pooling='mean', but transformers' BertForSequenceClassification has 'cls')" in errors
+    assert "architectures" not in json.loads((files / "exported/config.json").read_text())
+
+
 def test_seeds_are_a_sweep(command, encoder, files):
     code, _, errors = tuned(command, "text_pair", "-m", "seed=1,2")
     assert code == 0, errors

@@ -15,9 +15,11 @@ from bert_lightning.model.settings import Settings
 class Family:
     """How one family is written. `{i}` is the number of a block."""
 
+    name: str  # that transformers' classes begin with
     prefix: str  # before the encoder's tensors, where a head lies beside the encoder
     encoder: dict[str, str]  # tensors, ours -> theirs
     heads: dict[str, str]  # the same outside the encoder, or inside but of a head of ours
+    tasks: dict[str, str]  # the same of heads of tasks, where transformers' class computes what ours does
     attention: tuple[str, ...]  # their tensors that make our query_key_value, one below the other
     settings: dict[str, tuple[str, Any]]  # BertConfig field -> name in config.json, and value where it is left out
     parts: dict[str, Any] = field(default_factory=dict)  # BertConfig fields that the family has fixed
@@ -55,8 +57,20 @@ _BERT_ENCODER = _EMBEDDINGS | {
 _BERT_ATTENTION = tuple(f"encoder.layer.{{i}}.attention.self.{part}" for part in ("query", "key", "value"))
 _ALBERT_LAYER = "encoder.albert_layer_groups.{i}.albert_layers.0"
 
+
+def _heads_of_tasks(dense: str, classifier: str) -> dict[str, str]:
+    """Those of tokens have one name in all families; of whole texts, the two parts are given."""
+    return {
+        "classification.pooler.dense": dense,
+        "classification.classifier": classifier,
+        "tagging.classifier": "classifier",
+        "spans.classifier": "qa_outputs",
+    }
+
+
 FAMILIES = {
     "bert": Family(
+        name="Bert",
         prefix="bert.",
         encoder=_BERT_ENCODER,
         heads={
@@ -66,11 +80,13 @@ FAMILIES = {
             "next_sentence.pooler.dense": "bert.pooler.dense",
             "next_sentence.classifier": "cls.seq_relationship",
         },
+        tasks=_heads_of_tasks("bert.pooler.dense", "classifier"),
         attention=_BERT_ATTENTION,
         settings=_BERT_SETTINGS,
         required={"position_embedding_type": "absolute"},
     ),
     "roberta": Family(
+        name="Roberta",
         prefix="roberta.",
         encoder=_BERT_ENCODER,
         heads={
@@ -78,6 +94,7 @@ FAMILIES = {
             "masked_lm.norm": "lm_head.layer_norm",
             "masked_lm.bias": "lm_head.bias",
         },
+        tasks=_heads_of_tasks("classifier.dense", "classifier.out_proj"),
         attention=_BERT_ATTENTION,
         settings=_BERT_SETTINGS | {"vocab_size": ("vocab_size", 50265)},
         parts={"classifier_input_dropout": True},
@@ -86,6 +103,7 @@ FAMILIES = {
         write=irregular.write_offset,
     ),
     "albert": Family(
+        name="Albert",
         prefix="albert.",
         encoder=_EMBEDDINGS
         | {
@@ -103,6 +121,7 @@ FAMILIES = {
             "next_sentence.pooler.dense": "albert.pooler",
             "next_sentence.classifier": "sop_classifier.classifier",
         },
+        tasks=_heads_of_tasks("albert.pooler", "classifier"),
         attention=tuple(f"{_ALBERT_LAYER}.attention.{part}" for part in ("query", "key", "value")),
         settings=_BERT_SETTINGS
         | {
@@ -119,6 +138,7 @@ FAMILIES = {
         read=irregular.read_projection,
     ),
     "distilbert": Family(
+        name="DistilBert",
         prefix="distilbert.",
         encoder={
             **{ours: theirs for ours, theirs in _EMBEDDINGS.items() if ours != "embeddings.token_type"},
@@ -133,6 +153,7 @@ FAMILIES = {
             "masked_lm.norm": "vocab_layer_norm",
             "masked_lm.bias": "vocab_projector.bias",
         },
+        tasks=_heads_of_tasks("pre_classifier", "classifier"),
         attention=tuple(f"transformer.layer.{{i}}.attention.{part}_lin" for part in ("q", "k", "v")),
         settings={
             "vocab_size": ("vocab_size", 30522),
@@ -150,6 +171,7 @@ FAMILIES = {
         write=irregular.write_sinusoids,
     ),
     "electra": Family(
+        name="Electra",
         prefix="electra.",
         encoder=_BERT_ENCODER | {"embeddings.projection": "embeddings_project"},
         heads={
@@ -159,6 +181,7 @@ FAMILIES = {
             "replaced_tokens.transform": "discriminator_predictions.dense",
             "replaced_tokens.classifier": "discriminator_predictions.dense_prediction",
         },
+        tasks=_heads_of_tasks("classifier.dense", "classifier.out_proj"),
         attention=_BERT_ATTENTION,
         settings=_BERT_SETTINGS
         | {
@@ -171,6 +194,7 @@ FAMILIES = {
         required={"position_embedding_type": "absolute"},
     ),
     "modernbert": Family(
+        name="ModernBert",
         prefix="model.",
         encoder={
             "embeddings.word": "embeddings.tok_embeddings",
@@ -183,6 +207,11 @@ FAMILIES = {
             "norm": "final_norm",
         },
         heads={"masked_lm.transform": "head.dense", "masked_lm.norm": "head.norm", "masked_lm.bias": "decoder.bias"},
+        tasks={
+            "classification.pooler.dense": "head.dense",
+            "classification.norm": "head.norm",
+            "classification.classifier": "classifier",
+        },
         attention=("layers.{i}.attn.Wqkv",),
         settings={
             "vocab_size": ("vocab_size", 50368),

@@ -4,13 +4,15 @@ The Hugging Face layout (`config.json` and `model.safetensors`) is what most pub
 plain data are read; no code of the checkpoint is executed.
 
 Our names are those of `BertForPreTraining`: `bert.*`, `masked_lm.*`, `next_sentence.*` (the head of pairs, of whatever
-question), and `replaced_tokens.*` for ELECTRA's discriminator.
+question), `replaced_tokens.*` for ELECTRA's discriminator, and, only written, the heads of tasks: `classification.*`,
+`tagging.*` and `spans.*`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,12 @@ from bert_lightning.model.families import FAMILIES, Family
 
 _ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 _FUSED = "bert.blocks.{i}.attention.query_key_value"
+_CLASSES = {
+    "classification": "ForSequenceClassification",
+    "tagging": "ForTokenClassification",
+    "spans": "ForQuestionAnswering",
+}
+_OF_A_HEAD = ("classifier_pooling", "classifier_activation", "classifier_norm")
 _OURS_ALONE = ("classifier_", "initializer_", "depth_scaled_init")  # fields that no stored tensor depends on
 
 
@@ -63,6 +71,33 @@ def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any
     return settings
 
 
+def task_to_hugging_face(config: BertConfig, model_type: str, head: str, labels: Sequence[str]) -> dict[str, Any]:
+    """What `config.json` says more where the model has the head of a task.
+
+    Args:
+        config: the encoder's.
+        model_type: the family.
+        head: classification, tagging or spans.
+        labels: classes in the order of their scores; none for a number, or for the spans of answers.
+
+    Raises:
+        ValueError: transformers' class of that family computes another head.
+    """
+    family = _family(model_type)
+    if not any(name.startswith(f"{head}.") for name in family.tasks):
+        raise ValueError(f"transformers' {family.name}{_CLASSES[head]} computes another head")
+    understood = config_from_hugging_face(config_to_hugging_face(config, model_type))
+    for name in _OF_A_HEAD if head == "classification" else ():
+        if (ours := getattr(config, name)) != (theirs := getattr(understood, name)):
+            raise ValueError(f"{name}={ours!r}, but transformers' {family.name}{_CLASSES[head]} has {theirs!r}")
+    settings: dict[str, Any] = {"architectures": [family.name + _CLASSES[head]]}
+    if labels:
+        settings |= {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    elif head == "classification":
+        settings |= {"id2label": {0: "score"}, "label2id": {"score": 0}, "problem_type": "regression"}
+    return settings
+
+
 def from_hugging_face(theirs: dict[str, Tensor], config: BertConfig, model_type: str = "bert") -> dict[str, Tensor]:
     """Our tensors, from a model of transformers with or without heads.
 
@@ -87,8 +122,8 @@ def from_hugging_face(theirs: dict[str, Tensor], config: BertConfig, model_type:
 
 def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str = "bert") -> dict[str, Tensor]:
     """The inverse: our tensors under the names of transformers' models with heads. What is tied there is left out."""
-    family, names = _family(model_type), _names(_family(model_type), config)
-    theirs = {}
+    family = _family(model_type)
+    names, theirs = _names(family, config) | family.tasks, {}
     for name, tensor in ours.items():
         stem, _, suffix = name.rpartition(".")
         if name in names:

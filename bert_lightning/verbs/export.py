@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bert_lightning.errors import UserError
 from bert_lightning.model.families import FAMILIES
-from bert_lightning.model.interop import config_to_hugging_face, to_hugging_face
+from bert_lightning.model.interop import config_to_hugging_face, task_to_hugging_face, to_hugging_face
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.folder import newest_run
@@ -26,6 +26,10 @@ _PREFIXES = {
     "objective.terms.nsp.head.": "next_sentence.",
     "objective.terms.sop.head.": "next_sentence.",
     "objective.terms.replaced.head.": "replaced_tokens.",
+    "objective.terms.classification.head.": "classification.",
+    "objective.terms.regression.head.": "classification.",
+    "objective.terms.tagging.head.": "tagging.",
+    "objective.terms.spans.head.": "spans.",
 }
 
 
@@ -50,6 +54,12 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     if family is None and any(name.startswith("replaced_tokens.") for name in ours):
         family = "electra"  # its architecture is BERT's too; the head is its own
     family, settings = _settings(source, family)
+    if "task" in source.card:
+        try:
+            settings |= _of_task(source, ours, family)
+        except ValueError as error:
+            left.append(f"the head ({error})")
+            ours = {name: tensor for name, tensor in ours.items() if name.startswith("bert.")}
     theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, family).items()}
     partial = output.with_name(f"{output.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
@@ -86,6 +96,13 @@ def _settings(source: PretrainedWeights, family: str | None) -> tuple[str, dict[
         except ValueError as error:
             reasons.append(str(error))
     raise UserError(f"{source.path} is of no architecture that transformers has under these names: {reasons[0]}")
+
+
+def _of_task(source: PretrainedWeights, ours: dict[str, Tensor], family: str) -> dict[str, Any]:
+    """What a fine-tuned model adds to the settings; nothing where its head has no name there."""
+    heads = {name.partition(".")[0] for name in ours} - {"bert"}
+    labels = source.card["task"]["labels"]
+    return task_to_hugging_face(source.config, family, heads.pop(), labels) if heads else {}
 
 
 def _tokenizer_settings(tokenizer: Tokenizer, special: SpecialIds, config: Any) -> dict[str, Any]:
