@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.kinds import SEPARATOR, Example, Kind, Prediction, Unit
+from bert_lightning.data.labelled.kinds import SEPARATOR, Example, Kind, Prediction, Unit, label_text
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.errors import UserError
 
@@ -39,14 +40,16 @@ class Choices(Kind):
         return {"text": str(self._value(row, "text")), "choices": [f"{start}{option}" for option in options]}
 
     def answers(self, rows: Sequence[Row]) -> list[int]:
-        answers = []
-        for row in rows:
-            label, options = str(self._value(row, "label")), self.inputs(row)["choices"]
-            if not label.isdigit() or not 0 <= int(label) - self.first_label < len(options):
-                last = self.first_label + len(options) - 1
-                raise UserError(f"{row.where}: label {label!r} must be a number from {self.first_label} to {last}")
-            answers.append(int(label) - self.first_label)
-        return answers
+        labels = [label_text(self._value(row, "label")) for row in rows]
+        counts = [len(self.inputs(row)["choices"]) for row in rows]
+        for row, label, count in zip(rows, labels, counts, strict=True):
+            if not _fits(label, count, self.first_label):
+                first, other = self.first_label, 1 - self.first_label
+                mend = f", or set task.kind.first_label={other}" * all(map(_fits, labels, counts, repeat(other)))
+                raise UserError(
+                    f"{row.where}: label {label!r} must be a number from {first} to {first + count - 1}{mend}"
+                )
+        return [int(label) - self.first_label for label in labels]
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
         pairs = [(example.inputs["text"], option) for example in examples for option in example.inputs["choices"]]
@@ -75,3 +78,8 @@ class Choices(Kind):
     def show(self, example: Example, prediction: Prediction) -> str:
         probability = prediction["probabilities"][prediction["answer"]]
         return f"{prediction['choice']}\t{probability:.3f}\t{example.inputs['text']}"
+
+
+def _fits(label: str, count: int, first: int) -> bool:
+    """Whether a label is the number of one of `count` choices, counted from `first`."""
+    return label.isdecimal() and 0 <= int(label) - first < count

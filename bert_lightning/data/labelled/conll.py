@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.rows import TABLES, Row
 from bert_lightning.errors import UserError
 from bert_lightning.text.files import read_lines
 
@@ -31,8 +31,14 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
     the first word, the others follow it.
 
     Raises:
-        UserError: a line without these columns.
+        UserError: a line without these columns, or a file whose ending says that it holds no columns.
     """
+    if path.suffix.lower() in TABLES and path.suffix.lower() != ".tsv":
+        raise UserError(
+            f"{path}: {path.suffix} is no file with one word a line; for rows with lists of words and tags: "
+            "task.files.reader._target_=bert_lightning.data.labelled.rows.read_table "
+            "'~task.files.reader.word_column' '~task.files.reader.tag_column'"
+        )
     words: list[str] = []
     tags: list[str] = []
     number = 0

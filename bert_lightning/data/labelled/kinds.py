@@ -78,7 +78,7 @@ class Kind(ABC):
 
     def inputs(self, row: Row) -> dict[str, Any]:
         """What is asked, from the columns of `parts`."""
-        return {part: self._value(row, part) for part in self.parts}
+        return {part: str(self._value(row, part)) for part in self.parts}
 
     @abstractmethod
     def answers(self, rows: Sequence[Row]) -> Sequence[Any]:
@@ -138,6 +138,13 @@ class Kind(ABC):
     def _id(self, row: Row, number: int) -> str:
         column = self.columns.get("id", "id")
         return str(row.values.get(column, number))
+
+
+def label_text(value: Any) -> str:
+    """A label as a file with text alone would hold it: 1, not True or 1.0."""
+    if isinstance(value, (bool, float)) and value == int(value):
+        return str(int(value))
+    return str(value)
 
 
 def unknown_label(example: Example, label: str, labels: Sequence[str]) -> UserError:

@@ -35,8 +35,8 @@ class Questions(Kind):
     A context longer than the sequence becomes several windows; an example is one unit with all of them, so that no
     question is split over batches or ranks. Training takes the windows one by one.
 
-    `answers` is SQuAD's list of `text` and `answer_start`, the hub's form of it, or one text, taken where it first
-    occurs. The metrics read the texts.
+    `answers` is SQuAD's list of `text` and `answer_start`, the hub's form of it, a list of texts, or one text. A text
+    without a start is taken where it first occurs. The metrics read the texts.
 
     Args:
         overlap: tokens that neighbouring windows share (`doc_stride` of transformers' run_qa).
@@ -60,18 +60,10 @@ class Questions(Kind):
         return [self._answers(row) for row in rows]
 
     def _answers(self, row: Row) -> list[dict[str, Any]]:
-        context, given = str(self._value(row, "context")), self._value(row, "answers")
-        if isinstance(given, dict):
-            given = [{"text": t, "answer_start": s} for t, s in zip(given["text"], given["answer_start"], strict=True)]
-        elif isinstance(given, str):
-            given = [{"text": given, "answer_start": context.find(given)}] if given else []
+        context, given = str(self._value(row, "context")), _listed(self._value(row, "answers"), row.where)
         if not given and not self.unanswerable:
             raise UserError(f"{row.where}: no answer; for questions without one set task.kind.unanswerable=true")
-        for answer in given:
-            text, start = answer["text"], answer["answer_start"]
-            if start < 0 or context[start : start + len(text)] != text:
-                raise UserError(f"{row.where}: the answer {text!r} is not in its context at character {start}: mend it")
-        return list(given)
+        return [_placed(answer, context, row.where) for answer in given]
 
     def key(self, row: Row) -> str:
         return str(self._value(row, "context"))
@@ -152,6 +144,34 @@ class Questions(Kind):
             return f"(no answer)\t{example.inputs['question']}"
         place = f"{prediction['start']}-{prediction['end']}"
         return f"{prediction['answer']}\t{place}\t{prediction['score']:.3f}\t{example.inputs['question']}"
+
+
+def _listed(given: Any, where: str) -> list[Any]:
+    """The answers of a row, in whichever form, as a list."""
+    if isinstance(given, dict):
+        texts, starts = given.get("text"), given.get("answer_start")
+        if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
+            shape = "text and answer_start, two lists of one length"
+            raise UserError(f"{where}: an object of answers must hold {shape}, not {str(given)[:60]}")
+        return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+    if isinstance(given, list):
+        return given
+    return [] if given == "" else [given]
+
+
+def _placed(given: Any, context: str, where: str) -> dict[str, Any]:
+    """One answer with its place in the context; UserError where it has none there."""
+    text, start = (given.get("text"), given.get("answer_start")) if isinstance(given, dict) else (given, None)
+    if text is None or text == "":
+        raise UserError(f"{where}: the answer {given!r} has no text: mend it or leave it out")
+    text = str(text)
+    start = context.find(text) if start is None else start
+    if not isinstance(start, int) and not (isinstance(start, float) and start.is_integer()):
+        raise UserError(f"{where}: answer_start={start!r} of {text!r} must be a whole number: mend it or leave it out")
+    start = int(start)
+    if start < 0 or context[start : start + len(text)] != text:
+        raise UserError(f"{where}: the answer {text!r} is not in its context at character {start}: mend it")
+    return {"text": text, "answer_start": start}
 
 
 def _target(answers: Sequence[dict[str, Any]], window: Tokens) -> tuple[int, int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,18 +24,22 @@ class Row(NamedTuple):
         """The value of a column.
 
         Raises:
-            UserError: no such column, or no value there.
+            UserError: no such column, or no value there (null, NaN, Infinity).
         """
         if column not in self.values:
             raise UserError(
                 f"{self.where}: there is no column {column!r}, only {', '.join(map(repr, self.values))}: "
                 "name the right one by task.columns"
             )
-        if self.values[column] is None:
-            raise UserError(f"{self.where}: no value in column {column!r} (null); leave such rows out")
-        return self.values[column]
+        value = self.values[column]
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            written = "null" if value is None else value
+            raise UserError(f"{self.where}: no value in column {column!r} ({written}); leave such rows out")
+        return value
 
 
+# Of the escapes of a text that is JSON: a backslash, a whole character, or half of one, which UTF-8 does not have.
+_HALF = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)", re.IGNORECASE)
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")  # what `read_table` reads; it takes .txt for .tsv
 
 
@@ -68,11 +74,17 @@ def read_table(
 
 
 def load_json(path: Path) -> Any:
-    """The value of a JSON file; UserError with the line where it is broken."""
+    """The value of a JSON file; UserError with the line where it is broken, or has half a character."""
+    text = "\n".join(read_lines(path))
     try:
-        return json.loads("\n".join(read_lines(path)))
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno})") from None
+    for escape in _HALF.finditer(text):
+        if escape[1]:
+            line = text.count("\n", 0, escape.start()) + 1
+            raise UserError(f"{path}:{line}: '{escape[1]}' is half a character: mend it or leave it out")
+    return value
 
 
 def _read_delimited(path: Path, header: Sequence[str] | None, tabs: bool, leave_out_short: bool) -> Iterator[Row]:
@@ -108,6 +120,8 @@ def _read_json_lines(path: Path) -> Iterator[Row]:
 
 def _read_json(path: Path) -> Iterator[Row]:
     content = load_json(path)
+    if not isinstance(content, dict | list):
+        raise UserError(f"{path}: must hold a list or an object of rows, not {json.dumps(content)[:40]}")
     rows = content.items() if isinstance(content, dict) else enumerate(content)
     for key, values in rows:
         if not isinstance(values, dict):

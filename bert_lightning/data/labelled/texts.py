@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, unknown_label
+from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, label_text, unknown_label
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.errors import UserError
 from bert_lightning.text.sentences import clean
@@ -22,13 +23,13 @@ class Classified(Kind):
     """A text and its class. Columns `text` and `label`."""
 
     def inputs(self, row: Row) -> dict[str, Any]:
-        return {part: clean(str(text)) for part, text in super().inputs(row).items()}
+        return {part: clean(text) for part, text in super().inputs(row).items()}
 
     def key(self, row: Row) -> str:
         return clean(super().key(row))
 
     def answers(self, rows: Sequence[Row]) -> list[str]:
-        values = [_as_text(self._value(row, "label")) for row in rows]
+        values = [label_text(self._value(row, "label")) for row in rows]
         return [self.names.get(value, value) for value in values]
 
     def labels(self, examples: Sequence[Example]) -> list[str]:
@@ -111,15 +112,11 @@ def _joined(example: Example) -> str:
     return "\t".join(example.inputs.values())
 
 
-def _as_text(value: Any) -> str:
-    """A label as a file with text alone would hold it: 1, not True or 1.0."""
-    if isinstance(value, (bool, float)) and value == int(value):
-        return str(int(value))
-    return str(value)
-
-
 def _as_number(row: Row, value: Any) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise UserError(f"{row.where}: {value!r} is not a number, and the label of this task is one") from None
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = nan
+    if not isfinite(number):  # float("nan") is read, and would be the loss
+        raise UserError(f"{row.where}: {value!r} is not a number, and the label of this task is one")
+    return number

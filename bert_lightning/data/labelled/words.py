@@ -31,17 +31,19 @@ class TaggedWords(Kind):
 
     Args:
         scheme: of the rows' tags, as `to_iob2` takes it.
+        word_column: of the files of columns that `rows_of` reads.
     """
 
     scheme: str = "auto"
+    word_column: int = 0
 
     parts: ClassVar[tuple[str, ...]] = ("words",)
 
     def inputs(self, row: Row) -> dict[str, Any]:
         words = self._value(row, "words")
-        if isinstance(words, str):
-            found = list(split_words(words))
-            return {"text": words, "words": [w for w, _ in found], "starts": [s for _, s in found]}
+        if not isinstance(words, list):
+            found = list(split_words(text := str(words)))
+            return {"text": text, "words": [w for w, _ in found], "starts": [s for _, s in found]}
         words = [str(word) for word in words]
         starts = np.cumsum([0] + [len(word) + 1 for word in words])[:-1].tolist()
         return {"text": " ".join(words), "words": words, "starts": starts}
@@ -68,7 +70,7 @@ class TaggedWords(Kind):
 
     def key(self, row: Row) -> str:
         words = self._value(row, "words")
-        return words if isinstance(words, str) else " ".join(words)
+        return " ".join(map(str, words)) if isinstance(words, list) else str(words)
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
         sequences = encode([example.inputs["words"] for example in examples], tokenizer, max_length)
@@ -106,8 +108,10 @@ class TaggedWords(Kind):
         return {self.columns.get("words", "words"): line}
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
-        """A file of columns may lack the tags: its first column holds the words."""
-        return read_columns(path, tag_column=0) if path.suffix.lower() in _COLUMNS else super().rows_of(path)
+        """A file of columns may lack the tags: only the column of the words is read."""
+        if path.suffix.lower() not in _COLUMNS:
+            return super().rows_of(path)
+        return read_columns(path, self.word_column, tag_column=self.word_column)
 
     def show(self, example: Example, prediction: Prediction) -> str:
         found = [

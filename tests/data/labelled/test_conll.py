@@ -77,6 +77,14 @@ def test_sentences_of_a_file(tmp_path):
         list(read_columns(path, tag_column=5))
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "ndjson", "json", "parquet", "csv"])
+def test_a_file_of_rows_is_no_file_of_columns(ending, tmp_path):
+    (tmp_path / f"t.{ending}").write_text('{"words": ["a"], "tags": ["O"]}\n', encoding="utf-8")
+    message = rf"t.{ending}: .* task.files.reader._target_=\S+read_table '~task.files.reader.word_column' '~task"
+    with pytest.raises(UserError, match=message):
+        list(read_columns(tmp_path / f"t.{ending}"))
+
+
 def test_entities_are_those_of_seqeval():
     from seqeval.metrics.sequence_labeling import get_entities
 

@@ -1,5 +1,7 @@
 """The kinds one by one: what becomes of a row, of a batch, and of scores."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -92,8 +94,9 @@ def test_scores_and_classes_come_back(tokenizer):
     units = number.encode(number.examples(ROWS[:2]), tokenizer, 32)
     assert number.targets(units, []).tolist() == [0.0, 1.0]
     assert [p["answer"] for p in number.decode(torch.tensor([0.5, 4.0]), units, [])] == [0.5, 4.0]
-    with pytest.raises(UserError, match=r"g:3: 'high' is not a number"):
-        number.examples([Row("g:3", {"text": "a", "other": "b", "label": "high"})])
+    for label in ("high", "nan", "-inf", 10**400):
+        with pytest.raises(UserError, match=r"g:3: .* is not a number"):
+            number.examples([Row("g:3", {"text": "a", "other": "b", "label": label})])
 
 
 def test_texts_of_a_similarity_are_sequences_of_their_own(tokenizer):
@@ -159,6 +162,22 @@ def test_plain_text_becomes_words_and_offsets(tokenizer):
     assert all(text[start : start + len(word)] == word for word, start in words)
     (example,) = TaggedWords().examples([Row("line", TaggedWords().parse("the cat sleeps"))], answered=False)
     assert example.inputs["words"] == ["the", "cat", "sleeps"]
+
+
+def test_numbers_are_words_too():
+    kind = TaggedWords()
+    row = Row("f:1", {"words": ["room", 101], "tags": ["O", "B-X"]})
+    assert kind.key(row) == kind.examples([row])[0].inputs["text"] == "room 101"
+    alone = Row("f:2", {"words": 101})
+    assert kind.key(alone) == kind.inputs(alone)["text"] == "101"
+
+
+def test_a_file_to_predict_is_read_by_the_column_of_the_words(tmp_path):
+    path = tmp_path / "new.conll"
+    path.write_text("1 the\n2 cat\n", encoding="utf-8")
+    for column, words in enumerate((["1", "2"], ["the", "cat"])):
+        (row,) = TaggedWords(word_column=column).rows_of(path)
+        assert row.values["words"] == words
 
 
 CONTEXT = "the cat sleeps in story one. " + "a dog runs away. " * 12 + "my uncle sings aloud at last."
@@ -252,11 +271,39 @@ def test_no_answer_needs_permission_and_a_higher_score(tokenizer):
 
 def test_answers_in_every_form(tokenizer):
     start = CONTEXT.find("my uncle")
-    forms = ["my uncle", {"text": ["my uncle"], "answer_start": [start]}, [{"text": "my uncle", "answer_start": start}]]
+    text, place = {"text": "my uncle"}, {"answer_start": start}
+    of_hub = {"text": ["my uncle"], "answer_start": [start]}
+    forms = ["my uncle", ["my uncle"], of_hub, [text], [text | place], [text | {"answer_start": float(start)}]]
     assert len({str(question(form)[1][0].answer) for form in forms}) == 1
     for wrong in ("my aunt", [{"text": "my uncle", "answer_start": start + 1}]):
         with pytest.raises(UserError, match=r"q: the answer 'my .* is not in its context"):
             question(wrong)
+    for given in (1996, [1996], [{"text": 1996, "answer_start": 3}]):
+        assert question(given, "in 1996")[1][0].answer == [{"text": "1996", "answer_start": 3}]
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"text": ["my uncle"], "answer_start": []}, "must hold text and answer_start, two lists of one length, not {"),
+        ({"text": ["my uncle"]}, "must hold text and answer_start, two lists of one length"),
+        ({"text": "my uncle", "answer_start": 3}, "must hold text and answer_start, two lists of one length"),
+        ([{"answer_start": 3}], "the answer {'answer_start': 3} has no text"),
+        ([None], "the answer None has no text"),
+        ([""], "the answer '' has no text"),
+        ([{"text": "my uncle", "answer_start": 3.5}], "answer_start=3.5 of 'my uncle' must be a whole number"),
+        ([{"text": "my uncle", "answer_start": "3"}], "answer_start='3' of 'my uncle' must be a whole number"),
+    ],
+)
+def test_answers_in_no_form_are_named(answers, message):
+    with pytest.raises(UserError, match=f"^q: .*{re.escape(message)}"):
+        question(answers)
+
+
+def test_a_question_and_a_context_may_be_numbers(tokenizer):
+    kind = Questions(overlap=8, max_question_tokens=8)
+    examples = kind.examples([Row("q", {"question": 7, "context": 1996, "answers": 1996})])
+    assert kind.encode(examples, tokenizer, 32)[0].example.inputs == {"question": "7", "context": "1996"}
 
 
 def test_a_window_needs_room(tokenizer):
@@ -283,6 +330,29 @@ def test_choices(tokenizer):
     listed = Choices(choices=["options"], first_label=1)
     (example,) = listed.examples([Row("f", {"text": "x", "options": ["a", "b"], "label": "2"})])
     assert (example.inputs["choices"], example.answer) == (["a", "b"], 1)
+
+
+def test_the_number_of_a_choice():
+    def answers(*labels, first=0):
+        rows = [
+            Row(f"f:{i}", {"text": "x", "options": ["a", "b"], "label": label}) for i, label in enumerate(labels, 1)
+        ]
+        return Choices(choices=["options"], first_label=first).answers(rows)
+
+    assert answers(0.0, "1", 1.0, False) == [0, 1, 1, 0]
+    for wrong in ("²", "-1", 0.5, "b", 5):
+        with pytest.raises(UserError, match=r"f:2: label '.*' must be a number from 0 to 1$"):
+            answers(0, wrong)
+    with pytest.raises(
+        UserError, match=r"f:2: label '2' must be a number from 0 to 1, or set task.kind.first_label=1$"
+    ):
+        answers(1, 2)
+    with pytest.raises(
+        UserError, match=r"f:1: label '0' must be a number from 1 to 2, or set task.kind.first_label=0$"
+    ):
+        answers(0, 1, first=1)
+    with pytest.raises(UserError, match=r"f:2: label '2' must be a number from 0 to 1$"):
+        answers(0, 2)
 
 
 @pytest.mark.parametrize(

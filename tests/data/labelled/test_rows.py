@@ -61,6 +61,14 @@ def test_a_value_in_quotes_may_span_lines(tmp_path):
         ("t.jsonl", "[1]\n", r"t.jsonl:1: a line must be a JSON object"),
         ("t.json", '{"a": 1}', r"entry 'a' must be a JSON object"),
         ("t.json", "{\n\n1}", r"t.json:3: not JSON"),
+        ("t.json", "5", r"t.json: must hold a list or an object of rows, not 5$"),
+        ("t.json", "null", r"t.json: must hold a list or an object of rows, not null"),
+        (
+            "t.json",
+            '[{"a": "\\\\ud83d"},\n{"a": "\\uD83D\\ude00\\uD83D."}]',
+            r"t.json:2: '\\uD83D' is half a character",
+        ),
+        ("t.json", '{"data": [{"paragraphs": "\\ude00"}]}', r"t.json:1: '\\ude00' is half a character"),
         ("t.parquet", "hello", "is not a Parquet file"),
         ("t.xls", "hello", "not from .xls"),
     ],
@@ -76,3 +84,14 @@ def test_a_missing_column_names_those_that_exist(tmp_path):
         row.get("text")
     with pytest.raises(UserError, match=r"no value in column 'label' \(null\)"):
         row.get("label")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_no_number_is_no_value(number, tmp_path):
+    (row,) = read_table(written(tmp_path / "t.jsonl", f'{{"label": {number}}}'))
+    with pytest.raises(UserError, match=rf"t.jsonl:1: no value in column 'label' \({float(number)}\); leave such rows"):
+        row.get("label")
+
+
+def test_a_whole_character_may_be_two_escapes(tmp_path):
+    assert values(written(tmp_path / "t.json", '[{"a": "\\ud83d\\ude00 \\\\ud83d"}]')) == [{"a": "\U0001f600 \\ud83d"}]
