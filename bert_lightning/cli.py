@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -101,6 +102,9 @@ def _run(verb: str, overrides: list[str]) -> int:
         except (HydraException, OmegaConfBaseException) as error:  # of a config that the verb composed itself
             _complain(UserError(_one_line(error)))
             code = 2
+        except BrokenPipeError:  # whoever reads the output has enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 128 + signal.SIGPIPE
         except (UserError, OSError) as error:  # here, or Hydra would print the overrides first
             _complain(error)
             code = 2

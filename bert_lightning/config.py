@@ -168,7 +168,7 @@ class EvaluateConfig(Root):
     task: TaskConfig | None = None
     split: str = MISSING
     path: str | None = None
-    examples: int | None = None
+    max_examples: int | None = None
     output: str | None = None
     batch_size: int = 32
 

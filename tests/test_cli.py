@@ -285,6 +285,21 @@ BAD = {
     "no place to write": (["pretrain", "TINY", "runs=/proc/runs"], "/proc/runs"),
     "no encoder": (["finetune", "encoder=runs/nothing"], "no encoder at runs/nothing"),
     "wrong dropout": (["finetune", "dropout_rate=2"], "dropout_rate=2.0 must be"),
+    "no room for words": (
+        ["finetune", "task.max_length=1"],
+        "task.max_length=1 leaves no room for words: .* 5 or more",
+    ),
+    "no batch in an update": (
+        ["finetune", "trainer.accumulate_grad_batches=0"],
+        "trainer.accumulate_grad_batches=0 must be 1 or more",
+    ),
+    "negative seed": (["pretrain", "TINY", "seed=-1"], "seed=-1 must be from 0 to 4294967295"),
+    "no validation examples": (["finetune", "validation_examples=0"], "validation_examples=0 must be from 1"),
+    "a label twice": (["finetune", "task.labels=[negative,positive,positive]"], "names 'positive' twice"),
+    "weights that are words": (
+        ["finetune", "task.class_weights={negative: a, positive: b}"],
+        "task.class_weights=.*: weights are numbers, 0 or more",
+    ),
     "wrong pooling": (["finetune", "classifier_pooling=max"], "classifier_pooling='max' must be one of cls, mean"),
     "no file for the task": (["finetune", "task=text_pair"], "task.path has no value: give the file"),
     "file of the task missing": (

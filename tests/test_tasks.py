@@ -2,11 +2,13 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 SENTENCES = ["the cat sleeps", "a dog runs away", "my uncle sings aloud", "the moon shines", "this film breaks down"]
 
@@ -113,6 +115,36 @@ def test_predict_reads_the_files_of_each_task(command, encoder, files):
     assert [row["words"] for row in rows] == [["the", "cat"], ["a", "dog"]]
 
 
+def test_predict_reads_words_from_the_column_of_the_training_file(command, encoder, files):
+    lines = (files / "ten.conll").read_text(encoding="utf-8").splitlines()
+    (files / "ten.conll").write_text("\n".join(f"7 {line}" if line else "" for line in lines), encoding="utf-8")
+    assert tuned(command, "token_classification", "task.files.reader.word_column=1")[0] == 0
+    predict = ("predict", "run=runs/token_classification", "file=ten.conll", "output=all.jsonl")
+    assert command(*predict)[0] == 0
+    assert json.loads((files / "all.jsonl").read_text().splitlines()[0])["words"][:2] == ["the", "cat"]
+    path = files / "runs/token_classification/checkpoints/best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["bert_lightning"]["task"]["kind"]["word_column"]  # as older checkpoints are
+    torch.save(checkpoint, path)
+    assert command(*predict)[0] == 0
+    assert json.loads((files / "all.jsonl").read_text().splitlines()[0])["words"][:2] == ["7", "7"]
+
+
+def test_rows_with_lists_of_words_and_tags(command, encoder, files):
+    rows = [{"words": [i, "the", "cat"], "tags": ["O", "O", "B-ANIMAL"]} for i in range(10)]
+    jsonl(files / "lists.jsonl", rows)
+    lists = ("token_classification", "task.path=lists.jsonl")
+    code, _, errors = tuned(command, *lists)
+    assert code == 2
+    assert errors.count("\n") == 1
+    mend = re.findall(r"~?task\.files\.reader\.[^\s']+", errors)
+    assert len(mend) == 3
+    code, _, errors = tuned(command, *lists, *mend)
+    assert code == 0, errors
+    code, _, errors = command("predict", "run=runs/token_classification", "file=lists.jsonl")
+    assert code == 0, errors
+
+
 def test_what_is_cut_is_counted_and_said(command, encoder, files):
     code, _, errors = tuned(command, "text_classification", "task.max_length=6")
     assert code == 0
@@ -145,8 +177,9 @@ def test_a_round_trip_in_another_process(command, encoder, files):
     (files / "ten.conll").rename(elsewhere / "other.conll")
     run = [sys.executable, "-m", "bert_lightning"]
     again = subprocess.run(
-        [*run, "evaluate", "run=moved", "path=other.conll"], cwd=elsewhere, capture_output=True, text=True, check=True
-    )
+        [*run, "evaluate", "run=moved", "task=token_classification", "task.path=other.conll"],
+        cwd=elsewhere, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert json.loads(again.stdout)["metrics"] == json.loads(output)["metrics"]
     lines = subprocess.run(
         [*run, "predict", "run=moved", "output=out.jsonl"],
@@ -198,6 +231,84 @@ def test_a_head_that_reads_the_mean_is_evaluated_so(command, encoder, files):
     code, output, errors = command("evaluate", f"run={run}/checkpoints/last.ckpt")
     assert code == 0, errors
     assert json.loads(output)["metrics"]["pearson"] == pytest.approx(measured, rel=1e-5)
+
+
+def test_a_file_is_evaluated_whole(command, encoder, files):
+    """Whatever files the run was trained and validated on."""
+    (files / "dev.csv").write_text((files / "odd.csv").read_text(), encoding="utf-8")
+    own = "task.files.splits.validation=dev.csv"
+    assert tuned(command, "text_classification", own)[0] == 0
+    rows = (files / "odd.csv").read_text().splitlines()
+    (files / "test.csv").write_text("\n".join(rows[:8]) + "\n", encoding="utf-8")
+    for split in ("validation", "test"):
+        code, output, errors = command("evaluate", "run=runs/text_classification", "path=test.csv", f"split={split}")
+        assert code == 0, errors
+        assert json.loads(output)["examples"] == 7
+    code, output, errors = command("evaluate", "run=runs/text_classification", "path=test.csv", "max_examples=3")
+    assert json.loads(output)["examples"] == 3, errors
+    (files / "test.csv").write_text(rows[0] + "\n1,a text,unheard of\n", encoding="utf-8")
+    code, _, errors = command("evaluate", "run=runs/text_classification", "path=test.csv")
+    assert code == 2
+    assert "unheard of" in errors
+
+
+def test_labels_are_those_of_all_rows_where_few_are_taken(command, encoder, files):
+    assert tuned(command, "text_pair", "task.train_examples=1", "task.validation_fraction=0.2")[0] == 0
+    checkpoint = torch.load(files / "runs/text_pair/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["bert_lightning"]["labels"] == ["0", "1", "2"]
+
+
+def test_weights_of_classes_need_classes(command, encoder, files):
+    code, _, errors = tuned(command, "text_pair_score", "task.class_weights=balanced")
+    assert code == 2
+    assert "task.class_weights=balanced: this task has no classes" in errors
+
+
+def test_texts_that_are_not_utf8_are_named(command, encoder, files):
+    assert tuned(command, "text_classification")[0] == 0
+    predict = [sys.executable, "-m", "bert_lightning", "predict", "run=runs/text_classification"]
+    for arguments, given in (([], "caf\xe9\n".encode("latin-1")), ([b"caf\xe9"], b"")):
+        made = subprocess.run([*predict, *arguments], cwd=files, input=given, capture_output=True, check=False)
+        assert made.returncode == 2
+        (line,) = made.stderr.decode().splitlines()
+        assert line.endswith("is not UTF-8: convert it, as by iconv -f latin1 -t utf-8")
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(command, encoder, files):
+    assert tuned(command, "text_classification")[0] == 0
+    lines = "".join(f"the cat sleeps {i}\n" for i in range(20_000))
+    (files / "many.txt").write_text(lines, encoding="utf-8")
+    shell = f"{sys.executable} -m bert_lightning predict run=runs/text_classification file=many.txt | head -1"
+    made = subprocess.run(shell, shell=True, cwd=files, capture_output=True, text=True, check=True)
+    assert made.stdout.count("\n") == 1
+    assert made.stderr == ""
+
+
+def test_a_damaged_summary_hides_no_other_run(command, encoder, files):
+    assert tuned(command, "text_classification")[0] == 0
+    (files / "runs/broken").mkdir()
+    (files / "runs/broken/summary.json").write_text("{", encoding="utf-8")
+    code, _, errors = command("predict", "the cat sleeps")
+    assert code == 0, errors
+
+
+def test_glue_prints_commands_that_make_its_runs(command, encoder, files):
+    folder = files / "gl (1)" / "RTE"
+    folder.mkdir(parents=True)
+    lines = [f"{i}\tthe cat sleeps {i}\ta dog\t{'not_' if i % 2 else ''}entailment\n" for i in range(8)]
+    for name in ("train.tsv", "dev.tsv"):
+        (folder / name).write_text("index\tsentence1\tsentence2\tlabel\n" + "".join(lines), encoding="utf-8")
+    code, _, errors = command(
+        "glue", encoder, "tasks=[rte]", "seeds=[1]", "path='gl (1)'", "name=table", "finetune=['debug=smoke']"
+    )
+    assert code == 0, errors
+    printed = next(line for line in errors.splitlines() if line.startswith("$ "))
+    again = shlex.split(printed)[3:]
+    code, _, errors = command("finetune", *again, "name=again")
+    assert code == 0, errors
+    first, second = (OmegaConf.load(files / "runs/table" / run / "config.yaml") for run in ("rte-seed1", "again"))
+    first.name = second.name
+    assert first == second
 
 
 def test_an_exported_task_is_predicted_with_by_transformers(command, encoder, files):

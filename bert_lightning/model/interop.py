@@ -22,6 +22,7 @@ from torch import Tensor
 
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.families import FAMILIES, Family
+from bert_lightning.model.positions import SinusoidalPositions
 
 _ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 _FUSED = "bert.blocks.{i}.attention.query_key_value"
@@ -68,6 +69,8 @@ def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any
     for name, value in explicit.items():
         if value != understood[name] and not name.startswith(_OURS_ALONE):
             raise ValueError(f"{name}={value!r} cannot be written as {model_type}, which has {understood[name]!r}")
+    if config.type_vocab_size == 0 and "type_vocab_size" in family.settings:
+        raise ValueError(f"type_vocab_size=0 cannot be written as {model_type}, which adds an embedding of segments")
     return settings
 
 
@@ -130,6 +133,8 @@ def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str
             theirs[names[name]] = tensor
         elif stem in names:
             theirs[f"{names[stem]}.{suffix}"] = tensor
+    if config.positions == "sinusoidal":  # fixed, but stored there
+        theirs[f"{family.prefix}{family.encoder['embeddings.position']}.weight"] = SinusoidalPositions(config).table
     for i in range(_blocks(config)):
         for suffix in (".weight", ".bias") if config.linear_bias else (".weight",):
             fused = ours[_FUSED.format(i=i) + suffix]

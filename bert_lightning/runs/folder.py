@@ -74,6 +74,15 @@ class RunFolder:
         return summary
 
 
+def _verb(summary: Path) -> str | None:
+    """What made a run; None where the file is damaged."""
+    try:
+        verb: str | None = json.loads(summary.read_text(encoding="utf-8"))["verb"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return verb
+
+
 def newest_run(root: Path, verbs: tuple[str, ...]) -> Path:
     """The finished run of one of these verbs that ended last.
 
@@ -82,6 +91,6 @@ def newest_run(root: Path, verbs: tuple[str, ...]) -> Path:
     """
     finished = sorted(root.rglob("summary.json"), key=lambda summary: summary.stat().st_mtime, reverse=True)
     for summary in finished:
-        if json.loads(summary.read_text(encoding="utf-8")).get("verb") in verbs:
+        if _verb(summary) in verbs:
             return summary.parent
     raise UserError(f"no finished run of {' or '.join(verbs)} under {root}/: start one with bert-lightning {verbs[0]}")

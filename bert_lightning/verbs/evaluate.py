@@ -16,7 +16,7 @@ from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder, newest_run
 from bert_lightning.verbs.answering import Answerer
 from bert_lightning.verbs.common import build
-from bert_lightning.verbs.output import json_lines, note_cut, progress
+from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
 from bert_lightning.verbs.tasks import read_examples, task_metrics
 
 
@@ -37,10 +37,12 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     task = _task_of_run(source) if config.task is None else _resolved_task(config)
     if config.path is not None:
         task.path = task.files.path = config.path
+        if not Path(config.path).expanduser().is_dir():
+            task.files.splits[config.split] = config.path
     answer = Answerer(source, None if config.task is None else task)
     kind: Kind = build(task.kind)
     _check_same(kind, answer, source, task)
-    examples = read_examples(task, config.split, kind, config.examples)
+    examples = read_examples(task, config.split, kind, config.max_examples)
     kind.check(examples, answer.labels)
     metrics = TaskMetrics(task.term, task_metrics(task, answer.labels))
     with json_lines(config.output) as write:
@@ -48,6 +50,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
             metrics.update(None, [prediction], [example])
             write({"id": example.id, **example.inputs, "right": example.answer, "prediction": prediction})
     note_cut(answer.num_cut, len(examples), "examples", answer.max_length)
+    note_written(config.output)
     values = {name.removeprefix(f"{task.term}/"): v.item() for name, v in metrics.compute_and_reset().items()}
     counts = {"examples": len(examples), "cut": answer.num_cut}
     return {"run": str(source.path), "split": config.split, **counts, "metrics": values}

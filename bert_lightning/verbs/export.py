@@ -53,13 +53,11 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     ours, left = _renamed(source.tensors)
     if family is None and any(name.startswith("replaced_tokens.") for name in ours):
         family = "electra"  # its architecture is BERT's too; the head is its own
-    family, settings = _settings(source, family)
-    if "task" in source.card:
-        try:
-            settings |= _of_task(source, ours, family)
-        except ValueError as error:
-            left.append(f"the head ({error})")
-            ours = {name: tensor for name, tensor in ours.items() if name.startswith("bert.")}
+    head = _head(source, ours)
+    family, settings, no_head = _settings(source, family, head)
+    if no_head:
+        left.append(f"the head ({no_head})")
+        ours = {name: tensor for name, tensor in ours.items() if name.startswith("bert.")}
     theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, family).items()}
     partial = output.with_name(f"{output.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
@@ -88,27 +86,43 @@ def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     return ours, list(left)
 
 
-def _settings(source: PretrainedWeights, family: str | None) -> tuple[str, dict[str, Any]]:
-    reasons = []
+def _head(source: PretrainedWeights, ours: dict[str, Tensor]) -> str | None:
+    """The head of a task that has a name in transformers, if the checkpoint has one."""
+    heads = {name.partition(".")[0] for name in ours} - {"bert"}
+    return heads.pop() if "task" in source.card and heads else None
+
+
+def _settings(
+    source: PretrainedWeights, family: str | None, head: str | None
+) -> tuple[str, dict[str, Any], str | None]:
+    """The first family with this architecture and head, its settings; and why it goes without, where none has it."""
+    fitting, reasons = [], []
     for name in FAMILIES if family is None else [family]:
         try:
-            return name, config_to_hugging_face(source.config, name)
+            settings = config_to_hugging_face(source.config, name)
         except ValueError as error:
             reasons.append(str(error))
+            continue
+        if head is None:
+            return name, settings, None
+        try:
+            return name, settings | task_to_hugging_face(source.config, name, head, source.card["task"]["labels"]), None
+        except ValueError as error:
+            fitting.append((name, settings, str(error)))
+    if fitting:
+        return fitting[0]
     raise UserError(f"{source.path} is of no architecture that transformers has under these names: {reasons[0]}")
-
-
-def _of_task(source: PretrainedWeights, ours: dict[str, Tensor], family: str) -> dict[str, Any]:
-    """What a fine-tuned model adds to the settings; nothing where its head has no name there."""
-    heads = {name.partition(".")[0] for name in ours} - {"bert"}
-    labels = source.card["task"]["labels"]
-    return task_to_hugging_face(source.config, family, heads.pop(), labels) if heads else {}
 
 
 def _tokenizer_settings(tokenizer: Tokenizer, special: SpecialIds, config: Any) -> dict[str, Any]:
     names = {f"{role}_token": tokenizer.id_to_token(getattr(special, role)) for role in special.__dataclass_fields__}
-    length = config.max_position_embeddings
-    return {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": length, **names}
+    inputs = ["input_ids", *(["token_type_ids"] if config.type_vocab_size > 1 else []), "attention_mask"]
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": config.max_position_embeddings,
+        "model_input_names": inputs,
+        **names,
+    }
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:

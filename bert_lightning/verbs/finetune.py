@@ -41,7 +41,9 @@ def run(config: DictConfig) -> None:
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
     if best is not None and best["value"] is not None:
         print(f"  best {best['metric']:28} {best['value']:.4f}")
-    print(f"Next: bert-lightning predict run={folder.path} ...   or evaluate run={folder.path} split=test")
+    place = config.task.hub if config.task.path is None else config.task.files
+    split = "test" if place.splits.get("test") else config.task.validation_split
+    print(f"Next: bert-lightning predict run={folder.path} ...   or evaluate run={folder.path} split={split}")
 
 
 def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
@@ -97,8 +99,13 @@ def set_steps(config: DictConfig, batches: int) -> None:
         trainer.val_check_interval = near[0] if near else steps
 
 
+_SHORTEST = 5  # two texts of a word each, and three special tokens
+
+
 def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
     length, longest = config.task.max_length, source.config.max_position_embeddings
+    if length < _SHORTEST:
+        raise UserError(f"task.max_length={length} leaves no room for words: it must be {_SHORTEST} or more")
     if length > longest:
         raise UserError(
             f"task.max_length={length} is longer than the encoder's max_position_embeddings={longest}: lower it"

@@ -13,7 +13,7 @@ from hydra import compose
 from omegaconf import DictConfig
 
 from bert_lightning.errors import UserError
-from bert_lightning.verbs.common import check_keys
+from bert_lightning.verbs.common import check_keys, quoted
 from bert_lightning.verbs.evaluate import evaluate
 from bert_lightning.verbs.finetune import finetune
 
@@ -52,13 +52,16 @@ def run(config: DictConfig) -> None:
     table = {"encoder": config.encoder, "seeds": list(config.seeds), "scores": scores, "averages": averages(scores)}
     (folder / "glue.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(shown(scores, table["averages"]))
+    print(f"# also in {folder / 'glue.json'}; runs and predictions beside it", file=sys.stderr)
 
 
 def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictConfig:
     """The config of one run, checked before the first starts."""
-    place = [] if config.path is None else [f"task.path={Path(config.path) / config.folders[task]}"]
-    overrides = [*config.finetune, f"task={task}", *place, f"encoder={config.encoder}", f"seed={seed}"]
-    overrides += [f"runs={folder}", f"name={task}-seed{seed}"]
+    place = [] if config.path is None else [f"task.path={quoted(Path(config.path) / config.folders[task])}"]
+    chosen = any(override.startswith("recipe=") for override in config.finetune)
+    overrides = [*([] if chosen else ["recipe=bert"]), *config.finetune, f"task={task}", *place]
+    overrides += [f"encoder={quoted(config.encoder)}", f"seed={seed}", f"runs={quoted(folder)}"]
+    overrides += [f"name={task}-seed{seed}"]
     print(f"$ bert-lightning finetune {shlex.join(overrides)}", file=sys.stderr)
     composed = compose("finetune", overrides)
     check_keys(composed)
@@ -72,7 +75,7 @@ def _scores(task: str, config: DictConfig) -> dict[str, float]:
         task: _score(task, {n.rpartition("/")[2]: v for n, v in summary["metrics"].items() if n.startswith("val/")})
     }
     if task == _AVERAGED_AS_ONE[0]:
-        other = compose("evaluate", [f"run={folder.checkpoints / 'last.ckpt'}", "split=validation_mismatched"])
+        other = compose("evaluate", [f"run={quoted(folder.checkpoints / 'last.ckpt')}", "split=validation_mismatched"])
         found[_AVERAGED_AS_ONE[1]] = _score(task, evaluate(other)["metrics"])
     return found
 

@@ -34,6 +34,12 @@ def note_cut(cut: int, total: int, examples: str, length: int) -> None:
         print(f"note: {cut} of {total} {examples} {what} task.max_length={length}, and cut", file=sys.stderr)
 
 
+def note_written(path: str | None) -> None:
+    """Say on standard error where the predictions are, if anywhere."""
+    if path is not None:
+        print(f"# predictions: {path}", file=sys.stderr)
+
+
 def progress(items: Iterable[T], total: int) -> Iterable[T]:
     """The items, with a bar on a terminal."""
     from tqdm import tqdm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from bert_lightning.runs.folder import newest_run
 from bert_lightning.text.files import read_lines
 from bert_lightning.text.tokenizers import SpecialIds, vocabulary_size
 from bert_lightning.verbs.answering import Answerer
-from bert_lightning.verbs.output import json_lines, note_cut, progress
+from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
 
 
 class FillMask:
@@ -108,6 +109,7 @@ def run(config: DictConfig) -> None:
         for prediction in _predictions(config, predict):
             print(prediction.pop("shown"), flush=True)
             write(prediction)
+    note_written(config.output)
 
 
 def _predictions(config: DictConfig, predict: FillMask | AnswerLines) -> Iterator[dict[str, Any]]:
@@ -138,17 +140,25 @@ def _batches(config: DictConfig) -> Iterator[list[str]]:
     else:
         if sys.stdin.isatty():
             print("# one text a line; end with Ctrl-D", file=sys.stderr)
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
         lines = (line.rstrip("\n") for line in sys.stdin)
     batch: list[str] = []
     size = 1 if config.texts is None and config.file is None and sys.stdin.isatty() else config.batch_size
     for line in lines:
         if line.strip():
-            batch.append(line)
+            batch.append(_valid(line))
         if len(batch) == size:
             yield batch
             batch = []
     if batch:
         yield batch
+
+
+def _valid(text: str) -> str:
+    if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):  # bytes of another encoding
+        raise UserError(f"{ascii(text)[:60]} is not UTF-8: convert it, as by iconv -f latin1 -t utf-8")
+    return text
 
 
 def _readable(text: str, masks: list[list[dict[str, Any]]]) -> str:

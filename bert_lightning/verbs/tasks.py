@@ -48,18 +48,31 @@ def source_of(task: DictConfig) -> Source:
 
 
 def training_data(task: DictConfig, validation_examples: int | None) -> TaskData:
-    """Examples of both sides; the labels are the task's, or those of the training rows."""
+    """Examples of both sides; the labels are the task's, or those of all training rows, even where few are taken."""
     kind: Kind = build(task.kind)
     train_rows, validation_rows = split_rows(source_of(task), task.validation_split, task.validation_fraction, kind.key)
     if validation_examples is not None:
         # Files are often sorted by label: a part of the validation rows is a random part.
-        validation_rows = subset(validation_rows, min(validation_examples, len(validation_rows)))
+        few = min(validation_examples, len(validation_rows))
+        validation_rows = subset(validation_rows, few, "validation_examples")
     train = kind.examples(subset(train_rows, task.train_examples))
     validation = kind.examples(validation_rows)
-    labels = list(task.labels) if task.labels is not None else kind.labels(train)
+    labels = _labels(task, kind, train if task.train_examples is None else kind.examples(train_rows))
     for examples in (train, validation):
         kind.check(examples, labels)
     return TaskData(kind, labels, train, validation)
+
+
+def _labels(task: DictConfig, kind: Kind, train: Sequence[Example]) -> list[str]:
+    found = kind.labels(train)
+    if task.labels is None:
+        return found
+    given: list[str] = list(task.labels)
+    if not found:
+        raise UserError(f"task.labels={given}: this task has no classes, leave it out")
+    if twice := [label for label, count in Counter(given).items() if count > 1]:
+        raise UserError(f"task.labels={given} names {twice[0]!r} twice")
+    return given
 
 
 def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -> list[Example]:
@@ -70,7 +83,7 @@ def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -
         rows = split_rows(source, split, task.validation_fraction, kind.key)[1]
     if rows is None:
         raise UserError(f"the task's data has no split {split!r}: name its file by path=..., or another split")
-    return kind.examples(subset(rows, limit, "examples"))
+    return kind.examples(subset(rows, limit, "max_examples"))
 
 
 def joint_objective(
@@ -98,6 +111,8 @@ def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Exampl
     """
     if setting is None:
         return None
+    if not labels:
+        raise UserError(f"task.class_weights={setting}: this task has no classes, leave it out")
     if setting == "balanced":
         answers = [e.answer for e in examples]
         counts = Counter(tag for answer in answers for tag in (answer if isinstance(answer, list) else [answer]))
@@ -106,7 +121,10 @@ def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Exampl
         return [sum(counts.values()) / (len(labels) * counts[label]) for label in labels]
     if not isinstance(setting, Mapping | DictConfig) or set(setting) != set(labels):
         raise UserError(f"task.class_weights={setting} must be null, balanced, or a weight for each of {list(labels)}")
-    return [float(setting[label]) for label in labels]
+    weights = [setting[label] for label in labels]
+    if not all(isinstance(weight, (int, float)) and weight >= 0 for weight in weights) or not sum(weights) > 0:
+        raise UserError(f"task.class_weights={setting}: weights are numbers, 0 or more, and not all 0")
+    return [float(weight) for weight in weights]
 
 
 def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:

@@ -35,6 +35,10 @@ def check_execution(config: DictConfig) -> None:
             raise UserError(f"{name}={config[name]} must be {', '.join(values[:-1])} or {values[-1]}")
     if config.restarts < 0:
         raise UserError(f"restarts={config.restarts} must be 0 or more")
+    if not 0 <= config.seed < 2**32:
+        raise UserError(f"seed={config.seed} must be from 0 to {2**32 - 1}")
+    if config.trainer.accumulate_grad_batches < 1:
+        raise UserError(f"trainer.accumulate_grad_batches={config.trainer.accumulate_grad_batches} must be 1 or more")
     if config.launch == "srun":
         check_inside_job()
     if config.existing == "refuse":

@@ -188,6 +188,8 @@ def test_logits_loss_and_gradients(pair, batch, unpad):
     theirs_grad = {name: p.grad for name, p in theirs.named_parameters() if p.grad is not None}
     family = theirs.config.model_type
     ours_grad = to_hugging_face({name: p.grad for name, p in ours.named_parameters()}, ours.bert.config, family)
+    if ours.bert.config.positions == "sinusoidal":  # a fixed table is written, and has no gradient
+        del ours_grad["distilbert.embeddings.position_embeddings.weight"]
     assert ours_grad.keys() == theirs_grad.keys() - set(case.not_ours)
     for name, gradient in ours_grad.items():
         torch.testing.assert_close(gradient, theirs_grad[name], atol=1e-5, rtol=0, msg=lambda m, n=name: f"{n}: {m}")

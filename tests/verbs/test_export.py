@@ -12,7 +12,11 @@ CASES = {
     "bert": ((), "BertForPreTraining", "bert"),
     "albert": (("variant=albert",), "AlbertForPreTraining", "albert"),
     "electra": (("variant=electra",), "ElectraForPreTraining", "electra"),
-}
+    "distilbert": (
+        ("model.type_vocab_size=0", "model.positions=sinusoidal", "examples=full_sentences", "objective=mlm"),
+        "DistilBertForMaskedLM", "distilbert",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -30,15 +34,16 @@ def test_transformers_computes_what_the_run_computes(case, command, tiny_run, tm
     model.eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained("exported")
     texts = ["the cat sleeps.", "a dog runs away in story 3 part 1."]
-    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    batch = tokenizer(texts, texts[::-1], padding=True, return_tensors="pt")
+    encoded = source.tokenizer.encode_batch(list(zip(texts, texts[::-1], strict=True)))
     assert batch["input_ids"].tolist() == [
-        each.ids + [tokenizer.pad_token_id] * (batch["input_ids"].shape[1] - len(each.ids))
-        for each in source.tokenizer.encode_batch(texts)
+        each.ids + [tokenizer.pad_token_id] * (batch["input_ids"].shape[1] - len(each.ids)) for each in encoded
     ]
+    assert ("token_type_ids" in batch) == (source.config.type_vocab_size > 1)
     assert tokenizer.mask_token is not None
     mask = batch["attention_mask"]
     with torch.no_grad():
-        ours = source.encoder().eval()(batch["input_ids"], torch.zeros_like(mask), mask)
+        ours = source.encoder().eval()(batch["input_ids"], batch.get("token_type_ids"), mask)
         theirs = model.base_model(**batch).last_hidden_state
     torch.testing.assert_close(ours[mask > 0], theirs[mask > 0], atol=1e-5, rtol=1e-5)
     again = load("exported")
