@@ -289,6 +289,17 @@ BAD = {
         ["finetune", "task.max_length=1"],
         "task.max_length=1 leaves no room for words: .* 5 or more",
     ),
+    "negative overlap": (
+        ["finetune", "task=question_answering", "task.kind.overlap=-1"],
+        "task.kind.overlap=-1 must be 0 or more",
+    ),
+    "a task of GLUE twice": (["glue", "tasks=[rte,rte]"], "tasks=.'rte', 'rte'. names one twice"),
+    "no folder of GLUE": (["glue", "path=nowhere"], "nowhere/CoLA does not exist: leave its task out by tasks="),
+    "a folder of texts": (["predict", "run=RUN", "file=runs"], "file=runs is a folder"),
+    "column to choose by": (
+        ["finetune", "+task.files.where.stars=5"],
+        "no column 'stars', by which task.files.where chooses rows",
+    ),
     "no batch in an update": (
         ["finetune", "trainer.accumulate_grad_batches=0"],
         "trainer.accumulate_grad_batches=0 must be 1 or more",

@@ -154,6 +154,8 @@ def load_hugging_face(folder: Path) -> tuple[BertConfig, dict[str, Tensor]]:
     from safetensors.torch import load_file
 
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if not isinstance(settings, dict):
+        raise ValueError(f"{folder / 'config.json'} must hold an object of settings, not {str(settings)[:40]}")
     config = config_from_hugging_face(settings)
     try:
         theirs = load_file(folder / "model.safetensors")

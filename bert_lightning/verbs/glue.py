@@ -43,6 +43,13 @@ def run(config: DictConfig) -> None:
     if unknown := [task for task in config.tasks if task not in SCORES or task == _AVERAGED_AS_ONE[1]]:
         known = ", ".join(name for name in SCORES if name != _AVERAGED_AS_ONE[1])
         raise UserError(f"tasks: {unknown[0]!r} is no task of GLUE; there are {known}")
+    for name, values in (("tasks", config.tasks), ("seeds", config.seeds)):
+        if len(set(values)) < len(values):
+            raise UserError(f"{name}={list(values)} names one twice")
+    if absent := [folder for folder in _folders(config) if not folder.exists()]:
+        raise UserError(
+            f"{absent[0]} does not exist: leave its task out by tasks=..., or name it by folders.<task>=..."
+        )
     jobs = [(task, seed, _composed(config, folder, task, seed)) for task in config.tasks for seed in config.seeds]
     scores: dict[str, list[float]] = {}
     for task, seed, job in jobs:
@@ -53,6 +60,13 @@ def run(config: DictConfig) -> None:
     (folder / "glue.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(shown(scores, table["averages"]))
     print(f"# also in {folder / 'glue.json'}; runs and predictions beside it", file=sys.stderr)
+
+
+def _folders(config: DictConfig) -> list[Path]:
+    """Those of the tasks' data; none where they come from the hub."""
+    return (
+        [] if config.path is None else [Path(config.path).expanduser() / config.folders[task] for task in config.tasks]
+    )
 
 
 def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictConfig:

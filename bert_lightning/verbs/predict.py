@@ -128,7 +128,7 @@ def _predictions(config: DictConfig, predict: FillMask | AnswerLines) -> Iterato
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise UserError(f"file={path} does not exist")
+        raise UserError(f"file={path} " + ("is a folder" if path.is_dir() else "does not exist"))
     return path
 
 

@@ -118,6 +118,8 @@ class Kind(ABC):
 
     def parse(self, line: str) -> dict[str, Any]:
         """A row from what somebody typed."""
+        if len(self.parts) == 1:
+            return {self.columns.get(self.parts[0], self.parts[0]): line.strip()}
         fields = line.split("\t") if "\t" in line else line.split(SEPARATOR)
         if len(fields) != len(self.parts):
             shape = SEPARATOR.join(part.upper() for part in self.parts)

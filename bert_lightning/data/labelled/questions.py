@@ -45,6 +45,9 @@ class Questions(Kind):
         unanswerable: whether a question may have no answer (SQuAD 2.0).
         null_threshold: no answer is given where the score for none exceeds the best answer's by more than this.
         candidates: spans whose scores are turned into probabilities (`n_best_size`).
+
+    Raises:
+        UserError: a number of tokens or spans that is too small.
     """
 
     overlap: int = 128
@@ -55,6 +58,12 @@ class Questions(Kind):
     candidates: int = 20
 
     parts: ClassVar[tuple[str, ...]] = ("question", "context")
+
+    def __post_init__(self) -> None:
+        least = {"overlap": 0, "max_question_tokens": 1, "max_answer_tokens": 1, "candidates": 1}
+        for name, smallest in least.items():
+            if (value := getattr(self, name)) < smallest:
+                raise UserError(f"task.kind.{name}={value} must be {smallest} or more")
 
     def answers(self, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
         return [self._answers(row) for row in rows]

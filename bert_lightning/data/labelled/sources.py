@@ -46,6 +46,9 @@ class Files:
         if pattern is None:
             return None
         rows = [row for path in resolve(pattern) for row in self.reader(path)]
+        for row in rows:
+            if absent := [name for name in self.where if name not in row.values]:
+                raise UserError(f"{row.where}: no column {absent[0]!r}, by which task.files.where chooses rows")
         kept = [row for row in rows if all(str(row.get(name)) == str(value) for name, value in self.where.items())]
         if not kept:
             raise UserError(

@@ -375,3 +375,7 @@ def test_a_line_is_an_example(kind, line, inputs):
 def test_a_line_with_too_few_parts_is_named(kind):
     with pytest.raises(UserError, match=r"'alone' has .*: write"):
         kind.parse("alone")
+
+
+def test_a_text_alone_has_no_parts():
+    assert Classified().parse("a film\twith tabs ||| and bars") == {"text": "a film\twith tabs ||| and bars"}
