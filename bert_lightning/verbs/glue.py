@@ -59,7 +59,7 @@ def run(config: DictConfig) -> None:
     table = {"encoder": config.encoder, "seeds": list(config.seeds), "scores": scores, "averages": averages(scores)}
     (folder / "glue.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(shown(scores, table["averages"]))
-    print(f"# also in {folder / 'glue.json'}; runs and predictions beside it", file=sys.stderr)
+    print(f"# also in {folder / 'glue.json'}; its runs are beside it", file=sys.stderr)
 
 
 def _folders(config: DictConfig) -> list[Path]:
