@@ -88,8 +88,8 @@ def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
 
 def _head(source: PretrainedWeights, ours: dict[str, Tensor]) -> str | None:
     """The head of a task that has a name in transformers, if the checkpoint has one."""
-    heads = {name.partition(".")[0] for name in ours} - {"bert"}
-    return heads.pop() if "task" in source.card and heads else None
+    heads = [name.partition(".")[0] for name in ours if not name.startswith("bert.")]
+    return heads[0] if "task" in source.card and heads else None
 
 
 def _settings(
