@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import select
 import signal
 import sys
 from importlib import import_module
@@ -102,12 +103,12 @@ def _run(verb: str, overrides: list[str]) -> int:
         except (HydraException, OmegaConfBaseException) as error:  # of a config that the verb composed itself
             _complain(UserError(_one_line(error)))
             code = 2
-        except BrokenPipeError:  # whoever reads the output has enough, as `head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 128 + signal.SIGPIPE
         except (UserError, OSError) as error:  # here, or Hydra would print the overrides first
-            _complain(error)
-            code = 2
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                code = 128 + signal.SIGPIPE
+            else:
+                _complain(error)
+                code = 2
         except Exception as error:
             code = max(code, _exit_code(error))
         if code and os.getpid() != here:
@@ -123,6 +124,16 @@ def _run(verb: str, overrides: list[str]) -> int:
         _complain(failed)
         return failed.code
     return code
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of standard output has left, as `head` does; what is still to be written is dropped then."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not poll.poll(0):  # of no event that was asked for, so of an error only
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _resume(arguments: list[str]) -> int:

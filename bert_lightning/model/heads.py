@@ -88,7 +88,7 @@ class SequenceClassificationHead(nn.Module):
         initialize(self.classifier, config.initializer_range)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """`attention_mask` [B, S] names the tokens of a mean; None: all. The first token's vector needs S = 1 only."""
+        """`attention_mask` [B, S] names the tokens of a mean; None: all. Where [CLS] alone is read, S may be 1."""
         read = mean_pooling(hidden, attention_mask)[:, None] if self.reads_all else hidden[:, :1]  # [B, 1, H]
         pooled = self.norm(self.pooler(self.input_dropout(read)))  # [B, H]
         return self.classifier(self.dropout(pooled))

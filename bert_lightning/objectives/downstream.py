@@ -52,8 +52,7 @@ class OfSequence(Downstream):
 
     def of_sequences(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """The head's scores of what `positions` asked for, [B, H] or [B, S, H] -> [B, C]."""
-        read = (hidden, batch["attention_mask"]) if self.head.reads_all else (hidden[:, None],)
-        scores: Tensor = self.head(*read)
+        scores: Tensor = self.head(hidden if self.head.reads_all else hidden[:, None], batch["attention_mask"])
         return scores
 
 

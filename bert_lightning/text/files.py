@@ -7,6 +7,7 @@ import glob
 import importlib.util
 import io
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -140,14 +141,20 @@ def json_object(line: str, place: str) -> dict[str, Any]:
         raise UserError(f"{place}: not JSON ({error.msg} at column {error.colno})") from None
     if not isinstance(row, dict):
         raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}")
-    if "\\ud" in line.lower():  # an escape that may be half a character, which JSON allows and UTF-8 does not
-        try:
-            json.dumps(row, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise UserError(
-                f"{place}: {error.object[error.start]!a} is half a character: mend it or leave it out"
-            ) from None
+    if half := half_character(line):
+        raise UserError(f"{place}: '{half[1]}' is half a character: mend it or leave it out")
     return row
+
+
+# Escapes of a text that is JSON: a backslash, a whole character, or half of one.
+_ESCAPE = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)", re.IGNORECASE)
+
+
+def half_character(text: str) -> re.Match[str] | None:
+    """The first escape that is half a character, as group 1: JSON allows it, UTF-8 does not."""
+    if "\\ud" not in text.lower():
+        return None
+    return next((escape for escape in _ESCAPE.finditer(text) if escape[1]), None)
 
 
 def _read_jsonl(path: Path, start: int, end: int | None) -> Iterator[Row]:

@@ -27,7 +27,15 @@ from bert_lightning.text.tokenizers import fingerprint
 from bert_lightning.verbs.common import build, resolved
 from bert_lightning.verbs.output import note_cut
 from bert_lightning.verbs.recipes import with_recipe
-from bert_lightning.verbs.tasks import TaskData, card_of, class_weights, joint_objective, task_metrics, training_data
+from bert_lightning.verbs.tasks import (
+    TaskData,
+    card_of,
+    class_weights,
+    joint_objective,
+    split_to_measure,
+    task_metrics,
+    training_data,
+)
 from bert_lightning.verbs.training import check_execution, start
 
 
@@ -41,8 +49,7 @@ def run(config: DictConfig) -> None:
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
     if best is not None and best["value"] is not None:
         print(f"  best {best['metric']:28} {best['value']:.4f}")
-    place = config.task.hub if config.task.path is None else config.task.files
-    split = "test" if place.splits.get("test") else config.task.validation_split
+    split = split_to_measure(config.task)
     print(f"Next: bert-lightning predict run={folder.path} ...   or evaluate run={folder.path} split={split}")
 
 

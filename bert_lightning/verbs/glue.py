@@ -46,7 +46,8 @@ def run(config: DictConfig) -> None:
     for name, values in (("tasks", config.tasks), ("seeds", config.seeds)):
         if len(set(values)) < len(values):
             raise UserError(f"{name}={list(values)} names one twice")
-    if absent := [folder for folder in _folders(config) if not folder.exists()]:
+    places = [] if config.path is None else [_place(config, task) for task in config.tasks]
+    if absent := [place for place in places if not place.exists()]:
         raise UserError(
             f"{absent[0]} does not exist: leave its task out by tasks=..., or name it by folders.<task>=..."
         )
@@ -62,16 +63,14 @@ def run(config: DictConfig) -> None:
     print(f"# also in {folder / 'glue.json'}; its runs are beside it", file=sys.stderr)
 
 
-def _folders(config: DictConfig) -> list[Path]:
-    """Those of the tasks' data; none where they come from the hub."""
-    return (
-        [] if config.path is None else [Path(config.path).expanduser() / config.folders[task] for task in config.tasks]
-    )
+def _place(config: DictConfig, task: str) -> Path:
+    """Where the files of a task are, below `path`."""
+    return Path(config.path).expanduser() / str(config.folders[task])
 
 
 def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictConfig:
     """The config of one run, checked before the first starts."""
-    place = [] if config.path is None else [f"task.path={quoted(Path(config.path) / config.folders[task])}"]
+    place = [] if config.path is None else [f"task.path={quoted(_place(config, task))}"]
     chosen = any(override.startswith("recipe=") for override in config.finetune)
     overrides = [*([] if chosen else ["recipe=bert"]), *config.finetune, f"task={task}", *place]
     overrides += [f"encoder={quoted(config.encoder)}", f"seed={seed}", f"runs={quoted(folder)}"]

@@ -156,8 +156,10 @@ def _batches(config: DictConfig) -> Iterator[list[str]]:
 
 
 def _valid(text: str) -> str:
-    if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):  # bytes of another encoding
-        raise UserError(f"{ascii(text)[:60]} is not UTF-8: convert it, as by iconv -f latin1 -t utf-8")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # Python keeps bytes of another encoding as half characters
+        raise UserError(f"{ascii(text)[:60]} is not UTF-8: convert it, as by iconv -f latin1 -t utf-8") from None
     return text
 
 

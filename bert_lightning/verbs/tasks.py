@@ -43,8 +43,18 @@ def source_of(task: DictConfig) -> Source:
     """
     if task.path is None and task.hub is None:
         raise UserError("task.path has no value: give the file, or the folder, of the task's data")
-    source: Source = build(task.files if task.path is not None else task.hub)
+    source: Source = build(_place(task))
     return source
+
+
+def _place(task: DictConfig) -> DictConfig:
+    place: DictConfig = task.hub if task.path is None else task.files
+    return place
+
+
+def split_to_measure(task: DictConfig) -> str:
+    """The test split where the task names one, else that of validation."""
+    return "test" if _place(task).splits.get("test") else str(task.validation_split)
 
 
 def training_data(task: DictConfig, validation_examples: int | None) -> TaskData:
@@ -57,16 +67,17 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
         validation_rows = subset(validation_rows, few, "validation_examples")
     train = kind.examples(subset(train_rows, task.train_examples))
     validation = kind.examples(validation_rows)
-    labels = _labels(task, kind, train if task.train_examples is None else kind.examples(train_rows))
+    labels = _labels(task, kind, train, train_rows)
     for examples in (train, validation):
         kind.check(examples, labels)
     return TaskData(kind, labels, train, validation)
 
 
-def _labels(task: DictConfig, kind: Kind, train: Sequence[Example]) -> list[str]:
+def _labels(task: DictConfig, kind: Kind, train: Sequence[Example], rows: Sequence[Row]) -> list[str]:
+    """Those of the task, or of all training `rows`; none where it has no classes."""
     found = kind.labels(train)
     if task.labels is None:
-        return found
+        return kind.labels(kind.examples(rows)) if found and len(train) < len(rows) else found
     given: list[str] = list(task.labels)
     if not found:
         raise UserError(f"task.labels={given}: this task has no classes, leave it out")

@@ -32,8 +32,6 @@ from switches import ALL, SWITCHES
 from bert_lightning.runs.environment import git_commit, processor, versions
 
 HERE = Path(__file__).parent
-
-
 PARTS = ["steps", "switches", "command", "curves", "cost", "allocators"]
 
 

@@ -79,6 +79,8 @@ def forward(model, term, batch, kind, labels, pooling=None, mask_padding=False):
         pooler = model.bert.pooler
         read = pooler.activation(pooler.dense((hidden * weights).sum(1) / weights.sum(1)))
         logits = model.classifier(model.dropout(read))
+        if term == "regression":
+            return nn.functional.mse_loss(logits.squeeze(-1), targets), logits.squeeze(-1)
         return nn.functional.cross_entropy(logits, targets), logits
     out = model(**inputs, labels=targets)
     return out.loss, out.logits.squeeze(-1) if term == "regression" else out.logits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import torch
@@ -45,7 +44,8 @@ class Choices(Kind):
         for row, label, count in zip(rows, labels, counts, strict=True):
             if not _fits(label, count, self.first_label):
                 first, other = self.first_label, 1 - self.first_label
-                mend = f", or set task.kind.first_label={other}" * all(map(_fits, labels, counts, repeat(other)))
+                shifted = all(_fits(*pair, other) for pair in zip(labels, counts, strict=True))
+                mend = f", or set task.kind.first_label={other}" if shifted else ""
                 raise UserError(
                     f"{row.where}: label {label!r} must be a number from {first} to {first + count - 1}{mend}"
                 )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import json_object, read_lines
+from bert_lightning.text.files import half_character, json_object, read_lines
 
 
 class Row(NamedTuple):
@@ -38,8 +37,6 @@ class Row(NamedTuple):
         return value
 
 
-# Of the escapes of a text that is JSON: a backslash, a whole character, or half of one, which UTF-8 does not have.
-_HALF = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)", re.IGNORECASE)
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")  # what `read_table` reads; it takes .txt for .tsv
 
 
@@ -80,10 +77,9 @@ def load_json(path: Path) -> Any:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno})") from None
-    for escape in _HALF.finditer(text):
-        if escape[1]:
-            line = text.count("\n", 0, escape.start()) + 1
-            raise UserError(f"{path}:{line}: '{escape[1]}' is half a character: mend it or leave it out")
+    if half := half_character(text):
+        line = text.count("\n", 0, half.start()) + 1
+        raise UserError(f"{path}:{line}: '{half[1]}' is half a character: mend it or leave it out")
     return value
 
 

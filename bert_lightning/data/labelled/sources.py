@@ -31,7 +31,8 @@ class Files:
 
     Args:
         path: the folder of the splits' files, or the file of the training rows alone.
-        splits: split -> file, below `path` where that is a folder. `train` may be left out where `path` is a file.
+        splits: split -> file, below `path` where that is a folder; or `path` itself. `train` may be left out where
+            `path` is a file.
         reader: what reads a file (`read_table`, `read_columns`, `read_squad`).
         where: column -> value; other rows are left out.
     """
@@ -46,20 +47,24 @@ class Files:
         if pattern is None:
             return None
         rows = [row for path in resolve(pattern) for row in self.reader(path)]
-        for row in rows:
-            if absent := [name for name in self.where if name not in row.values]:
-                raise UserError(f"{row.where}: no column {absent[0]!r}, by which task.files.where chooses rows")
-        kept = [row for row in rows if all(str(row.get(name)) == str(value) for name, value in self.where.items())]
+        kept = [row for row in rows if all(self._has(row, name, value) for name, value in self.where.items())]
         if not kept:
             raise UserError(
                 f"{pattern}: no rows for {split}" + (f" with {dict(self.where)}" if rows else ": the file is empty")
             )
         return kept
 
+    def _has(self, row: Row, name: str, value: Any) -> bool:
+        if name not in row.values:
+            raise UserError(f"{row.where}: no column {name!r}, by which task.files.where chooses rows")
+        return str(row.get(name)) == str(value)
+
     def _pattern(self, split: str) -> str | None:
         name, path = self.splits.get(split), Path(self.path).expanduser()
         if name is None:
             return self.path if split == "train" and not path.is_dir() else None
+        if name == self.path and not path.is_dir():
+            return name
         names_files = path.is_file() or self.path.startswith(PACKAGE_PREFIX) or glob.has_magic(self.path)
         return name if names_files else str(path / name)
 
