@@ -10,7 +10,6 @@ summary.json         written last: final metrics, versions, seed, commit, wall t
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from bert_lightning.errors import UserError
+from bert_lightning.runs.environment import note
+from bert_lightning.runs.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -70,27 +71,45 @@ class RunFolder:
                 lock.unlink(missing_ok=True)
 
     def read_summary(self) -> dict[str, Any]:
-        summary: dict[str, Any] = json.loads(self.summary.read_text(encoding="utf-8"))
+        """Return what the run left at its end.
+
+        Raises:
+            UserError: if the file is missing, damaged, or lacks what every summary has.
+        """
+        summary = read_json(self.summary)
+        for key, kinds in _SUMMARY.items():
+            if not isinstance(summary.get(key), kinds):
+                raise UserError(
+                    f"{self.summary} is damaged ({key} is {summary.get(key)!r:.40}): delete it, and "
+                    f"bert-lightning resume {self.path} writes it again from the newest checkpoint"
+                )
         return summary
 
 
-def _verb(summary: Path) -> str | None:
-    """What made a run; None where the file is damaged."""
-    try:
-        verb: str | None = json.loads(summary.read_text(encoding="utf-8"))["verb"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return verb
+# What the verbs read of a summary.
+_SUMMARY: dict[str, tuple[type, ...]] = {
+    "verb": (str,),
+    "steps": (int,),
+    "wall_seconds": (int, float),
+    "metrics": (dict,),
+    "budget": (dict,),
+    "best": (dict, type(None)),
+}
 
 
 def newest_run(root: Path, verbs: tuple[str, ...]) -> Path:
-    """The finished run of one of these verbs that ended last.
+    """Return the finished run of one of these verbs that ended last. Damaged summaries are named, and passed over.
 
     Raises:
-        UserError: there is none.
+        UserError: if there is none.
     """
     finished = sorted(root.rglob("summary.json"), key=lambda summary: summary.stat().st_mtime, reverse=True)
-    for summary in finished:
-        if _verb(summary) in verbs:
-            return summary.parent
+    for path in finished:
+        try:
+            summary = RunFolder(path.parent).read_summary()
+        except UserError as error:
+            note(f"{error}; trying the run before")
+            continue
+        if summary["verb"] in verbs:
+            return path.parent
     raise UserError(f"no finished run of {' or '.join(verbs)} under {root}/: start one with bert-lightning {verbs[0]}")

@@ -9,6 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.reading import read_yaml
+
+TRAINING_VERBS = ("pretrain", "finetune")  # the verbs that make runs
 
 # How a run is executed. Whatever else an override would change, it would make it another run.
 EXECUTION = ("num_workers", "compile", "launch", "restarts", "logger.", "callbacks.", "trainer.devices",
@@ -17,19 +20,18 @@ SHARES = ("batch_size", "trainer.accumulate_grad_batches")  # if their product w
 
 
 def read_config(folder: RunFolder) -> DictConfig:
-    """The config that a run was started from.
+    """Return the config that a run was started from. Every verb that needs a run's config reads it here.
 
     Raises:
-        UserError: no run there, or not one that this program can read.
+        UserError: if there is no run, or its config is damaged or of something else.
     """
     if not folder.config.exists():
         raise UserError(f"no run at {folder.path}: it has no config.yaml")
-    try:
-        config = OmegaConf.load(folder.config)
-    except Exception as error:  # the yaml parser has errors of its own
-        raise UserError(f"{folder.config} cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(config, DictConfig) or "verb" not in config:
-        raise UserError(f"{folder.config} is not the config of a run that this program can resume")
+    config = read_yaml(folder.config)
+    if (verb := config.get("verb")) not in TRAINING_VERBS:
+        raise UserError(
+            f"{folder.config} is not the config of a run: verb is {verb!r}, not {' or '.join(TRAINING_VERBS)}"
+        )
     return config
 
 

@@ -15,6 +15,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import Tokenizer
 
@@ -57,6 +58,7 @@ class Session:
     loggers: list[Careful]
     trainer: pl.Trainer
     checkpoint: Path | None
+    first_step: int  # updates that the checkpoint has
 
     @classmethod
     def build(
@@ -94,13 +96,22 @@ class Session:
             )
         except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
             raise UserError(" ".join(str(error).split())) from None
-        return cls(config, folder, parts, callbacks, loggers, trainer, checkpoint)
+        return cls(config, folder, parts, callbacks, loggers, trainer, checkpoint, first_step)
 
     def write(self) -> None:
         """Make the run's folder, from which any process can run it."""
         self.folder.create()
         self.parts.tokenizer.save(str(self.folder.tokenizer))
         OmegaConf.save(self.config, self.folder.config)
+
+    @rank_zero_only
+    def say_start(self) -> None:
+        """Say at which step a run goes on."""
+        total = f" of {self.trainer.max_steps:,}" if (self.trainer.max_steps or -1) > 0 else ""
+        if self.checkpoint is None:
+            print(f"{self.folder.path}: no checkpoint yet: starts again from step 0{total}", flush=True)
+        else:
+            print(f"{self.folder.path}: goes on from step {self.first_step:,}{total}", flush=True)
 
     def train(self) -> None:
         """Fit, and write the summary. The caller holds the folder."""

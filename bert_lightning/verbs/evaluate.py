@@ -14,6 +14,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetrics
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder, newest_run
+from bert_lightning.runs.same import read_config
 from bert_lightning.verbs.answering import Answerer
 from bert_lightning.verbs.common import build
 from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
@@ -59,10 +60,10 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 def _task_of_run(source: PretrainedWeights) -> DictConfig:
     """The task that the run's `config.yaml` names: where its data are, and what is measured."""
     folder = source.path if source.path.is_dir() else source.path.parent.parent
-    path = RunFolder(folder).config
-    if not path.exists():
+    run = RunFolder(folder)
+    if not run.config.exists():
         raise UserError(f"{source.path} does not say which data it was trained on: give the task by task=...")
-    config = OmegaConf.load(path)
+    config = read_config(run)
     if "task" not in config:
         raise UserError(f"{source.path} was trained for no task: fine-tune it first, or give one by task=...")
     task = config.task

@@ -42,6 +42,11 @@ def run(config: DictConfig) -> None:
     if not summary:
         print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
         return
+    report(config, folder, summary)
+
+
+def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
+    """Say what the finished run reached and what to do next. `resume` says it too."""
     metrics = summary["metrics"]
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
     spent = summary["budget"]

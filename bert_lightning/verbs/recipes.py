@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.same import read_config
 from bert_lightning.text.locations import locate
 
 _OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # the first is the second where a family has no recipe
@@ -31,23 +34,25 @@ def with_recipe(config: DictConfig) -> DictConfig:
     return composed
 
 
-def recipe_of(location: str) -> str | None:
+def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
     """What a run's variant names as its recipe, or the `model_type` of a Hugging Face folder; None where nothing does.
 
     A fine-tuned run has the recipe of the encoder that it began with. Whatever is wrong there, loading says it.
     """
     path = locate(location)
-    run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path).config
+    run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path)
     if (path / "config.json").exists():
         try:
             found: str | None = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
         except (ValueError, AttributeError):
             return None
         return found
-    if not run.exists():
+    if not run.config.exists():
         return None
-    config = OmegaConf.load(run)
+    config = read_config(run)
     if "encoder" in config:
-        return recipe_of(config.encoder)
+        if run.config in through:
+            raise UserError(f"{run.config} names an encoder that was made from itself: give another encoder=...")
+        return recipe_of(str(config.encoder), (*through, run.config))
     recipe: str | None = OmegaConf.select(config, "published.recipe")
     return recipe

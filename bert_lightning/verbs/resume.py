@@ -5,16 +5,16 @@ No config is composed: ranks that torchrun or srun start read what the first pro
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.ranks import is_own_rank
+from bert_lightning.runs.ranks import is_first, is_own_rank
 from bert_lightning.runs.same import EXECUTION, SHARES, read_config
 from bert_lightning.verbs.common import build, check_keys
 from bert_lightning.verbs.training import go_on
@@ -28,8 +28,8 @@ def run(arguments: list[str]) -> None:
     folder = RunFolder(Path(location))
     config = changed(read_config(folder), overrides)
     go_on(config, folder, overrides)
-    if not is_own_rank():
-        _say_end(folder)
+    if is_first() and not is_own_rank():
+        import_module(f"bert_lightning.verbs.{config.verb}").report(config, folder, folder.read_summary())
 
 
 def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
@@ -64,9 +64,3 @@ def _updates(config: DictConfig) -> list[int]:
     size = config.batch_size if config.get("batch_tokens") is None else 1
     sizes = build(config.budget).batch_sizes(size) if "budget" in config else [size]
     return [size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches for size in sizes]
-
-
-@rank_zero_only
-def _say_end(folder: RunFolder) -> None:
-    summary = folder.read_summary()
-    print(f"{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s", flush=True)

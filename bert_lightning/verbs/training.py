@@ -81,7 +81,9 @@ def go_on(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) 
         with folder.held() if is_first() else nullcontext():
             checkpoint = newest_whole(folder.checkpoints)
             verb = import_module(f"bert_lightning.verbs.{config.verb}")
-            session(config, folder, verb.parts, checkpoint).train()
+            ready = session(config, folder, verb.parts, checkpoint)
+            ready.say_start()
+            ready.train()
 
 
 @contextmanager

@@ -91,11 +91,14 @@ def test_the_recipe_is_that_of_the_family_unless_one_is_chosen(
 
 def test_the_recipe_of_a_run_is_named_by_its_variant(tmp_path):
     for name, content in (
-        ("first", {"published": {"recipe": "electra"}}),
-        ("second", {"encoder": f"{tmp_path}/first"}),
+        ("first", {"verb": "pretrain", "published": {"recipe": "electra"}}),
+        ("second", {"verb": "finetune", "encoder": f"{tmp_path}/first"}),
+        ("itself", {"verb": "finetune", "encoder": f"{tmp_path}/itself"}),
     ):
         (tmp_path / name / "checkpoints").mkdir(parents=True)
         (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(content))
     assert recipe_of(f"{tmp_path}/first") == "electra"
     assert recipe_of(f"{tmp_path}/second/checkpoints/best.ckpt") == "electra"
     assert recipe_of(f"{tmp_path}/none") is None
+    with pytest.raises(UserError, match=r"itself/config.yaml names an encoder that was made from itself"):
+        recipe_of(f"{tmp_path}/itself")

@@ -1,0 +1,108 @@
+"""Strict readers of the text files in a run's folder: one line for whatever is wrong with a file, never a traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bert_lightning.errors import UserError
+
+_MOST_BYTES = 4 * 2**20  # a config of this program has about 5,000, a summary less
+_DEEPEST = 32  # levels of nesting; a config of this program has 6
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a small file.
+
+    Raises:
+        UserError: if the file is missing, unreadable, too large or not UTF-8.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is not a file: restore the file from a copy of the run")
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(unreadable(path, error)) from None
+    if len(data) > _MOST_BYTES:
+        raise UserError(f"{path} has more than {_MOST_BYTES:,} bytes and is not of a run: restore it from a copy")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _damaged(path, f"byte {error.start} is not UTF-8") from None
+
+
+def unreadable(path: Path, error: OSError) -> str:
+    """Say why the system does not open a file, and what to do."""
+    if isinstance(error, PermissionError):
+        return f"{path} cannot be read ({error.strerror}): check the permissions of the file and its folders"
+    return f"{path} cannot be read ({error.strerror})"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises:
+        UserError: if the file cannot be read, or holds anything else.
+    """
+    try:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, _reason(error)) from None
+    if not isinstance(value, dict):
+        raise _damaged(path, f"it holds a {type(value).__name__}, not an object")
+    return value
+
+
+def read_yaml(path: Path) -> DictConfig:
+    """Return the mapping that a YAML file holds. Its values are plain: no alias, no interpolation.
+
+    Raises:
+        UserError: if the file cannot be read, or holds anything else.
+    """
+    text = read_text(path)
+    try:
+        _check_events(path, text)
+        config = OmegaConf.load(io.StringIO(text))
+        plain = OmegaConf.to_container(config)
+    except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError, TypeError, RecursionError) as error:
+        raise _damaged(path, _reason(error)) from None  # OmegaConf says OSError where the text is one number or word
+    if not isinstance(config, DictConfig) or not plain:
+        raise _damaged(path, "it is empty" if not plain else "it holds no mapping of keys to values")
+    if place := _interpolation(plain):
+        raise _damaged(path, f"{place} refers to another value by ${{...}}, but the config of a run is resolved")
+    return config
+
+
+def _check_events(path: Path, text: str) -> None:
+    """Refuse aliases and deep nesting before anything is built from them: ten lines may stand for gigabytes."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _damaged(path, f"line {event.start_mark.line + 1} has the alias *{event.anchor}")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise _damaged(path, f"it is nested more than {_DEEPEST} levels deep")
+
+
+def _interpolation(value: Any, place: str = "") -> str | None:
+    """Return the first key whose value OmegaConf would look up elsewhere."""
+    if isinstance(value, str):
+        return place if "${" in value else None
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = (_interpolation(child, f"{place}.{key}".lstrip(".")) for key, child in children)
+    return next(filter(None, found), None)
+
+
+def _reason(error: BaseException) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())[:160]
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is damaged ({reason}): restore the file from a copy of the run")
