@@ -31,7 +31,7 @@ def parts(path: Path) -> list[Part]:
     return [Part((str(path),), start, end) for start, end in pairwise(cuts)]
 
 
-def read(path: Path, start: int, end: int | None, columns: Collection[str]) -> Iterator[dict[str, Any]]:
+def read(path: Path, start: int = 0, end: int | None = None, columns: Collection[str] = ()) -> Iterator[dict[str, Any]]:
     """Rows of an Arrow file, or of the row groups from `start` up to `end` of a Parquet file; of these columns only.
 
     Raises:
@@ -42,7 +42,7 @@ def read(path: Path, start: int, end: int | None, columns: Collection[str]) -> I
     try:
         for batch in _batches(path, start, end, columns):
             yield from batch.to_pylist()
-    except (pyarrow.ArrowException, OSError, StopIteration) as error:
+    except (pyarrow.ArrowException, OSError, StopIteration, ValueError, OverflowError) as error:
         raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
 
 
@@ -83,4 +83,7 @@ def _known(path: Path, columns: Collection[str], names: list[str]) -> list[str]:
     for name in columns:
         if name not in names:
             raise UserError(f"{path} has no column {name!r}; it has {', '.join(map(repr, names))}")
-    return list(columns) or names
+    wanted = list(columns) or names
+    if twice := [name for name in wanted if names.count(name) > 1]:
+        raise UserError(f"{path}: two columns are named {twice[0]!r}: rename one")
+    return wanted

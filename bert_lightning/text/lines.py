@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import codecs
 import contextlib
 import gzip
 import lzma
@@ -117,20 +116,6 @@ def together(paths: list[Path]) -> list[Part]:
             parts.append(Part(tuple(group)))
             group, size = [], 0
     return [*parts, Part(tuple(group))] if group else parts
-
-
-def where_not_utf8(path: Path) -> str:
-    """The message for a file that is not UTF-8, with the byte at which it stops to be."""
-    decoder, offset = codecs.getincrementaldecoder("utf-8")(), 0
-    with open_bytes(path) as file:
-        while chunk := file.read(1 << 20):
-            held = len(decoder.getstate()[0])
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                return _not_utf8(path, offset - held + error.start, error.reason)
-            offset += len(chunk)
-    return _not_utf8(path, offset, "unexpected end of data")
 
 
 def _not_utf8(path: Path, byte: int, reason: str) -> str:

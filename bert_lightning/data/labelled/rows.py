@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import half_character, json_object, read_lines
+from bert_lightning.text import columnar
+from bert_lightning.text.files import read_lines
+from bert_lightning.text.json_text import described, json_object, json_value
+from bert_lightning.text.tables import read_delimited
 
 
 class Row(NamedTuple):
@@ -56,54 +57,36 @@ def read_table(
         UserError: another ending, a broken line, or a row that does not fit the header.
     """
     suffix = path.suffix.lower()
-    header = header.get(path.name) if isinstance(header, Mapping) else header
     if suffix in (".csv", ".tsv", ".txt"):
-        yield from _read_delimited(path, header, suffix != ".csv", leave_out_short)
+        for line, row in read_delimited(path, suffix != ".csv", _header(header, path), leave_out_short):
+            yield Row(f"{path}:{line}", row)
     elif suffix in (".jsonl", ".ndjson"):
         yield from _read_json_lines(path)
     elif suffix == ".json":
         yield from _read_json(path)
     elif suffix == ".parquet":
-        yield from _read_parquet(path)
+        for number, values in enumerate(columnar.read(path)):
+            yield Row(f"{path}[{number}]", values)
     else:
         endings = ".csv, .tsv, .txt, .jsonl, .json and .parquet"
         raise UserError(f"{path}: rows are read from {endings} files, not from {suffix or 'a file without an ending'}")
 
 
 def load_json(path: Path) -> Any:
-    """The value of a JSON file; UserError with the line where it is broken, or has half a character."""
-    text = "\n".join(read_lines(path))
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno})") from None
-    if half := half_character(text):
-        line = text.count("\n", 0, half.start()) + 1
-        raise UserError(f"{path}:{line}: '{half[1]}' is half a character: mend it or leave it out")
-    return value
+    """The value of a JSON file; UserError with the line where it is broken, as in `json_value`."""
+    return json_value("\n".join(read_lines(path)), str(path), of_file=True)
 
 
-def _read_delimited(path: Path, header: Sequence[str] | None, tabs: bool, leave_out_short: bool) -> Iterator[Row]:
-    csv.field_size_limit(2**31 - 1)
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
-    lines = (f"{line}\n" for line in read_lines(path))
-    reader = csv.reader(lines, delimiter="\t" if tabs else ",", quoting=quoting)
-    names = header
-    try:
-        for values in reader:
-            if names is None:
-                names = values
-                continue
-            if not values or (leave_out_short and len(values) < len(names)):
-                continue  # a blank line
-            if len(values) < len(names) or (header is None and len(values) > len(names)):
-                raise UserError(
-                    f"{path}:{reader.line_num}: this row has {len(values)} columns, not the {len(names)} of "
-                    f"{'task.files.reader.header' if header else 'the header'}; mend or quote it"
-                )
-            yield Row(f"{path}:{reader.line_num}", dict(zip(names, values, strict=False)))
-    except csv.Error as error:
-        raise UserError(f"{path}:{reader.line_num}: not a table ({error}): mend its quotes") from None
+def _header(header: Any, path: Path) -> Sequence[str] | None:
+    """The names of a file's columns, where the setting gives them."""
+    names = header.get(path.name) if isinstance(header, Mapping) else header
+    if names is None:
+        return None
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise UserError(
+            f"task.files.reader.header={header} must be a list of names, [text,label], or a file's name -> its list"
+        )
+    return names
 
 
 def _read_json_lines(path: Path) -> Iterator[Row]:
@@ -117,24 +100,9 @@ def _read_json_lines(path: Path) -> Iterator[Row]:
 def _read_json(path: Path) -> Iterator[Row]:
     content = load_json(path)
     if not isinstance(content, dict | list):
-        raise UserError(f"{path}: must hold a list or an object of rows, not {json.dumps(content)[:40]}")
+        raise UserError(f"{path}: must hold a list or an object of rows, not {described(content)}")
     rows = content.items() if isinstance(content, dict) else enumerate(content)
     for key, values in rows:
         if not isinstance(values, dict):
-            raise UserError(f"{path}: entry {key!r} must be a JSON object with the columns, not {str(values)[:40]!r}")
+            raise UserError(f"{path}: entry {key!r} must be a JSON object with the columns, not {described(values)}")
         yield Row(f"{path}[{key}]", values)
-
-
-def _read_parquet(path: Path) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches():
-                for values in batch.to_pylist():
-                    yield Row(f"{path}[{number}]", values)
-                    number += 1
-    except pa.ArrowException as error:
-        raise UserError(f"{path} is not a Parquet file ({' '.join(str(error).split())})") from None

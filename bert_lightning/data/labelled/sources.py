@@ -66,7 +66,10 @@ class Files:
         if name == self.path and not path.is_dir():
             return name
         names_files = path.is_file() or self.path.startswith(PACKAGE_PREFIX) or glob.has_magic(self.path)
-        return name if names_files else str(path / name)
+        if names_files and not path.is_dir():
+            return name
+        # The folder is a name even where it holds a bracket; the name of the split may be a pattern.
+        return str((Path(glob.escape(str(path))) if glob.has_magic(name) else path) / name)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def test_a_value_in_quotes_may_span_lines(tmp_path):
         ("t.jsonl", "[1]\n", r"t.jsonl:1: a line must be a JSON object"),
         ("t.json", '{"a": 1}', r"entry 'a' must be a JSON object"),
         ("t.json", "{\n\n1}", r"t.json:3: not JSON"),
-        ("t.json", "5", r"t.json: must hold a list or an object of rows, not 5$"),
+        ("t.json", "5", r"t.json: must hold a list or an object of rows, not a number: 5$"),
         ("t.json", "null", r"t.json: must hold a list or an object of rows, not null"),
         (
             "t.json",
@@ -69,7 +69,7 @@ def test_a_value_in_quotes_may_span_lines(tmp_path):
             r"t.json:2: '\\uD83D' is half a character",
         ),
         ("t.json", '{"data": [{"paragraphs": "\\ude00"}]}', r"t.json:1: '\\ude00' is half a character"),
-        ("t.parquet", "hello", "is not a Parquet file"),
+        ("t.parquet", "hello", r"t.parquet is damaged, or no .parquet file"),
         ("t.xls", "hello", "not from .xls"),
     ],
 )

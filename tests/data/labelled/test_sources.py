@@ -41,6 +41,21 @@ def test_a_file_alone_is_training_and_a_folder_has_splits(tmp_path):
         Files(str(tmp_path / "empty.csv")).read("train")
 
 
+def test_names_with_brackets_are_names(tmp_path):
+    folder = tmp_path / "data[1]"
+    folder.mkdir()
+    for name in ("train.csv", "dev-0.csv", "dev-1.csv"):
+        (folder / name).write_text(f"text,label\n{name},a\n", encoding="utf-8")
+    (tmp_path / "run[1].csv").write_text("text,label\nthis one,a\n", encoding="utf-8")
+    (tmp_path / "run1.csv").write_text("text,label\nanother,a\n", encoding="utf-8")
+    splits = Files(str(folder), {"train": "train.csv", "validation": "dev-[01].csv"})
+    assert [row.get("text") for row in splits.read("train")] == ["train.csv"]
+    assert [row.get("text") for row in splits.read("validation")] == ["dev-0.csv", "dev-1.csv"]
+    path = str(tmp_path / "run[1].csv")
+    for source in (Files(path), Files(path, {"validation": path})):
+        assert [row.get("text") for row in source.read("train")] == ["this one"]
+
+
 def test_validation_is_the_share_below_by_hash():
     train, validation = split_rows(Fixed(train=ROWS), "validation", 0.3, text)
     assert [row for row in ROWS if split_position([text(row)]) < 0.3] == validation
