@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -66,6 +67,7 @@ class BertConfig:
 
     mlm_transform: bool = True  # dense layer, activation and norm before the scores of words
     mlm_bias: bool = True  # one a word
+    tie_word_embeddings: bool = True  # the scores of words use the table of embeddings; false: a matrix of their own
     classifier_pooling: str = "cls"  # what a classification head reads; mean: of all tokens
     classifier_activation: str = "tanh"  # after the dense layer of a classification head
     classifier_input_dropout: bool = False  # also before it
@@ -163,13 +165,15 @@ def _check_size(name: str, value: Any) -> None:
         raise TypeError(f"{name}={value!r} is a {type(value).__name__}; it must be a whole number{hint}")
     if value < (least := _LEAST.get(name, 1)):
         raise ValueError(f"{name}={value} must be {least} or more")
+    if value > (most := _MOST.get(name, 2**31 - 1)):
+        raise ValueError(f"{name}={str(value)[:40]} is too large: it must be {most:,} or less")
 
 
 def _check_real(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}={value!r} is a {type(value).__name__}; it must be a number")
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{name}={value} must be finite and not negative")
+    if not 0 <= value < 1e38:  # about the largest number of float32
+        raise ValueError(f"{name}={str(value)[:40]} must be finite and not negative")
 
 
 def _check_switch(name: str, value: Any) -> None:
@@ -186,8 +190,10 @@ def _check_choice(name: str, value: Any) -> None:
 
 
 def _nearest_divisor(number: int, wanted: int) -> int:
-    return min((d for d in range(1, number + 1) if number % d == 0), key=lambda divisor: abs(divisor - wanted))
+    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+    return min(sorted({*small, *(number // d for d in small)}), key=lambda divisor: abs(divisor - wanted))
 
 
 _LEAST = {"type_vocab_size": 0, "position_offset": 0}
+_MOST = {"num_hidden_layers": 10_000}
 _CHECKS = {"int": _check_size, "float": _check_real, "bool": _check_switch, "str": _check_choice}

@@ -19,11 +19,13 @@ class Family:
     prefix: str  # before the encoder's tensors, where a head lies beside the encoder
     encoder: dict[str, str]  # tensors, ours -> theirs
     heads: dict[str, str]  # the same outside the encoder, or inside but of a head of ours
+    decoder: str  # their matrix of the scores of words, and its bias: tied to the embeddings, or not
     tasks: dict[str, str]  # the same of heads of tasks, where transformers' class computes what ours does
     attention: tuple[str, ...]  # their tensors that make our query_key_value, one below the other
     settings: dict[str, tuple[str, Any]]  # BertConfig field -> name in config.json, and value where it is left out
+    dropouts: tuple[str, ...]  # more dropout rates inside the encoder, where ours has one
     parts: dict[str, Any] = field(default_factory=dict)  # BertConfig fields that the family has fixed
-    required: dict[str, Any] = field(default_factory=dict)  # the only value of theirs that we compute
+    required: dict[str, Any] = field(default_factory=dict)  # the only value of theirs that we compute, heads included
     read: Callable[[Settings, dict[str, Any]], dict[str, Any]] = lambda settings, fields: {}  # settings -> more fields
     write: Callable[[BertConfig], dict[str, Any]] = lambda config: {}  # and back
 
@@ -40,7 +42,9 @@ _BERT_SETTINGS: dict[str, tuple[str, Any]] = {
     "dropout_rate": ("hidden_dropout_prob", 0.1),
     "layer_norm_eps": ("layer_norm_eps", 1e-12),
     "initializer_range": ("initializer_range", 0.02),
+    "tie_word_embeddings": ("tie_word_embeddings", True),
 }
+_BERT_DROPOUTS = ("attention_probs_dropout_prob",)
 _EMBEDDINGS = {
     "embeddings.word": "embeddings.word_embeddings",
     "embeddings.position": "embeddings.position_embeddings",
@@ -80,9 +84,11 @@ FAMILIES = {
             "next_sentence.pooler.dense": "bert.pooler.dense",
             "next_sentence.classifier": "cls.seq_relationship",
         },
+        decoder="cls.predictions.decoder",
         tasks=_heads_of_tasks("bert.pooler.dense", "classifier"),
         attention=_BERT_ATTENTION,
         settings=_BERT_SETTINGS,
+        dropouts=_BERT_DROPOUTS,
         required={"position_embedding_type": "absolute"},
     ),
     "roberta": Family(
@@ -94,11 +100,13 @@ FAMILIES = {
             "masked_lm.norm": "lm_head.layer_norm",
             "masked_lm.bias": "lm_head.bias",
         },
+        decoder="lm_head.decoder",
         tasks=_heads_of_tasks("classifier.dense", "classifier.out_proj"),
         attention=_BERT_ATTENTION,
         settings=_BERT_SETTINGS | {"vocab_size": ("vocab_size", 50265)},
+        dropouts=_BERT_DROPOUTS,
         parts={"classifier_input_dropout": True},
-        required={"position_embedding_type": "absolute"},
+        required={"position_embedding_type": "absolute", "hidden_act": "gelu"},
         read=irregular.read_offset,
         write=irregular.write_offset,
     ),
@@ -121,6 +129,7 @@ FAMILIES = {
             "next_sentence.pooler.dense": "albert.pooler",
             "next_sentence.classifier": "sop_classifier.classifier",
         },
+        decoder="predictions.decoder",
         tasks=_heads_of_tasks("albert.pooler", "classifier"),
         attention=tuple(f"{_ALBERT_LAYER}.attention.{part}" for part in ("query", "key", "value")),
         settings=_BERT_SETTINGS
@@ -134,6 +143,7 @@ FAMILIES = {
             "activation": ("hidden_act", "gelu_new"),
             "dropout_rate": ("hidden_dropout_prob", 0.0),
         },
+        dropouts=_BERT_DROPOUTS,
         required={"inner_group_num": 1, "position_embedding_type": "absolute"},
         read=irregular.read_projection,
     ),
@@ -153,6 +163,7 @@ FAMILIES = {
             "masked_lm.norm": "vocab_layer_norm",
             "masked_lm.bias": "vocab_projector.bias",
         },
+        decoder="vocab_projector",
         tasks=_heads_of_tasks("pre_classifier", "classifier"),
         attention=tuple(f"transformer.layer.{{i}}.attention.{part}_lin" for part in ("q", "k", "v")),
         settings={
@@ -165,7 +176,9 @@ FAMILIES = {
             "activation": ("activation", "gelu"),
             "dropout_rate": ("dropout", 0.1),
             "initializer_range": ("initializer_range", 0.02),
+            "tie_word_embeddings": ("tie_word_embeddings", True),
         },
+        dropouts=("attention_dropout",),
         parts={"type_vocab_size": 0, "layer_norm_eps": 1e-12, "classifier_activation": "relu"},
         read=irregular.read_sinusoids,
         write=irregular.write_sinusoids,
@@ -181,6 +194,7 @@ FAMILIES = {
             "replaced_tokens.transform": "discriminator_predictions.dense",
             "replaced_tokens.classifier": "discriminator_predictions.dense_prediction",
         },
+        decoder="generator_lm_head",
         tasks=_heads_of_tasks("classifier.dense", "classifier.out_proj"),
         attention=_BERT_ATTENTION,
         settings=_BERT_SETTINGS
@@ -190,8 +204,9 @@ FAMILIES = {
             "num_attention_heads": ("num_attention_heads", 4),
             "intermediate_size": ("intermediate_size", 1024),
         },
+        dropouts=_BERT_DROPOUTS,
         parts={"classifier_activation": "gelu", "classifier_input_dropout": True},
-        required={"position_embedding_type": "absolute"},
+        required={"position_embedding_type": "absolute", "hidden_act": "gelu"},
     ),
     "modernbert": Family(
         name="ModernBert",
@@ -207,6 +222,7 @@ FAMILIES = {
             "norm": "final_norm",
         },
         heads={"masked_lm.transform": "head.dense", "masked_lm.norm": "head.norm", "masked_lm.bias": "decoder.bias"},
+        decoder="decoder",
         tasks={
             "classification.pooler.dense": "head.dense",
             "classification.norm": "head.norm",
@@ -226,8 +242,10 @@ FAMILIES = {
             "norm_bias": ("norm_bias", False),
             "initializer_range": ("initializer_range", 0.02),
             "mlm_bias": ("decoder_bias", True),
+            "tie_word_embeddings": ("tie_word_embeddings", True),
             "classifier_pooling": ("classifier_pooling", "cls"),
         },
+        dropouts=("attention_dropout", "embedding_dropout"),
         parts={
             "type_vocab_size": 0,
             "positions": "rotary",
@@ -241,6 +259,7 @@ FAMILIES = {
             "classifier_norm": True,
         },
         required={
+            "hidden_activation": "gelu",
             "attention_bias": False,
             "mlp_bias": False,
             "classifier_bias": False,

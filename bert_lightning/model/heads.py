@@ -14,7 +14,8 @@ from bert_lightning.model.layers import ACTIVATIONS, initialize, make_norm
 class MaskedLMHead(nn.Module):
     """Scores over the vocabulary, [..., H] -> [..., V]. Devlin et al. 2019, section 3.1, task 1.
 
-    The output matrix is the word embedding table and is passed in, so that tied weights stay one parameter.
+    The output matrix is the word embedding table and is passed in, so that tied weights stay one parameter; or it is a
+    `decoder` of the head's own, where the config does not tie them.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -24,11 +25,13 @@ class MaskedLMHead(nn.Module):
         self.activation = ACTIVATIONS[config.activation] if has_transform else nn.Identity()
         self.norm = make_norm(config, config.embedding_width) if has_transform else nn.Identity()
         self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.mlm_bias else None
+        own = not config.tie_word_embeddings
+        self.decoder = nn.Linear(config.embedding_width, config.vocab_size, bias=False) if own else None
         initialize(self, config.initializer_range)
 
     def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
         hidden = self.norm(self.activation(self.transform(hidden)))  # [..., H] -> [..., E]
-        return F.linear(hidden, word_embeddings, self.bias)
+        return F.linear(hidden, word_embeddings if self.decoder is None else self.decoder.weight, self.bias)
 
 
 class ReplacedTokenHead(nn.Module):

@@ -1,7 +1,6 @@
 """Hugging Face checkpoints <-> ours: renaming by the tables of `families.py`, and nothing that runs a model.
 
-The Hugging Face layout (`config.json` and `model.safetensors`) is what most published weights come in. Only tensors and
-plain data are read; no code of the checkpoint is executed.
+`hugging_face.py` reads a folder of the Hugging Face layout with them.
 
 Our names are those of `BertForPreTraining`: `bert.*`, `masked_lm.*`, `next_sentence.*` (the head of pairs, of whatever
 question), `replaced_tokens.*` for ELECTRA's discriminator, and, only written, the heads of tasks: `classification.*`,
@@ -10,11 +9,9 @@ question), `replaced_tokens.*` for ELECTRA's discriminator, and, only written, t
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,6 +29,7 @@ _CLASSES = {
     "spans": "ForQuestionAnswering",
 }
 _OF_A_HEAD = ("classifier_pooling", "classifier_activation", "classifier_norm")
+_NOT_COMPUTED = ("is_decoder", "add_cross_attention", "pruned_heads", "quantization_config", "rope_scaling")
 _OURS_ALONE = ("classifier_", "initializer_", "depth_scaled_init")  # fields that no stored tensor depends on
 
 
@@ -44,13 +42,21 @@ def config_from_hugging_face(settings: dict[str, Any]) -> BertConfig:
     family = _family(settings.get("model_type", "bert"))
     for name, value in family.required.items():
         if settings.get(name, value) != value:
-            raise ValueError(f"{name}={settings[name]!r} is not supported: this encoder has {name}={value!r}")
+            raise ValueError(f"{name}={settings[name]!r:.80} is not supported: this encoder has {name}={value!r}")
+    for name in _NOT_COMPUTED:
+        if settings.get(name):
+            raise ValueError(f"{name}={settings[name]!r:.80} is not supported: this encoder has none")
     fields = {ours: settings.get(theirs, default) for ours, (theirs, default) in family.settings.items()}
-    if fields["activation"] not in _ACTIVATIONS:
+    if not isinstance(fields["activation"], str) or fields["activation"] not in _ACTIVATIONS:
         name = family.settings["activation"][0]
-        raise ValueError(f"{name}={fields['activation']!r} is not supported: use {', '.join(_ACTIVATIONS)}")
+        raise ValueError(f"{name}={fields['activation']!r:.80} is not supported: use {', '.join(_ACTIVATIONS)}")
     fields["activation"] = _ACTIVATIONS[fields["activation"]]
-    return BertConfig(**fields | family.parts | family.read(settings, fields))
+    try:
+        BertConfig(**fields | family.parts)  # sizes and types, before anything is counted by them
+        return BertConfig(**fields | family.parts | family.read(settings, fields))
+    except (TypeError, ValueError) as error:
+        ours, _, rest = str(error).partition("=")
+        raise ValueError(f"{family.settings[ours][0]}={rest}" if ours in family.settings else str(error)) from None
 
 
 def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any]:
@@ -107,20 +113,38 @@ def from_hugging_face(theirs: dict[str, Tensor], config: BertConfig, model_type:
     Heads that the checkpoint does not hold are left out. Old checkpoints name LayerNorm's tensors gamma and beta.
 
     Raises:
-        KeyError: an attention of the encoder is missing.
+        ValueError: a part of an attention of the encoder is missing.
     """
-    family = _family(model_type)
-    theirs = {_modern(name, family): tensor for name, tensor in theirs.items()}
-    ours = {}
-    for our_name, their_name in _names(family, config).items():
+    made = {}
+    for name, parts in tensor_sources(theirs, config, model_type).items():
+        made[name] = theirs[parts[0]] if len(parts) == 1 else torch.cat([theirs[part] for part in parts])
+    return made
+
+
+def tensor_sources(theirs: Collection[str], config: BertConfig, model_type: str) -> dict[str, list[str]]:
+    """Return the names of their tensors that each of ours is made of, one below the other.
+
+    Raises:
+        ValueError: if a part of an attention of the encoder is missing.
+    """
+    family, blocks = _family(model_type), _blocks(config)
+    if blocks > len(theirs):
+        raise ValueError(f"{len(theirs)} tensors make no encoder of {blocks} layers")
+    modern = {_modern(name, family): name for name in theirs}
+    sources = {}
+    for ours, name in _names(family, config).items():
         for suffix in ("", ".weight", ".bias"):
-            if their_name + suffix in theirs:
-                ours[our_name + suffix] = theirs[their_name + suffix]
-    for i in range(_blocks(config)):
+            if name + suffix in modern:
+                sources[ours + suffix] = [modern[name + suffix]]
+    if (bias := f"{family.decoder}.bias") in modern:  # the one that scores are computed with, where there are two
+        sources["masked_lm.bias"] = [modern[bias]]
+    for i in range(blocks):
         for suffix in (".weight", ".bias") if config.linear_bias else (".weight",):
-            parts = [theirs[family.prefix + part.format(i=i) + suffix] for part in family.attention]
-            ours[_FUSED.format(i=i) + suffix] = torch.cat(parts)
-    return ours
+            parts = [family.prefix + part.format(i=i) + suffix for part in family.attention]
+            if missing := [part for part in parts if part not in modern]:
+                raise ValueError(f"it does not hold {missing[0]}")
+            sources[_FUSED.format(i=i) + suffix] = [modern[part] for part in parts]
+    return sources
 
 
 def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str = "bert") -> dict[str, Tensor]:
@@ -133,6 +157,8 @@ def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str
             theirs[names[name]] = tensor
         elif stem in names:
             theirs[f"{names[stem]}.{suffix}"] = tensor
+    if not config.tie_word_embeddings and "masked_lm.bias" in ours:
+        theirs[f"{family.decoder}.bias"] = ours["masked_lm.bias"].clone()
     if config.positions == "sinusoidal":  # fixed, but stored there
         theirs[f"{family.prefix}{family.encoder['embeddings.position']}.weight"] = SinusoidalPositions(config).table
     for i in range(_blocks(config)):
@@ -143,33 +169,9 @@ def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str
     return theirs
 
 
-def load_hugging_face(folder: Path) -> tuple[BertConfig, dict[str, Tensor]]:
-    """Config and our tensors of a folder with `config.json` and `model.safetensors`.
-
-    Raises:
-        FileNotFoundError: one of the two files is missing.
-        ValueError: an unsupported architecture, or a damaged file.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if not isinstance(settings, dict):
-        raise ValueError(f"{folder / 'config.json'} must hold an object of settings, not {str(settings)[:40]}")
-    config = config_from_hugging_face(settings)
-    try:
-        theirs = load_file(folder / "model.safetensors")
-    except SafetensorError as error:
-        raise ValueError(f"{folder / 'model.safetensors'} is damaged ({error})") from None
-    try:
-        return config, from_hugging_face(theirs, config, settings.get("model_type", "bert"))
-    except KeyError as error:
-        raise ValueError(f"{folder / 'model.safetensors'} does not hold {error.args[0]}") from None
-
-
 def _family(model_type: str) -> Family:
-    if model_type not in FAMILIES:
-        raise ValueError(f"model_type={model_type!r} is not supported: this encoder reads {', '.join(FAMILIES)}")
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
+        raise ValueError(f"model_type={model_type!r:.80} is not supported: this encoder reads {', '.join(FAMILIES)}")
     return FAMILIES[model_type]
 
 
@@ -181,7 +183,8 @@ def _names(family: Family, config: BertConfig) -> dict[str, str]:
             names["bert." + ours.format(i=i)] = family.prefix + theirs.format(i=i)
     if config.positions != "learned":
         names.pop("bert.embeddings.position", None)  # a fixed table is computed, not loaded
-    return names | family.heads
+    own = {} if config.tie_word_embeddings else {"masked_lm.decoder.weight": f"{family.decoder}.weight"}
+    return names | family.heads | own
 
 
 def _blocks(config: BertConfig) -> int:

@@ -27,8 +27,10 @@ def read_projection(settings: Settings, fields: Fields) -> Fields:
 
 def read_offset(settings: Settings, fields: Fields) -> Fields:
     """RoBERTa's table begins with rows that no position uses, up to that of the padding id."""
-    offset = settings.get("pad_token_id", 1) + 1
-    return {"position_offset": offset, "max_position_embeddings": fields["max_position_embeddings"] - offset}
+    pad = settings.get("pad_token_id", 1)
+    if not isinstance(pad, int) or isinstance(pad, bool) or pad < 0:
+        raise ValueError(f"pad_token_id={pad!r:.40} must be an id: positions are counted from it")
+    return {"position_offset": pad + 1, "max_position_embeddings": fields["max_position_embeddings"] - pad - 1}
 
 
 def write_offset(config: BertConfig) -> Fields:
@@ -51,13 +53,16 @@ def read_reach(settings: Settings, fields: Fields) -> Fields:
     """ModernBERT's layers and angles, in the form of transformers 5 or of the published files."""
     layers = fields["num_hidden_layers"]
     every = settings.get("global_attn_every_n_layers", 3)
+    if not isinstance(every, int) or every < 1:
+        raise ValueError(f"global_attn_every_n_layers={every!r:.40} must be a number of layers")
     kinds = settings.get("layer_types") or [_KINDS[bool(i % every)] for i in range(layers)]
+    if not isinstance(kinds, list):
+        raise ValueError(f"layer_types={kinds!r:.40} must be a list of kinds of attention")
     every = next((i for i, kind in enumerate(kinds) if i and kind == _KINDS[False]), layers)
-    if list(kinds) != [_KINDS[bool(i % every)] for i in range(layers)]:
-        raise ValueError(f"layer_types={list(kinds)} is not supported: every n-th layer must be global, the first too")
-    angles = settings.get("rope_parameters") or {}
+    if kinds != [_KINDS[bool(i % every)] for i in range(layers)]:
+        raise ValueError(f"layer_types={kinds!r:.200} is not supported: every n-th layer must be global, the first too")
     theta = {
-        kind: angles.get(name, {}).get("rope_theta", settings.get(f"{kind}_rope_theta", default))
+        kind: _angles(settings, name).get("rope_theta", settings.get(f"{kind}_rope_theta", default))
         for kind, name, default in (("global", _KINDS[False], 160_000.0), ("local", _KINDS[True], 10_000.0))
     }
     if every == 1:
@@ -68,6 +73,16 @@ def read_reach(settings: Settings, fields: Fields) -> Fields:
         "rope_theta": theta["global"],
         "local_rope_theta": theta["local"],
     }
+
+
+def _angles(settings: Settings, kind: str) -> Settings:
+    """What `rope_parameters` says of one kind of attention; only the plain rotation is computed here."""
+    angles = settings.get("rope_parameters") or {}
+    if not isinstance(angles, dict) or not isinstance(found := angles.get(kind, {}), dict):
+        raise ValueError(f"rope_parameters={angles!r:.80} must hold settings for each kind of attention")
+    if (form := found.get("rope_type", "default")) != "default":
+        raise ValueError(f"rope_type={form!r:.40} is not supported: this encoder has rope_type='default'")
+    return found
 
 
 def write_reach(config: BertConfig) -> Fields:

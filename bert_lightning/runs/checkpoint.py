@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
-from bert_lightning.model.interop import load_hugging_face
+from bert_lightning.model.hugging_face import load_hugging_face
 from bert_lightning.modules.base import CARD_KEY
+from bert_lightning.runs.environment import note
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.text.locations import locate
 from bert_lightning.text.tokenizers import fingerprint, load_tokenizer, vocabulary_size
@@ -24,7 +25,9 @@ _HUGGING_FACE_PREFIXES = {
     "bert.": "encoder.",
     "masked_lm.": "objective.terms.mlm.head.",
     "next_sentence.": "objective.terms.nsp.head.",
+    "replaced_tokens.": "objective.terms.replaced.head.",
 }
+_OF_FAMILY = {"albert": {"next_sentence.": "objective.terms.sop.head."}}  # its question of pairs is their order
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,18 @@ def load(location: str) -> PretrainedWeights:
 
 def _load_hugging_face(folder: Path) -> PretrainedWeights:
     try:
-        config, tensors = load_hugging_face(folder)
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{folder} cannot be loaded: {error}") from None
+        model = load_hugging_face(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from None
     renamed = {
         name.replace(theirs, ours, 1): tensor
-        for name, tensor in tensors.items()
-        for theirs, ours in _HUGGING_FACE_PREFIXES.items()
+        for name, tensor in model.tensors.items()
+        for theirs, ours in (_HUGGING_FACE_PREFIXES | _OF_FAMILY.get(model.model_type, {})).items()
         if name.startswith(theirs)
     }
+    for sentence in model.left_out:
+        note(f"{folder}: {sentence}")
+    config = model.config
     tokenizer = load_tokenizer(folder)
     if vocabulary_size(tokenizer) > config.vocab_size:
         raise UserError(f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, the model {config.vocab_size}")

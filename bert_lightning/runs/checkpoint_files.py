@@ -12,6 +12,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from bert_lightning.callbacks.checkpoints import step_of
 from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
 from bert_lightning.modules.base import CARD_KEY
 from bert_lightning.runs.environment import note
 
@@ -90,7 +91,7 @@ def check_same_model(path: Path, card: dict[str, Any], mine: dict[str, Any]) -> 
             f"{path} was made with another tokenizer (fingerprint {card['tokenizer_fingerprint'][:12]}, the run's is "
             f"{mine['tokenizer_fingerprint'][:12]}): restore the tokenizer, or the checkpoint, of this run"
         )
-    theirs, ours = card["config"], mine["config"]
+    theirs, ours = BertConfig().to_dict() | card["config"], mine["config"]  # an older one lacks newer fields
     differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
     if differing:
         pairs = ", ".join(f"{key} {theirs.get(key)} there and {ours.get(key)} here" for key in differing)

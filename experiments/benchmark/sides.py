@@ -17,7 +17,7 @@ from switches import turned_off
 from torch import Tensor, nn
 
 from bert_lightning.model import BERT, BertForMaskedLM, BertForSequenceClassification
-from bert_lightning.model.interop import load_hugging_face
+from bert_lightning.model.hugging_face import load_hugging_face
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.optim import parameter_groups
 
@@ -86,16 +86,16 @@ class Ours(Theirs):
         self.off = off
         with tempfile.TemporaryDirectory() as folder:
             self.model.save_pretrained(folder)
-            config, tensors = load_hugging_face(Path(folder))
-        encoder = BERT(config, unpad="unpadded" not in off)
+            loaded = load_hugging_face(Path(folder))
+        encoder = BERT(loaded.config, unpad="unpadded" not in off)
         encoder.load_state_dict(
-            {name.removeprefix("bert."): tensor for name, tensor in tensors.items() if name.startswith("bert.")}
+            {name.removeprefix("bert."): tensor for name, tensor in loaded.tensors.items() if name.startswith("bert.")}
         )
         if work == "finetune":
             self.model = BertForSequenceClassification(encoder, num_labels=2)
         else:
             self.model = BertForMaskedLM(encoder)
-            self.model.load_state_dict({name.replace("masked_lm.", "head."): t for name, t in tensors.items()})
+            self.model.load_state_dict({name.replace("masked_lm.", "head."): t for name, t in loaded.tensors.items()})
         fused = {"fused": True} if "fused AdamW" not in off else {"foreach": True}
         self._start(torch.optim.AdamW(parameter_groups(self.model, 0.01), lr=1e-4, **fused))
 

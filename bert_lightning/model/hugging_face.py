@@ -1,0 +1,129 @@
+"""A Hugging Face folder -> config and tensors, and what of it is left out. Its sizes are checked before they are used.
+
+Only tensors and plain data are read; no code of the checkpoint is executed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.model.families import FAMILIES, Family
+from bert_lightning.model.interop import config_from_hugging_face, from_hugging_face, tensor_sources
+from bert_lightning.model.positions import SinusoidalPositions
+from bert_lightning.model.weight_files import read_json, read_weights
+
+# Buffers that older versions of transformers stored: they follow from the config.
+_BUFFER = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq)$")
+
+
+@dataclass(frozen=True)
+class HuggingFaceModel:
+    """A folder's family and config, its tensors named as in `interop.py`, and a sentence for each thing left out."""
+
+    model_type: str
+    config: BertConfig
+    tensors: dict[str, Tensor]
+    left_out: list[str]
+
+
+def load_hugging_face(folder: Path) -> HuggingFaceModel:
+    """Read a folder with `config.json` and weights in any form that `weight_files.py` reads.
+
+    The scores of words have a matrix of their own where the folder holds one that differs from the embeddings, whatever
+    its config says: transformers computes with it too.
+
+    Raises:
+        ValueError: if the architecture is not supported, or a file is damaged; the message names the file.
+    """
+    settings = read_json(folder / "config.json")
+    try:
+        config = config_from_hugging_face(settings)
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'}: {str(error)[:300]}") from None
+    path, theirs = read_weights(folder)
+    model_type = settings.get("model_type", "bert")
+    family = FAMILIES[model_type]
+    try:
+        theirs, config = _with_own_decoder(theirs, config, family)
+        _check_positions(theirs, config, family)
+        sources = tensor_sources(theirs, config, model_type)
+        _check_encoder(theirs, sources, config)
+        tensors = from_hugging_face(theirs, config, model_type)
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit its config.json: {str(error)[:300]}") from None
+    used = {name for names in sources.values() for name in names}
+    left_out = [*_left_out(theirs, used, family), *_settings_left_out(settings, family)]
+    return HuggingFaceModel(model_type, config, tensors, left_out)
+
+
+def _with_own_decoder(
+    theirs: dict[str, Tensor], config: BertConfig, family: Family
+) -> tuple[dict[str, Tensor], BertConfig]:
+    """Decide whether the matrix of the scores is the table of embeddings; where it is, a copy of it is dropped."""
+    decoder, words = f"{family.decoder}.weight", f"{family.prefix}{family.encoder['embeddings.word']}.weight"
+    if decoder not in theirs:
+        return theirs, config
+    if config.tie_word_embeddings and (words not in theirs or torch.equal(theirs[decoder], theirs[words])):
+        return {name: tensor for name, tensor in theirs.items() if name != decoder}, config
+    return theirs, replace(config, tie_word_embeddings=False)
+
+
+def _check_positions(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> None:
+    """Raise ValueError where a fixed table of positions is not the one that is computed here."""
+    if config.positions != "sinusoidal":
+        return
+    name = f"{family.prefix}{family.encoder['embeddings.position']}.weight"
+    shape = [config.max_position_embeddings, config.embedding_width]
+    if name not in theirs or list(theirs[name].shape) != shape:
+        raise ValueError(f"it must hold {name} of shape {shape}")
+    if not torch.allclose(theirs[name].float(), SinusoidalPositions(config).table, atol=1e-3):
+        raise ValueError(f"{name} is not the table of sines and cosines that sinusoidal_pos_embds=true stands for")
+
+
+def _check_encoder(theirs: dict[str, Tensor], sources: dict[str, list[str]], config: BertConfig) -> None:
+    """Raise ValueError where a tensor of the encoder is missing, or has another shape or kind than the config says.
+
+    An encoder without memory (device `meta`) says what is wanted, so that no size of a foreign file is ever allocated.
+    """
+    try:
+        with torch.device("meta"):
+            wanted = {f"bert.{name}": tensor.shape for name, tensor in BERT(config).state_dict().items()}
+    except RuntimeError as error:
+        raise ValueError(f"its sizes are too large ({str(error)[:80]})") from None
+    if missing := [name for name in wanted if name not in sources]:
+        raise ValueError(f"it holds no tensor for {missing[0]} ({len(missing)} are missing)")
+    for name, parts in sources.items():
+        for part in parts:
+            if not theirs[part].is_floating_point():
+                raise ValueError(f"{part} holds {theirs[part].dtype}, not numbers of a trained model")
+            if name in wanted:
+                shape = [wanted[name][0] // len(parts), *wanted[name][1:]]
+                if list(theirs[part].shape) != shape:
+                    raise ValueError(f"{part} has shape {list(theirs[part].shape)}, but the sizes there make {shape}")
+
+
+def _left_out(theirs: dict[str, Tensor], used: set[str], family: Family) -> list[str]:
+    copies = {f"{family.decoder}.bias", family.heads["masked_lm.bias"]}  # two names of one bias
+    unread = sorted(name for name in theirs if name not in used | copies and not _BUFFER.search(name))
+    if not unread:
+        return []
+    names = ", ".join(unread[:3]) + (", ..." if len(unread) > 3 else "")
+    return [f"{len(unread)} tensors are not read, for no part here computes with them ({names[:200]})"]
+
+
+def _settings_left_out(settings: dict[str, Any], family: Family) -> list[str]:
+    name, default = family.settings["dropout_rate"]
+    rate = settings.get(name, default)
+    found = [f"{other}={settings[other]}" for other in family.dropouts if settings.get(other, rate) != rate]
+    notes = [f"{', '.join(found)} is not read: {name}={rate} serves the whole encoder in training"] if found else []
+    if settings.get("auto_map"):
+        notes.append(f"the code that auto_map names is not run: this is read as {family.name} of transformers")
+    return notes

@@ -1,0 +1,99 @@
+"""Files of weights in a Hugging Face folder: safetensors or torch's zip, whole or in shards. No code in them is run."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# In the order of preference that transformers has.
+_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
+    """Return the file that holds a folder's weights, or the index of their shards, and its tensors.
+
+    Raises:
+        ValueError: if there is no such file, or one is damaged or missing; the message names it.
+    """
+    path = next((folder / name for name in _FILES if (folder / name).is_file()), None)
+    if path is None:
+        raise ValueError(f"{folder} holds no weights: it needs one of {', '.join(_FILES)}")
+    return path, _read_shards(path) if path.suffix == ".json" else _read(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises:
+        ValueError: if it holds something else, or cannot be read; the message names the file.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is no file")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({str(error)[:100]})") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold an object of settings, not {str(values)[:40]}")
+    return values
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise ValueError(f"{index} has no weight_map that names the file of each tensor")
+    tensors: dict[str, Tensor] = {}
+    for name in sorted(set(places.values())):
+        if Path(name).name != name or not name.endswith((".safetensors", ".bin")):
+            raise ValueError(f"{index} names {name!r:.80}, which is no file of weights in its own folder")
+        if not (index.parent / name).is_file():
+            raise ValueError(f"{index} names {name!r:.80}, which is missing: fetch all files of the model")
+        tensors |= _read(index.parent / name)
+    if missing := places.keys() - tensors.keys():
+        name = min(missing)
+        raise ValueError(f"{index} says that {places[name]} holds {name:.80}, which it does not: fetch the files again")
+    return tensors
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged ({_first_line(error)})") from None
+    return tensors
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:  # torch compresses nothing
+                    raise ValueError("it unpacks to more than its size")
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file, and for one that names code
+        raise ValueError(
+            f"{path} cannot be read as tensors alone ({_first_line(error)}): give the weights as model.safetensors"
+        ) from None
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise ValueError(f"{path} must hold tensors by name: give the weights as model.safetensors")
+    return tensors
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:120]}"
