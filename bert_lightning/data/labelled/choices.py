@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.kinds import SEPARATOR, Example, Kind, Prediction, Unit, label_text
+from bert_lightning.data.labelled.kinds import SEPARATOR, Example, Kind, Prediction, Unit, parts_of, text_of
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.errors import UserError
 
@@ -32,14 +32,16 @@ class Choices(Kind):
 
     def inputs(self, row: Row) -> dict[str, Any]:
         if "choices" in row.values:  # typed by somebody
-            return {"text": row.get(self.columns.get("text", "text")), "choices": row.get("choices")}
-        values = [row.get(name) for name in self.choices]
+            values, start = [row.get("choices")], ""
+        else:
+            values = [row.get(name) for name in self.choices]
+            start = "" if self.beginning is None else f"{text_of(row.get(self.beginning), row.where)} "
         options = values[0] if len(values) == 1 and isinstance(values[0], list) else values
-        start = "" if self.beginning is None else f"{row.get(self.beginning)} "
-        return {"text": str(self._value(row, "text")), "choices": [f"{start}{option}" for option in options]}
+        texts = [text_of(option, f"{row.where}: choice {number}") for number, option in enumerate(options)]
+        return {"text": self._text(row, "text"), "choices": [f"{start}{text}" for text in texts]}
 
     def answers(self, rows: Sequence[Row]) -> list[int]:
-        labels = [label_text(self._value(row, "label")) for row in rows]
+        labels = [self._label(row) for row in rows]
         counts = [len(self.inputs(row)["choices"]) for row in rows]
         for row, label, count in zip(rows, labels, counts, strict=True):
             if not _fits(label, count, self.first_label):
@@ -68,12 +70,13 @@ class Choices(Kind):
         return predictions
 
     def parse(self, line: str) -> dict[str, Any]:
-        text, *options = (part.strip() for part in (line.split("\t") if "\t" in line else line.split(SEPARATOR)))
+        text, *options = parts_of(line)
+        shape = f"TEXT{SEPARATOR}FIRST{SEPARATOR}SECOND ..."
         if len(options) < 2:
-            raise UserError(
-                f"{line[:60]!r} has {len(options)} choices: write TEXT{SEPARATOR}FIRST{SEPARATOR}SECOND ..."
-            )
-        return {self.columns.get("text", "text"): text, "choices": options}
+            raise UserError(f"{line[:60]!r} has {len(options)} choices: write {shape}")
+        if not text or not all(options):
+            raise UserError(f"{line[:60]!r} has an empty part: write {shape}")
+        return {self._column("text"): text, "choices": options}
 
     def show(self, example: Example, prediction: Prediction) -> str:
         probability = prediction["probabilities"][prediction["answer"]]

@@ -27,8 +27,8 @@ class Entity(NamedTuple):
 def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iterator[Row]:
     """Sentences of a file with one word a line, columns between spaces or tabs, a blank line between sentences.
 
-    Rows have `words` and `tags`; the lines of CoNLL-2003 that start a document are left out. `where` names the line of
-    the first word, the others follow it.
+    Where the file has tabs between columns, spaces are parts of words. Rows have `words` and `tags`; the lines of
+    CoNLL-2003 that start a document are left out. `where` names the line of the first word, the others follow it.
 
     Raises:
         UserError: a line without these columns, or a file whose ending says that it holds no columns.
@@ -39,25 +39,32 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
             "task.files.reader._target_=bert_lightning.data.labelled.rows.read_table "
             "'~task.files.reader.word_column' '~task.files.reader.tag_column'"
         )
+    lines = list(read_lines(path))
+    tabs = any("\t" in line.strip(" \t") for line in lines)
     words: list[str] = []
     tags: list[str] = []
-    number = 0
-    for number, line in enumerate(read_lines(path), 1):
-        fields = line.split()
-        if fields and fields[0] != _DOCUMENT:
+    for number, line in enumerate([*lines, ""], 1):
+        if line.strip(" \t") and not line.startswith(_DOCUMENT):
+            fields = _fields(line, tabs)
             try:
                 word, tag = fields[word_column], fields[tag_column]
             except IndexError:
                 raise UserError(f"{path}:{number}: no columns {word_column} and {tag_column} in {line!r}") from None
-            if len(fields) < 2 and tag_column != word_column:
-                raise UserError(f"{path}:{number}: {line!r} has a word and no tag")
+            if not word or not tag or (len(fields) < 2 and tag_column != word_column):
+                split = "; in a file with tabs, tabs alone separate" if tabs else ""
+                raise UserError(f"{path}:{number}: {line!r} has a word and no tag, or a tag and no word{split}")
             words.append(word)
             tags.append(tag)
         elif words:
             yield Row(f"{path}:{number - len(words)}", {"words": words, "tags": tags})
             words, tags = [], []
-    if words:
-        yield Row(f"{path}:{number - len(words) + 1}", {"words": words, "tags": tags})
+
+
+def _fields(line: str, tabs: bool) -> list[str]:
+    """Columns of a line. Only ASCII spaces and tabs separate: any other space, as U+3000, may be a word."""
+    if not tabs:
+        return [field for field in line.strip(" \t").split(" ") if field]
+    return [field.strip(" ") or field for field in line.rstrip(" \t").split("\t")]
 
 
 def entities(tags: Sequence[str]) -> set[Entity]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import Tokens
 from bert_lightning.data.labelled.rows import TABLES, Row, read_table
 from bert_lightning.errors import UserError
+from bert_lightning.text.json_text import described
 
 Prediction = dict[str, Any]  # plain data; "answer" is what the metrics compare with the example's
 SEPARATOR = " ||| "  # between the parts of an example that stands on one line; a tab does it too
@@ -78,7 +82,7 @@ class Kind(ABC):
 
     def inputs(self, row: Row) -> dict[str, Any]:
         """What is asked, from the columns of `parts`."""
-        return {part: str(self._value(row, part)) for part in self.parts}
+        return {part: self._text(row, part) for part in self.parts}
 
     @abstractmethod
     def answers(self, rows: Sequence[Row]) -> Sequence[Any]:
@@ -94,7 +98,13 @@ class Kind(ABC):
 
     def key(self, row: Row) -> str:
         """By what rows are split into training and validation."""
-        return str(self._value(row, self.parts[0]))
+        return self._text(row, self.parts[0])
+
+    def remarks(self, rows: Sequence[Row]) -> Iterator[str]:
+        """Say what a user should know of rows with answers that are read all the same."""
+        for part in self.parts:
+            yield from remarks.empty_texts(rows, self._column(part), partial(self._text, name=part))
+        yield from remarks.swallowed_rows(rows)
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
@@ -119,12 +129,14 @@ class Kind(ABC):
     def parse(self, line: str) -> dict[str, Any]:
         """A row from what somebody typed."""
         if len(self.parts) == 1:
-            return {self.columns.get(self.parts[0], self.parts[0]): line.strip()}
-        fields = line.split("\t") if "\t" in line else line.split(SEPARATOR)
+            return {self._column(self.parts[0]): line.strip()}
+        fields = parts_of(line)
+        shape = SEPARATOR.join(part.upper() for part in self.parts)
         if len(fields) != len(self.parts):
-            shape = SEPARATOR.join(part.upper() for part in self.parts)
             raise UserError(f"{line[:60]!r} has {len(fields)} parts: write {shape} (or tabs between them)")
-        return {self.columns.get(part, part): text.strip() for part, text in zip(self.parts, fields, strict=True)}
+        if not all(fields):
+            raise UserError(f"{line[:60]!r} has an empty part: write {shape} (or tabs between them)")
+        return dict(zip(map(self._column, self.parts), fields, strict=True))
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
         """The rows of a file that asks for answers; None where it holds one text a line."""
@@ -134,19 +146,47 @@ class Kind(ABC):
     def show(self, example: Example, prediction: Prediction) -> str:
         """A prediction for people, on one line or a few."""
 
+    def _column(self, name: str) -> str:
+        return self.columns.get(name, name)
+
     def _value(self, row: Row, name: str) -> Any:
-        return row.get(self.columns.get(name, name))
+        return row.get(self._column(name))
+
+    def _text(self, row: Row, name: str) -> str:
+        return text_of(self._value(row, name), f"{row.where}: column {self._column(name)!r}")
+
+    def _label(self, row: Row) -> str:
+        """The label as a file with text alone would hold it: 1, not True or 1.0; without space around it."""
+        value, column = self._value(row, "label"), self._column("label")
+        if isinstance(value, bool | float) and value == int(value):
+            return str(int(value))
+        if not isinstance(value, str | int | float):
+            raise UserError(f"{row.where}: column {column!r} must hold one label, not {described(value)}")
+        if not (label := str(value).strip()):
+            raise UserError(f"{row.where}: the label in column {column!r} is empty: give one, or leave the row out")
+        return label
 
     def _id(self, row: Row, number: int) -> str:
-        column = self.columns.get("id", "id")
-        return str(row.values.get(column, number))
+        given = row.values.get(self._column("id"))
+        return str(number if given is None else given)
 
 
-def label_text(value: Any) -> str:
-    """A label as a file with text alone would hold it: 1, not True or 1.0."""
-    if isinstance(value, (bool, float)) and value == int(value):
-        return str(int(value))
+def text_of(value: Any, place: str) -> str:
+    """Return a text, or a number as a text.
+
+    Raises:
+        UserError: if it is anything else. A list is never read as the text of itself.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"{place} must hold one text, not {described(value)}")
     return str(value)
+
+
+def parts_of(line: str) -> list[str]:
+    """Return the parts of an example that stands on one line, without space around them."""
+    return [part.strip() for part in (line.split("\t") if "\t" in line else line.split(SEPARATOR))]
 
 
 def unknown_label(example: Example, label: str, labels: Sequence[str]) -> UserError:

@@ -13,11 +13,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import Tokens, cut, encode_windows
 from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.squad import is_squad, read_squad
 from bert_lightning.errors import UserError
+from bert_lightning.text.json_text import described
 
 
 class Span(NamedTuple):
@@ -66,16 +68,44 @@ class Questions(Kind):
                 raise UserError(f"task.kind.{name}={value} must be {smallest} or more")
 
     def answers(self, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
-        return [self._answers(row) for row in rows]
+        found, wrong = [], []
+        for row in rows:
+            try:
+                found.append(self._answers(row))
+            except UserError as error:
+                wrong.append(error)
+        if wrong:
+            more = f" (and so for {len(wrong) - 1} more of {len(rows)} questions)" if len(wrong) > 1 else ""
+            raise UserError(f"{wrong[0]}{more}")
+        return found
 
     def _answers(self, row: Row) -> list[dict[str, Any]]:
-        context, given = str(self._value(row, "context")), _listed(self._value(row, "answers"), row.where)
+        context, impossible = self._text(row, "context"), self._is_impossible(row)
+        given = [] if impossible else _listed(self._value(row, "answers"), row.where)
         if not given and not self.unanswerable:
             raise UserError(f"{row.where}: no answer; for questions without one set task.kind.unanswerable=true")
+        if not given and impossible is False:
+            raise UserError(f"{row.where}: is_impossible is false and there is no answer: give it, or set it true")
         return [_placed(answer, context, row.where) for answer in given]
 
+    def _is_impossible(self, row: Row) -> bool | None:
+        """What the row says of SQuAD 2.0's `is_impossible`; None where it says nothing."""
+        value = row.values.get(self._column("is_impossible"))
+        if value is None or value == "":
+            return None
+        if (word := str(value).strip().lower()) not in _TRUTH:
+            raise UserError(f"{row.where}: is_impossible must be true or false, not {described(value)}")
+        return _TRUTH[word]
+
+    def remarks(self, rows: Sequence[Row]) -> Iterator[str]:
+        yield from super().remarks(rows)
+        answers = self._column("answers")
+        impossible = [row for row in rows if self._is_impossible(row)]
+        if odd := [row for row in impossible if _listed(row.values.get(answers) or [], row.where)]:
+            yield f"{remarks.counted(odd)}: is_impossible is true beside answers, which are left out"
+
     def key(self, row: Row) -> str:
-        return str(self._value(row, "context"))
+        return self._text(row, "context")
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
         if max_length - self.max_question_tokens - 3 <= self.overlap:
@@ -155,6 +185,9 @@ class Questions(Kind):
         return f"{prediction['answer']}\t{place}\t{prediction['score']:.3f}\t{example.inputs['question']}"
 
 
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
 def _listed(given: Any, where: str) -> list[Any]:
     """The answers of a row, in whichever form, as a list."""
     if isinstance(given, dict):
@@ -172,14 +205,14 @@ def _placed(given: Any, context: str, where: str) -> dict[str, Any]:
     """One answer with its place in the context; UserError where it has none there."""
     text, start = (given.get("text"), given.get("answer_start")) if isinstance(given, dict) else (given, None)
     if text is None or text == "":
-        raise UserError(f"{where}: the answer {given!r} has no text: mend it or leave it out")
+        raise UserError(f"{where}: the answer {given!r} has no text: fix it or leave it out")
     text = str(text)
     start = context.find(text) if start is None else start
-    if not isinstance(start, int) and not (isinstance(start, float) and start.is_integer()):
-        raise UserError(f"{where}: answer_start={start!r} of {text!r} must be a whole number: mend it or leave it out")
+    if isinstance(start, bool) or not (isinstance(start, int) or (isinstance(start, float) and start.is_integer())):
+        raise UserError(f"{where}: answer_start={start!r} of {text!r} must be a whole number: fix it or leave it out")
     start = int(start)
     if start < 0 or context[start : start + len(text)] != text:
-        raise UserError(f"{where}: the answer {text!r} is not in its context at character {start}: mend it")
+        raise UserError(f"{where}: the answer {text!r} is not in its context at character {start}: fix it")
     return {"text": text, "answer_start": start}
 
 

@@ -11,20 +11,25 @@ from bert_lightning.errors import UserError
 
 
 def read_squad(path: Path) -> Iterator[Row]:
-    """A row a question: id, title, question, context, answers (a list of `text` and `answer_start`).
+    """Yield a row for each question: id, title, question, context, answers; and is_impossible where the file says it.
 
     Raises:
-        UserError: not the form of SQuAD 1.1 or 2.0.
+        UserError: if the file is not in the form of SQuAD 1.1 or 2.0, or two questions have one id.
     """
-    content = load_json(path)
+    content, place, known = load_json(path), str(path), set()
     try:
-        for article in content["data"]:
-            for paragraph in article["paragraphs"]:
-                for question in paragraph["qas"]:
-                    yield Row(f"{path}, question {question['id']}", _row(article, paragraph["context"], question))
-    except (KeyError, TypeError) as error:
+        for a, article in enumerate(content["data"]):
+            for p, paragraph in enumerate(article["paragraphs"]):
+                for q, question in enumerate(paragraph["qas"]):
+                    place = f"{path}, data[{a}].paragraphs[{p}].qas[{q}]"
+                    values = _row(article, paragraph["context"], question)
+                    if values["id"] in known:
+                        raise UserError(f"{place}: a question before it has the id {values['id']!r} too: change one")
+                    known.add(values["id"])
+                    yield Row(f"{path}, question {values['id']}", values)
+    except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is not in SQuAD's form (data / paragraphs / qas; each with id, question and answers): {error!r}"
+            f"{place} is not in SQuAD's form (data / paragraphs / qas; each with id, question and answers): {error!r}"
         ) from None
 
 
@@ -35,10 +40,12 @@ def is_squad(path: Path) -> bool:
 
 
 def _row(article: dict[str, Any], context: str, question: dict[str, Any]) -> dict[str, Any]:
-    return {
+    """The columns of one question. `plausible_answers` of SQuAD 2.0 are wrong ones, and left out."""
+    row = {
         "id": question["id"],
         "title": article.get("title", ""),
         "question": question["question"],
         "context": context,
-        "answers": [{"text": a["text"], "answer_start": a["answer_start"]} for a in question.get("answers", [])],
+        "answers": [{"text": a["text"], "answer_start": a["answer_start"]} for a in question.get("answers") or []],
     }
+    return row | {name: question[name] for name in ("is_impossible",) if name in question}

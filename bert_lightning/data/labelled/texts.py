@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any, ClassVar
@@ -11,8 +11,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, label_text, unknown_label
+from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, unknown_label
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.errors import UserError
 from bert_lightning.text.sentences import clean
@@ -29,11 +30,23 @@ class Classified(Kind):
         return clean(super().key(row))
 
     def answers(self, rows: Sequence[Row]) -> list[str]:
-        values = [label_text(self._value(row, "label")) for row in rows]
+        values = [self._label(row) for row in rows]
         return [self.names.get(value, value) for value in values]
+
+    def remarks(self, rows: Sequence[Row]) -> Iterator[str]:
+        yield from super().remarks(rows)
+        yield from remarks.spaces_around(rows, self._column("label"), lambda row: self._value(row, "label"))
+        for group in remarks.alike(sorted(set(self.answers(rows)))):
+            yield f"labels {' and '.join(map(repr, group))} are classes of their own: if not, set task.kind.names"
 
     def labels(self, examples: Sequence[Example]) -> list[str]:
         found = {example.answer for example in examples}
+        if same := remarks.one_number(sorted(found)):
+            where = next(example.where for example in examples if example.answer == same[1])
+            raise UserError(
+                f"{where}: labels {same[0]!r} and {same[1]!r} are one number: write it in one way, or give both one "
+                "name by task.kind.names"
+            )
         return sorted(found, key=lambda label: (len(label), label) if label.isdigit() else (1 << 30, label))
 
     def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
@@ -82,6 +95,9 @@ class ScoredPair(ClassifiedPair):
     def answers(self, rows: Sequence[Row]) -> list[Any]:
         return [_as_number(row, self._value(row, "label")) for row in rows]
 
+    def remarks(self, rows: Sequence[Row]) -> Iterator[str]:
+        return Kind.remarks(self, rows)
+
     def labels(self, examples: Sequence[Example]) -> list[str]:
         return []
 
@@ -114,7 +130,7 @@ def _joined(example: Example) -> str:
 
 def _as_number(row: Row, value: Any) -> float:
     try:
-        number = float(value)
+        number = nan if "_" in str(value) else float(value)  # Python reads 1_0 as 10
     except (TypeError, ValueError, OverflowError):
         number = nan
     if not isfinite(number):  # float("nan") is read, and would be the loss

@@ -13,9 +13,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.conll import entities, read_columns, to_iob2
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, unknown_label
+from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, text_of, unknown_label
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.errors import UserError
 
@@ -42,9 +43,9 @@ class TaggedWords(Kind):
     def inputs(self, row: Row) -> dict[str, Any]:
         words = self._value(row, "words")
         if not isinstance(words, list):
-            found = list(split_words(text := str(words)))
+            found = list(split_words(text := self._text(row, "words")))
             return {"text": text, "words": [w for w, _ in found], "starts": [s for _, s in found]}
-        words = [str(word) for word in words]
+        words = [text_of(word, f"{row.where}: word {number}") for number, word in enumerate(words, 1)]
         starts = np.cumsum([0] + [len(word) + 1 for word in words])[:-1].tolist()
         return {"text": " ".join(words), "words": words, "starts": starts}
 
@@ -69,8 +70,10 @@ class TaggedWords(Kind):
                     raise unknown_label(example, tag, labels)
 
     def key(self, row: Row) -> str:
-        words = self._value(row, "words")
-        return " ".join(map(str, words)) if isinstance(words, list) else str(words)
+        return str(self.inputs(row)["text"])
+
+    def remarks(self, rows: Sequence[Row]) -> Iterator[str]:
+        yield from remarks.empty_texts(rows, self._column("words"), self.key)
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
         sequences = encode([example.inputs["words"] for example in examples], tokenizer, max_length)
@@ -105,7 +108,7 @@ class TaggedWords(Kind):
         return predictions
 
     def parse(self, line: str) -> dict[str, Any]:
-        return {self.columns.get("words", "words"): line}
+        return {self._column("words"): line}
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
         """A file of columns may lack the tags: only the column of the words is read."""

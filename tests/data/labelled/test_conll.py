@@ -77,6 +77,35 @@ def test_sentences_of_a_file(tmp_path):
         list(read_columns(path, tag_column=5))
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("She\tO\nNew York\tB-LOC\n", ["She", "New York"]),
+        # Lines may end in tabs, columns may be aligned by several, and spaces may stand beside a tab.
+        ("She\t\tO\t\r\nNew York \t B-LOC\r\n", ["She", "New York"]),
+        ("我\tO\n\u3000\tO\n你\tO\n", ["我", "\u3000", "你"]),
+        ("我 O\n\u3000 O\n", ["我", "\u3000"]),
+        # Other white space of Unicode is part of a word and ends no line.
+        ("a\u00a0b O\nc\x85d O\ne\u2028f O\n", ["a\u00a0b", "c\x85d", "e\u2028f"]),
+        ("\ufeff\n-DOCSTART- -X- O O\n \nNew York\tB-LOC\n", ["New York"]),
+    ],
+)
+def test_what_separates_words(text, words, tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text(text, encoding="utf-8", newline="")
+    (row,) = read_columns(path)
+    assert row.values["words"] == words
+    assert len(row.values["tags"]) == len(words)
+
+
+@pytest.mark.parametrize("line", ["is O", "\tO", "is"])
+def test_in_a_file_with_tabs_a_line_needs_them(line, tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text(f"New York\tB-LOC\n{line}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a.conll:2: .* has a word and no tag, or .*; in a file with tabs, tabs alone"):
+        list(read_columns(path))
+
+
 @pytest.mark.parametrize("ending", ["jsonl", "ndjson", "json", "parquet", "csv"])
 def test_a_file_of_rows_is_no_file_of_columns(ending, tmp_path):
     (tmp_path / f"t.{ending}").write_text('{"words": ["a"], "tags": ["O"]}\n', encoding="utf-8")

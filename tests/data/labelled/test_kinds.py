@@ -379,3 +379,149 @@ def test_a_line_with_too_few_parts_is_named(kind):
 
 def test_a_text_alone_has_no_parts():
     assert Classified().parse("a film\twith tabs ||| and bars") == {"text": "a film\twith tabs ||| and bars"}
+
+
+PARTS = {"text_pair": "b", "question": "who?", "context": "a", "choice0": "a", "choice1": "b", "answers": "a"}
+NO_TEXTS = [["one", "two"], {"en": "one"}, None, float("nan"), float("inf"), True, b"one"]
+
+
+@pytest.mark.parametrize("value", NO_TEXTS, ids=repr)
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        (Classified(), "text"), (ClassifiedPair(), "text_pair"), (ScoredPair(), "text"), (EmbeddedPair(), "text"),
+        (Questions(), "question"), (Questions(), "context"), (Choices(), "text"), (Choices(), "choice1"),
+    ],
+)  # fmt: skip
+def test_what_is_no_text_does_not_become_one(kind, column, value):
+    row = Row("f:3", {**PARTS, "text": "a", "label": "1", column: value})
+    with pytest.raises(UserError, match=r"^f:3: (no value in column|(column|choice) .* must hold one text, not )"):
+        kind.examples([row])
+
+
+@pytest.mark.parametrize("value", [["a"], None, float("nan"), True], ids=repr)
+@pytest.mark.parametrize(("kind", "column"), [(TaggedWords(), "words"), (Choices(choices=["options"]), "options")])
+def test_a_list_of_texts_holds_texts(kind, column, value):
+    row = Row("f:3", {"text": "a", column: ["one", value], "tags": ["O", "O"], "label": 0})
+    with pytest.raises(UserError, match=r"^f:3: (word 2|choice 1) must hold one text, not "):
+        kind.examples([row])
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (["neg", "film"], r"f:3: column 'label' must hold one label, not a list: \['neg', 'film'\]"),
+        ({"a": 1}, r"f:3: column 'label' must hold one label, not an object"),
+        (None, r"f:3: no value in column 'label' \(null\)"),
+        (float("nan"), r"f:3: no value in column 'label' \(nan\)"),
+        ("", r"f:3: the label in column 'label' is empty: give one, or leave the row out"),
+        (" \t", r"f:3: the label in column 'label' is empty"),
+    ],
+)
+def test_what_is_no_label_does_not_become_a_class(label, message):
+    with pytest.raises(UserError, match=message):
+        Classified().examples([Row("f:3", {"text": "a", "label": label})])
+
+
+def labelled_rows(*labels):
+    return [Row(f"f:{i}", {"text": "a film", "label": label}) for i, label in enumerate(labels, 2)]
+
+
+def test_space_around_a_label_is_no_part_of_it():
+    rows = labelled_rows("pos", " pos", "neg ", "\u3000neg")
+    kind = Classified(names={"neg": "bad"})
+    assert [example.answer for example in kind.examples(rows)] == ["pos", "pos", "bad", "bad"]
+    (remark,) = kind.remarks(rows)
+    assert remark == "3 rows (the first: f:3): the label in column 'label', ' pos', is read without the space around it"
+
+
+def test_one_number_in_two_spellings_is_no_two_classes():
+    kind = Classified()
+    assert kind.labels(kind.examples(labelled_rows(1, 1.0, True, "1", "2.5"))) == ["1", "2.5"]
+    assert kind.labels(kind.examples(labelled_rows("1.0", "2.0"))) == ["1.0", "2.0"]
+    with pytest.raises(UserError, match=r"f:3: labels '1' and '1.0' are one number: write it in one way, or give both"):
+        kind.labels(kind.examples(labelled_rows("1", "1.0")))
+    named = Classified(names={"1.0": "1"})
+    assert named.labels(named.examples(labelled_rows("1", "1.0"))) == ["1"]
+
+
+def test_labels_that_are_nearly_one_are_remarked():
+    (remark,) = Classified().remarks(labelled_rows("Pos", "pos", '"pos"', "neg"))
+    assert remark == "labels '\"pos\"' and 'Pos' and 'pos' are classes of their own: if not, set task.kind.names"
+
+
+def test_empty_texts_are_remarked():
+    rows = [Row("f:2", {"text": "a", "label": "x"}), Row("f:3", {"text": " ", "label": "x"})]
+    assert list(Classified().remarks(rows)) == [
+        "1 row (the first: f:3): column 'text' is empty, and read as an empty text"
+    ]
+
+
+def test_a_value_that_may_have_swallowed_rows_is_remarked():
+    swallowed = "great film she said,pos\nfilm number 3,pos\nfilm number 4,neg\na bad film"
+    text = "great film\nI have seen it twice, at home, and again\nin a cinema"
+    for value, count in ((swallowed, 1), (text, 0), ("a,b\nc,d", 0)):
+        remarks = list(Classified().remarks([Row("f.csv:3", {"text": value, "label": "x"})]))
+        assert len(remarks) == count
+        assert all(
+            "f.csv:3): a value in quotes holds lines that look like rows: is its quote closed?" in r for r in remarks
+        )
+
+
+STORY = {"question": "who sings?", "context": CONTEXT}
+UNCLE = {"text": "my uncle", "answer_start": CONTEXT.find("my uncle")}
+
+
+@pytest.mark.parametrize("yes", [True, "true", "True", 1, "1"])
+def test_is_impossible_is_followed(yes):
+    kind = Questions(unanswerable=True)
+    rows = [
+        Row("q1", {**STORY, "is_impossible": yes, "answers": [UNCLE]}),
+        Row("q2", {**STORY, "is_impossible": yes, "answers": []}),
+        Row("q3", {**STORY, "is_impossible": yes}),
+        Row("q4", {**STORY, "is_impossible": False, "answers": [UNCLE]}),
+        Row("q5", {**STORY, "answers": []}),
+    ]
+    assert [example.answer for example in kind.examples(rows)] == [[], [], [], [UNCLE], []]
+    assert list(kind.remarks(rows)) == [
+        "1 row (the first: q1): is_impossible is true beside answers, which are left out"
+    ]
+    with pytest.raises(UserError, match=r"q1: no answer; for questions without one set task.kind.unanswerable=true"):
+        Questions().examples(rows[:1])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"is_impossible": False, "answers": []}, r"q: is_impossible is false and there is no answer: give it, or set"),
+        ({"is_impossible": "maybe", "answers": []}, r"q: is_impossible must be true or false, not str: 'maybe'"),
+        ({"answers": [{**UNCLE, "answer_start": -1}]}, r"q: the answer 'my uncle' is not in its context at character"),
+        ({"answers": [{**UNCLE, "answer_start": 10**400}]}, r"q: the answer 'my uncle' is not in its context at char"),
+        ({"answers": [{**UNCLE, "answer_start": True}]}, r"q: answer_start=True of 'my uncle' must be a whole number"),
+        ({"answers": [UNCLE], "context": ""}, r"q: the answer 'my uncle' is not in its context at character"),
+        ({"answers": [UNCLE], "question": None}, r"q: no value in column 'question' \(null\)"),
+    ],
+)
+def test_questions_that_contradict_themselves_are_named(values, message):
+    with pytest.raises(UserError, match=message):
+        Questions(unanswerable=True).examples([Row("q", {**STORY, **values})])
+
+
+def test_wrong_answers_are_counted():
+    wrong = [{**UNCLE, "answer_start": 1}]
+    rows = [Row(f"q{i}", {**STORY, "answers": wrong if i % 2 else [UNCLE]}) for i in range(10)]
+    with pytest.raises(UserError, match=r"^q1: the answer .*: fix it \(and so for 4 more of 10 questions\)$"):
+        Questions().examples(rows)
+
+
+def test_an_empty_context_has_no_answer(tokenizer):
+    kind = Questions(overlap=8, max_question_tokens=8, unanswerable=True)
+    (unit,) = kind.encode(kind.examples([Row("q", {**STORY, "context": "", "answers": []})]), tokenizer, 32)
+    (prediction,) = kind.decode(torch.zeros(1, len(unit.sequences[0].ids), 2), [unit], [])
+    assert prediction["answer"] == ""
+
+
+@pytest.mark.parametrize("kind", [ClassifiedPair(), Questions(), Choices()])
+def test_a_line_with_an_empty_part_is_named(kind):
+    with pytest.raises(UserError, match=r"'a |||' has (an empty part|1 choices): write "):
+        kind.parse("a ||| ")

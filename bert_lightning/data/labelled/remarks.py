@@ -1,0 +1,72 @@
+"""What a user should know of labelled rows that are read all the same: each remark is one line."""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+from bert_lightning.data.labelled.rows import Row
+
+
+def counted(rows: Sequence[Row]) -> str:
+    """Return the number of rows and the place of the first."""
+    return f"{len(rows)} row{'s' * (len(rows) > 1)} (the first: {rows[0].where})"
+
+
+def empty_texts(rows: Sequence[Row], column: str, text: Callable[[Row], str]) -> Iterator[str]:
+    """Rows whose text is empty."""
+    if empty := [row for row in rows if not text(row).strip()]:
+        yield f"{counted(empty)}: column {column!r} is empty, and read as an empty text"
+
+
+def spaces_around(rows: Sequence[Row], column: str, value: Callable[[Row], Any]) -> Iterator[str]:
+    """Rows whose label has space around it."""
+    if odd := [row for row in rows if isinstance(label := value(row), str) and label != label.strip()]:
+        yield f"{counted(odd)}: the label in column {column!r}, {value(odd[0])!r}, is read without the space around it"
+
+
+def swallowed_rows(rows: Sequence[Row]) -> Iterator[str]:
+    """Rows of CSV with a value in quotes that holds lines which look like rows: its quote may have been left open.
+
+    Only a value of three lines or more can be told from a text with line ends of its own.
+    """
+    if odd := [
+        row for row in rows if ".csv:" in row.where and any(_looks_like_rows(row, v) for v in row.values.values())
+    ]:
+        yield f"{counted(odd)}: a value in quotes holds lines that look like rows: is its quote closed?"
+
+
+def _looks_like_rows(row: Row, value: str) -> bool:
+    inner = value.split("\n")[1:-1] if "\n" in value else []
+    return len(row.values) > 1 and bool(inner) and all(len(fields) == len(row.values) for fields in csv.reader(inner))
+
+
+def alike(labels: Collection[str]) -> list[list[str]]:
+    """Return the groups of labels that differ in case, width or quotes only."""
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        groups.setdefault(unicodedata.normalize("NFKC", label).casefold().strip("\"' "), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def one_number(labels: Collection[str]) -> list[str]:
+    """Return two labels that are one number, as 1 and 1.0; empty where there are none."""
+    numbers: dict[float, str] = {}
+    for label in labels:
+        try:
+            number = float(label)
+        except ValueError:
+            continue
+        if numbers.setdefault(number, label) != label:
+            return [numbers[number], label]
+    return []
+
+
+def in_both(train: Sequence[Row], validation: Sequence[Row]) -> Iterator[str]:
+    """Rows that are training and validation data at once."""
+    places = Counter(row.where for row in train)
+    if both := [row for row in validation if row.where in places]:
+        yield f"{counted(both)} of the validation data are training data too: what is measured is no estimate"
