@@ -36,7 +36,7 @@ class Checkpoints(Checkpoint):
         every_minutes: float | None = None,
         keep_last: int = 2,
         keep_every: int | None = None,
-        signals: Sequence[str] = ("SIGTERM", "SIGUSR1", "SIGUSR2"),
+        signals: Sequence[str] = ("SIGINT", "SIGHUP", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2"),
     ) -> None:
         for name, value in (("every_steps", every_steps), ("keep_last", keep_last), ("keep_every", keep_every)):
             if value is not None and value < 1:

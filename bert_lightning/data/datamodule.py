@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from bisect import bisect_right
 from dataclasses import replace
 from functools import partial
@@ -196,9 +197,16 @@ class StreamDataModule(pl.LightningDataModule):
             batch_size=None,  # the dataset makes whole batches
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=_leave_signals,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # of its own, or each iterator would move the model's random state
         )
+
+
+def _leave_signals(worker: int) -> None:
+    """Ignore what a terminal sends to every process of the command: the process that trains decides how to end."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class PretrainingDataModule(StreamDataModule):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tokenizers import Tokenizer
 from bert_lightning.budget import Budget, Operations
 from bert_lightning.callbacks.checkpoints import Checkpoints
 from bert_lightning.callbacks.exact import Exact
+from bert_lightning.callbacks.signals import Interrupted
 from bert_lightning.callbacks.spending import Spending
 from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
@@ -117,6 +119,10 @@ class Session:
         """Fit, and write the summary. The caller holds the folder."""
         try:
             self.trainer.fit(self.parts.module, self.parts.data, ckpt_path=self.checkpoint, weights_only=True)
+        except SystemExit as stop:  # Lightning's answer to a KeyboardInterrupt, with exit code 1
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise Interrupted(signal.SIGINT, None, str(self.folder.path)) from None
+            raise
         finally:
             for logger in self.loggers:
                 logger.close()
@@ -180,6 +186,7 @@ def _quieten() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")

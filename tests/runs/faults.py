@@ -41,6 +41,31 @@ class Fault(Callback):
             loss.detach().fill_(float("nan"))
 
 
+class Signals(Callback):
+    """This process sends itself signals, one after another.
+
+    Args:
+        moment: `training` or `validation`: the batch at whose start they come.
+        step: counted from 0.
+        names: of the signals.
+    """
+
+    def __init__(self, moment, step, names):
+        self.moment, self.step, self.names = moment, step, list(names)
+
+    def on_train_batch_start(self, trainer, *_):
+        self._send("training", trainer)
+
+    def on_validation_batch_start(self, trainer, *_):
+        self._send("validation", trainer)
+
+    def _send(self, moment, trainer):
+        if (moment, trainer.global_step) == (self.moment, self.step):
+            names, self.names = self.names, []
+            for name in names:
+                os.kill(os.getpid(), signal.Signals[name])
+
+
 class Slow(Callback):
     """Every batch takes so much longer, for what has to happen during a run.
 

@@ -19,6 +19,7 @@ KILLS = int(os.environ.get("BERT_LIGHTNING_KILLS", "8"))
 SIGNALS = int(os.environ.get("BERT_LIGHTNING_SIGNALS", "3"))
 SEED = int(os.environ.get("BERT_LIGHTNING_KILL_SEED", "0"))
 STEPS = 24
+FROM_TERMINAL = ("SIGINT", "SIGHUP", "SIGQUIT")  # which a terminal sends to all processes of a command, workers too
 CONFIGURATIONS = {
     "one process": (),
     "one process, two workers": ("num_workers=2",),
@@ -34,7 +35,7 @@ def started(folder, *arguments, module=("bert_lightning",), env=os.environ):
     with (folder / "errors.txt").open("a") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", *module, *arguments],
-            cwd=folder, stdout=subprocess.DEVNULL, stderr=errors,
+            cwd=folder, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
             env={**env, "PYTHONPATH": str(Path(__file__).parents[2])},
         )  # fmt: skip
 
@@ -153,8 +154,12 @@ def test_killed_runs_end_in_the_same_bits(configuration, command_line, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "configuration"),
-    [("SIGTERM", "one process, two workers"), ("SIGTERM", "two ranks"), ("SIGUSR1", "two ranks")],
-)
+    [
+        ("SIGTERM", "one process, two workers"), ("SIGTERM", "two ranks"), ("SIGUSR1", "two ranks"),
+        ("SIGINT", "one process, two workers"), ("SIGINT", "two ranks"), ("SIGHUP", "two ranks, two workers"),
+        ("SIGQUIT", "one process"),
+    ],
+)  # fmt: skip
 def test_a_signal_saves_at_the_end_of_the_update(name, configuration, command_line, tmp_path):
     chance = random.Random(f"{SEED} {name} {configuration}")
     arguments = [*command_line, *CONFIGURATIONS[configuration], "callbacks.checkpoints.every_steps=100"]
@@ -166,7 +171,10 @@ def test_a_signal_saves_at_the_end_of_the_update(name, configuration, command_li
         target = max(step, logged(run) + 2)  # not before a process that resumes has taken its first step
         while process.poll() is None and logged(run) < target:
             time.sleep(0.01)
-        process.send_signal(number)
+        if name in FROM_TERMINAL:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         code, errors = process.wait(300), (tmp_path / "errors.txt").read_text()
         assert code == 128 + number, errors
         assert errors.count(f"stopped by {name}") == count
