@@ -39,6 +39,7 @@ class PreparedData:
     tokenizer: Tokenizer
     train: TokenStore
     validation: TokenStore
+    fingerprint: str  # 16 hexadecimal digits that change with any token of the stores, or with the tokenizer
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,8 @@ def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
         raise UserError(
             f"{folder}/tokenizer.json is not the one that made these ids: delete the folder and run prepare"
         )
-    return PreparedData(folder, tokenizer, TokenStore(folder / "train"), TokenStore(folder / "validation"))
+    content = manifest.digest({name: file["sha256"] for name, file in known["files"].items()})[:16]
+    return PreparedData(folder, tokenizer, TokenStore(folder / "train"), TokenStore(folder / "validation"), content)
 
 
 def _job(plan: Plan, partial: Path) -> Job:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.csv_log import CsvLog
 from bert_lightning.runs.environment import note
 
+_TAGS = ("variant", "model", "task", "recipe")  # groups whose options become tags of a W&B run
+
 
 def csv(folder: Path, first_step: int) -> Logger:
     """`metrics.csv`: a row for every logged step."""
@@ -22,16 +25,70 @@ def csv(folder: Path, first_step: int) -> Logger:
 
 def tensorboard(folder: Path, first_step: int) -> Logger:
     """`tensorboard/`: look with `tensorboard --logdir runs`. It hides what is logged again after a resume."""
-    return TensorBoardLogger(
+    return TensorBoard(
         save_dir=folder, name="", version="tensorboard", default_hp_metric=False, purge_step=first_step or None
     )
 
 
-def wandb(folder: Path, first_step: int, project: str, id: str) -> Logger:
+class TensorBoard(TensorBoardLogger):
+    """Lightning's logger, with the HPARAMS page filled: it shows hyperparameters only beside metrics, so at the end."""
+
+    _NO_HYPERPARAMETERS = ("choices", "overrides", "command", "callbacks", "logger", "published", "runs")
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
+        """Keep the run's config and the options of its groups until the metrics are known."""
+        config = dict(params) if isinstance(params, Mapping) else vars(params)
+        kept = {name: value for name, value in config.items() if name not in self._NO_HYPERPARAMETERS}
+        self._parameters = {**(config.get("choices") or {}), **dict(_flat(kept))}
+        self._last: dict[str, float] = {}
+        self._last_step = 0
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        super().log_metrics(dict(metrics), step)
+        self._last.update({f"final/{name}": value for name, value in metrics.items() if name.startswith("val/")})
+        self._last_step = step or self._last_step
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if status == "success" and self._last:
+            super().log_hyperparams(self._parameters, self._last, self._last_step)
+        super().finalize(status)
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the numbers, words and lists of a nested config by dotted key, without the names of classes."""
+    if not isinstance(value, Mapping):
+        yield path, value if isinstance(value, (bool, int, float, str)) else str(value)
+        return
+    for key, child in value.items():
+        if not str(key).startswith("_"):
+            yield from _flat(child, f"{path}.{key}".removeprefix("."))
+
+
+def wandb(
+    folder: Path,
+    first_step: int,
+    project: str,
+    id: str,
+    group: str | None = None,
+    job_type: str | None = None,
+    choices: Mapping[str, str] | None = None,
+) -> Logger:
     """Weights & Biases. Offline unless WANDB_MODE says otherwise, so that a run never waits for a network.
 
     A run that resumes goes on in the W&B run `id`. Steps between the checkpoint and the interruption are then there
-    twice, with equal values: W&B cannot take back what was sent.
+    twice, with equal values: W&B cannot take back what was sent. The run's config is W&B's config.
+
+    Args:
+        folder: the run's folder; its name is the W&B run's name.
+        first_step: step of the first row to come; unused.
+        project: W&B project.
+        id: id of the W&B run.
+        group: W&B group; runs of one sweep share it.
+        job_type: the verb.
+        choices: option of each Hydra group; those of variant, model, task and recipe become tags.
 
     Raises:
         UserError: the package is not installed.
@@ -43,7 +100,11 @@ def wandb(folder: Path, first_step: int, project: str, id: str) -> Logger:
     from lightning.pytorch.loggers import WandbLogger
 
     os.environ.setdefault("WANDB_MODE", "offline")
-    return WandbLogger(save_dir=folder, project=project, name=folder.name, id=id, resume="allow")
+    tags = [f"{name}={option}" for name, option in (choices or {}).items() if name in _TAGS]
+    return WandbLogger(
+        save_dir=folder, project=project, name=folder.name, id=id, resume="allow",
+        group=group, job_type=job_type, tags=tags,
+    )  # fmt: skip
 
 
 class Careful(Logger):

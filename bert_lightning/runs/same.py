@@ -49,7 +49,8 @@ def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) ->
 
 
 def _executes(key: str) -> bool:
-    return key.startswith(EXECUTION) or key in (*SHARES, "existing")
+    asked = ("existing", "command", "choices.", "overrides")
+    return f"{key}.".startswith((*EXECUTION, *asked)) or key in SHARES
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

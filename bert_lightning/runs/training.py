@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import warnings
 from collections.abc import Callable
@@ -30,8 +31,9 @@ from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
 from bert_lightning.modules.base import CARD_KEY, EncoderModule
 from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, check_same_model
-from bert_lightning.runs.environment import git_commit, processor, versions
+from bert_lightning.runs.environment import git_commit, note, processor, versions
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.job import job
 from bert_lightning.runs.loggers import Careful
 from bert_lightning.runs.ranks import cluster_environment, world_size
 
@@ -43,6 +45,7 @@ class Parts:
     module: EncoderModule
     data: StreamDataModule
     tokenizer: Tokenizer
+    data_fingerprint: Callable[[], str]  # of the examples' content, not of where they lie
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,10 @@ class Session:
 
     def train(self) -> None:
         """Fit, and write the summary. The caller holds the folder."""
+        if self.trainer.is_global_zero:
+            hyperparameters = OmegaConf.to_container(self.config)
+            for logger in self.loggers:
+                logger.log_hyperparams(hyperparameters)
         try:
             self.trainer.fit(self.parts.module, self.parts.data, ckpt_path=self.checkpoint, weights_only=True)
         except SystemExit as stop:  # Lightning's answer to a KeyboardInterrupt, with exit code 1
@@ -133,20 +140,22 @@ class Session:
             partial.replace(self.folder.summary)
 
     def _summary(self) -> dict[str, Any]:
-        best = next((c for c in self.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
         exact = next(c for c in self.callbacks if isinstance(c, Exact))
         exact.remember(self.trainer)
         throughput = next((c for c in self.callbacks if isinstance(c, Throughput)), None)
+        asked: Any = OmegaConf.to_container(self.config)
         return {
-            "verb": self.config.verb,
-            "name": self.config.name,
-            "seed": self.config.seed,
+            **{name: asked.get(name) for name in ("verb", "name", "job", "command", "choices", "overrides", "seed")},
+            "slurm_job": job(),
+            "parameters": self._parameters(),
+            "data_fingerprint": self.parts.data_fingerprint(),
+            "tokenizer_fingerprint": self.parts.module.tokenizer_fingerprint,
             "steps": self.trainer.global_step,
             "tokens": None if throughput is None else throughput.total_tokens,
             "budget": self.parts.module.budget.summary(),
             "throughput": None if throughput is None else throughput.summary(),
             "metrics": dict(sorted(exact.metrics.items())),
-            "best": None if best is None else {"metric": best.monitor, "value": _number(best.best_model_score)},
+            "best": self._best(),
             "wall_seconds": round(exact.seconds, 2),
             "ranks": self.trainer.world_size,
             "commit": git_commit(),
@@ -154,6 +163,25 @@ class Session:
             "processor": processor(),
             "torch_threads": torch.get_num_threads(),
         }
+
+    def _parameters(self) -> dict[str, int]:
+        """Count the parameters of the encoder, and all that are trained, heads included."""
+        module = self.parts.module
+        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        return {"encoder": sum(p.numel() for p in module.encoder.parameters()), "trained": trained}
+
+    def _best(self) -> dict[str, Any] | None:
+        """Return the metric that chose `best.ckpt`, and its value: null where it was never a number."""
+        best = next((c for c in self.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
+        if best is None or best.best_model_score is None:
+            return None if best is None else {"metric": best.monitor, "value": None}
+        value = best.best_model_score.item()  # Lightning keeps an infinity for a value that is not a number
+        if not math.isfinite(value):
+            note(
+                f"{best.monitor} was not a number in any validation, so best.ckpt is only the first that was saved: "
+                "choose another monitor.metric, or use last.ckpt"
+            )
+        return {"metric": best.monitor, "value": value if math.isfinite(value) else None}
 
 
 def check_steps(trainer: DictConfig, budget: Budget) -> None:
@@ -175,10 +203,6 @@ def _checked_step(path: Path, module: EncoderModule) -> int:
     check_same_model(path, checkpoint[CARD_KEY], module.card())
     step: int = checkpoint["global_step"]
     return step
-
-
-def _number(value: torch.Tensor | None) -> float | None:
-    return None if value is None else value.item()
 
 
 def _quieten() -> None:

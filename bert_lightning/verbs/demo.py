@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra import compose
 from omegaconf import DictConfig
 
 from bert_lightning.compare.figures import check_matplotlib, comparison, learning_curves
@@ -18,7 +17,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.text.tokenizers import vocabulary_size
-from bert_lightning.verbs.common import check_keys
+from bert_lightning.verbs.choices import composed
 from bert_lightning.verbs.finetune import finetune, labelled_batches
 from bert_lightning.verbs.predict import FillMask
 from bert_lightning.verbs.prepare import prepared_data
@@ -36,7 +35,7 @@ def run(config: DictConfig) -> None:
         raise UserError(f"sentences: {without[0]!r} has no [MASK]")
     check_matplotlib()
     folder = Path(config.runs) / config.name
-    check_keys(compose("finetune", list(config.finetune)))  # now, not after the minutes of pretraining
+    composed("finetune", config.finetune)  # checked now, not after the minutes of pretraining
     pretraining = _composed("pretrain", config.pretrain, name="pretrain", runs=str(folder), seed=config.seed)
     run_folder, summary = pretrain(pretraining)
     scores = _fine_tune(config, folder, run_folder)
@@ -49,9 +48,7 @@ def run(config: DictConfig) -> None:
 def _composed(verb: str, overrides: list[str], **values: Any) -> DictConfig:
     overrides = [*overrides, *(f"{key}={value}" for key, value in values.items())]
     print(f"\n$ bert-lightning {verb} {shlex.join(overrides)}", flush=True)
-    config = compose(verb, overrides)
-    check_keys(config)
-    return config
+    return composed(verb, overrides)
 
 
 def _fine_tune(config: DictConfig, folder: Path, encoder: RunFolder) -> dict[str, list[float]]:

@@ -24,6 +24,7 @@ from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import devices
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import fingerprint
+from bert_lightning.verbs.choices import with_choices
 from bert_lightning.verbs.common import build, resolved
 from bert_lightning.verbs.output import note_cut
 from bert_lightning.verbs.recipes import with_recipe
@@ -41,7 +42,7 @@ from bert_lightning.verbs.training import check_execution, start
 
 def run(config: DictConfig) -> None:
     """Fine-tune, and say what was reached and what to do next."""
-    folder, summary = finetune(with_recipe(config))
+    folder, summary = finetune(with_recipe(with_choices(config)))
     if not summary:
         print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
         return
@@ -88,7 +89,7 @@ def _inputs(config: DictConfig) -> tuple[PretrainedWeights, TaskData, StreamData
 
 def _parts(config: DictConfig, source: PretrainedWeights, data: TaskData, batches: StreamDataModule) -> Parts:
     pl.seed_everything(config.seed, verbose=False)
-    return Parts(_module(config, source, data), batches, source.tokenizer)
+    return Parts(_module(config, source, data), batches, source.tokenizer, data.fingerprint)
 
 
 def set_steps(config: DictConfig, batches: int) -> None:

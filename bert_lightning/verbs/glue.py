@@ -13,7 +13,8 @@ from hydra import compose
 from omegaconf import DictConfig
 
 from bert_lightning.errors import UserError
-from bert_lightning.verbs.common import check_keys, quoted
+from bert_lightning.verbs.choices import composed
+from bert_lightning.verbs.common import quoted
 from bert_lightning.verbs.evaluate import evaluate
 from bert_lightning.verbs.finetune import finetune
 
@@ -76,9 +77,7 @@ def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictCon
     overrides += [f"encoder={quoted(config.encoder)}", f"seed={seed}", f"runs={quoted(folder)}"]
     overrides += [f"name={task}-seed{seed}"]
     print(f"$ bert-lightning finetune {shlex.join(overrides)}", file=sys.stderr)
-    composed = compose("finetune", overrides)
-    check_keys(composed)
-    return composed
+    return composed("finetune", overrides)
 
 
 def _scores(task: str, config: DictConfig) -> dict[str, float]:

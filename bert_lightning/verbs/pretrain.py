@@ -27,6 +27,7 @@ from bert_lightning.runs.ranks import devices
 from bert_lightning.runs.start import start_from
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
+from bert_lightning.verbs.choices import with_choices
 from bert_lightning.verbs.common import build, resolved
 from bert_lightning.verbs.prepare import prepared_data
 from bert_lightning.verbs.training import check_execution, start
@@ -38,7 +39,7 @@ _VALIDATION_MASKING = TokenMasking(rate=0.15, mask_prob=0.8, random_prob=0.1)
 
 def run(config: DictConfig) -> None:
     """Pretrain, and say what was reached and what to do next."""
-    folder, summary = pretrain(config)
+    folder, summary = pretrain(with_choices(config))
     if not summary:
         print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
         return
@@ -77,7 +78,7 @@ def parts(config: DictConfig) -> Parts:
     module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
     first = range(module.budget.batch_size(config.batch_size, 0.0))
     module.budget.check(lambda: replace(batches.train, leg=Leg(share=0.0))[first]["num_tokens"])
-    return Parts(module, batches, data.tokenizer)
+    return Parts(module, batches, data.tokenizer, lambda: data.fingerprint)
 
 
 def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:

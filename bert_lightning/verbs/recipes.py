@@ -6,7 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +14,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.same import read_config
 from bert_lightning.text.locations import locate
+from bert_lightning.verbs.choices import composed
 
 _OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # the first is the second where a family has no recipe
 
@@ -29,9 +29,9 @@ def with_recipe(config: DictConfig) -> DictConfig:
     if recipe == _OF_THE_REST or recipe not in options:
         return config
     print(f"note: recipe={recipe}, that of the encoder's family; any encoder can have recipe=bert", file=sys.stderr)
-    composed = compose(hydra.job.config_name, [*hydra.overrides.task, f"recipe={recipe}"])
-    composed.name, composed.job = config.name, config.job
-    return composed
+    anew = composed("finetune", [*hydra.overrides.task, f"recipe={recipe}"])
+    anew.name, anew.job = config.name, config.job
+    return anew
 
 
 def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +35,12 @@ class TaskData:
     labels: list[str]
     train: list[Example]
     validation: list[Example]
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that change with any example, answer or label, or their order."""
+        sides = [[(example.inputs, example.answer) for example in side] for side in (self.train, self.validation)]
+        content = json.dumps([self.labels, sides], sort_keys=True, default=str)
+        return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def source_of(task: DictConfig) -> Source:

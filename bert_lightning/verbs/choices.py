@@ -1,0 +1,38 @@
+"""What the command line chose. A run keeps it in its config, so that its folder says how it was asked for."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from bert_lightning.verbs.common import check_keys
+
+
+def with_choices(config: DictConfig) -> DictConfig:
+    """Return `config` with the options and overrides of the Hydra job that composed it."""
+    hydra: Any = HydraConfig.get()
+    return _noted(config, hydra)
+
+
+def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
+    """Compose the config of a verb that trains, check it, and note its options and overrides in it."""
+    config = compose(verb, list(overrides), return_hydra_config=True)
+    with open_dict(config):
+        hydra = config.pop("hydra")
+    check_keys(config)
+    return _noted(config, hydra)
+
+
+def _noted(config: DictConfig, hydra: DictConfig) -> DictConfig:
+    groups = {group: option for group, option in hydra.runtime.choices.items() if not group.startswith("hydra/")}
+    config.choices = {group: option for group, option in groups.items() if option is not None}
+    config.overrides = list(hydra.overrides.task)
+    sources = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    folders = [part for path in sources for part in ("--config-dir", path)]
+    config.command = shlex.join(["bert-lightning", hydra.job.config_name, *config.overrides, *folders])
+    return config
