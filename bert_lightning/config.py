@@ -92,9 +92,7 @@ class TrainingConfig(Root):
     """Keys of the verbs that train."""
 
     verb: str = MISSING  # set by the verb: what a run's folder is resumed by
-    choices: dict[str, str] = field(default_factory=dict)  # set by the verb: the option of each group
-    overrides: list[str] = field(default_factory=list)  # set by the verb: those of the command line
-    command: str | None = None  # set by the verb: what asks for this run again
+    origin: dict[str, Any] = field(default_factory=dict)  # set by the verb: command, choices of groups, overrides
     launch: str = MISSING
     restarts: int = MISSING
     existing: str = MISSING

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
-import signal
 from bisect import bisect_right
 from dataclasses import replace
 from functools import partial
@@ -21,10 +19,10 @@ from bert_lightning.data.examples import PretrainingExamples
 from bert_lightning.data.legs import Leg, Legs
 from bert_lightning.data.sampler import Ints, OnceThrough, Positions, StreamBatches
 from bert_lightning.data.token_batches import TokenBatches, Windows
+from bert_lightning.data.workers import allow_open_files, leave_signals
 from bert_lightning.errors import UserError
 
 _ENDLESS = 2**40  # batches: more than any run takes
-_FILES, _FILES_OF_A_WORKER = 64, 32  # two batches that wait have about ten tensors each
 
 
 class Examples(Protocol):
@@ -80,7 +78,7 @@ class StreamDataModule(pl.LightningDataModule):
         ):
             if value < least:
                 raise UserError(f"{name}={value} must be {least} or more")
-        _allow_open_files(num_workers)
+        allow_open_files(num_workers)
         self.train, self.validation = train, validation
         self.batch_size, self.num_workers = batch_size, num_workers
         self.windows: Windows | None = None
@@ -200,34 +198,10 @@ class StreamDataModule(pl.LightningDataModule):
             batch_size=None,  # the dataset makes whole batches
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=_leave_signals,
+            worker_init_fn=leave_signals,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # of its own, or each iterator would move the model's random state
         )
-
-
-def _allow_open_files(num_workers: int) -> None:
-    """Raise this process's limit of open files to what `num_workers` need: workers hand tensors over as open files.
-
-    Raises:
-        UserError: the system does not allow as many. A worker without them repeats its error for ever.
-    """
-    need = _FILES + _FILES_OF_A_WORKER * num_workers
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if num_workers == 0 or soft == resource.RLIM_INFINITY or soft >= need:
-        return
-    if hard != resource.RLIM_INFINITY and hard < need:
-        raise UserError(
-            f"num_workers={num_workers} needs about {need} open files, and this system allows {hard}: "
-            f"raise it (ulimit -n {need}), or take num_workers=0"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
-
-
-def _leave_signals(worker: int) -> None:
-    """Ignore what a terminal sends to every process of the command: the process that trains decides how to end."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 class PretrainingDataModule(StreamDataModule):

@@ -33,14 +33,14 @@ def tensorboard(folder: Path, first_step: int) -> Logger:
 class TensorBoard(TensorBoardLogger):
     """Lightning's logger, with the HPARAMS page filled: it shows hyperparameters only beside metrics, so at the end."""
 
-    _NO_HYPERPARAMETERS = ("choices", "overrides", "command", "callbacks", "logger", "published", "runs")
+    _NO_HYPERPARAMETERS = ("origin", "callbacks", "logger", "published", "runs")
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
         """Keep the run's config and the options of its groups until the metrics are known."""
         config = dict(params) if isinstance(params, Mapping) else vars(params)
         kept = {name: value for name, value in config.items() if name not in self._NO_HYPERPARAMETERS}
-        self._parameters = {**(config.get("choices") or {}), **dict(_flat(kept))}
+        self._parameters = {**config.get("origin", {}).get("choices", {}), **dict(_flat(kept))}
         self._last: dict[str, float] = {}
         self._last_step = 0
 

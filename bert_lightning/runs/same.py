@@ -49,8 +49,7 @@ def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) ->
 
 
 def _executes(key: str) -> bool:
-    asked = ("existing", "command", "choices.", "overrides")
-    return f"{key}.".startswith((*EXECUTION, *asked)) or key in SHARES
+    return f"{key}.".startswith((*EXECUTION, "existing.", "origin.")) or key in SHARES
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -145,7 +145,8 @@ class Session:
         throughput = next((c for c in self.callbacks if isinstance(c, Throughput)), None)
         asked: Any = OmegaConf.to_container(self.config)
         return {
-            **{name: asked.get(name) for name in ("verb", "name", "job", "command", "choices", "overrides", "seed")},
+            **{name: asked.get(name) for name in ("verb", "name", "job", "seed")},
+            **{name: asked.get("origin", {}).get(name) for name in ("command", "choices", "overrides")},
             "slurm_job": job(),
             "parameters": self._parameters(),
             "data_fingerprint": self.parts.data_fingerprint(),

@@ -30,9 +30,12 @@ def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
 
 def _noted(config: DictConfig, hydra: DictConfig) -> DictConfig:
     groups = {group: option for group, option in hydra.runtime.choices.items() if not group.startswith("hydra/")}
-    config.choices = {group: option for group, option in groups.items() if option is not None}
-    config.overrides = list(hydra.overrides.task)
+    overrides = list(hydra.overrides.task)
     sources = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     folders = [part for path in sources for part in ("--config-dir", path)]
-    config.command = shlex.join(["bert-lightning", hydra.job.config_name, *config.overrides, *folders])
+    config.origin = {
+        "command": shlex.join(["bert-lightning", hydra.job.config_name, *overrides, *folders]),
+        "choices": {group: option for group, option in groups.items() if option is not None},
+        "overrides": overrides,
+    }
     return config
