@@ -46,10 +46,11 @@ class Vocabulary:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Vocabulary:
         special = SpecialIds.of(tokenizer)
+        mask = special.require_mask()
         ids = set(tokenizer.get_vocab(with_added_tokens=True).values())
-        ids -= {special.pad, special.unk, special.cls, special.sep, special.mask}
+        ids -= {special.pad, special.unk, special.cls, special.sep, mask}
         ids -= {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-        return cls(special.mask, np.array(sorted(ids), dtype=np.int64))
+        return cls(mask, np.array(sorted(ids), dtype=np.int64))
 
 
 @dataclass(frozen=True)

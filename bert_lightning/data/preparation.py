@@ -197,7 +197,7 @@ def _make_tokenizer(job: Job, make_tokenizer: TokenizerRecipe, say: Say) -> None
     documents = TrainingSample(job.corpus, job.validation_fraction, make_tokenizer.sample_megabytes * 10**6)
     beside = job.folder / f"tokenizer.json.{os.getpid()}"
     tokenizer = make_tokenizer(documents)
-    SpecialIds.of(tokenizer)
+    SpecialIds.of(tokenizer).require_mask()  # before hours of work: what is prepared here is for masking
     beside.write_text(tokenizer.to_str(), encoding="utf-8")
     with contextlib.suppress(FileExistsError):
         os.link(beside, path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
@@ -11,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from bert_lightning.text.special_tokens import special_names
 from bert_lightning.text.tokenizers import vocabulary_size
 
 IdType: TypeAlias = "type[np.unsignedinteger[Any]]"
@@ -38,12 +41,63 @@ def id_type(tokenizer: Tokenizer) -> IdType:
     return np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
 
 
+@lru_cache(maxsize=8)
+def text_reader(tokenizer: Tokenizer, of_words: bool = False) -> Tokenizer:
+    """Return the tokenizer that reads what an author wrote: a typed `[MASK]` is text, another added token is a token.
+
+    With `of_words`, every word has a space in front of it, as in a sentence. Transformers asks for that of RoBERTa
+    (`add_prefix_space=True`), whose tokens of `rejects` with and without a space are others; here it holds for all
+    byte-level and Metaspace tokenizers, ModernBERT's too, with which transformers runs the words together.
+
+    The given tokenizer itself is returned where it reads so already.
+    """
+    roles = set(special_names(tokenizer).values())
+    added = tokenizer.get_added_tokens_decoder().values()
+    further = any(token.special and token.content not in roles for token in added)
+    if not further and not of_words:
+        return tokenizer
+    settings = json.loads(tokenizer.to_str())
+    for token in settings["added_tokens"]:  # the library takes special tokens for text all or none
+        token["special"] &= token["content"] in roles
+    spaced = of_words and _put_spaces_before_words(settings)
+    if not further and not spaced:
+        return tokenizer
+    return Tokenizer.from_str(json.dumps(settings))
+
+
+def steps_of(settings: dict[str, Any] | None, parts: str) -> list[dict[str, Any]]:
+    """Return the steps of a normalizer or pre-tokenizer, a sequence flattened."""
+    if settings is None:
+        return []
+    return [step for part in settings[parts] for step in steps_of(part, parts)] if parts in settings else [settings]
+
+
+def _put_spaces_before_words(settings: dict[str, Any]) -> bool:
+    """Make a tokenizer whose pieces hold spaces put one before each word; return whether it did not."""
+    steps = steps_of(settings["pre_tokenizer"], "pretokenizers")
+    for number, step in enumerate(steps):
+        if step.get("prepend_scheme") == "never":
+            step["prepend_scheme"] = "first"
+            return True
+        if step["type"] == "ByteLevel" and not step["add_prefix_space"]:
+            if number == 0:
+                step["add_prefix_space"] = True
+            else:  # behind a split it would put a space before each part of a word
+                before = steps_of(settings["normalizer"], "normalizers")
+                settings["normalizer"] = {
+                    "type": "Sequence",
+                    "normalizers": [*before, {"type": "Prepend", "prepend": " "}],
+                }
+            return True
+    return False
+
+
 class PlainEncoder:
     """The library's own way, for any tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer, self.dtype = tokenizer, id_type(tokenizer)
-        tokenizer.encode_special_tokens = True  # a "[MASK]" that an author typed is text
+        self.tokenizer, self.dtype = text_reader(tokenizer), id_type(tokenizer)
+        self.tokenizer.encode_special_tokens = True  # a "[MASK]" that an author typed is text
 
     def __call__(self, sentences: Sequence[str]) -> Encoded:
         encodings = self.tokenizer.encode_batch(sentences, add_special_tokens=False)

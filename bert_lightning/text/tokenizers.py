@@ -4,55 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
+from bert_lightning.text.folders import DESCRIPTIONS, read_folder
 from bert_lightning.text.locations import locate
 from bert_lightning.text.sentencepiece import read_sentencepiece
+from bert_lightning.text.special_tokens import USUAL_NAMES, complete, special_names
+from bert_lightning.text.special_tokens import SpecialIds as SpecialIds  # other modules take these two from here
+from bert_lightning.text.special_tokens import with_template as with_template
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-
-# What each role is called, in order of preference: BERT, then RoBERTa; ALBERT's vocabulary has some of both.
-_NAMES = {
-    "pad": ("[PAD]", "<pad>"),
-    "unk": ("[UNK]", "<unk>"),
-    "cls": ("[CLS]", "<s>"),
-    "sep": ("[SEP]", "</s>"),
-    "mask": ("[MASK]", "<mask>"),
-}
-
-
-def special_names(vocabulary: Collection[str]) -> dict[str, str]:
-    """What the tokens that are not text are called in a vocabulary, by role; a role that it lacks is left out."""
-    found = {role: next((name for name in names if name in vocabulary), None) for role, names in _NAMES.items()}
-    return {role: name for role, name in found.items() if name}
-
-
-@dataclass(frozen=True)
-class SpecialIds:
-    """Ids of the tokens that are not text."""
-
-    pad: int
-    unk: int
-    cls: int
-    sep: int
-    mask: int
-
-    @classmethod
-    def of(cls, tokenizer: Tokenizer) -> SpecialIds:
-        """Raises UserError where the vocabulary lacks one of the five, under BERT's name or RoBERTa's."""
-        vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-        names = special_names(vocabulary)
-        if missing := [" or ".join(_NAMES[role]) for role in _NAMES if role not in names]:
-            raise UserError(f"the vocabulary has no {', '.join(missing)}: BERT needs {', '.join(SPECIAL_TOKENS)}")
-        return cls(**{role: vocabulary[name] for role, name in names.items()})
 
 
 class TokenizerRecipe(Protocol):
@@ -118,12 +86,14 @@ class LoadTokenizer:
     """Load a tokenizer from a location: what `load_tokenizer` reads, a `.ckpt` of a run, `pkg:...` or `hub:...`."""
 
     path: str | None
-    lowercase: bool = True
+    lowercase: bool | None = None
     sample_megabytes: ClassVar[int] = 0
 
     def files(self) -> list[Path]:
-        """What the tokenizer is made from."""
-        return _tokenizer_files(self._place())
+        """What the tokenizer is made from, the files that describe it included."""
+        files = _tokenizer_files(self._place())
+        beside = [files[0].parent / name for name in DESCRIPTIONS]
+        return files + [path for path in beside if path.is_file()]
 
     def __call__(self, documents: Iterable[Document]) -> Tokenizer:
         return load_tokenizer(self._place(), self.lowercase)
@@ -135,36 +105,59 @@ class LoadTokenizer:
         return place.parent.parent if place.suffix == ".ckpt" else place  # a run keeps its tokenizer in its folder
 
 
-def load_tokenizer(path: Path, lowercase: bool = True) -> Tokenizer:
-    """The tokenizer at `path`, or the first of these that is in the folder at `path`.
+def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
+    """Load the tokenizer at `path`, or the first of these that is in the folder at `path`.
 
     tokenizer.json             any; it knows everything
-    vocab.txt                  WordPiece of BERT; `lowercase` says how it was made
+    vocab.txt                  WordPiece of BERT
     vocab.json and merges.txt  byte-level BPE of RoBERTa
-    spiece.model (any .model)  SentencePiece unigram of ALBERT; `lowercase` says how it was made
+    spiece.model (any .model)  SentencePiece unigram of ALBERT
+
+    What the files beside it say of casing and of added and special tokens holds too, as transformers has it; see
+    `read_folder`. A tokenizer.json decides what they leave open.
+
+    Args:
+        path: a file or folder.
+        lowercase: make letters small, or do not, whatever the files beside vocab.txt or spiece.model say. None: as they
+            say, and small where they are silent.
 
     Raises:
-        UserError: no such file, or one that cannot be read.
+        UserError: no such file, one that cannot be read, or `lowercase` against what a tokenizer does by itself.
     """
     path, *more = _tokenizer_files(path)
+    folder = read_folder(path.parent)
+    folder.check_form(path)
+    small = folder.options.get("do_lower_case", True) if lowercase is None else lowercase
     try:
         if path.name == "vocab.json":
             tokenizer = byte_level(models.BPE.from_file(str(path), str(more[0])))
+            folder.set_options(tokenizer)
         elif path.suffix == ".json":
             tokenizer = Tokenizer.from_file(str(path))
+            folder.set_options(tokenizer)
         elif path.suffix == ".model":
-            tokenizer = unigram(*read_sentencepiece(path), lowercase)
-            named = special_names(tokenizer.get_vocab())
-            # SentencePiece itself has no mask; what a model lacks gets ids after its own.
-            tokenizer.add_special_tokens([names[0] for role, names in _NAMES.items() if role not in named])
+            tokenizer = unigram(*read_sentencepiece(path), small)
+            folder.set_options(tokenizer)
         else:
-            tokenizer = _wordpiece(models.WordPiece.from_file(str(path), unk_token="[UNK]"), lowercase)
+            tokenizer = _wordpiece(models.WordPiece.from_file(str(path), unk_token="[UNK]"), small)
+            folder.set_options(tokenizer)
+            tokenizer.normalizer.lowercase = small
+            tokenizer.model.unk_token = folder.names.get("unk") or special_names(tokenizer).get("unk", "[UNK]")
     except Exception as error:  # the library raises plain Exception
         raise UserError(f"{path} is not a tokenizer: {' '.join(str(error).split())}") from None
+    if lowercase is False and tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str("A") == "a":
+        raise UserError(f"tokenizer.lowercase=false: {path} makes letters small by itself, leave the setting out")
     # Truncation and padding are the batch's business; a published tokenizer.json often has both on.
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return with_template(tokenizer)
+    folder.add_tokens(tokenizer)
+    if path.suffix == ".model":  # SentencePiece itself has no mask; what a model lacks gets ids after its own
+        named = special_names(tokenizer) | folder.names
+        tokenizer.add_special_tokens([names[0] for role, names in USUAL_NAMES.items() if role not in named])
+    if not folder.described and (path.suffix != ".json" or path.name == "vocab.json"):
+        return with_template(tokenizer)
+    like_roberta = None if folder.tokenizer_class is None else folder.tokenizer_class == "RobertaTokenizer"
+    return complete(tokenizer, folder.names, like_roberta)
 
 
 def _tokenizer_files(path: Path) -> list[Path]:
@@ -218,15 +211,4 @@ def unigram(model: models.Unigram, characters: bytes, lowercase: bool) -> Tokeni
     words = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(words)
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    return tokenizer
-
-
-def with_template(tokenizer: Tokenizer) -> Tokenizer:
-    """Make the special tokens atomic, and `[CLS] A [SEP] B [SEP]` what encoding adds; for RoBERTa two in the middle."""
-    special, names = SpecialIds.of(tokenizer), special_names(tokenizer.get_vocab(with_added_tokens=True))
-    # A space before RoBERTa's <mask> belongs to it, for the word that it hides would have had it.
-    tokenizer.add_special_tokens([AddedToken(name, lstrip=name == "<mask>", special=True) for name in names.values()])
-    process = processors.RobertaProcessing if names["cls"] == "<s>" else processors.BertProcessing
-    options = {"add_prefix_space": False} if names["cls"] == "<s>" else {}
-    tokenizer.post_processor = process((names["sep"], special.sep), (names["cls"], special.cls), **options)
     return tokenizer

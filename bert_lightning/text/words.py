@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
-from bert_lightning.text.encoding import Encoded, Encoder, IdType, PlainEncoder
+from bert_lightning.text.encoding import Encoded, Encoder, IdType, PlainEncoder, steps_of
 from bert_lightning.text.numbering import WordNumbers
+from bert_lightning.text.special_tokens import special_names
 
 # Distinct words kept at most; when there are more, those met first stay, for they are the frequent ones.
 _MOST_WORDS, _KEPT_WORDS = 2**19, 2**17
@@ -50,10 +51,11 @@ _GPT2_PIECES = re.compile(r"\n|'(?:[stmd]|re|ve|ll)| ?[A-Za-z]+| ?[0-9]+| ?[^ A-
 def encoder_of(tokenizer: Tokenizer) -> Encoder:
     """The fastest encoder that is exact for a tokenizer."""
     settings = json.loads(tokenizer.to_str())
-    before = _kinds(settings["pre_tokenizer"], "pretokenizers")
-    normalizers = _kinds(settings["normalizer"], "normalizers")
-    # A dropout draws anew each time; an added token that is no special one may hold a space.
-    exact = not settings["model"].get("dropout") and all(token["special"] for token in settings["added_tokens"])
+    before = steps_of(settings["pre_tokenizer"], "pretokenizers")
+    normalizers = steps_of(settings["normalizer"], "normalizers")
+    # A dropout draws anew each time; an added token that holds a space, or is found after normalization, is in no word.
+    added = _further_tokens(tokenizer)
+    exact = not settings["model"].get("dropout") and not any(t.normalized or _has_space(t.content) for t in added)
     exact &= len(before) == 1 or all(step.get("prepend_scheme") != "first" for step in before)
     local = all(n["type"] in _LOCAL_NORMALIZERS or _replaces_within_words(n) for n in normalizers)
     first = before[0]["type"] if before else None
@@ -68,11 +70,14 @@ def encoder_of(tokenizer: Tokenizer) -> Encoder:
     return PlainEncoder(tokenizer)
 
 
-def _kinds(settings: dict[str, Any] | None, parts: str) -> list[dict[str, Any]]:
-    """The steps of a normalizer or pre-tokenizer, a sequence flattened."""
-    if settings is None:
-        return []
-    return [step for part in settings[parts] for step in _kinds(part, parts)] if parts in settings else [settings]
+def _further_tokens(tokenizer: Tokenizer) -> list[AddedToken]:
+    """Return the added tokens that are found in texts: all but those with a role, which an author only types."""
+    roles = set(special_names(tokenizer).values())
+    return [token for token in tokenizer.get_added_tokens_decoder().values() if token.content not in roles]
+
+
+def _has_space(text: str) -> bool:
+    return any(map(str.isspace, text))
 
 
 def _replaces_within_words(normalizer: dict[str, Any]) -> bool:
@@ -143,7 +148,7 @@ class WordEncoder:
 
     def __init__(self, tokenizer: Tokenizer, rules: _Rules) -> None:
         self.plain, self.normalizer, self.rules = PlainEncoder(tokenizer), tokenizer.normalizer, rules
-        self.dtype = self.plain.dtype
+        self.dtype, self.added = self.plain.dtype, [token.content for token in _further_tokens(tokenizer)]
         self.numbers, self.words = WordNumbers(), _Tokens(self.dtype)
         self.piece_numbers, self.pieces = _PieceNumbers({_LINE_END: 0}), _Tokens(self.dtype)
         self.is_first = np.zeros(1, np.bool_)  # [words] begins a sentence
@@ -158,7 +163,7 @@ class WordEncoder:
         self._learn_words(new)
         first = np.flatnonzero(self.is_first[numbers])
         known = len(self.words)
-        self._replace_broken(sentences, numbers, first)
+        self._replace_broken(sentences, numbers, first, [content for content in self.added if content in text])
         encoded = self.words.gather(numbers)
         self._forget(_KEPT_WORDS if known > _MOST_WORDS else known)
         return Encoded(encoded.tokens, encoded.word_starts, np.add.reduceat(encoded.lengths, first))
@@ -236,10 +241,16 @@ class WordEncoder:
         return _is_word(text) and _is_word(normalized) and text.startswith(" ") == normalized.startswith(" ")
 
     def _replace_broken(
-        self, sentences: Sequence[str], numbers: npt.NDArray[np.int64], first: npt.NDArray[np.int64]
+        self,
+        sentences: Sequence[str],
+        numbers: npt.NDArray[np.int64],
+        first: npt.NDArray[np.int64],
+        added: Sequence[str],
     ) -> None:
-        """Sentences with a word that is not whole: tokens of their own, as if they were one word, and nothing after."""
+        """Sentences with a word that is not whole, or an added token, get tokens of their own, as if of one word."""
         broken_at = ~self.is_whole[numbers]
+        if added:
+            broken_at[first] |= [any(content in sentence for content in added) for sentence in sentences]
         if self.rules.double_spaces:
             broken_at[1:] |= (numbers[1:] == 1) & (numbers[:-1] == 1)  # more than two spaces
         if not broken_at.any():

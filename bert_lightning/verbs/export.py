@@ -17,7 +17,7 @@ from bert_lightning.model.interop import config_to_hugging_face, task_to_hugging
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.folder import newest_run
-from bert_lightning.text.tokenizers import SpecialIds
+from bert_lightning.text.special_tokens import SpecialIds, special_names
 
 # Our checkpoint's keys -> the names of `model/interop.py`.
 _PREFIXES = {
@@ -66,7 +66,7 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     _write(partial / "config.json", settings)
     save_file(theirs, partial / "model.safetensors", metadata={"format": "pt"})
     source.tokenizer.save(str(partial / "tokenizer.json"))
-    _write(partial / "tokenizer_config.json", _tokenizer_settings(source.tokenizer, special, source.config))
+    _write(partial / "tokenizer_config.json", _tokenizer_settings(source.tokenizer, source.config))
     partial.replace(output)
     if left:
         note(f"{family} has no place for {', '.join(left)}: left out")
@@ -114,8 +114,8 @@ def _settings(
     raise UserError(f"{source.path} is of no architecture that transformers has under these names: {reasons[0]}")
 
 
-def _tokenizer_settings(tokenizer: Tokenizer, special: SpecialIds, config: Any) -> dict[str, Any]:
-    names = {f"{role}_token": tokenizer.id_to_token(getattr(special, role)) for role in special.__dataclass_fields__}
+def _tokenizer_settings(tokenizer: Tokenizer, config: Any) -> dict[str, Any]:
+    names = {f"{role}_token": name for role, name in special_names(tokenizer).items()}
     inputs = ["input_ids", *(["token_type_ids"] if config.type_vocab_size > 1 else []), "attention_mask"]
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",

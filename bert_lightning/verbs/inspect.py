@@ -51,7 +51,7 @@ def report(config: DictConfig, data: PreparedData, examples: PretrainingExamples
         yield "\nSequences of the stream: [hidden], {replaced>by}, (kept); 1A is the first example's first segment"
     for number in range(min(config.show, len(examples))):
         yield f"\n{number + 1}."
-        yield from _readable(examples[range(number, number + 1)], data.tokenizer, examples.special.mask)
+        yield from _readable(examples[range(number, number + 1)], data.tokenizer, examples.vocabulary.mask)
 
 
 def _measured(examples: PretrainingExamples, batch_size: int, sample: int) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _measured(examples: PretrainingExamples, batch_size: int, sample: int) -> It
         special = (examples.special.pad, examples.special.cls, examples.special.sep)
         text += int((~np.isin(_unmasked(batch), special)).sum())
         found = batch["input_ids"].view(-1)[batch["masked_positions"]].numpy()
-        masked, hidden = masked + len(found), hidden + int((found == examples.special.mask).sum())
+        masked, hidden = masked + len(found), hidden + int((found == examples.vocabulary.mask).sum())
         kept += int((found == batch["masked_labels"].numpy()).sum())
         runs += 1 + int((np.diff(batch["masked_positions"].numpy()) > 1).sum())
     quantiles = np.percentile(np.concatenate(lengths), [0, 10, 50, 90, 100]).astype(int)

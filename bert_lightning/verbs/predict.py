@@ -35,7 +35,8 @@ class FillMask:
         self.encoder = source.encoder().eval()
         self.head = MaskedLMHead(source.config).eval()
         source.fill(self.head, "objective.terms.mlm.head.")
-        self.mask_id, self.pad_id = SpecialIds.of(source.tokenizer).mask, SpecialIds.of(source.tokenizer).pad
+        special = SpecialIds.of(source.tokenizer)
+        self.mask_id, self.pad_id = special.require_mask(), special.pad
         self.mask = source.tokenizer.decode(
             [self.mask_id], skip_special_tokens=False
         )  # RoBERTa calls it <mask>; a text says [MASK]

@@ -12,6 +12,7 @@ import torch
 from tokenizers import Encoding, Tokenizer
 
 from bert_lightning.data.batch import EncoderInputs
+from bert_lightning.text.encoding import text_reader
 
 TextInput = str | tuple[str, str] | list[str]  # a text, a pair of texts, or words
 _CHUNK = 1000  # texts encoded at a time: the library's encodings are some kilobytes each and live no longer than this
@@ -34,15 +35,16 @@ _NONE = np.empty(0, np.int32)
 def encode(texts: Sequence[TextInput], tokenizer: Tokenizer, max_length: int, with_masks: bool = False) -> list[Tokens]:
     """`[CLS] text [SEP]` or `[CLS] a [SEP] b [SEP]` for each, cut to `max_length` tokens, the longer of a pair first.
 
-    A special token that an author typed is text, as in pretraining; `with_masks` takes `[MASK]` for a mask.
+    A special token that an author typed is text, as in pretraining; `with_masks` takes `[MASK]` for a mask. Words are
+    read as they are in a sentence, a space before each; see `text_reader`.
     """
     found: list[Tokens] = []
-    with _settings(tokenizer, with_masks):
-        tokenizer.enable_truncation(max_length)
+    of_words = bool(texts) and isinstance(texts[0], list)
+    with _reader(tokenizer, with_masks, of_words) as reader:
+        reader.enable_truncation(max_length)
         for start in range(0, len(texts), _CHUNK):
             chunk = list(texts[start : start + _CHUNK])
-            of_words = isinstance(chunk[0], list)
-            for text, encoding in zip(chunk, tokenizer.encode_batch(chunk, is_pretokenized=of_words), strict=True):
+            for text, encoding in zip(chunk, reader.encode_batch(chunk, is_pretokenized=of_words), strict=True):
                 first = _first_pieces(encoding, len(text)) if of_words else _NONE
                 found.append(_tokens(encoding, first, _NONE, bool(encoding.overflowing)))
     return found
@@ -53,11 +55,11 @@ def encode_windows(
 ) -> list[list[Tokens]]:
     """For each question windows `[CLS] question [SEP] part of context [SEP]`; neighbours share `overlap` tokens."""
     found: list[list[Tokens]] = []
-    with _settings(tokenizer, False):
-        tokenizer.enable_truncation(max_length, stride=overlap, strategy="only_second")
+    with _reader(tokenizer) as reader:
+        reader.enable_truncation(max_length, stride=overlap, strategy="only_second")
         for start in range(0, len(questions), _CHUNK):
             part = slice(start, start + _CHUNK)
-            for encoding in tokenizer.encode_batch(list(zip(questions[part], contexts[part], strict=True))):
+            for encoding in reader.encode_batch(list(zip(questions[part], contexts[part], strict=True))):
                 windows = [encoding, *encoding.overflowing]
                 found.append([_tokens(window, _NONE, _context_offsets(window)) for window in windows])
     return found
@@ -65,8 +67,8 @@ def encode_windows(
 
 def cut(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[str]:
     """The beginning of each text, as much as `max_tokens` tokens are made of."""
-    with _settings(tokenizer, False):
-        encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    with _reader(tokenizer) as reader:
+        encodings = reader.encode_batch(list(texts), add_special_tokens=False)
     return [
         text[: encoding.offsets[max_tokens - 1][1]] if len(encoding.ids) > max_tokens else text
         for text, encoding in zip(texts, encodings, strict=True)
@@ -84,13 +86,15 @@ def collate(inputs: Sequence[Tokens], pad: int) -> EncoderInputs:
 
 
 @contextmanager
-def _settings(tokenizer: Tokenizer, with_masks: bool) -> Iterator[None]:
-    tokenizer.encode_special_tokens = not with_masks
+def _reader(tokenizer: Tokenizer, with_masks: bool = False, of_words: bool = False) -> Iterator[Tokenizer]:
+    """Give the tokenizer that reads texts or words, and afterwards put its settings back."""
+    reader = text_reader(tokenizer, of_words)
+    reader.encode_special_tokens = not with_masks
     try:
-        yield
+        yield reader
     finally:
-        tokenizer.no_truncation()
-        tokenizer.encode_special_tokens = False
+        reader.no_truncation()
+        reader.encode_special_tokens = False
 
 
 def _tokens(
