@@ -82,7 +82,7 @@ def complete(
         like_roberta: two separators between the texts of a pair, and no token types; None: where `[CLS]` is `<s>`.
     """
     usual = special_names(tokenizer)
-    names = usual | dict(stated or {})
+    names = usual | {role: name for role, name in (stated or {}).items() if tokenizer.token_to_id(name) is not None}
     special = SpecialIds.named(tokenizer, names)
     _make_atomic(tokenizer, names)
     around = tokenizer.encode("").ids
