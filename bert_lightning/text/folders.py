@@ -16,6 +16,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers
 
 from bert_lightning.errors import UserError
+from bert_lightning.text.json_text import json_value
 from bert_lightning.text.special_tokens import USUAL_NAMES
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -201,7 +202,8 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())[:120]}): restore it") from None
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error}): make it a readable file in UTF-8") from None
+    found = json_value(text, str(path), of_file=True)
     return _mapping(path, "its content", found)
