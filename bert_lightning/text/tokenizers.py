@@ -15,10 +15,12 @@ from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
 from bert_lightning.text.folders import DESCRIPTIONS, read_folder
 from bert_lightning.text.locations import locate
+from bert_lightning.text.long_words import BERT_ENDS, LONGEST_WORD, WithoutLongWords
 from bert_lightning.text.sentencepiece import read_sentencepiece
 from bert_lightning.text.special_tokens import USUAL_NAMES, complete, special_names
 from bert_lightning.text.special_tokens import SpecialIds as SpecialIds  # other modules take these two from here
 from bert_lightning.text.special_tokens import with_template as with_template
+from bert_lightning.text.trained import Note, TrainedTokenizer, check_training, ignore
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -31,40 +33,49 @@ class TokenizerRecipe(Protocol):
     def files(self) -> list[Path]:
         """The files that are read, beside the corpus."""
 
-    def __call__(self, documents: Iterable[Document]) -> Tokenizer: ...
+    def __call__(self, documents: Iterable[Document], note: Note = ...) -> Tokenizer:
+        """Return the tokenizer; `note` is called with what its user should know."""
 
 
-@dataclass(frozen=True)
-class TrainWordPiece:
+@dataclass(frozen=True, repr=False)
+class TrainWordPiece(TrainedTokenizer):
     """Train WordPiece on a corpus: the vocabulary of Devlin et al. 2019, at a size of your own.
 
     The same documents give the same vocabulary. The library by itself numbers the pieces inside words in the order of a
     hash table that differs in every process, and breaks ties by those numbers; so they are numbered here, beforehand.
+
+    Args:
+        vocab_size: words and pieces of the vocabulary, special tokens included.
+        lowercase: make all letters small.
+        sample_megabytes: millions of characters that it is trained on at most.
+        strip_accents: drop combining marks, which are vowels in many scripts; None: as BERT does, where it lowercases.
     """
 
     vocab_size: int
     lowercase: bool = True
     sample_megabytes: int = 100
+    strip_accents: bool | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.vocab_size, int) or self.vocab_size <= len(SPECIAL_TOKENS):
-            raise UserError(f"tokenizer.vocab_size={self.vocab_size} must be a number above {len(SPECIAL_TOKENS)}")
+        check_training(self.vocab_size, len(SPECIAL_TOKENS) + 1, self.sample_megabytes)
 
-    def files(self) -> list[Path]:
-        """What the tokenizer is made from, beside the corpus."""
-        return []
-
-    def __call__(self, documents: Iterable[Document]) -> Tokenizer:
-        tokenizer = _wordpiece(models.WordPiece(unk_token="[UNK]"), self.lowercase)
+    def __call__(self, documents: Iterable[Document], note: Note = ignore) -> Tokenizer:
+        tokenizer = _wordpiece(models.WordPiece(unk_token="[UNK]"), self.lowercase, self.strip_accents)
+        documents = bounded = WithoutLongWords(documents, tokenizer, LONGEST_WORD, BERT_ENDS)
         inside = [f"##{character}" for character in _characters_inside_words(tokenizer, documents)]
         trainer = trainers.WordPieceTrainer(
             vocab_size=self.vocab_size, special_tokens=[*SPECIAL_TOKENS, *inside], show_progress=False
         )
         tokenizer.train_from_iterator(documents, trainer)
         if tokenizer.get_vocab_size() <= len(SPECIAL_TOKENS):
-            raise UserError("no vocabulary can be trained: the training documents hold no words")
+            long = f" of {bounded.longest} characters or fewer: use tokenizer=unigram_multilingual" * bool(
+                bounded.count
+            )
+            raise UserError(f"no vocabulary can be trained: the training documents hold no words{long}")
+        bounded.report(note)
         # Rebuilt from its words alone, or the pieces numbered beforehand would stay special tokens.
-        return with_template(_wordpiece(models.WordPiece(tokenizer.get_vocab(), unk_token="[UNK]"), self.lowercase))
+        model = models.WordPiece(tokenizer.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD)
+        return with_template(_wordpiece(model, self.lowercase, self.strip_accents))
 
 
 def _characters_inside_words(tokenizer: Tokenizer, documents: Iterable[Document]) -> list[str]:
@@ -95,7 +106,7 @@ class LoadTokenizer:
         beside = [files[0].parent / name for name in DESCRIPTIONS]
         return files + [path for path in beside if path.is_file()]
 
-    def __call__(self, documents: Iterable[Document]) -> Tokenizer:
+    def __call__(self, documents: Iterable[Document], note: Note = ignore) -> Tokenizer:
         return load_tokenizer(self._place(), self.lowercase)
 
     def _place(self) -> Path:
@@ -186,9 +197,9 @@ def fingerprint(tokenizer: Tokenizer) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _wordpiece(model: models.WordPiece, lowercase: bool) -> Tokenizer:
+def _wordpiece(model: models.WordPiece, lowercase: bool, strip_accents: bool | None = None) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase, strip_accents=strip_accents)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     return tokenizer
@@ -202,11 +213,12 @@ def byte_level(model: models.BPE) -> Tokenizer:
     return tokenizer
 
 
-def unigram(model: models.Unigram, characters: bytes, lowercase: bool) -> Tokenizer:
+def unigram(model: models.Unigram, characters: bytes, lowercase: bool, strip_accents: bool = True) -> Tokenizer:
     """ALBERT's normalization around a SentencePiece model; `characters` is the table of replacements in its file."""
     tokenizer = Tokenizer(model)
     steps: list[normalizers.Normalizer] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
-    steps += [normalizers.NFKD(), normalizers.StripAccents(), *([normalizers.Lowercase()] if lowercase else [])]
+    steps += [normalizers.NFKD(), normalizers.StripAccents()] if strip_accents else [normalizers.NFKC()]
+    steps += [normalizers.Lowercase()] if lowercase else []
     tokenizer.normalizer = normalizers.Sequence(steps + ([normalizers.Precompiled(characters)] if characters else []))
     words = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(words)

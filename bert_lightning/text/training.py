@@ -5,35 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
+from bert_lightning.text.long_words import LONGEST_PHRASE, WithoutLongWords
 from bert_lightning.text.tokenizers import byte_level, unigram, with_template
+from bert_lightning.text.trained import Note, TrainedTokenizer, check_training, ignore
 
 _ROBERTA_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _ALBERT_SPECIAL = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 
 
-@dataclass(frozen=True)
-class TrainByteLevelBPE:
+@dataclass(frozen=True, repr=False)
+class TrainByteLevelBPE(TrainedTokenizer):
     """Byte-level BPE as in RoBERTa: every text has ids, for the 256 bytes are in the vocabulary."""
 
     vocab_size: int
     sample_megabytes: int = 100
 
     def __post_init__(self) -> None:
-        least = len(_ROBERTA_SPECIAL) + 256
-        if not isinstance(self.vocab_size, int) or self.vocab_size < least:
-            raise UserError(f"tokenizer.vocab_size={self.vocab_size} must be {least} or more: all bytes are in it")
+        check_training(self.vocab_size, len(_ROBERTA_SPECIAL) + 256, self.sample_megabytes)
 
-    def files(self) -> list[Path]:
-        """What the tokenizer is made from, beside the corpus."""
-        return []
-
-    def __call__(self, documents: Iterable[Document]) -> Tokenizer:
+    def __call__(self, documents: Iterable[Document], note: Note = ignore) -> Tokenizer:
         tokenizer = byte_level(models.BPE())
         trainer = trainers.BpeTrainer(
             vocab_size=self.vocab_size,
@@ -41,42 +35,48 @@ class TrainByteLevelBPE:
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )
-        tokenizer.train_from_iterator(documents, trainer)
+        bounded = WithoutLongWords(documents, tokenizer, LONGEST_PHRASE)
+        tokenizer.train_from_iterator(bounded, trainer)
+        bounded.report(note)
         return with_template(tokenizer)
 
 
-@dataclass(frozen=True)
-class TrainUnigram:
+@dataclass(frozen=True, repr=False)
+class TrainUnigram(TrainedTokenizer):
     """Unigram (Kudo 2018) with the normalization of ALBERT.
 
     The same documents give the same tokenizer. The library by itself adds up in the order of a hash table that differs
     in every process: scores differ in the tenth decimal, so they are rounded here; and the rarest characters get other
     scores and places, see `_settled`.
+
+    Args:
+        vocab_size: pieces of the vocabulary, special tokens included.
+        lowercase: make all letters small.
+        sample_megabytes: millions of characters that it is trained on at most.
+        strip_accents: drop combining marks, which are vowels in many scripts.
     """
 
     vocab_size: int
     lowercase: bool = True
     sample_megabytes: int = 64
+    strip_accents: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.vocab_size, int) or self.vocab_size <= len(_ALBERT_SPECIAL):
-            raise UserError(f"tokenizer.vocab_size={self.vocab_size} must be a number above {len(_ALBERT_SPECIAL)}")
+        check_training(self.vocab_size, len(_ALBERT_SPECIAL) + 1, self.sample_megabytes)
 
-    def files(self) -> list[Path]:
-        """What the tokenizer is made from, beside the corpus."""
-        return []
-
-    def __call__(self, documents: Iterable[Document]) -> Tokenizer:
-        tokenizer = unigram(models.Unigram(), b"", self.lowercase)
+    def __call__(self, documents: Iterable[Document], note: Note = ignore) -> Tokenizer:
+        tokenizer = unigram(models.Unigram(), b"", self.lowercase, self.strip_accents)
         trainer = trainers.UnigramTrainer(
             vocab_size=self.vocab_size,
             special_tokens=list(_ALBERT_SPECIAL),
             unk_token="<unk>",
             show_progress=False,
         )
-        tokenizer.train_from_iterator(documents, trainer)
+        bounded = WithoutLongWords(documents, tokenizer, LONGEST_PHRASE)
+        tokenizer.train_from_iterator(bounded, trainer)
+        bounded.report(note)
         model = models.Unigram(_settled(json.loads(tokenizer.to_str())["model"]["vocab"]), unk_id=1)
-        return with_template(unigram(model, b"", self.lowercase))
+        return with_template(unigram(model, b"", self.lowercase, self.strip_accents))
 
 
 def _settled(vocabulary: list[tuple[str, float]]) -> list[tuple[str, float]]:

@@ -134,3 +134,16 @@ def test_sentencepiece_files(test_data, tmp_path):
     (tmp_path / "spiece.model").write_bytes(path.read_bytes()[:5000])
     with pytest.raises(UserError, match=r"spiece.model is not a tokenizer: damaged"):
         load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("recipe", [TrainWordPiece, TrainByteLevelBPE, TrainUnigram])
+@pytest.mark.parametrize("size", [0, -1, 5, 10**13, 10**400, 2.5, "many", None])
+def test_vocabularies_of_impossible_size_are_refused_before_the_library_sees_them(recipe, size):
+    with pytest.raises(UserError, match=r"tokenizer.vocab_size=.* must be a whole number from \d+ to 4,194,304"):
+        recipe(size)
+
+
+@pytest.mark.parametrize("megabytes", [0, -1, float("nan"), float("inf"), "all", None])
+def test_a_sample_of_impossible_size_is_refused(megabytes):
+    with pytest.raises(UserError, match=r"tokenizer.sample_megabytes=\S+ must be a number above 0"):
+        TrainWordPiece(300, sample_megabytes=megabytes)
