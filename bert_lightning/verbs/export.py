@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bert_lightning.model.interop import config_to_hugging_face, task_to_hugging
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.folder import newest_run
+from bert_lightning.runs.writing import output_folder
 from bert_lightning.text.special_tokens import SpecialIds, special_names
 
 # Our checkpoint's keys -> the names of `model/interop.py`.
@@ -48,7 +50,7 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     Raises:
         UserError: the folder exists, or the family has no such architecture.
     """
-    if output.exists():
+    if os.path.lexists(output):
         raise UserError(f"{output} exists: choose another output=..., or delete it")
     ours, left = _renamed(source.tensors)
     if family is None and any(name.startswith("replaced_tokens.") for name in ours):
@@ -59,15 +61,13 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
         left.append(f"the head ({no_head})")
         ours = {name: tensor for name, tensor in ours.items() if name.startswith("bert.")}
     theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, family).items()}
-    partial = output.with_name(f"{output.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
     special = SpecialIds.of(source.tokenizer)
     settings = {"pad_token_id": special.pad, **settings}
-    _write(partial / "config.json", settings)
-    save_file(theirs, partial / "model.safetensors", metadata={"format": "pt"})
-    source.tokenizer.save(str(partial / "tokenizer.json"))
-    _write(partial / "tokenizer_config.json", _tokenizer_settings(source.tokenizer, source.config))
-    partial.replace(output)
+    with output_folder(output) as folder:
+        _write(folder / "config.json", settings)
+        save_file(theirs, folder / "model.safetensors", metadata={"format": "pt"})
+        source.tokenizer.save(str(folder / "tokenizer.json"))
+        _write(folder / "tokenizer_config.json", _tokenizer_settings(source.tokenizer, source.config))
     if left:
         note(f"{family} has no place for {', '.join(left)}: left out")
     return family

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bert_lightning.runs.writing import named, output_file
+
 T = TypeVar("T")
 
 
@@ -18,13 +20,13 @@ def json_lines(path: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
     if path is None:
         yield lambda _: None
         return
-    partial = Path(f"{path}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            yield lambda row: print(json.dumps(row, ensure_ascii=False), file=file)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with output_file(Path(path)) as file:
+
+        def write(row: dict[str, Any]) -> None:
+            with named(Path(path)):
+                print(json.dumps(row, ensure_ascii=False), file=file)
+
+        yield write
 
 
 def note_cut(cut: int, total: int, examples: str, length: int) -> None:
