@@ -15,6 +15,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.modules.base import CARD_KEY
 from bert_lightning.runs.environment import note
+from bert_lightning.runs.writing import replacing
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -26,18 +27,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         target = Path(path)
-        partial = target.with_name(f"{target.name}.partial")
         try:
-            with partial.open("wb") as file:
+            with replacing(target, binary=True) as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
             folder = os.open(target.parent, os.O_RDONLY)
             os.fsync(folder)
             os.close(folder)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
-            partial.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or str(error)[:120]
             note(f"{target} could not be written ({reason}); training goes on")
 

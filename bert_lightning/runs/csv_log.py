@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from bert_lightning.runs.environment import note
+from bert_lightning.runs.writing import replacing
 
 
 class CsvLog(Logger):
@@ -100,11 +101,7 @@ class CsvLog(Logger):
         return list(csv.DictReader(whole.splitlines(keepends=True)))
 
     def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:
-        partial = self.path.with_name(f"{self.path.name}.partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with replacing(self.path) as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)

@@ -9,9 +9,11 @@ summary.json         written last: final metrics, versions, seed, commit, wall t
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,24 @@ class RunFolder:
     """The paths of one run."""
 
     path: Path
+
+    @classmethod
+    def named(cls, runs: str, name: str, job: str | None = None) -> RunFolder:
+        """Return the folder `runs`/`name`/`job` of a new run.
+
+        Raises:
+            UserError: if a part could lead elsewhere, cannot be typed, or lies inside another run.
+        """
+        if not runs or not runs.isprintable():
+            raise UserError(f"runs={runs!r} must be the path of a folder, in printable characters")
+        for key, value in (("name", name), ("job", job)):
+            if value is not None:
+                _check_name(key, value)
+        folder = cls(Path(runs, name, job or ""))
+        for parent in folder.path.absolute().parents:
+            if cls(parent).config.exists() and cls(parent).checkpoints.is_dir():
+                raise UserError(f"name={name}: {folder.path} lies inside the run {parent}: choose another name=...")
+        return folder
 
     @property
     def config(self) -> Path:
@@ -43,32 +63,57 @@ class RunFolder:
     def summary(self) -> Path:
         return self.path / "summary.json"
 
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
     def check_free(self) -> None:
-        """Raises UserError where a run is there already."""
+        """Raise UserError where a run, or something that is no folder, is there already."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file: choose another name=..., or delete it")
         if self.config.exists():
             raise UserError(f"{self.path} already holds a run: choose another name=..., or delete the folder")
 
-    def create(self) -> None:
-        """Make the folder."""
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from training this run, as long as this one lives; one a machine is enough to ask.
+        """Keep other processes from writing here, as long as this one lives; one a machine is enough to ask.
+
+        A folder that does not exist is made. One that is still empty at the end is removed.
 
         Raises:
-            UserError: one does already.
+            UserError: if another process holds the folder.
         """
-        lock = self.path / ".lock"
-        with lock.open("w") as file:
+        lock = self._locked()
+        try:
+            yield
+        finally:
+            self.lock.unlink(missing_ok=True)
+            os.close(lock)
+            with suppress(OSError):
+                self.path.rmdir()
+
+    def _locked(self) -> int:
+        """Return the open lock file. The lock is of this process: workers that it leaves hold nothing."""
+        while True:
             try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process: workers that it leaves hold nothing
-            except OSError:
-                raise UserError(f"{self.path} is being trained by another process") from None
+                with suppress(FileExistsError):
+                    self.path.mkdir(parents=True)
+                lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            except FileNotFoundError:  # the process before has just removed the empty folder
+                continue
+            except OSError as error:
+                raise UserError(f"{self.lock} cannot be opened ({error.strerror}): delete it") from None
             try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(lock)
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    raise UserError(f"{self.path} is being trained by another process") from None
+                raise UserError(f"{self.lock} cannot be locked ({error.strerror}): use another file system") from None
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(lock), os.stat(self.lock)):
+                    return lock
+            os.close(lock)  # the process before has removed this file between our two calls: another may hold a new one
 
     def read_summary(self) -> dict[str, Any]:
         """Return what the run left at its end.
@@ -85,6 +130,17 @@ class RunFolder:
                 )
         return summary
 
+
+def _check_name(key: str, value: str) -> None:
+    """Raise UserError unless the value names a folder below another: `a`, or `a/b`."""
+    parts = value.split("/")
+    if not value.isprintable() or any(part in ("", ".", "..") or part != part.strip() for part in parts):
+        raise UserError(f"{key}={value!r} must name a folder: printable characters, no . or .. and no / at its ends")
+    if long := next((part for part in parts if len(part.encode()) > _LONGEST_NAME), None):
+        raise UserError(f"{key}={long[:20]}... has {len(long.encode())} bytes: use {_LONGEST_NAME} at most")
+
+
+_LONGEST_NAME = 255  # bytes, of the usual file systems
 
 # What the verbs read of a summary.
 _SUMMARY: dict[str, tuple[type, ...]] = {

@@ -8,6 +8,7 @@ import math
 import signal
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.job import job
 from bert_lightning.runs.loggers import Careful
 from bert_lightning.runs.ranks import cluster_environment, world_size
+from bert_lightning.runs.writing import replacing
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,20 @@ class Session:
         return cls(config, folder, parts, callbacks, loggers, trainer, checkpoint, first_step)
 
     def write(self) -> None:
-        """Make the run's folder, from which any process can run it."""
-        self.folder.create()
-        self.parts.tokenizer.save(str(self.folder.tokenizer))
-        OmegaConf.save(self.config, self.folder.config)
+        """Write the run's folder, from which any process can run it. The caller holds it; an error leaves nothing."""
+        folder = self.folder
+        try:
+            folder.checkpoints.mkdir(exist_ok=True)
+            with replacing(folder.tokenizer) as file:
+                file.write(self.parts.tokenizer.to_str(pretty=True))
+            with replacing(folder.config) as file:  # the last, since it makes the folder a run
+                file.write(OmegaConf.to_yaml(self.config))
+        except BaseException:
+            for path in (folder.config, folder.tokenizer):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.checkpoints.rmdir()
+            raise
 
     @rank_zero_only
     def say_start(self) -> None:
@@ -135,9 +147,8 @@ class Session:
                 logger.close()
         summary = self._summary()
         if self.trainer.is_global_zero:
-            partial = self.folder.summary.with_suffix(".partial")
-            partial.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-            partial.replace(self.folder.summary)
+            with replacing(self.folder.summary) as file:
+                file.write(json.dumps(summary, indent=1) + "\n")
 
     def _summary(self) -> dict[str, Any]:
         exact = next(c for c in self.callbacks if isinstance(c, Exact))

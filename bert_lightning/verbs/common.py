@@ -7,7 +7,6 @@ import difflib
 import inspect
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -94,7 +93,7 @@ def _check_numbers(node: DictConfig, path: str, parameters: Mapping[str, inspect
 
 def run_folder(config: DictConfig) -> RunFolder:
     """`runs`/`name`; each job of a sweep has a folder of its own below that, named after what the sweep varies."""
-    return RunFolder(Path(config.runs) / config.name / (config.job or ""))
+    return RunFolder.named(config.runs, config.name, config.job)
 
 
 def resolved(config: DictConfig) -> DictConfig:

@@ -34,7 +34,7 @@ def run(config: DictConfig) -> None:
     if without := [sentence for sentence in config.sentences if "[MASK]" not in sentence]:
         raise UserError(f"sentences: {without[0]!r} has no [MASK]")
     check_matplotlib()
-    folder = Path(config.runs) / config.name
+    folder = RunFolder.named(config.runs, config.name).path
     composed("finetune", config.finetune)  # checked now, not after the minutes of pretraining
     pretraining = _composed("pretrain", config.pretrain, name="pretrain", runs=str(folder), seed=config.seed)
     run_folder, summary = pretrain(pretraining)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from bert_lightning.errors import UserError
 from bert_lightning.verbs.choices import composed
-from bert_lightning.verbs.common import quoted
+from bert_lightning.verbs.common import quoted, run_folder
 from bert_lightning.verbs.evaluate import evaluate
 from bert_lightning.verbs.finetune import finetune
 
@@ -36,7 +36,7 @@ _AVERAGED_AS_ONE = ("mnli", "mnli_mismatched")
 
 def run(config: DictConfig) -> None:
     """Fine-tune on each task with each seed, print a table, and write it as `glue.json`."""
-    folder = Path(config.runs) / config.name
+    folder = run_folder(config).path
     if (folder / "glue.json").exists():
         raise UserError(f"{folder} already holds a table: choose another name=..., or delete the folder")
     if not config.seeds or not config.tasks:

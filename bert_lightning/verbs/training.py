@@ -49,22 +49,23 @@ def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, A
     """Begin a run, or go on with it. `config` is resolved. What can be wrong is found before the folder is made."""
     folder = run_folder(config)
     config.trainer.devices = devices(config.trainer)
-    if folder.config.exists():
+    if config.existing == "resume" and folder.config.exists():
         before = read_config(folder)
         check_same_run(folder, before, config)
         go_on(before, folder)
         return folder, folder.read_summary()
     ready = session(config, folder, parts_of)
-    ready.write()
-    if config.launch == "none":
-        return folder, {}
     with _requeued() if config.existing == "resume" else nullcontext():
-        if world_size(config.trainer) == 1 and config.launch == "auto":
-            with folder.held():
+        with folder.held():
+            folder.check_free()  # again: another process may have made this run meanwhile
+            ready.write()
+            if config.launch == "none":
+                return folder, {}
+            if world_size(config.trainer) == 1 and config.launch == "auto":
                 ready.train()
-        else:
-            del ready  # this process only waits
-            launch(config, folder)
+                return folder, folder.read_summary()
+        del ready  # this process only waits
+        launch(config, folder)
     return folder, folder.read_summary()
 
 
