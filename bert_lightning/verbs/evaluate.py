@@ -16,9 +16,8 @@ from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder, newest_run
 from bert_lightning.runs.same import read_config
 from bert_lightning.verbs.answering import Answerer
-from bert_lightning.verbs.common import build
 from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
-from bert_lightning.verbs.tasks import read_examples, task_metrics
+from bert_lightning.verbs.tasks import kind_of, read_examples, task_metrics
 
 
 def run(config: DictConfig) -> None:
@@ -41,7 +40,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         if not Path(config.path).expanduser().is_dir():
             task.files.splits[config.split] = config.path
     answer = Answerer(source, None if config.task is None else task)
-    kind: Kind = build(task.kind)
+    kind = kind_of(task)
     _check_same(kind, answer, source, task)
     examples = read_examples(task, config.split, kind, config.max_examples)
     kind.check(examples, answer.labels)

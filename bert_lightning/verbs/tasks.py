@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.data.labelled.kinds import Example, Kind
+from bert_lightning.data.labelled.remarks import in_both
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.sources import Source, split_rows, subset
 from bert_lightning.errors import UserError
@@ -21,6 +22,7 @@ from bert_lightning.metrics import TaskMetric
 from bert_lightning.model.config import BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import Downstream
+from bert_lightning.runs.environment import note
 from bert_lightning.verbs.common import build
 
 T = TypeVar("T")
@@ -51,8 +53,23 @@ def source_of(task: DictConfig) -> Source:
     """
     if task.path is None and task.hub is None:
         raise UserError("task.path has no value: give the file, or the folder, of the task's data")
-    source: Source = build(_place(task))
-    return source
+    source = build(_place(task))
+    if not callable(getattr(source, "read", None)):
+        raise UserError("task.files makes no source of rows: its _target_ is missing; choose a task, as task=squad")
+    made: Source = source
+    return made
+
+
+def kind_of(task: DictConfig) -> Kind:
+    """Return how the task asks and answers.
+
+    Raises:
+        UserError: if task.kind makes nothing of that sort.
+    """
+    kind = build(task.kind)
+    if not isinstance(kind, Kind):
+        raise UserError("task.kind makes no kind of example: choose a task, as task=text_classification")
+    return kind
 
 
 def _place(task: DictConfig) -> DictConfig:
@@ -66,32 +83,47 @@ def split_to_measure(task: DictConfig) -> str:
 
 
 def training_data(task: DictConfig, validation_examples: int | None) -> TaskData:
-    """Examples of both sides; the labels are the task's, or those of all training rows, even where few are taken."""
-    kind: Kind = build(task.kind)
-    train_rows, validation_rows = split_rows(source_of(task), task.validation_split, task.validation_fraction, kind.key)
+    """Return the examples of both sides, and say what is odd about the rows.
+
+    The labels are the task's, or those of all training rows, even where few are taken. Where validation is a share of
+    the training rows, its labels count too: a rare one may be there only.
+    """
+    kind, source = kind_of(task), source_of(task)
+    train_rows, validation_rows = split_rows(source, task.validation_split, task.validation_fraction, kind.key)
+    for remark in (*in_both(train_rows, validation_rows), *kind.remarks([*train_rows, *validation_rows])):
+        note(remark)
+    labelled = train_rows if source.has(task.validation_split) else [*train_rows, *validation_rows]
     if validation_examples is not None:
         # Files are often sorted by label: a part of the validation rows is a random part.
         few = min(validation_examples, len(validation_rows))
         validation_rows = subset(validation_rows, few, "validation_examples")
     train = kind.examples(subset(train_rows, task.train_examples))
     validation = kind.examples(validation_rows)
-    labels = _labels(task, kind, train, train_rows)
+    labels = _labels(task, kind, train, labelled)
     for examples in (train, validation):
         kind.check(examples, labels)
+    if len(labels) == 1:
+        raise UserError(f"{train[0].where}: all rows have the label {labels[0]!r}: to learn needs two labels")
+    learned = kind.labels(train)
+    if unseen := [label for label in labels if label not in learned]:
+        note(f"no training example has the label {', '.join(map(repr, unseen))}: it is measured, and never learned")
     return TaskData(kind, labels, train, validation)
 
 
 def _labels(task: DictConfig, kind: Kind, train: Sequence[Example], rows: Sequence[Row]) -> list[str]:
-    """Those of the task, or of all training `rows`; none where it has no classes."""
-    found = kind.labels(train)
-    if task.labels is None:
-        return kind.labels(kind.examples(rows)) if found and len(train) < len(rows) else found
-    given: list[str] = list(task.labels)
-    if not found:
-        raise UserError(f"task.labels={given}: this task has no classes, leave it out")
+    """Those of the task, or of all the `rows`; none where it has no classes."""
+    learned = kind.labels(train)
+    if not learned and task.labels is not None:
+        raise UserError(f"task.labels={list(task.labels)}: this task has no classes, leave it out")
+    if not learned:
+        return []
+    return _given_labels(task.labels) if task.labels is not None else kind.labels(kind.examples(rows))
+
+
+def _given_labels(given: Sequence[str]) -> list[str]:
     if twice := [label for label, count in Counter(given).items() if count > 1]:
-        raise UserError(f"task.labels={given} names {twice[0]!r} twice")
-    return given
+        raise UserError(f"task.labels={list(given)} names {twice[0]!r} twice")
+    return list(given)
 
 
 def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -> list[Example]:
@@ -102,6 +134,8 @@ def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -
         rows = split_rows(source, split, task.validation_fraction, kind.key)[1]
     if rows is None:
         raise UserError(f"the task's data has no split {split!r}: name its file by path=..., or another split")
+    for remark in kind.remarks(rows):
+        note(remark)
     return kind.examples(subset(rows, limit, "max_examples"))
 
 

@@ -21,6 +21,9 @@ from bert_lightning.text.sentences import split_position
 class Source(Protocol):
     """Rows by split."""
 
+    def has(self, split: str) -> bool:
+        """Whether the source names that split."""
+
     def read(self, split: str) -> list[Row] | None:
         """The rows of a split; None where the source does not have that split."""
 
@@ -42,19 +45,26 @@ class Files:
     reader: Callable[[Path], Iterator[Row]] = read_table
     where: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not callable(self.reader):
+            raise UserError(f"task.files.reader={self.reader} reads nothing: its _target_ is missing; choose a task")
+
     def read(self, split: str) -> list[Row] | None:
         pattern = self._pattern(split)
         if pattern is None:
             return None
         rows = [row for path in resolve(pattern) for row in self.reader(path)]
-        kept = [row for row in rows if all(self._has(row, name, value) for name, value in self.where.items())]
+        kept = [row for row in rows if all(self._holds(row, name, value) for name, value in self.where.items())]
         if not kept:
             raise UserError(
                 f"{pattern}: no rows for {split}" + (f" with {dict(self.where)}" if rows else ": the file is empty")
             )
         return kept
 
-    def _has(self, row: Row, name: str, value: Any) -> bool:
+    def has(self, split: str) -> bool:
+        return self._pattern(split) is not None
+
+    def _holds(self, row: Row, name: str, value: Any) -> bool:
         if name not in row.values:
             raise UserError(f"{row.where}: no column {name!r}, by which task.files.where chooses rows")
         return str(row.get(name)) == str(value)
@@ -88,6 +98,9 @@ class Hub:
     splits: Mapping[str, str | None] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
 
+    def has(self, split: str) -> bool:
+        return self.splits.get(split) is not None
+
     def read(self, split: str) -> list[Row] | None:
         try:
             from datasets import load_dataset
@@ -107,6 +120,8 @@ class Hub:
             ) from None
         names = {column: _class_names(feature) for column, feature in table.features.items()}
         renamed = {theirs: ours for ours, theirs in self.columns.items()}
+        if taken := [renamed[name] for name in names if name in renamed and renamed[name] in names.keys() - {name}]:
+            raise UserError(f"{place} has a column {taken[0]!r} of its own: leave it out of task.hub.columns")
         return [
             Row(
                 f"{place}/{theirs}[{number}]",
