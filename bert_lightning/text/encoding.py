@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from bert_lightning.text.special_tokens import special_names
 from bert_lightning.text.tokenizers import vocabulary_size
@@ -51,18 +51,21 @@ def text_reader(tokenizer: Tokenizer, of_words: bool = False) -> Tokenizer:
 
     The given tokenizer itself is returned where it reads so already.
     """
+    if of_words:
+        return text_reader(with_spaced_words(tokenizer))
     roles = set(special_names(tokenizer).values())
-    added = tokenizer.get_added_tokens_decoder().values()
-    further = any(token.special and token.content not in roles for token in added)
-    if not further and not of_words:
+    if not any(token.special and token.content not in roles for token in tokenizer.get_added_tokens_decoder().values()):
         return tokenizer
     settings = json.loads(tokenizer.to_str())
-    for token in settings["added_tokens"]:  # the library takes special tokens for text all or none
+    for token in settings["added_tokens"]:  # the library takes all special tokens for text, or none
         token["special"] &= token["content"] in roles
-    spaced = of_words and _put_spaces_before_words(settings)
-    if not further and not spaced:
-        return tokenizer
     return Tokenizer.from_str(json.dumps(settings))
+
+
+def with_spaced_words(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a tokenizer that puts a space before each of given words; itself where it does, or needs none."""
+    settings = json.loads(tokenizer.to_str())
+    return Tokenizer.from_str(json.dumps(settings)) if _put_spaces_before_words(settings) else tokenizer
 
 
 def steps_of(settings: dict[str, Any] | None, parts: str) -> list[dict[str, Any]]:
@@ -97,10 +100,14 @@ class PlainEncoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer, self.dtype = text_reader(tokenizer), id_type(tokenizer)
+
+    def encodings(self, texts: Sequence[str]) -> list[Encoding]:
+        """Return what the library makes of texts."""
         self.tokenizer.encode_special_tokens = True  # a "[MASK]" that an author typed is text
+        return self.tokenizer.encode_batch(texts, add_special_tokens=False)
 
     def __call__(self, sentences: Sequence[str]) -> Encoded:
-        encodings = self.tokenizer.encode_batch(sentences, add_special_tokens=False)
+        encodings = self.encodings(sentences)
         lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
         ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), self.dtype)
         words = np.fromiter(chain.from_iterable(encoding.word_ids for encoding in encodings), np.int64)

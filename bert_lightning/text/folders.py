@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ _OF_MODEL_TYPE = {
     "electra": "BertTokenizer",
     "roberta": "RobertaTokenizer",
     "albert": "AlbertTokenizer",
+    "modernbert": "TokenizersBackend",
 }
 _OPTIONS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "keep_accents", "add_prefix_space")
 _FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
@@ -42,6 +43,7 @@ class FolderSettings:
 
     folder: Path
     tokenizer_class: str | None = None  # None: any
+    is_class_stated: bool = False  # rather than guessed from a model type that has several
     described: bool = False  # files beside the vocabulary say what kind of tokenizer it is
     options: dict[str, bool] = field(default_factory=dict)  # those of _OPTIONS that are stated
     names: dict[str, str] = field(default_factory=dict)  # role -> token, those that are stated
@@ -50,15 +52,21 @@ class FolderSettings:
     special: list[AddedToken] = field(default_factory=list)  # special tokens, named and further ones
     rows: int | None = None  # ids that the model has embeddings for
 
-    def check_form(self, path: Path) -> None:
-        """Refuse a vocabulary file that this tokenizer's class reads in a way of its own; UserError."""
-        form = path.suffix if path.suffix == ".model" else path.name
-        expected = _CLASSES.get(form)
-        if expected and self.tokenizer_class not in (None, expected):
+    def of_form(self, path: Path) -> FolderSettings:
+        """Return the settings for a vocabulary file of this folder; its form says the class where nothing else does.
+
+        Raises:
+            UserError: this tokenizer's class reads such a file in a way of its own.
+        """
+        form = _CLASSES.get(path.suffix if path.suffix == ".model" else path.name)
+        if form is None:
+            return self
+        if self.is_class_stated and self.tokenizer_class not in (None, form):
             raise UserError(
                 f"{path}: a {self.tokenizer_class} is not supported in this form: give its tokenizer.json, which "
                 "transformers writes by AutoTokenizer.from_pretrained(...).save_pretrained(...)"
             )
+        return replace(self, tokenizer_class=form)
 
     def set_options(self, tokenizer: Tokenizer) -> None:
         """Set the options that are stated, where the tokenizer has them."""
@@ -83,6 +91,7 @@ class FolderSettings:
         Raises:
             UserError: a token would get another id than the one that is stated for it.
         """
+        taken: set[int | None] = set(tokenizer.get_vocab(with_added_tokens=True).values())
         own = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
         stated = {token.content: number for number, token in (self.added | self.decoder).items()}
         tokens = [token for _, token in sorted(self.decoder.items())]
@@ -91,7 +100,7 @@ class FolderSettings:
             if token.content not in known and self._has_room(tokenizer, token.content, tokens):
                 known.add(token.content)
                 tokens.append(token)
-        named = set(self.names.values())
+        named, new = set(self.names.values()), {t.content for t in tokens if tokenizer.token_to_id(t.content) is None}
         for token in tokens:
             token.special = token.special or token.content in named
         tokenizer.add_tokens(tokens)
@@ -102,6 +111,12 @@ class FolderSettings:
                     f"{self.folder}: the files give {token.content!r} the id {stated[token.content]}, but behind this "
                     f"vocabulary it gets {found}: save the tokenizer as tokenizer.json"
                 )
+            if token.content in new and found in taken:  # the library counts words, where ids repeat or have gaps
+                raise UserError(
+                    f"{self.folder}: {token.content!r} would get the id {found}, which another token has, for the ids "
+                    "of the vocabulary repeat or have gaps: fix the vocabulary, or leave the token out"
+                )
+            taken.add(found)
 
     def _has_room(self, tokenizer: Tokenizer, content: str, pending: list[AddedToken]) -> bool:
         """Whether the model has a row for a token; only a mask is left out without one, for training can do without."""
@@ -119,8 +134,11 @@ def read_folder(folder: Path) -> FolderSettings:
     """
     path = folder / TOKENIZER_CONFIG
     settings, model = _read_object(path), _read_object(folder / "config.json")
-    known = settings.get("tokenizer_class") or model.get("tokenizer_class")
-    known = known if isinstance(known, str) else _OF_MODEL_TYPE.get(str(model.get("model_type")))
+    stated = settings.get("tokenizer_class") or model.get("tokenizer_class")
+    model_type = model.get("model_type")
+    known = stated if isinstance(stated, str) else _OF_MODEL_TYPE.get(str(model_type))
+    if known is None and isinstance(model_type, str):
+        known = stated = f"tokenizer of model_type={model_type}"
     name = known.removesuffix("Fast") if known else None
     named, further = _special_tokens(path, settings)
     decoder, added = {}, {}
@@ -140,6 +158,7 @@ def read_folder(folder: Path) -> FolderSettings:
     return FolderSettings(
         folder=folder,
         tokenizer_class=None if known in _OF_ANY_FORM or name in _OF_ANY_FORM else _SAME_CLASS.get(name or "", name),
+        is_class_stated=stated is not None,
         described=bool(settings or known),
         options=_options(path, settings),
         names={role: named[f"{role}_token"].content for role in USUAL_NAMES if f"{role}_token" in named},

@@ -41,7 +41,10 @@ class SpecialIds:
     def named(cls, tokenizer: Tokenizer, names: Mapping[str, str]) -> SpecialIds:
         """Return the ids of the tokens that have these names; UserError as in `of`."""
         if missing := [" or ".join(USUAL_NAMES[role]) for role in USUAL_NAMES if role not in {*names, "mask"}]:
-            raise UserError(f"the vocabulary has no {', '.join(missing)}: BERT needs [PAD], [UNK], [CLS] and [SEP]")
+            raise UserError(
+                f"the vocabulary has no {', '.join(missing)}: name them in tokenizer_config.json (cls_token and the "
+                "like), or use the tokenizer of an encoder"
+            )
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
         ids = {role: vocabulary[name] for role, name in names.items()}
         return cls(ids["pad"], ids["unk"], ids["cls"], ids["sep"], ids.get("mask"))

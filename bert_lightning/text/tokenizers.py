@@ -136,8 +136,7 @@ def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
         UserError: no such file, one that cannot be read, or `lowercase` against what a tokenizer does by itself.
     """
     path, *more = _tokenizer_files(path)
-    folder = read_folder(path.parent)
-    folder.check_form(path)
+    folder = read_folder(path.parent).of_form(path)
     small = folder.options.get("do_lower_case", True) if lowercase is None else lowercase
     try:
         if path.name == "vocab.json":
@@ -153,7 +152,10 @@ def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
             tokenizer = _wordpiece(models.WordPiece.from_file(str(path), unk_token="[UNK]"), small)
             folder.set_options(tokenizer)
             tokenizer.normalizer.lowercase = small
-            tokenizer.model.unk_token = folder.names.get("unk") or special_names(tokenizer).get("unk", "[UNK]")
+            unknown = folder.names.get("unk") or special_names(tokenizer).get("unk", "[UNK]")
+            if "unk" in folder.names and tokenizer.token_to_id(unknown) is None:
+                raise ValueError(f"it lacks {unknown!r}, which a file beside it names as its unk_token")
+            tokenizer.model.unk_token = unknown
     except Exception as error:  # the library raises plain Exception
         raise UserError(f"{path} is not a tokenizer: {' '.join(str(error).split())}") from None
     if lowercase is False and tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str("A") == "a":
@@ -165,10 +167,13 @@ def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
     if path.suffix == ".model":  # SentencePiece itself has no mask; what a model lacks gets ids after its own
         named = special_names(tokenizer) | folder.names
         tokenizer.add_special_tokens([names[0] for role, names in USUAL_NAMES.items() if role not in named])
-    if not folder.described and (path.suffix != ".json" or path.name == "vocab.json"):
-        return with_template(tokenizer)
     like_roberta = None if folder.tokenizer_class is None else folder.tokenizer_class == "RobertaTokenizer"
-    return complete(tokenizer, folder.names, like_roberta)
+    try:
+        if not folder.described and (path.suffix != ".json" or path.name == "vocab.json"):
+            return with_template(tokenizer)
+        return complete(tokenizer, folder.names, like_roberta)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _tokenizer_files(path: Path) -> list[Path]:

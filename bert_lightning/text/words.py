@@ -217,7 +217,7 @@ class WordEncoder:
         separator = self.rules.separator
         step = 2 if separator == _LINE_END else 1
         texts = [separator.join(group) for group in groups]
-        encodings = self.plain.tokenizer.encode_batch(texts, add_special_tokens=False)
+        encodings = self.plain.encodings(texts)
         for group, encoding in zip(groups, encodings, strict=True):
             word_ids = np.asarray(encoding.word_ids, np.int64)
             lengths = np.bincount(word_ids, minlength=1)

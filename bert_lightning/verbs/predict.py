@@ -19,6 +19,7 @@ from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import newest_run
 from bert_lightning.text.files import read_lines
+from bert_lightning.text.special_tokens import special_names
 from bert_lightning.text.tokenizers import SpecialIds, vocabulary_size
 from bert_lightning.verbs.answering import Answerer
 from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
@@ -37,9 +38,7 @@ class FillMask:
         source.fill(self.head, "objective.terms.mlm.head.")
         special = SpecialIds.of(source.tokenizer)
         self.mask_id, self.pad_id = special.require_mask(), special.pad
-        self.mask = source.tokenizer.decode(
-            [self.mask_id], skip_special_tokens=False
-        )  # RoBERTa calls it <mask>; a text says [MASK]
+        self.mask = special_names(source.tokenizer)["mask"]  # RoBERTa calls it <mask>; a text says [MASK]
 
     @torch.inference_mode()
     def __call__(self, texts: list[str]) -> list[dict[str, Any]]:

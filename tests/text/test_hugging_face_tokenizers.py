@@ -321,6 +321,39 @@ def test_bare_files_of_roberta_give_its_mask_the_space_before_it(tmp_path):
     assert len(load_tokenizer(tmp_path).encode("The <mask>").ids) == len(load_tokenizer(tmp_path).encode("The").ids) + 1
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        pre_tokenizers.Sequence(
+            [pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        ),
+        pre_tokenizers.Metaspace(prepend_scheme="never"),
+        pre_tokenizers.Metaspace(prepend_scheme="first"),
+    ],
+)
+def test_words_are_read_as_in_a_sentence(before):
+    tokenizer = Tokenizer.from_str(json.dumps(MODERN))
+    tokenizer.pre_tokenizer = before
+    (tokens,) = encode([["EU", "calls:", "[E1]", "the-end"]], tokenizer, 64)
+    in_sentence = [tokenizer.encode(f"x {word}", add_special_tokens=False).ids for word in ("EU", "calls:", "the-end")]
+    alone = len(tokenizer.encode("x", add_special_tokens=False).ids)
+    first, second, third = (ids[alone:] for ids in in_sentence)
+    assert tokens.ids.tolist()[1:-1] == [*first, *second, tokenizer.token_to_id("[E1]"), *third]
+    starts = np.cumsum([1, len(first), len(second), 1])
+    assert tokens.first.tolist() == starts.tolist()
+
+
+def test_one_tokenizer_serves_pretraining_and_tasks_in_turn(tmp_path):
+    ours = load_tokenizer(write(tmp_path, *FORMS["additional special tokens"]))
+    plain, text = PlainEncoder(ours), "a [MASK] [E1]"
+    before = plain([text]).tokens.tolist()
+    encode([text], ours, 16, with_masks=True)
+    assert plain([text]).tokens.tolist() == before
+    assert SpecialIds.of(ours).mask not in before
+    assert before[-1] == ours.token_to_id("[E1]")
+
+
 def message(number, *values):
     """A field of a protocol buffer that holds others: (number, bytes, float or int)."""
     data = b""
@@ -377,6 +410,11 @@ def test_a_mask_without_a_row_in_the_model_is_left_out(tmp_path):
         ("bert", described() | {"special_tokens_map.json": []}, r"special_tokens_map.json: its content=\[\] must be"),
         ("bert", described(tokenizer_class="BertJapaneseTokenizer"), "a BertJapaneseTokenizer is not supported in"),
         ("mpnet", described(tokenizer_class="MPNetTokenizer"), r"give its tokenizer.json, which transformers writes"),
+        ("deberta", described(), r"a tokenizer of model_type=deberta is not supported in this form"),
+        ("roberta", described(**CASED | {"tokenizer_class": "RobertaTokenizer"}), "a RobertaTokenizer is not"),
+        ("bert", {"vocab.txt": "[PAD]\n[UNK]\nx\n"}, r"vocab.txt: the vocabulary has no \[CLS\] or <s>.*: name them"),
+        ("bert", described(unk_token="new"), r"vocab.txt is not a tokenizer: it lacks 'new', which a file beside it names"),
+        ("bert", described(mask_token="new") | {"vocab.txt": WORDPIECE_TXT + "x\n"}, "'new' would get the id .*, which"),
     ],
 )  # fmt: skip
 def test_mistakes_of_folders_are_one_line(tmp_path, model_type, files, error):
