@@ -24,6 +24,7 @@ class Family:
     attention: tuple[str, ...]  # their tensors that make our query_key_value, one below the other
     settings: dict[str, tuple[str, Any]]  # BertConfig field -> name in config.json, and value where it is left out
     dropouts: tuple[str, ...]  # more dropout rates inside the encoder, where ours has one
+    projects: bool = False  # the embeddings, also where they are as wide as the encoder; here nothing is between them
     parts: dict[str, Any] = field(default_factory=dict)  # BertConfig fields that the family has fixed
     required: dict[str, Any] = field(default_factory=dict)  # the only value of theirs that we compute, heads included
     read: Callable[[Settings, dict[str, Any]], dict[str, Any]] = lambda settings, fields: {}  # settings -> more fields
@@ -145,7 +146,7 @@ FAMILIES = {
         },
         dropouts=_BERT_DROPOUTS,
         required={"inner_group_num": 1, "position_embedding_type": "absolute"},
-        read=irregular.read_projection,
+        projects=True,
     ),
     "distilbert": Family(
         name="DistilBert",

@@ -16,7 +16,12 @@ from torch import Tensor
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.families import FAMILIES, Family
-from bert_lightning.model.interop import config_from_hugging_face, from_hugging_face, tensor_sources
+from bert_lightning.model.interop import (
+    config_from_hugging_face,
+    from_hugging_face,
+    identity_projection,
+    tensor_sources,
+)
 from bert_lightning.model.positions import SinusoidalPositions
 from bert_lightning.model.weight_files import read_json, read_weights
 
@@ -54,6 +59,7 @@ def load_hugging_face(folder: Path) -> HuggingFaceModel:
     try:
         theirs, config = _with_own_decoder(theirs, config, family)
         _check_positions(theirs, config, family)
+        theirs = _without_identity(theirs, config, family)
         sources = tensor_sources(theirs, config, model_type)
         _check_encoder(theirs, sources, config)
         tensors = from_hugging_face(theirs, config, model_type)
@@ -86,6 +92,23 @@ def _check_positions(theirs: dict[str, Tensor], config: BertConfig, family: Fami
         raise ValueError(f"it must hold {name} of shape {shape}")
     if not torch.allclose(theirs[name].float(), SinusoidalPositions(config).table, atol=1e-3):
         raise ValueError(f"{name} is not the table of sines and cosines that sinusoidal_pos_embds=true stands for")
+
+
+def _without_identity(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> dict[str, Tensor]:
+    """Drop a projection between embeddings and encoder of one width, which must change nothing: we have none there."""
+    if not family.projects or config.embedding_width != config.hidden_size:
+        return theirs
+    name = family.prefix + family.encoder["embeddings.projection"]
+    found = {key: tensor for key, tensor in theirs.items() if key.startswith(f"{name}.")}
+    size = config.hidden_size
+    fits = all(list(tensor.shape) in ([size, size], [size]) for tensor in found.values())
+    if found and not (fits and _equal(found, identity_projection(family, config))):
+        raise ValueError(f"embedding_size={size} is hidden_size, and {name} changes the embeddings: not supported")
+    return {key: tensor for key, tensor in theirs.items() if key not in found}
+
+
+def _equal(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
+    return some.keys() == others.keys() and all(torch.equal(some[key].float(), others[key]) for key in some)
 
 
 def _check_encoder(theirs: dict[str, Tensor], sources: dict[str, list[str]], config: BertConfig) -> None:

@@ -65,19 +65,41 @@ def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any
     Raises:
         ValueError: the family has no such architecture; the message names a field that it cannot say.
     """
-    family = _family(model_type)
-    explicit = _explicit(config)
+    if found := differences(config, model_type):
+        raise ValueError(found[0])
+    return _settings_of(config, model_type)
+
+
+def differences(config: BertConfig, model_type: str) -> list[str]:
+    """Return a sentence for each field that a family cannot say; none where it has this architecture.
+
+    Raises:
+        ValueError: if there is no such family, or nothing near the architecture can be written as one of it.
+    """
+    ours, theirs = _explicit(config), _explicit(config_from_hugging_face(_settings_of(config, model_type)))
+    found = [
+        f"{name}={value!r} cannot be written as {model_type}, which has {theirs[name]!r}"
+        for name, value in ours.items()
+        if value != theirs[name] and not name.startswith(_OURS_ALONE)
+    ]
+    if config.type_vocab_size == 0 and "type_vocab_size" in _family(model_type).settings:
+        found.append(f"type_vocab_size=0 cannot be written as {model_type}, which adds an embedding of segments")
+    return found
+
+
+def _settings_of(config: BertConfig, model_type: str) -> dict[str, Any]:
+    """What a `config.json` says of a config, whether the family has all of it or not."""
+    family, explicit = _family(model_type), _explicit(config)
     settings: dict[str, Any] = {theirs: explicit[ours] for ours, (theirs, _) in family.settings.items()}
     activation = family.settings["activation"][0]
     settings[activation] = {ours: theirs for theirs, ours in reversed(_ACTIVATIONS.items())}[config.activation]
-    settings |= {"model_type": model_type, **family.required, **family.write(config)}
-    understood = _explicit(config_from_hugging_face(settings))
-    for name, value in explicit.items():
-        if value != understood[name] and not name.startswith(_OURS_ALONE):
-            raise ValueError(f"{name}={value!r} cannot be written as {model_type}, which has {understood[name]!r}")
-    if config.type_vocab_size == 0 and "type_vocab_size" in family.settings:
-        raise ValueError(f"type_vocab_size=0 cannot be written as {model_type}, which adds an embedding of segments")
-    return settings
+    settings |= dict.fromkeys(family.dropouts, config.dropout_rate)
+    return settings | {"model_type": model_type, **family.required, **family.write(config)}
+
+
+def has_head(model_type: str, head: str) -> bool:
+    """Whether transformers' pretraining classes of a family have a head of ours: `masked_lm`, `next_sentence`..."""
+    return any(name.partition(".")[0] == head for name in _family(model_type).heads)
 
 
 def task_to_hugging_face(config: BertConfig, model_type: str, head: str, labels: Sequence[str]) -> dict[str, Any]:
@@ -157,6 +179,8 @@ def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str
             theirs[names[name]] = tensor
         elif stem in names:
             theirs[f"{names[stem]}.{suffix}"] = tensor
+    if family.projects and config.embedding_width == config.hidden_size:
+        theirs |= identity_projection(family, config)
     if not config.tie_word_embeddings and "masked_lm.bias" in ours:
         theirs[f"{family.decoder}.bias"] = ours["masked_lm.bias"].clone()
     if config.positions == "sinusoidal":  # fixed, but stored there
@@ -167,6 +191,12 @@ def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str
             for part, tensor in zip(family.attention, fused.chunk(len(family.attention)), strict=True):
                 theirs[family.prefix + part.format(i=i) + suffix] = tensor.clone()
     return theirs
+
+
+def identity_projection(family: Family, config: BertConfig) -> dict[str, Tensor]:
+    """Return a projection of the embeddings that changes nothing, under the names of a family that always has one."""
+    name, size = family.prefix + family.encoder["embeddings.projection"], config.hidden_size
+    return {f"{name}.weight": torch.eye(size), f"{name}.bias": torch.zeros(size)}
 
 
 def _family(model_type: str) -> Family:
@@ -192,14 +222,16 @@ def _blocks(config: BertConfig) -> int:
 
 
 def _explicit(config: BertConfig) -> dict[str, Any]:
-    """The fields, with the values that None stands for, and without those that decide nothing."""
-    local = config.local_window is not None
+    """The fields, with the values that None stands for, and one value for all that compute the same."""
+    local = any(config.is_local(layer) for layer in range(config.num_hidden_layers))
     theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
     return asdict(config) | {
         "embedding_size": config.embedding_width,
         "num_hidden_groups": _blocks(config),
+        "local_window": config.local_window if local else None,
         "local_rope_theta": theta if local else None,
-        "global_every": config.global_every if local else 1,
+        # As many as there are layers, or more: the first alone reads the whole sequence.
+        "global_every": min(config.global_every, config.num_hidden_layers) if local else 1,
         "rope_theta": config.rope_theta if config.positions == "rotary" else None,
     }
 

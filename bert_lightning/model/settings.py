@@ -16,15 +16,6 @@ Fields = dict[str, Any]  # of BertConfig
 _KINDS = {False: "full_attention", True: "sliding_attention"}
 
 
-def read_projection(settings: Settings, fields: Fields) -> Fields:
-    """ALBERT projects its embeddings even where they are as wide as the encoder; here nothing is between them then."""
-    if fields["embedding_size"] == fields["hidden_size"]:
-        raise ValueError(
-            f"embedding_size={fields['embedding_size']} is hidden_size: ALBERT then has a projection, we not"
-        )
-    return {}
-
-
 def read_offset(settings: Settings, fields: Fields) -> Fields:
     """RoBERTa's table begins with rows that no position uses, up to that of the padding id."""
     pad = settings.get("pad_token_id", 1)

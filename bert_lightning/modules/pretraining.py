@@ -18,4 +18,4 @@ class PretrainingModule(EncoderModule):
         self.max_length = max_length
 
     def card(self) -> dict[str, Any]:
-        return {**super().card(), "max_length": self.max_length}
+        return {**super().card(), "max_length": self.max_length, "terms": list(self.objective.terms)}

@@ -64,7 +64,9 @@ class PretrainedWeights:
         module.load_state_dict(wanted)
 
     def has(self, prefix: str) -> bool:
-        return any(name.startswith(prefix) for name in self.tensors)
+        """Whether there are weights below `prefix`, or it is that of a trained head that has no weights of its own."""
+        trained = [f"objective.terms.{term}.head." for term in self.card.get("terms", ())]
+        return prefix in trained or any(name.startswith(prefix) for name in self.tensors)
 
 
 def load(location: str) -> PretrainedWeights:

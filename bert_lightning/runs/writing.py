@@ -82,7 +82,12 @@ def output_folder(path: Path) -> Iterator[Path]:
         with named(path):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            yield partial
+            try:
+                yield partial
+            except (OSError, UserError):
+                raise
+            except Exception as error:  # libraries have exceptions of their own for a full disk
+                raise OSError(None, " ".join(str(error).split())[:160]) from error
             partial.replace(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

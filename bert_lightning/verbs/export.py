@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,15 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
 from bert_lightning.model.families import FAMILIES
-from bert_lightning.model.interop import config_to_hugging_face, task_to_hugging_face, to_hugging_face
+from bert_lightning.model.interop import (
+    config_to_hugging_face,
+    differences,
+    has_head,
+    task_to_hugging_face,
+    to_hugging_face,
+)
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.folder import newest_run
@@ -33,6 +42,7 @@ _PREFIXES = {
     "objective.terms.tagging.head.": "tagging.",
     "objective.terms.spans.head.": "spans.",
 }
+_OF_TASKS = ("classification", "tagging", "spans")
 
 
 def run(config: DictConfig) -> None:
@@ -44,74 +54,98 @@ def run(config: DictConfig) -> None:
     print(f"{output}: {export(load(location), output, config.family)}, for transformers' from_pretrained")
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """A family that has the architecture, its `config.json`, and why it has no place for some of the heads."""
+
+    family: str
+    settings: dict[str, Any]
+    lost: dict[str, str]  # heads by the names of `model/interop.py`, with the reason or nothing
+
+
 def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     """Write the folder, whole or not at all; the family that it is of.
 
     Raises:
-        UserError: the folder exists, or the family has no such architecture.
+        UserError: the folder exists or cannot be written, or the family has no such architecture.
     """
     if os.path.lexists(output):
         raise UserError(f"{output} exists: choose another output=..., or delete it")
-    ours, left = _renamed(source.tensors)
-    if family is None and any(name.startswith("replaced_tokens.") for name in ours):
-        family = "electra"  # its architecture is BERT's too; the head is its own
-    head = _head(source, ours)
-    family, settings, no_head = _settings(source, family, head)
-    if no_head:
-        left.append(f"the head ({no_head})")
-        ours = {name: tensor for name, tensor in ours.items() if name.startswith("bert.")}
-    theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, family).items()}
+    ours, terms, left = _renamed(source.tensors)
     special = SpecialIds.of(source.tokenizer)
-    settings = {"pad_token_id": special.pad, **settings}
+    layout = _layout(source, family, terms, special)
+    ours = {name: tensor for name, tensor in ours.items() if name.partition(".")[0] not in layout.lost}
+    theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, layout.family).items()}
     with output_folder(output) as folder:
-        _write(folder / "config.json", settings)
+        _write(folder / "config.json", {"pad_token_id": special.pad, **layout.settings})
         save_file(theirs, folder / "model.safetensors", metadata={"format": "pt"})
         source.tokenizer.save(str(folder / "tokenizer.json"))
         _write(folder / "tokenizer_config.json", _tokenizer_settings(source.tokenizer, source.config))
+    left += [terms[head] + f" ({reason})" * bool(reason) for head, reason in layout.lost.items()]
     if left:
-        note(f"{family} has no place for {', '.join(left)}: left out")
-    return family
+        note(f"{layout.family} has no place for {', '.join(left)}: left out")
+    return layout.family
 
 
-def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Under the names of `model/interop.py`, and the parts that have none there."""
+def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
+    """Rename tensors as in `model/interop.py`.
+
+    Returns the tensors; of each head the term that it is of; and the terms that have no name there.
+    """
     ours: dict[str, Tensor] = {}
+    terms: dict[str, str] = {}
     left: dict[str, None] = {}
     for name, tensor in tensors.items():
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
-        if prefix is None:
-            left[".".join(name.split(".")[:3])] = None
+        term = ".".join(name.split(".")[:3])
+        head = "" if prefix is None else _PREFIXES[prefix].rstrip(".")
+        if prefix is None or (head != "bert" and terms.setdefault(head, term) != term):  # two terms, one place
+            left[term] = None
         else:
             ours[_PREFIXES[prefix] + name.removeprefix(prefix)] = tensor
-    return ours, list(left)
+    return ours, terms, list(left)
 
 
-def _head(source: PretrainedWeights, ours: dict[str, Tensor]) -> str | None:
-    """The head of a task that has a name in transformers, if the checkpoint has one."""
-    heads = [name.partition(".")[0] for name in ours if not name.startswith("bert.")]
-    return heads[0] if "task" in source.card and heads else None
+def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str], special: SpecialIds) -> _Layout:
+    """The family that has the architecture and the most of the heads; the first of several.
 
-
-def _settings(
-    source: PretrainedWeights, family: str | None, head: str | None
-) -> tuple[str, dict[str, Any], str | None]:
-    """The first family with this architecture and head, its settings; and why it goes without, where none has it."""
-    fitting, reasons = [], []
+    Raises:
+        UserError: none has the architecture; the message says in what the nearest differs, or the one asked for.
+    """
+    fitting: list[_Layout] = []
+    misfits: list[list[str]] = []
     for name in FAMILIES if family is None else [family]:
         try:
-            settings = config_to_hugging_face(source.config, name)
+            found = differences(source.config, name) or _other_padding(source.config, name, special)
         except ValueError as error:
-            reasons.append(str(error))
+            found = [str(error)] * (1 + len(fields(source.config)))  # further away than any that can be compared
+        if found:
+            misfits.append(found)
             continue
-        if head is None:
-            return name, settings, None
-        try:
-            return name, settings | task_to_hugging_face(source.config, name, head, source.card["task"]["labels"]), None
-        except ValueError as error:
-            fitting.append((name, settings, str(error)))
+        settings = config_to_hugging_face(source.config, name)
+        lost: dict[str, str] = {}
+        for head in heads:
+            try:
+                if head not in _OF_TASKS or "task" not in source.card:
+                    lost |= {} if has_head(name, head) else {head: ""}
+                else:
+                    settings |= task_to_hugging_face(source.config, name, head, source.card["task"]["labels"])
+            except ValueError as error:
+                lost[head] = str(error)
+        fitting.append(_Layout(name, settings, lost))
     if fitting:
-        return fitting[0]
-    raise UserError(f"{source.path} is of no architecture that transformers has under these names: {reasons[0]}")
+        return min(fitting, key=lambda layout: len(layout.lost))
+    nearest = min(misfits, key=len)
+    more = f" (and {len(set(nearest)) - 1} more differences)" if len(set(nearest)) > 1 else ""
+    raise UserError(f"{source.path} is of no architecture that transformers has under these names: {nearest[0]}{more}")
+
+
+def _other_padding(config: BertConfig, family: str, special: SpecialIds) -> list[str]:
+    """Where a family counts positions from the padding id, that must be the tokenizer's."""
+    pad = config_to_hugging_face(config, family).get("pad_token_id", special.pad)
+    if pad == special.pad:
+        return []
+    return [f"position_offset={config.position_offset} needs the padding id {pad} in {family}, not {special.pad}"]
 
 
 def _tokenizer_settings(tokenizer: Tokenizer, config: Any) -> dict[str, Any]:

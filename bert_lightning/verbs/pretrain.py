@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -28,7 +29,7 @@ from bert_lightning.runs.start import start_from
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.verbs.choices import with_choices
-from bert_lightning.verbs.common import build, resolved
+from bert_lightning.verbs.common import build, quoted, resolved
 from bert_lightning.verbs.prepare import prepared_data
 from bert_lightning.verbs.training import check_execution, start
 
@@ -41,7 +42,8 @@ def run(config: DictConfig) -> None:
     """Pretrain, and say what was reached and what to do next."""
     folder, summary = pretrain(with_choices(config))
     if not summary:
-        print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
+        place = shlex.quote(str(folder.path))
+        print(f"Next: bert-lightning resume {place}, on every rank if torchrun or srun starts them")
         return
     report(config, folder, summary)
 
@@ -54,8 +56,14 @@ def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> No
     print(f"  budget: {spent['spent']:,.10g} of {spent['total']:,.10g} {spent['unit']}, {spent['share']:.1%}")
     for name in sorted(name for name in metrics if name.startswith("val/")):
         print(f"  {name:28} {metrics[name]:.4f}")
-    print(f'Next: bert-lightning predict run={folder.path} "The film was [MASK]."')
-    print(f"      bert-lightning finetune task=sentiment encoder={folder.path}")
+    print("Next: " + "\n      ".join(_next_commands(config, folder)))
+
+
+def _next_commands(config: DictConfig, folder: RunFolder) -> list[str]:
+    """Command lines for this run, as a shell takes them; filling in masks needs the head for it."""
+    run, encoder = (shlex.quote(f"{key}={quoted(folder.path)}") for key in ("run", "encoder"))
+    fill_mask = [f'bert-lightning predict {run} "The film was [MASK]."'] if "mlm" in config.objective.terms else []
+    return [*fill_mask, f"bert-lightning finetune task=sentiment {encoder}"]
 
 
 def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:

@@ -290,6 +290,18 @@ def test_a_fixed_table_of_positions_must_be_the_fixed_one(tmp_path):
         load_hugging_face(tmp_path)
 
 
+def test_albert_of_one_width_is_refused_where_its_projection_changes_anything(tmp_path):
+    torch.manual_seed(0)
+    model = transformers.AlbertForMaskedLM(transformers.AlbertConfig(**SIZES, embedding_size=16)).eval()
+    model.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="embedding_size=16 is hidden_size, and albert"):
+        load_hugging_face(tmp_path)
+    mapping = model.albert.encoder.embedding_hidden_mapping_in
+    mapping.weight.data, mapping.bias.data = torch.eye(16), torch.zeros(16)
+    model.save_pretrained(tmp_path)
+    torch.testing.assert_close(scores(tmp_path), their_scores("Albert", tmp_path), atol=1e-5, rtol=0)
+
+
 def test_reading_a_folder_draws_no_random_number(folder):
     torch.manual_seed(3)
     before = torch.get_rng_state()

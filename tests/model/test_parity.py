@@ -258,7 +258,6 @@ def test_what_a_config_leaves_out_has_the_value_of_transformers(family):
         ({"model_type": "gpt2"}, "model_type='gpt2' is not supported: this encoder reads bert, roberta"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type='relative_key'"),
         ({"model_type": "albert", "inner_group_num": 2}, "inner_group_num=2"),
-        ({"model_type": "albert", "embedding_size": 4096}, "embedding_size=4096"),
         ({"model_type": "modernbert", "mlp_bias": True}, "mlp_bias=True"),
         ({"model_type": "modernbert", "num_hidden_layers": 3, "layer_types": ["sliding_attention"] * 3}, "layer_types"),
     ],

