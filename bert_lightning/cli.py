@@ -51,6 +51,7 @@ class JobFailed(Exception):
 
 def main() -> None:
     """Run one verb. A user's mistake ends in one line on standard error and exit code 2."""
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes that are started import nothing of the working directory
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())

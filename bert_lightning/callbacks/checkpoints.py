@@ -135,7 +135,10 @@ class Checkpoints(Checkpoint):
 
 
 class Best(ModelCheckpoint):
-    """`best.ckpt`: the weights with the best value of `monitor`. A folder that was moved is no other run."""
+    """`best.ckpt`: the weights with the best value of `monitor`. A folder that was moved is no other run.
+
+    Lightning deletes the file that a checkpoint names as the best one before. So no path is read from a checkpoint.
+    """
 
     def __init__(self, monitor: str, mode: str) -> None:
         super().__init__(
@@ -143,15 +146,11 @@ class Best(ModelCheckpoint):
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        here = str(self.dirpath)
-        moved = {
-            key: value.replace(state_dict["dirpath"], here, 1) if isinstance(value, str) else value
-            for key, value in state_dict.items()
-        }
-        moved["best_k_models"] = {
-            path.replace(state_dict["dirpath"], here, 1): score for path, score in state_dict["best_k_models"].items()
-        }
-        super().load_state_dict(moved)
+        mine = str(Path(str(self.dirpath)) / f"{self.filename}{self.FILE_EXTENSION}")
+        here = {name: mine if state_dict.get(name) else "" for name in ("best_model_path", "kth_best_model_path")}
+        models = dict.fromkeys((mine for _ in state_dict["best_k_models"]), state_dict["best_model_score"])
+        paths = {**here, "best_k_models": models, "dirpath": self.dirpath, "last_model_path": ""}
+        super().load_state_dict({**state_dict, **paths})
 
 
 def step_of(path: Path) -> int:

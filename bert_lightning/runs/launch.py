@@ -19,7 +19,8 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from bert_lightning.callbacks.agreement import Agreed
 from bert_lightning.callbacks.signals import Interrupted
 from bert_lightning.errors import UserError
-from bert_lightning.runs.ranks import OWN_RUN
+from bert_lightning.runs.environment import note
+from bert_lightning.runs.ranks import LAUNCHER, OWN_RUN, PROGRAM
 
 _GRACE = 60  # seconds that ranks have to save when the launcher is asked to stop
 
@@ -31,7 +32,8 @@ class RankFailed(Exception):
 def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: int) -> None:
     """Run `resume folder overrides` in so many processes, and wait for them.
 
-    Where one fails, all are ended and start again, so many times, from the run's newest checkpoint.
+    Where one fails, all are ended and start again, so many times, from the run's newest checkpoint. What the user did
+    wrong, and a signal that asks to stop, end the run at once: the ranks would only do the same again.
 
     Raises:
         UserError, Interrupted: what a rank raised.
@@ -40,9 +42,19 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: in
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what they tell is told below, once
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // ranks))
-    for_ranks = {"OMP_NUM_THREADS": threads}
-    if restarts:  # or ranks read in the one store where the dead ones listened (pytorch/pytorch #135712)
-        for_ranks["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    with _environment({"OMP_NUM_THREADS": threads, LAUNCHER: str(os.getpid())}):
+        for again in range(restarts + 1):
+            try:
+                return _run(("resume", str(folder), *overrides), ranks)
+            except RankFailed as failed:
+                if again == restarts:
+                    raise
+                reason = str(failed).splitlines()[-1]
+                note(f"a rank failed; all start again, {again + 1} of {restarts} times: {reason}")
+
+
+def _run(arguments: Sequence[str], ranks: int) -> None:
+    """Run `bert-lightning arguments` in so many processes, once."""
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -51,18 +63,17 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: in
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
-        max_restarts=restarts,
+        max_restarts=0,  # the launcher starts all again, for it does not know a user's mistake
         logs_specs=DefaultLogsSpecs(),
         signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2",
         shutdown_timeout=_GRACE,
     )
     try:
-        with _environment(for_ranks):
-            elastic_launch(config, sys.executable)("-m", "bert_lightning", "resume", str(folder), *overrides)
+        elastic_launch(config, sys.executable)(PROGRAM, *arguments)
     except ChildFailedError as error:
         raise _cause(error.failures) from None
     except SignalException as stop:
-        raise Interrupted(int(stop.sigval), None, str(folder)) from None
+        raise Interrupted(int(stop.sigval), None, arguments[1]) from None
 
 
 @contextmanager

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
+from pathlib import Path
 
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -19,6 +22,11 @@ from bert_lightning.runs.environment import note
 
 OWN_RUN = "bert-lightning-"  # how the elastic run ids begin that `launch_here` gives
 ERRORS = "BERT_LIGHTNING_ERRORS"  # a folder where each rank that `launch_srun` started leaves what it raised
+LAUNCHER = "BERT_LIGHTNING_LAUNCHER"  # the process that `launch_here` started the rank from
+PROGRAM = str(
+    Path(__file__).parent.parent / "__main__.py"
+)  # what a rank runs: this package, not one of its own finding
+_LOOKS_EVERY = 1.0  # seconds
 
 
 def is_rank(ranks: int) -> bool:
@@ -48,6 +56,23 @@ def is_first() -> bool:
 def is_own_rank() -> bool:
     """Whether a process of this program started it, and waits for it to say what became of the run."""
     return os.environ.get("TORCHELASTIC_RUN_ID", "").startswith(OWN_RUN) or ERRORS in os.environ
+
+
+def end_with_launcher() -> None:
+    """End this rank within a second of its launcher: one that was killed by SIGKILL ends nobody else.
+
+    The newest checkpoint stays as it is, as if the rank itself had been killed.
+    """
+    if (launcher := os.environ.get(LAUNCHER)) is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(launcher):  # an orphan has another parent
+            time.sleep(_LOOKS_EVERY)
+        print("note: the process that started this rank is gone: the rank ends", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def leave(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.reading import read_yaml
+from bert_lightning.runs.trust import check_plain
 
 TRAINING_VERBS = ("pretrain", "finetune")  # the verbs that make runs
 
@@ -32,6 +33,7 @@ def read_config(folder: RunFolder) -> DictConfig:
         raise UserError(
             f"{folder.config} is not the config of a run: verb is {verb!r}, not {' or '.join(TRAINING_VERBS)}"
         )
+    check_plain(config, folder.config)
     return config
 
 

@@ -20,7 +20,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.job import job
 from bert_lightning.runs.launch import RankFailed, raised
-from bert_lightning.runs.ranks import ERRORS
+from bert_lightning.runs.ranks import ERRORS, PROGRAM
 
 _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # what `sbatch --signal` is asked to send before the job's end
 _PEER_GONE = re.compile("[Cc]onnection (closed|reset)|peer")  # what the others say of a rank that is no more
@@ -45,7 +45,7 @@ def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) 
     shutil.rmtree(errors, ignore_errors=True)
     errors.mkdir()
     step = ["srun", "--kill-on-bad-exit=1", f"--nodes={nodes}", f"--ntasks={ranks * nodes}"]
-    command = [sys.executable, "-m", "bert_lightning", "resume", str(folder), *overrides]
+    command = [sys.executable, PROGRAM, "resume", str(folder), *overrides]
     process = subprocess.Popen(
         [*step, f"--ntasks-per-node={ranks}", *command], env={**os.environ, ERRORS: str(errors.absolute())}
     )

@@ -34,11 +34,12 @@ class Answerer:
         card: Mapping[str, Any] | None = source.card.get("task")
         if card is None:
             card = _without_a_head(source, task)
-        self.kind: Kind = from_card(card["kind"], Kind)
+        self.kind: Kind = from_card(source.path, card, "kind")
         self.labels: list[str] = card["labels"]
         self.num_cut = 0  # examples so far of which something was left out
         self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
-        objective = joint_objective(from_card(card["objective"], Downstream), card["term"], self.labels, source.config)
+        make_objective = from_card(source.path, card, "objective")
+        objective = joint_objective(make_objective, card["term"], self.labels, source.config)
         (term,) = objective.terms.values()
         assert isinstance(term, Downstream), "the objective of a task is a downstream one"
         assert isinstance(term.head, Module), "an objective owns its head"
@@ -69,7 +70,7 @@ def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[
     if task is None:
         raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
     card = card_of(task, [])
-    if class_of_card(card["objective"], Downstream).learns_a_head:
+    if class_of_card(source.path, card, "objective").learns_a_head:
         name = str(card["kind"]["_target_"]).rpartition(".")[2]
         raise UserError(f"{source.path} has no head for {name}: fine-tune it for the task first")
     return card

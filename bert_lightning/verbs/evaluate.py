@@ -15,6 +15,7 @@ from bert_lightning.metrics import TaskMetrics
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder, newest_run
 from bert_lightning.runs.same import read_config
+from bert_lightning.runs.trust import check_targets, trusting
 from bert_lightning.verbs.answering import Answerer
 from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
 from bert_lightning.verbs.tasks import kind_of, read_examples, task_metrics
@@ -39,7 +40,9 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         task.path = task.files.path = config.path
         if not Path(config.path).expanduser().is_dir():
             task.files.splits[config.split] = config.path
-    answer = Answerer(source, None if config.task is None else task)
+    given = None if config.task is None else task
+    with trusting(given):
+        answer = Answerer(source, given)
     kind = kind_of(task)
     _check_same(kind, answer, source, task)
     examples = read_examples(task, config.split, kind, config.max_examples)
@@ -67,6 +70,7 @@ def _task_of_run(source: PretrainedWeights) -> DictConfig:
         raise UserError(f"{source.path} was trained for no task: fine-tune it first, or give one by task=...")
     task = config.task
     assert isinstance(task, DictConfig), "a task is a mapping"
+    check_targets(task, run.config, "task")
     return task
 
 

@@ -13,6 +13,7 @@ from hydra import compose
 from omegaconf import DictConfig
 
 from bert_lightning.errors import UserError
+from bert_lightning.runs.trust import trusting
 from bert_lightning.verbs.choices import composed
 from bert_lightning.verbs.common import quoted, run_folder
 from bert_lightning.verbs.evaluate import evaluate
@@ -88,7 +89,8 @@ def _scores(task: str, config: DictConfig) -> dict[str, float]:
     }
     if task == _AVERAGED_AS_ONE[0]:
         other = compose("evaluate", [f"run={quoted(folder.checkpoints / 'last.ckpt')}", "split=validation_mismatched"])
-        found[_AVERAGED_AS_ONE[1]] = _score(task, evaluate(other)["metrics"])
+        with trusting(config):
+            found[_AVERAGED_AS_ONE[1]] = _score(task, evaluate(other)["metrics"])
     return found
 
 

@@ -14,19 +14,23 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.ranks import is_first, is_own_rank
+from bert_lightning.runs.ranks import end_with_launcher, is_first, is_own_rank
 from bert_lightning.runs.same import EXECUTION, SHARES, read_config
+from bert_lightning.runs.trust import check_targets
 from bert_lightning.verbs.common import build, check_keys
 from bert_lightning.verbs.training import go_on
 
 
 def run(arguments: list[str]) -> None:
     """Go on, or say that there is nothing left to do."""
+    end_with_launcher()
     if not arguments or "=" in arguments[0]:
         raise UserError("resume takes the folder of a run: bert-lightning resume runs/my-run")
     location, *overrides = arguments
     folder = RunFolder(Path(location))
-    config = changed(read_config(folder), overrides)
+    config = read_config(folder)
+    check_targets(config, folder.config)
+    config = changed(config, overrides)
     go_on(config, folder, overrides)
     if is_first() and not is_own_rank():
         import_module(f"bert_lightning.verbs.{config.verb}").report(config, folder, folder.read_summary())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.data.labelled.kinds import Example, Kind
@@ -23,10 +24,11 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import Downstream
 from bert_lightning.runs.environment import note
+from bert_lightning.runs.trust import check_plain, check_targets
 from bert_lightning.verbs.common import build
 
 T = TypeVar("T")
-_OF_TASKS = ("bert_lightning.data.labelled.", "bert_lightning.objectives.", "bert_lightning.model.heads")
+_CLASSES: dict[str, type[Any]] = {"kind": Kind, "objective": Downstream}  # what a checkpoint names of its task
 
 
 @dataclass(frozen=True)
@@ -181,41 +183,44 @@ def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Exampl
 
 
 def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
-    """What a checkpoint keeps of its task, as plain data."""
+    """Return what a checkpoint keeps of its task, as plain data.
+
+    Raises:
+        UserError: if a part is not named by its class, so that the checkpoint could not be used.
+    """
     kept = OmegaConf.to_container(task, resolve=True)
     assert isinstance(kept, dict), "a task is a mapping"
+    for name, base in _CLASSES.items():
+        _class_named(f"task.{name}", kept[name], base)
     return {name: kept[name] for name in ("kind", "term", "objective", "max_length")} | {"labels": list(labels)}
 
 
-def from_card(node: Mapping[str, Any], base: type[Any]) -> Any:
-    """What a node of a checkpoint makes: a `base` of this package, or a partial of one.
+def from_card(path: Path, card: Mapping[str, Any], name: str) -> Any:
+    """Make what the task in a checkpoint names under `name`: kind or objective.
+
+    Args:
+        path: the checkpoint.
+        card: its task, as `card_of` has it.
+        name: which part.
 
     Raises:
-        UserError: it names anything else. A checkpoint must not choose what is executed.
+        UserError: if it names anything that this program does not build from a file. The message names the key.
     """
-    class_of_card(node, base)
-    return build(OmegaConf.create(dict(node)))
+    class_of_card(path, card, name)
+    return build(OmegaConf.create(dict(card[name])))
 
 
-def class_of_card(node: Mapping[str, Any], base: type[T]) -> type[T]:
-    """The class that a node of a checkpoint names; UserError as in `from_card`."""
-    found = _check_targets(node)
+def class_of_card(path: Path, card: Mapping[str, Any], name: str) -> type[Any]:
+    """Return the class that the task in a checkpoint names under `name`. Raises UserError as `from_card` does."""
+    key = f"task.{name}"
+    check_plain(card[name], path, key)
+    check_targets(card[name], path, key)
+    return _class_named(f"{path}: {key}", card[name], _CLASSES[name])
+
+
+def _class_named(place: str, node: Any, base: type[T]) -> type[T]:
+    target = node.get("_target_") if isinstance(node, Mapping) else node
+    found = hydra.utils.get_object(target) if isinstance(node, Mapping) and isinstance(target, str) else None
     if not isinstance(found, type) or not issubclass(found, base):
-        raise UserError(f"the checkpoint asks for {node.get('_target_')}, which is no {base.__name__} of this program")
-    return found
-
-
-def _check_targets(node: Any) -> Any:
-    """The object that a node names; it and those below it must be defined where tasks take their parts from."""
-    for child in node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ():
-        _check_targets(child)
-    if not isinstance(node, Mapping) or "_target_" not in node:
-        return None
-    module, _, name = str(node["_target_"]).rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name) if module.startswith(_OF_TASKS) else None
-    except (ImportError, AttributeError):
-        found = None
-    if found is None or getattr(found, "__module__", None) != module:
-        raise UserError(f"the checkpoint asks for {node['_target_']}, which is no part of this program")
+        raise UserError(f"{place}._target_={target} is no class derived from {base.__module__}.{base.__name__}")
     return found

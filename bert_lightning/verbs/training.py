@@ -19,6 +19,7 @@ from bert_lightning.runs.ranks import devices, is_first, is_own_rank, is_rank, s
 from bert_lightning.runs.same import check_same_run, read_config
 from bert_lightning.runs.slurm import check_inside_job, launch_srun, requeue_after
 from bert_lightning.runs.training import Parts, Session
+from bert_lightning.runs.trust import check_files, check_targets, note_what_needs_trust, trusting
 from bert_lightning.verbs.common import build, build_values, run_folder
 
 PartsOf = Callable[[DictConfig], Parts]
@@ -52,9 +53,12 @@ def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, A
     if config.existing == "resume" and folder.config.exists():
         before = read_config(folder)
         check_same_run(folder, before, config)
-        go_on(before, folder)
+        with trusting(config):
+            check_targets(before, folder.config)
+            go_on(before, folder)
         return folder, folder.read_summary()
     ready = session(config, folder, parts_of)
+    note_what_needs_trust(config)
     with _requeued() if config.existing == "resume" else nullcontext():
         with folder.held():
             folder.check_free()  # again: another process may have made this run meanwhile
@@ -65,7 +69,8 @@ def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, A
                 ready.train()
                 return folder, folder.read_summary()
         del ready  # this process only waits
-        launch(config, folder)
+        with trusting(config):  # the ranks read it from the folder
+            launch(config, folder)
     return folder, folder.read_summary()
 
 
@@ -73,6 +78,7 @@ def go_on(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) 
     """Train what is left of a run whose folder is written, from its newest checkpoint that is whole."""
     if folder.summary.exists():
         return
+    check_files(folder.path)
     with _requeued():
         if not runs_here(config):
             launch(config, folder, overrides)

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 
 
 class Fault(Callback):
-    """One rank fails when its `step`th update begins, in the first of its lives.
+    """One rank fails when its `step`th update begins, once in a run: it leaves a file, by which it knows.
 
     Args:
         step: counted from 0.
@@ -23,11 +23,15 @@ class Fault(Callback):
         self.step, self.rank, self.how = step, rank, how
 
     def _is_due(self, trainer):
-        first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
-        return first and (trainer.global_step, trainer.global_rank) == (self.step, self.rank)
+        if (trainer.global_step, trainer.global_rank) != (self.step, self.rank):
+            return False
+        known = Path(trainer.default_root_dir) / f"fault-{self.step}"
+        came = known.exists()
+        known.touch()
+        return not came
 
     def on_train_batch_start(self, trainer, *_):
-        if not self._is_due(trainer):
+        if self.how == "infinite" or not self._is_due(trainer):
             return
         if self.how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
