@@ -1,7 +1,7 @@
 """`python -m bert_lightning` is `bert-lightning`. No module is imported from the folder where it was started.
 
-Python puts the working directory, or the folder of a script, in front of all places that modules come from: a `torch.py`
-that lies there would run. (`python -m` itself imports `pkgutil` before this file. The script `bert-lightning` does not.)
+Python puts the working directory, or a script's folder, in front of all places that modules come from. A `torch.py`
+that lies there would run. `python -m` itself imports `pkgutil` before this file; the script `bert-lightning` does not.
 Ranks are started by this file, so that they run the same package wherever it was imported from.
 """
 

@@ -78,13 +78,15 @@ def check_plain(node: Any, place: Path, key: str = "") -> None:
 
 
 def check_files(folder: Path) -> None:
-    """Check that a run writes and deletes in its folder alone: no link in it leads outside, and no file is a device.
+    """Check that a run writes and deletes in its folder alone: no link there leads outside, and no file is a device.
+
+    The folders of the loggers are theirs: W&B keeps links with absolute paths, and makes each anew.
 
     Raises:
         UserError: if one does; the message names it.
     """
     inside = folder.resolve()
-    for path in folder.rglob("*"):
+    for path in (*folder.iterdir(), *folder.glob("checkpoints/*")):
         if path.is_symlink() and not path.resolve().is_relative_to(inside):
             raise UserError(f"{path} is a link to {path.resolve()}, outside of the run: put the file itself there")
         if not (path.is_symlink() or path.is_file() or path.is_dir()):
