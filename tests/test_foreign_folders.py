@@ -76,7 +76,7 @@ def hostile_config(run):
     if "task" in config:
         config["task"]["kind"] = config["task"]["files"]["reader"] = stranger
         config["task"]["metrics"]["accuracy"] = stranger
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(json.dumps(config))
 
 
 def hostile_execution(run):
@@ -84,7 +84,7 @@ def hostile_execution(run):
     path = run / "config.yaml"
     config = yaml.safe_load(path.read_text())
     config["callbacks"]["one"] = {"_target_": f"{MODULE}.Stranger"}
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(json.dumps(config))
 
 
 def hostile_pickles(run):
