@@ -145,7 +145,7 @@ class SegmentPairs(SentencePairs):
             raise UserError(
                 f"{store.folder} holds {store.num_documents} document: next-sentence prediction takes its wrong "
                 "continuations from another document, so it needs two: separate documents by a blank line, give "
-                "validation more by data.validation_fraction, or use examples=full_sentences"
+                "more text, or use examples=full_sentences"
             )
         super().__init__(store, max_length, short_seq_prob)
         self.random_next_prob = random_next_prob

@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bert_lightning.data.splitting import Split
 from bert_lightning.data.store import StoreWriter, encode, read_part, sha256
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document
 from bert_lightning.text.encoding import Encoder, IdType
 from bert_lightning.text.lines import Part
-from bert_lightning.text.sentences import document_hash, hash_fraction, split_position
+from bert_lightning.text.sentences import document_hash, hash_fraction
 from bert_lightning.text.tokenizers import load_tokenizer
 from bert_lightning.text.words import encoder_of
 
@@ -40,7 +41,7 @@ class Job:
     """What is done to a corpus; the same for all its parts."""
 
     corpus: Corpus
-    validation_fraction: float
+    split: Split
     deduplicate: bool
     folder: Path  # holds tokenizer.json and parts/
 
@@ -115,13 +116,13 @@ def _write_part(job: Job, number: int, part: Part, encoder: Encoder) -> None:
             _SplitWriter(beside / "validation", encoder, job.deduplicate) as validation,
         ):
             for document in job.corpus.read(part):
-                position = split_position(document)
                 if part.share < 1 and hash_fraction(document, salt=1) >= part.share:
                     continue
-                if position >= job.validation_fraction:
-                    train.take(document, part.copy)
-                elif part.copy == 0:  # validation sees each document once
-                    validation.take(document, part.copy)
+                for_training, for_validation = job.split(document)
+                for piece in for_training:
+                    train.take(piece, part.copy)
+                for piece in for_validation if part.copy == 0 else ():  # validation sees each document once
+                    validation.take(piece, part.copy)
         record = PartRecord(
             {name: writer.store.counts for name, writer in zip(SPLITS, (train, validation), strict=True)},
             {str(file.relative_to(beside)): sha256(file) for file in sorted(beside.rglob("*.bin"))},

@@ -7,12 +7,11 @@ what is done so far: a run that was ended in any way goes on from there, and end
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
+import glob
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +19,17 @@ from tokenizers import Tokenizer
 
 from bert_lightning.data import manifest
 from bert_lightning.data.parts import Job, join, write_parts
-from bert_lightning.data.splitting import TrainingSample, check_counts, check_split
+from bert_lightning.data.splitting import Split, TrainingSample, WithinDocuments, check_counts, choose_split
 from bert_lightning.data.store import TokenStore
+from bert_lightning.data.unfinished import Begin, removed_if_the_sources_are_wrong, unfinished
 from bert_lightning.errors import UserError
+from bert_lightning.text import findings
 from bert_lightning.text.corpora import Corpus
 from bert_lightning.text.encoding import id_type
+from bert_lightning.text.files import endings
 from bert_lightning.text.tokenizers import SpecialIds, TokenizerRecipe, fingerprint, load_tokenizer, vocabulary_size
 
 Say = Callable[[str], None]
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class PreparedData:
     train: TokenStore
     validation: TokenStore
     fingerprint: str  # 16 hexadecimal digits that change with any token of the stores, or with the tokenizer
+    notes: tuple[str, ...] = ()  # what its user should know
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ class Plan:
         return self.folder.with_name(f"{self.folder.name}-{manifest.digest(self.settings())[:12]}")
 
 
-def prepare(plan: Plan, say: Say, workers: int | None = None, thorough: bool = False) -> PreparedData:
+def prepare(
+    plan: Plan, say: Say, workers: int | None = None, thorough: bool = False, note: Say | None = None
+) -> PreparedData:
     """The stores of a plan, written unless they exist.
 
     Args:
@@ -88,26 +92,31 @@ def prepare(plan: Plan, say: Say, workers: int | None = None, thorough: bool = F
         say: called with what is being done.
         workers: processes that tokenize; None for as many as there are cores.
         thorough: check the hash of every file of a store that exists, however large.
+        note: called with what the user should know of the corpus and the tokenizer; None: `say`.
 
     Raises:
         UserError: an empty corpus, or a split without documents.
     """
-    target = plan.target()
+    target, note = plan.target(), note or say
+    made = False
     if not target.exists():
-        _say_why_not(plan, say)
-        with _unfinished(target, "lock") as partial:
+        _say_what_differs(plan, say)
+        with unfinished(target, "lock") as partial:
             if not target.exists():  # or another process has just finished the same
-                job = _job(plan, partial)
-                with _removed_if_the_sources_are_wrong(partial):
-                    _make_tokenizer(job, plan.make_tokenizer, say)
+                made = True
+                with removed_if_the_sources_are_wrong(partial):
+                    job = _begun(plan, partial, say, note)
                     say("tokenizing")
                     write_parts(job, dict(enumerate(job.corpus.parts())), workers or _cores(), say)
                     _finish(plan, job, say)
             shutil.rmtree(partial)
-    return open_prepared(target, thorough)
+    data = open_prepared(target, thorough)
+    for text in () if made else data.notes:
+        note(text)
+    return data
 
 
-def prepare_shard(plan: Plan, shard: int, shards: int, workers: int | None, say: Say) -> None:
+def prepare_shard(plan: Plan, shard: int, shards: int, workers: int | None, say: Say, note: Say | None = None) -> None:
     """Tokenize every part whose number is `shard` modulo `shards`; `merge_shards` makes the store.
 
     Shards may be written at the same time, on machines that share the folder. The first to make the tokenizer decides.
@@ -117,9 +126,8 @@ def prepare_shard(plan: Plan, shard: int, shards: int, workers: int | None, say:
     if (target := plan.target()).exists():
         say(f"{target} is finished")
         return
-    with _unfinished(target, f"lock-{shard}") as partial:
-        job = _job(plan, partial)
-        _make_tokenizer(job, plan.make_tokenizer, say)
+    with unfinished(target, f"lock-{shard}") as partial:
+        job = _begun(plan, partial, say, note or say)
         say(f"tokenizing shard {shard} of {shards}")
         mine = {number: part for number, part in enumerate(job.corpus.parts()) if number % shards == shard}
         write_parts(job, mine, workers or _cores(), say)
@@ -134,9 +142,12 @@ def merge_shards(plan: Plan, shards: int, say: Say) -> PreparedData:
     """
     target = plan.target()
     if not target.exists():
-        with _unfinished(target, "lock") as partial:
+        with unfinished(target, "lock") as partial:
             if not target.exists():
-                job, parts = _job(plan, partial), plan.corpus.parts()
+                job, parts = (
+                    Job(plan.corpus, Begin.read(partial).split(plan.validation_fraction), plan.deduplicate, partial),
+                    plan.corpus.parts(),
+                )
                 missing = [number for number in range(len(parts)) if not job.has(number)]
                 if missing:
                     names = ", ".join(map(str, sorted({number % shards for number in missing})))
@@ -162,11 +173,14 @@ def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
             f"{folder}/tokenizer.json is not the one that made these ids: delete the folder and run prepare"
         )
     content = manifest.digest({name: file["sha256"] for name, file in known["files"].items()})[:16]
-    return PreparedData(folder, tokenizer, TokenStore(folder / "train"), TokenStore(folder / "validation"), content)
-
-
-def _job(plan: Plan, partial: Path) -> Job:
-    return Job(plan.corpus, plan.validation_fraction, plan.deduplicate, partial)
+    return PreparedData(
+        folder,
+        tokenizer,
+        TokenStore(folder / "train"),
+        TokenStore(folder / "validation"),
+        content,
+        tuple(known.get("notes", ())),
+    )
 
 
 def _finish(plan: Plan, job: Job, say: Say) -> None:
@@ -175,7 +189,7 @@ def _finish(plan: Plan, job: Job, say: Say) -> None:
     tokenizer, joined = load_tokenizer(job.folder), job.folder / "joined"
     shutil.rmtree(joined, ignore_errors=True)
     counts = join(job, len(job.corpus.parts()), joined, id_type(tokenizer))
-    check_counts(job.corpus, job.validation_fraction, counts)
+    check_counts(job.corpus, plan.validation_fraction, counts)
     shutil.copyfile(job.folder / "tokenizer.json", joined / "tokenizer.json")
     description = {
         "settings": plan.settings(),
@@ -183,76 +197,54 @@ def _finish(plan: Plan, job: Job, say: Say) -> None:
         "vocab_size": vocabulary_size(tokenizer),
         "splits": counts,
     }
+    if notes := Begin.read(job.folder).notes:
+        description["notes"] = notes
     manifest.write(joined, description)
     joined.rename(plan.target())
 
 
-def _make_tokenizer(job: Job, make_tokenizer: TokenizerRecipe, say: Say) -> None:
-    """Make tokenizer.json where it is not; of several processes the first to make it decides."""
-    path = job.folder / "tokenizer.json"
-    if path.exists():
-        return
-    check_split(job.corpus, job.validation_fraction)
-    say("making the tokenizer")
-    documents = TrainingSample(job.corpus, job.validation_fraction, make_tokenizer.sample_megabytes * 10**6)
-    beside = job.folder / f"tokenizer.json.{os.getpid()}"
-    tokenizer = make_tokenizer(documents)
+def _begun(plan: Plan, partial: Path, say: Say, note: Say) -> Job:
+    """The work of a plan, whose split is decided and whose tokenizer is made, here or before; the notes are said."""
+    if not (partial / "tokenizer.json").exists():
+        notes: list[str] = []
+        if skipped := plan.corpus.skipped():
+            notes.append(
+                f"{len(skipped)} files of the corpus are not read because of their ending ({endings(skipped)})"
+            )
+        split = choose_split(plan.corpus, plan.validation_fraction, notes.append)
+        say("making the tokenizer")
+        _make_tokenizer(plan, partial, split, notes)
+    begin = Begin.read(partial)
+    for text in begin.notes:
+        note(text)
+    return Job(plan.corpus, begin.split(plan.validation_fraction), plan.deduplicate, partial)
+
+
+def _make_tokenizer(plan: Plan, partial: Path, split: Split, notes: list[str]) -> None:
+    """Write begin.json and tokenizer.json; of several processes the first to make the tokenizer decides."""
+    recipe = plan.make_tokenizer
+    tokenizer = recipe(TrainingSample(plan.corpus, split, int(recipe.sample_megabytes * 10**6)), notes.append)
     SpecialIds.of(tokenizer).require_mask()  # before hours of work: what is prepared here is for masking
+    findings.report(tokenizer, TrainingSample(plan.corpus, split, findings.SAMPLE), notes.append)
+    Begin(isinstance(split, WithinDocuments), tuple(notes)).write(partial)
+    beside = partial / f"tokenizer.json.{os.getpid()}"
     beside.write_text(tokenizer.to_str(), encoding="utf-8")
     with contextlib.suppress(FileExistsError):
-        os.link(beside, path)
+        os.link(beside, partial / "tokenizer.json")
     beside.unlink()
 
 
-@contextlib.contextmanager
-def _unfinished(target: Path, lock_name: str) -> Iterator[Path]:
-    """The folder for what is half done, while no other process holds the same lock in it."""
-    partial = target.with_name(f"{target.name}.partial")
-    lock = partial / lock_name
-    while True:
-        try:
-            partial.mkdir(exist_ok=True)
-            file = lock.open("a")
-        except FileNotFoundError:  # another process has just finished, and removed it
-            continue
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                continue
-            with _full_disk_named(target):
-                yield partial
-            return
-
-
-@contextlib.contextmanager
-def _full_disk_named(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise UserError(
-            f"no room for {target} ({error.strerror}): free some and run the same command again; what is done is kept"
-        ) from None
-
-
-@contextlib.contextmanager
-def _removed_if_the_sources_are_wrong(partial: Path) -> Iterator[None]:
-    """What mends the sources makes another store; so what was made from them is of no use."""
-    try:
-        yield
-    except UserError:
-        shutil.rmtree(partial)
-        raise
-
-
-def _say_why_not(plan: Plan, say: Say) -> None:
-    """Stores of the same name that do not fit, and why."""
+def _say_what_differs(plan: Plan, say: Say) -> None:
+    """Say that a new store is made beside those there are, and what is new, against the one that differs least."""
     folder, settings = plan.folder, plan.settings()
-    for path in sorted(folder.parent.glob(f"{folder.name}-*/{manifest.NAME}")):
-        with contextlib.suppress(OSError, ValueError, KeyError):
+    found = []
+    for path in sorted(folder.parent.glob(f"{glob.escape(folder.name)}-*/{manifest.NAME}")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             old = json.loads(path.read_text(encoding="utf-8"))["settings"]
-            say(f"{path.parent} does not fit: {'; '.join(manifest.differences(old, settings))}")
+            found.append((manifest.differences(old, settings), path.parent))
+    if found:
+        differences, nearest = min(found, key=lambda entry: len(entry[0]))
+        say(f"making a new store; {nearest} stays, and differs in this: {'; '.join(differences[:5])}")
 
 
 def _cores() -> int:

@@ -1,19 +1,60 @@
-"""Training and validation: which documents are in which, and whether both have enough."""
+"""Training and validation: which documents, or which parts of them, are in which; and whether both have enough."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-
-import numpy as np
+from itertools import accumulate, chain, islice, pairwise
+from typing import Protocol
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document
 from bert_lightning.text.sentences import split_position
 
 _LOOKED_AT = 1000  # documents; a corpus that holds more is judged when it has been read
+_FAR_OFF = 5  # times the share of validation that was asked for, or one part of so many of it
+_LEAST_DOCUMENTS = 2  # on a side: next-sentence prediction takes its wrong continuations from another document
+_FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # that are advised for a single document
+_PIECES, _PIECE_SENTENCES = 8, 2  # a part of a document is cut into so many pieces at most, none shorter than this
+
+
+class Split(Protocol):
+    """Says which documents are for training and which for validation. Plain data, for it goes to other processes."""
+
+    def __call__(self, document: Document) -> tuple[list[Document], list[Document]]:
+        """Return what of a document is for training and what is for validation, as documents."""
+
+
+@dataclass(frozen=True)
+class ByDocument:
+    """A document is in validation where a hash of its text falls below the fraction, else in training."""
+
+    fraction: float
+
+    def __call__(self, document: Document) -> tuple[list[Document], list[Document]]:
+        return ([document], []) if split_position(document) >= self.fraction else ([], [document])
+
+
+@dataclass(frozen=True)
+class WithinDocuments:
+    """The last sentences of every document are for validation: for a corpus of one document or a few.
+
+    Both parts are cut into pieces that count as documents, since some objectives need several.
+    """
+
+    fraction: float
+
+    def __call__(self, document: Document) -> tuple[list[Document], list[Document]]:
+        ends = [0, *accumulate(map(len, document))]
+        target = ends[-1] * (1 - self.fraction)
+        cut = min(range(len(ends)), key=lambda sentence: abs(ends[sentence] - target))
+        return _pieces(document[:cut]), _pieces(document[cut:])
+
+
+def _pieces(sentences: Document) -> list[Document]:
+    count = max(1, min(_PIECES, len(sentences) // _PIECE_SENTENCES))
+    cuts = [round(len(sentences) * i / count) for i in range(count + 1)]
+    return [sentences[begin:end] for begin, end in pairwise(cuts) if begin < end]
 
 
 @dataclass(frozen=True)
@@ -24,7 +65,7 @@ class TrainingSample:
     """
 
     corpus: Corpus
-    validation_fraction: float
+    split: Split
     characters: int
 
     def __iter__(self) -> Iterator[Document]:
@@ -34,50 +75,112 @@ class TrainingSample:
             for document in self.corpus.read(part):
                 if quota <= 0:
                     break
-                if split_position(document) >= self.validation_fraction:
-                    size = sum(map(len, document))
+                for piece in self.split(document)[0]:
+                    size = sum(map(len, piece))
                     quota, left = quota - size, left - size
-                    yield document
+                    yield piece
 
 
-def check_split(corpus: Corpus, fraction: float) -> None:
-    """A document at least on each side of a small corpus. Who needs more of them says so: `SegmentPairs` takes two.
+@dataclass(frozen=True)
+class _Sides:
+    """What a split would put on each side."""
+
+    train: int
+    validation: int
+    validation_share: float  # of the characters
+
+    @classmethod
+    def of(cls, split: Split, documents: list[Document]) -> _Sides:
+        train, validation = (list(chain(*side)) for side in zip(*map(split, documents), strict=True))
+        size, small = (sum(len(s) for piece in side for s in piece) for side in (train, validation))
+        return cls(len(train), len(validation), small / max(size + small, 1))
+
+    def serves(self, fraction: float) -> bool:
+        """Whether both sides have documents enough, and about the share of the text that was asked for."""
+        enough = min(self.train, self.validation) >= _LEAST_DOCUMENTS
+        most = min(_FAR_OFF * fraction, (1 + fraction) / 2)
+        return enough and fraction / _FAR_OFF <= self.validation_share <= most
+
+
+def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -> Split:
+    """Return the split of a corpus: by documents, or within them where there are too few to be divided.
 
     Raises:
-        UserError: fewer; with a fraction that serves.
+        UserError: there is no text, or too little; the message has a fraction that serves, if one does.
     """
-    positions = np.sort([split_position(document) for document in islice(corpus, _LOOKED_AT)])
-    total, in_validation = len(positions), int((positions < fraction).sum())
-    if total == _LOOKED_AT:
-        return
-    source = _source(corpus)
-    if total == 0:
-        raise UserError(f"{source}: no text in it; give a corpus with documents")
-    if total < 2:
-        raise UserError(
-            f"{source}: 1 document; training and validation need one each: separate documents by a blank line"
+    documents = list(islice(corpus, _LOOKED_AT))
+    by_document, within = ByDocument(fraction), WithinDocuments(fraction)
+    if len(documents) == _LOOKED_AT:
+        return by_document
+    if not documents:
+        raise UserError(f"{_source(corpus)}: no text in it; give a corpus with documents")
+    sides = _Sides.of(by_document, documents)
+    if sides.serves(fraction):
+        return by_document
+    if _Sides.of(within, documents).serves(fraction):
+        note(
+            f"{_source(corpus)}: {_documents(len(documents))}, too few or too unequal to be divided between training "
+            f"and validation: the last {fraction:.1%} of each is for validation, and pieces of both parts count as "
+            "documents"
         )
-    if not 1 <= in_validation <= total - 1:
-        serves = math.ceil(positions[0] * 100 + 1e-9) / 100 if in_validation < 1 else round((positions[-1]) * 0.9, 2)
-        raise UserError(
-            f"{source}: data.validation_fraction={fraction} puts {in_validation} of {total} documents into validation; "
-            f"both sides need one: use data.validation_fraction={serves}"
+        return within
+    if min(sides.train, sides.validation) < 1:
+        raise UserError(_too_few(corpus, fraction, documents, sides))
+    return by_document
+
+
+def _too_few(corpus: Corpus, fraction: float, documents: list[Document], sides: _Sides) -> str:
+    """Why a small corpus cannot be split, with what helps."""
+    positions = sorted({split_position(document) for document in documents})
+    if len(positions) < 2:
+        sentences = max(map(len, documents))
+        works = next((f for f in _FRACTIONS if _Sides.of(WithinDocuments(f), documents).serves(f)), None)
+        advice = (
+            f"use data.validation_fraction={works}"
+            if works
+            else (
+                "give more text (data=sentences reads one sentence a line, and a blank line ends a document; "
+                "data=documents splits running text)"
+            )
         )
+        return (
+            f"{_source(corpus)}: {_documents(len(documents))} with one text of {sentences} "
+            f"sentence{'s' * (sentences > 1)} is too little for data.validation_fraction={fraction}: {advice}"
+        )
+    fits = [positions[1], positions[-2]] if len(positions) >= 2 * _LEAST_DOCUMENTS else [positions[0], positions[-1]]
+    return (
+        f"{_source(corpus)}: data.validation_fraction={fraction} puts {sides.validation} of {len(documents)} documents "
+        f"into validation; both sides need one: use data.validation_fraction={_shortest_between(*fits)}"
+    )
+
+
+def _shortest_between(low: float, high: float) -> float:
+    """Return the number of fewest digits above `low` and at most `high`."""
+    for digits in range(1, 17):
+        number: float = (int(low * 10**digits) + 1) / 10**digits
+        if low < number <= high:
+            return number
+    return high
 
 
 def check_counts(corpus: Corpus, fraction: float, counts: dict[str, dict[str, int]]) -> None:
-    """The same for what was written, which may be fewer: documents without tokens and duplicates are left out.
+    """Check what was written, which may be less than was read: without duplicates and documents without tokens.
 
     Raises:
         UserError: no document on a side.
     """
     documents = {split: count["documents"] for split, count in counts.items()}
     if min(documents.values()) < 1:
+        larger = documents["validation"] < documents["train"]
         raise UserError(
             f"{_source(corpus)}: data.validation_fraction={fraction} leaves {documents['train']} documents for "
-            f"training and {documents['validation']} for validation; both sides need one: use another fraction, or "
-            "more text"
+            f"training and {documents['validation']} for validation once duplicates and documents without tokens are "
+            f"left out; both sides need one: give more text, or a {'larger' if larger else 'smaller'} fraction"
         )
+
+
+def _documents(count: int) -> str:
+    return f"{count} document{'s' * (count > 1)}"
 
 
 def _source(corpus: Corpus) -> str:

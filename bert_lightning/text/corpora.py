@@ -18,6 +18,14 @@ from bert_lightning.text.sentences import clean, split_sentences
 
 Document = list[str]
 LONGEST_DOCUMENT = 2**24  # characters; a longer one is several documents, for one is in memory as a whole
+_TABLES = (*JSON_LINES, ".csv", ".tsv", *columnar.SUFFIXES)
+# Files of a folder with these endings are not running text: tables, marked-up and office documents, media, archives.
+_NO_TEXT = {
+    *_TABLES, ".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".mobi", ".ps", ".ppt", ".pptx", ".xls", ".xlsx",
+    ".html", ".htm", ".xml", ".yaml", ".yml", ".py", ".pyc", ".ipynb", ".sh", ".png", ".jpg", ".jpeg", ".gif", ".svg",
+    ".webp", ".tif", ".tiff", ".mp3", ".mp4", ".wav", ".avi", ".mov", ".zip", ".tar", ".tgz", ".7z", ".rar", ".exe",
+    ".dll", ".so", ".npy", ".npz", ".pt", ".bin", ".pkl", ".pickle", ".safetensors", ".h5", ".db", ".sqlite",
+}  # fmt: skip
 
 
 class Corpus:
@@ -26,6 +34,10 @@ class Corpus:
     def files(self) -> list[Path]:
         """The files that are read."""
         raise NotImplementedError
+
+    def skipped(self) -> list[Path]:
+        """Return the files of its folders that are not read because of their ending."""
+        return []
 
     def parts(self) -> list[Part]:
         """All of the corpus, in order."""
@@ -47,7 +59,10 @@ class SentenceLines(Corpus):
     path: str
 
     def files(self) -> list[Path]:
-        return resolve(self.path)
+        return resolve(self.path, _is_text)
+
+    def skipped(self) -> list[Path]:
+        return _left_out(self.path, self.files())
 
     def parts(self) -> list[Part]:
         return [part for path in self.files() for part in cut(path, at_blank_lines=True)]
@@ -81,7 +96,10 @@ class TextFiles(Corpus):
             raise UserError(f"data.corpus.begins={self.begins} is not a regular expression ({error})") from None
 
     def files(self) -> list[Path]:
-        return resolve(self.path)
+        return resolve(self.path, _is_text)
+
+    def skipped(self) -> list[Path]:
+        return _left_out(self.path, self.files())
 
     def parts(self) -> list[Part]:
         return together(self.files())
@@ -106,8 +124,15 @@ class Rows(Corpus):
     where: dict[str, str] = field(default_factory=dict)
     language: str = "en"
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.where, dict):
+            raise UserError(f"data.corpus.where={self.where} must be columns and values, such as {{source: imdb}}")
+
     def files(self) -> list[Path]:
-        return resolve(self.path)
+        return resolve(self.path, lambda path: inner_suffix(path) in _TABLES)
+
+    def skipped(self) -> list[Path]:
+        return _left_out(self.path, self.files())
 
     def parts(self) -> list[Part]:
         found: list[Part] = []
@@ -152,6 +177,9 @@ class Mixture(Corpus):
     def files(self) -> list[Path]:
         return [file for corpus in self.sources.values() for file in corpus.files()]
 
+    def skipped(self) -> list[Path]:
+        return [file for corpus in self.sources.values() for file in corpus.skipped()]
+
     def parts(self) -> list[Part]:
         found = []
         for name, corpus in self.sources.items():
@@ -163,6 +191,16 @@ class Mixture(Corpus):
 
     def read(self, part: Part) -> Iterator[Document]:
         yield from self.sources[part.source].read(part)
+
+
+def _is_text(path: Path) -> bool:
+    return inner_suffix(path).lower() not in _NO_TEXT
+
+
+def _left_out(pattern: str, read: list[Path]) -> list[Path]:
+    """The files that a pattern names, without those that are read."""
+    known = set(read)
+    return [file for file in resolve(pattern) if file not in known]
 
 
 def _grouped(lines: Iterator[str], begins: Callable[[str], object]) -> Iterator[list[str]]:

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,23 +49,59 @@ class Row(NamedTuple):
         return json.dumps(value)
 
 
-def resolve(pattern: str) -> list[Path]:
-    """Files of a path, a glob, or `pkg:package/path` inside an installed package, in sorted order.
+def resolve(pattern: str, reads: Callable[[Path], bool] = lambda _: True) -> list[Path]:
+    """Return the files of a path, a folder, a glob, or `pkg:package/path` inside an installed package, sorted.
+
+    Hidden files in folders are left out, such as .DS_Store and ._x.
+
+    Args:
+        pattern: what names them.
+        reads: which files of a folder are taken. A file that is named itself, or by a glob, always is.
 
     Raises:
         UserError: nothing matches, or the package is not installed.
     """
+    if not isinstance(pattern, str) or not pattern:
+        raise UserError(f"no file matches {pattern!r}: give a path, a folder or a glob that exists")
     if pattern.startswith(PACKAGE_PREFIX):
-        return [package_path(pattern)]
-    as_it_stands = Path(pattern).expanduser()
-    # A name may hold a bracket or a star: it is a pattern only where nothing has that name.
-    names = [as_it_stands] if as_it_stands.exists() else glob.glob(str(as_it_stands), recursive=True)
-    paths = sorted(map(Path, names))
-    files = [file for path in paths for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path])]
-    files = [file for file in files if file.is_file()]
+        paths = [package_path(pattern)]
+    else:
+        as_it_stands = _expanded(pattern)
+        # A name may hold a bracket or a star: it is a pattern only where nothing has that name.
+        names = [as_it_stands] if as_it_stands.exists() else glob.glob(str(as_it_stands), recursive=True)
+        paths = sorted(map(Path, names))
+    found = [file for path in paths for file in (_inside(path) if path.is_dir() else [path]) if file.is_file()]
+    named = {path for path in paths if path.is_file()}
+    files = [file for file in found if file in named or reads(file)]
     if not files:
-        raise UserError(f"no file matches {pattern}: give a path or a glob that exists")
+        raise UserError(f"{_nothing(pattern, paths, found)}: give a path, a folder or a glob that exists")
     return files
+
+
+def _expanded(pattern: str) -> Path:
+    try:
+        return Path(pattern).expanduser()
+    except RuntimeError:
+        raise UserError(f"{pattern}: this machine does not say where that home folder is: write the path out") from None
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The files below a folder, without hidden ones."""
+    paths = sorted(folder.rglob("*"))
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def _nothing(pattern: str, paths: list[Path], found: list[Path]) -> str:
+    """Why there is no file to read."""
+    if found:
+        return f"{pattern} has no file of a kind that is read here, only {endings(found)}"
+    special = [path for path in paths if not path.is_dir()]
+    return f"{special[0]} is no regular file" if special else f"no file matches {pattern}"
+
+
+def endings(files: Iterable[Path]) -> str:
+    """Return the endings of files, for a message."""
+    return ", ".join(sorted({inner_suffix(file) or file.name for file in files})[:5])
 
 
 def package_path(location: str) -> Path:

@@ -49,6 +49,9 @@ class HubDataset(Corpus):
     def files(self) -> list[Path]:
         return self._local.files() if self._local else []
 
+    def skipped(self) -> list[Path]:
+        return self._local.skipped() if self._local else []
+
     def parts(self) -> list[Part]:
         if self._local:
             return self._local.parts()

@@ -11,12 +11,13 @@ from omegaconf import DictConfig
 from bert_lightning.data import manifest
 from bert_lightning.data.preparation import Plan, PreparedData, merge_shards, prepare, prepare_shard
 from bert_lightning.errors import UserError
+from bert_lightning.runs.environment import note
 from bert_lightning.verbs.common import build
 
 
 def prepared_data(config: DictConfig) -> PreparedData:
     """The stores that `config.data` and `config.tokenizer` describe; they are written where they do not exist."""
-    return prepare(_plan(config), _say(config))
+    return prepare(_plan(config), _say(config), note=note)
 
 
 def run(config: DictConfig) -> None:
@@ -29,14 +30,14 @@ def run(config: DictConfig) -> None:
     if config.shard is not None:
         if config.merge:
             raise UserError(f"shard={config.shard} and merge=true: a merge is of all shards, leave shard out")
-        prepare_shard(plan, config.shard, config.shards, config.workers, say)
+        prepare_shard(plan, config.shard, config.shards, config.workers, say, note)
         return
     if config.merge:
         data = merge_shards(plan, config.shards, say)
     elif config.shards > 1:
         raise UserError(f"shards={config.shards}: say which with shard=0 to {config.shards - 1}, or merge=true")
     else:
-        data = prepare(plan, say, config.workers, thorough=True)
+        data = prepare(plan, say, config.workers, thorough=True, note=note)
     known = manifest.read(data.folder, thorough=False)
     print(f"{data.folder}\n{json.dumps(known['splits'], indent=1)}\nmanifest sha256 {known['sha256']}")
     print("Next: bert-lightning pretrain, with the same options")

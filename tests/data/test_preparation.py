@@ -163,14 +163,14 @@ def test_weights_of_a_mixture(tmp_path):
         Mixture(corpora, {"thrice": 3})
 
 
-def test_why_a_store_does_not_fit_is_said(many_parts, tmp_path):
+def test_what_a_new_store_has_anew_is_said(many_parts, tmp_path):
     said = []
     prepare(plan(many_parts, tmp_path), said.append)
     (tmp_path / "text" / "3.txt").write_text("Another text.\nIt has two sentences.", encoding="utf-8")
     prepare(Plan(many_parts, TrainWordPiece(250), 0.2, tmp_path / "x"), said.append)
-    (line,) = [line for line in said if "does not fit" in line]
-    assert "vocab_size=300" in line
-    assert "vocab_size=250" in line
+    (line,) = [line for line in said if "making a new store" in line]
+    assert "stays, and differs in this: tokenizer was TrainWordPiece(vocab_size=300, " in line
+    assert "is TrainWordPiece(vocab_size=250, " in line
     assert f"{tmp_path}/text/3.txt has changed since" in line
 
 

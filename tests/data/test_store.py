@@ -87,7 +87,8 @@ def test_nothing_is_left_of_a_preparation_that_failed(tmp_path):
     ("text", "message"),
     [
         ("", "no text in it"),
-        ("One.\nTwo.\n", "1 document; training and validation need one each"),
+        ("One.\nTwo.\n", "1 document with one text of 2 sentences is too little .*: give more text"),
+        ("One.\n\n" * 5, "5 documents with one text of 1 sentence is too little .*: give more text"),
         (
             "One.\n\nTwo.\n\nThree.\n\nFour.\n\nFive.",
             r"validation_fraction=0.001 puts 0 of 5 .* use data.validation_fr",
@@ -103,13 +104,19 @@ def test_corpora_too_small_to_split(tmp_path, text, message):
 
 def test_the_fraction_that_is_advised_serves(tmp_path):
     path = tmp_path / "a.txt"
-    path.write_text("\n\n".join(f"Text number {i} is here.\nAnd more." for i in range(6)), encoding="utf-8")
-    for wrong in (0.0001, 0.9999):
-        with pytest.raises(UserError) as caught:
-            prepare(Plan(SentenceLines(str(path)), TrainWordPiece(100), wrong, tmp_path / "x"), silent)
-        advised = float(str(caught.value).rpartition("=")[2])
-        data = prepare(Plan(SentenceLines(str(path)), TrainWordPiece(100), advised, tmp_path / "x"), silent)
-        assert min(data.train.num_documents, data.validation.num_documents) >= 1
+    texts = {
+        "many": "\n\n".join(f"Text number {i} is here." for i in range(6)),
+        "two": "One text is here.\n\nAnother is here.",
+        "one": "\n".join(f"Text number {i} is here." for i in range(12)),
+    }
+    for name, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+        for wrong in (0.0001, 0.9999):
+            with pytest.raises(UserError) as caught:
+                prepare(Plan(SentenceLines(str(path)), TrainWordPiece(100), wrong, tmp_path / "x"), silent)
+            advised = float(str(caught.value).rpartition("=")[2])
+            data = prepare(Plan(SentenceLines(str(path)), TrainWordPiece(100), advised, tmp_path / "x"), silent)
+            assert min(data.train.num_documents, data.validation.num_documents) >= (1 if name == "two" else 2)
 
 
 @pytest.mark.parametrize(

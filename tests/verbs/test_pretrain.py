@@ -45,15 +45,25 @@ def test_documents_of_one_sentence_serve_single_segments(command, tiny_run, tmp_
     assert errors.count("\n") == 1
 
 
-def test_two_documents_serve_all_but_next_sentence_prediction(command, tiny_run, tmp_path):
+@pytest.mark.parametrize("more", [["examples=document_sentences", MLM], []], ids=["blocks", "pairs"])
+def test_two_documents_serve(command, tiny_run, tmp_path, more):
+    """Their last parts validate, in pieces, so that even sentence pairs find a wrong continuation."""
     path = tmp_path / "two.txt"
     path.write_text("\n\n".join("\n".join(sentences(d, 40)) for d in (1, 2)), encoding="utf-8")
     two = [*tiny_run, f"data.corpus.path={path}", "data.validation_fraction=0.5"]
-    code, _, errors = command("pretrain", *two, "examples=document_sentences", MLM, "name=blocks")
-    if code:  # both documents may be on one side of the half; the message says which fraction parts them
-        two[-1] = re.search(r"use (data.validation_fraction=[\d.]+)", errors)[1]
-        code, _, errors = command("pretrain", *two, "examples=document_sentences", MLM, "name=blocks")
+    code, _, errors = command("pretrain", *two, *more, "name=two")
     assert code == 0, errors
+    assert "note: " in errors
+    assert "the last 50.0% of each is for validation" in errors
+
+
+def test_one_sentence_documents_that_do_not_serve_sentence_pairs(command, tiny_run, tmp_path):
+    path = tmp_path / "two.txt"
+    path.write_text("\n\n".join(sentences(d, 1)[0] for d in (1, 2)), encoding="utf-8")
+    two = [*tiny_run, f"data.corpus.path={path}", "data.validation_fraction=0.001"]
+    code, _, errors = command("pretrain", *two, "name=pairs")
+    assert code == 2
+    two[-1] = re.search(r"use (data.validation_fraction=[\d.]+)", errors)[1]
     code, _, errors = command("pretrain", *two, "name=pairs")
     assert code == 2
     assert "next-sentence prediction" in errors

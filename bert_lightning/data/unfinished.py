@@ -1,0 +1,88 @@
+"""The folder of a store that is half done: who may write into it, what was decided, and what becomes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bert_lightning.data.splitting import ByDocument, Split, WithinDocuments
+from bert_lightning.data.store import write_whole
+from bert_lightning.errors import UserError
+
+_BEGIN = "begin.json"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Begin:
+    """begin.json in a folder that is half done: what was decided before the first document was tokenized."""
+
+    within_documents: bool = False
+    notes: tuple[str, ...] = ()
+
+    def split(self, fraction: float) -> Split:
+        return (WithinDocuments if self.within_documents else ByDocument)(fraction)
+
+    def write(self, folder: Path) -> None:
+        write_whole(folder / _BEGIN, json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Begin:
+        """Return what is written there. An earlier version wrote no such file, and decided nothing."""
+        path = folder / _BEGIN
+        if not path.exists():
+            return cls()
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return cls(bool(values["within_documents"]), tuple(map(str, values["notes"])))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UserError(f"{path} is damaged ({error}): delete {folder} and run the same command again") from None
+
+
+@contextlib.contextmanager
+def unfinished(target: Path, lock_name: str) -> Iterator[Path]:
+    """Yield the folder for what is half done, while no other process holds the same lock in it."""
+    partial = target.with_name(f"{target.name}.partial")
+    lock = partial / lock_name
+    while True:
+        try:
+            partial.mkdir(exist_ok=True)
+            file = lock.open("a")
+        except FileNotFoundError:  # another process has just finished, and removed it
+            continue
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                continue
+            with _full_disk_named(target):
+                yield partial
+            return
+
+
+@contextlib.contextmanager
+def _full_disk_named(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise UserError(
+            f"no room for {target} ({error.strerror}): free some and run the same command again; what is done is kept"
+        ) from None
+
+
+@contextlib.contextmanager
+def removed_if_the_sources_are_wrong(partial: Path) -> Iterator[None]:
+    """What mends the sources makes another store; so what was made from them is of no use."""
+    try:
+        yield
+    except UserError:
+        shutil.rmtree(partial)
+        raise
