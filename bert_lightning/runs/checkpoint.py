@@ -17,6 +17,7 @@ from bert_lightning.model.hugging_face import load_hugging_face
 from bert_lightning.modules.base import CARD_KEY
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.reading import unreadable
 from bert_lightning.text.locations import locate
 from bert_lightning.text.tokenizers import fingerprint, load_tokenizer, vocabulary_size
 
@@ -80,6 +81,13 @@ def load(location: str) -> PretrainedWeights:
         UserError: nothing there, something else, or a damaged file.
     """
     path = locate(location)
+    try:
+        return _load(path, location)
+    except OSError as error:
+        raise UserError(unreadable(path, error)) from None
+
+
+def _load(path: Path, location: str) -> PretrainedWeights:
     if (path / "config.json").exists():
         return _load_hugging_face(path)
     run = RunFolder(path)
@@ -96,7 +104,7 @@ def load(location: str) -> PretrainedWeights:
 def _load_hugging_face(folder: Path) -> PretrainedWeights:
     try:
         model = load_hugging_face(folder)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UserError(str(error)) from None
     renamed = {
         name.replace(theirs, ours, 1): tensor

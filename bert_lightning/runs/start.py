@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from tokenizers import Tokenizer
 from torch import nn
 
 from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
+from bert_lightning.runs.environment import note
 
 _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
@@ -32,10 +35,7 @@ def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, o
     Raises:
         UserError: another vocabulary, a deeper encoder, or a tensor that is missing or has another shape there.
     """
-    if source.tokenizer.get_vocab() != tokenizer.get_vocab():
-        raise UserError(
-            f"start: {source.path} has another vocabulary: use its own, tokenizer=files tokenizer.path={source.path}"
-        )
+    _check_fits(source, tokenizer, encoder.config)
     layers = picked(_depth(source.tensors), _depth(f"encoder.{name}" for name in encoder.state_dict()))
     tensors = {name: tensor for name, tensor in source.tensors.items() if not _BLOCK.match(name)}
     for name, tensor in source.tensors.items():
@@ -45,7 +45,50 @@ def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, o
     replace(source, tensors=tensors).fill(encoder, "encoder.")
     shapes = {name: tensor.shape for name, tensor in objective.state_dict().items()}
     ours = {name.removeprefix("objective."): tensor for name, tensor in tensors.items()}
-    objective.load_state_dict({n: t for n, t in ours.items() if n in shapes and t.shape == shapes[n]}, strict=False)
+    fitting = {name: tensor for name, tensor in ours.items() if name in shapes and tensor.shape == shapes[name]}
+    objective.load_state_dict(fitting, strict=False)
+    if fresh := sorted({".".join(name.split(".")[:2]) for name in shapes.keys() - fitting.keys()}):
+        terms = ", ".join(f"objective.{term}" for term in fresh)
+        note(f"start: {source.path} has no weights, or not all, for {terms}: what is missing begins at random")
+
+
+# Fields that decide the shapes of tensors; the layers are picked.
+_SIZES = ("vocab_size", "hidden_size", "embedding_width", "intermediate_size", "type_vocab_size")
+_TABLE = ("max_position_embeddings", "position_offset")  # the same, of a learned table of positions
+# Fields that an encoder may have otherwise than the one that it starts from: its depth, and what concerns training.
+_FREE = ("embedding_size", "num_hidden_layers", "num_hidden_groups", "dropout_rate", "initializer_range",
+         "depth_scaled_init")  # fmt: skip
+
+
+def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertConfig) -> None:
+    """Compare the source's vocabulary and sizes with those here; a note where its weights compute other numbers.
+
+    Raises:
+        UserError: if one differs; the message has what to add to the command line.
+    """
+    theirs = source.config
+    names = _SIZES + _TABLE if "learned" == theirs.positions == config.positions else _SIZES
+    wrong = [name for name in names if getattr(theirs, name) != getattr(config, name)]
+    if not config.type_vocab_size:  # an encoder without segments leaves the source's out
+        wrong = [name for name in wrong if name != "type_vocab_size"]
+    if theirs.embedding_size == config.embedding_size:  # its width follows from hidden_size
+        wrong = [name for name in wrong if name != "embedding_width"]
+    overrides = [f"model.{name.replace('width', 'size')}={getattr(theirs, name)}" for name in wrong]
+    if source.tokenizer.get_vocab() != tokenizer.get_vocab():
+        folder = source.path.parent.parent if source.path.suffix == ".ckpt" else source.path  # a run keeps it there
+        overrides = ["tokenizer=files", shlex.quote(f"tokenizer.path={folder}"), *overrides]
+        raise UserError(f"start: {source.path} has another vocabulary: add {' '.join(overrides)}")
+    if overrides:
+        raise UserError(f"start: {source.path} has other sizes: add {' '.join(overrides)}")
+    other = [
+        f"model.{field.name}={getattr(theirs, field.name)}"
+        for field in fields(theirs)
+        if field.name not in _SIZES + _TABLE + _FREE
+        and not field.name.startswith("classifier_")
+        and getattr(theirs, field.name) != getattr(config, field.name)
+    ]
+    if other:
+        note(f"start: {source.path} was trained with {' '.join(other)}, which is not so here")
 
 
 def picked(source_layers: int, layers: int) -> list[int]:

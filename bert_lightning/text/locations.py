@@ -29,7 +29,12 @@ def locate(location: str) -> Path:
     """
     if location.startswith(PACKAGE_PREFIX):
         return package_path(location)
-    return hub_folder(location) if location.startswith(HUB_PREFIX) else Path(location).expanduser()
+    if location.startswith(HUB_PREFIX):
+        return hub_folder(location)
+    try:
+        return Path(location).expanduser()
+    except RuntimeError:
+        raise UserError(f"{location!r}: the home folder of ~ is not known: give the whole path") from None
 
 
 def hub_folder(location: str) -> Path:

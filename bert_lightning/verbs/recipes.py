@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.errors import UserError
+from bert_lightning.model.weight_files import read_json
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.same import read_config
 from bert_lightning.text.locations import locate
@@ -43,10 +43,10 @@ def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
     run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path)
     if (path / "config.json").exists():
         try:
-            found: str | None = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
-        except (ValueError, AttributeError):
+            family = read_json(path / "config.json").get("model_type")
+        except ValueError:
             return None
-        return found
+        return family if isinstance(family, str) else None
     if not run.config.exists():
         return None
     config = read_config(run)

@@ -58,8 +58,12 @@ def test_a_student_takes_every_other_layer_and_the_heads_that_fit(source):
     ("fields", "words", "message"),
     [
         ({"layers": 13}, "ab", "start: 13 layers are more than the 12"),
-        ({"layers": 2, "hidden_size": 4}, "ab", "has shape"),
-        ({"layers": 2}, "ac", "start: .*teacher has another vocabulary"),
+        ({"layers": 2, "hidden_size": 4}, "ab", "start: .*teacher has other sizes: add model.hidden_size=8$"),
+        (
+            {"layers": 2},
+            "ac",
+            "has another vocabulary: add tokenizer=files tokenizer.path=.*/teacher$",
+        ),
     ],
 )
 def test_what_cannot_be_started_from_is_named(source, fields, words, message):
@@ -67,3 +71,18 @@ def test_what_cannot_be_started_from_is_named(source, fields, words, message):
     objective = JointObjective(student.config, {"mlm": MaskedLM})
     with pytest.raises(UserError, match=message):
         start_from(source, vocabulary(*words), student, objective)
+
+
+def test_what_is_otherwise_or_begins_at_random_is_said(source, capsys):
+    student = BERT(config(6, layer_norm_eps=1e-5, num_attention_heads=4, type_vocab_size=0, dropout_rate=0.0))
+    objective = JointObjective(student.config, {"mlm": MaskedLM, "nsp": NextSentence})
+    start_from(source, vocabulary("a", "b"), student, objective)
+    fresh, other = sorted(capsys.readouterr().err.splitlines())
+    assert "no weights, or not all, for objective.terms.nsp: what is missing begins at random" in fresh
+    assert "was trained with model.num_attention_heads=2 model.layer_norm_eps=1e-12, which is not so here" in other
+
+
+def test_what_fits_is_not_spoken_of(source, capsys):
+    student = BERT(config(6))
+    start_from(source, vocabulary("a", "b"), student, JointObjective(student.config, {"mlm": MaskedLM}))
+    assert capsys.readouterr().err == ""

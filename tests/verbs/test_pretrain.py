@@ -115,6 +115,51 @@ def test_real_corpora(corpus, command, test_data, tmp_path):
     assert json.loads((tmp_path / "runs" / "real" / "summary.json").read_text())["steps"] == 4
 
 
+@pytest.fixture
+def published(small_data, tmp_path, monkeypatch):
+    """A tiny random model in an installed package, with more rows of embeddings than its tokenizer has ids."""
+    transformers = pytest.importorskip("transformers")
+    transformers.utils.logging.disable_progress_bar()
+    folder = tmp_path / "site" / "carried_model" / "model"
+    sizes = dict(num_hidden_layers=2, num_attention_heads=2, intermediate_size=40, max_position_embeddings=130)
+    config = transformers.BertConfig(vocab_size=410, hidden_size=16, **sizes)
+    transformers.BertForMaskedLM(config).save_pretrained(folder)
+    small_data.tokenizer.save(str(folder / "tokenizer.json"))
+    (tmp_path / "site" / "carried_model" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return folder
+
+
+@pytest.mark.parametrize("form", ["run", "checkpoint", "folder", "package"])
+def test_the_hint_of_start_is_a_command_line_that_works(form, command, tiny_run, published):
+    if form in ("run", "checkpoint"):
+        code, _, errors = command("pretrain", *tiny_run, "name=first")
+        assert code == 0, errors
+    place = {"run": "runs/first", "checkpoint": "runs/first/checkpoints/best.ckpt", "folder": str(published)}
+    tiny_run = [override for override in tiny_run if not override.startswith("tokenizer.")]
+    wanted = [
+        *tiny_run,
+        "tokenizer.vocab_size=120",
+        f"start={place.get(form, 'pkg:carried_model/model')}",
+        "name=second",
+    ]
+    code, _, errors = command("pretrain", *wanted)
+    assert (code, errors.count("\n")) == (2, 1), errors
+    hint = shlex.split(re.search(r"has another vocabulary: add (.*)", errors)[1])
+    rest = [override for override in wanted if not override.startswith("tokenizer.")]
+    code, _, errors = command("pretrain", *rest, *hint)
+    assert code == 0, (hint, errors)
+
+
+def test_a_teacher_may_be_anywhere(command, tiny_run, published):
+    rest = [override for override in tiny_run if not override.startswith(("tokenizer", "model."))]
+    sizes = ("model.hidden_size=16", "model.intermediate_size=40", "model.max_position_embeddings=130")
+    for teacher in ("pkg:carried_model/model", str(published)):
+        overrides = (*rest, *sizes, "model.vocab_size=410", f"name={len(teacher)}", f"teacher={teacher}")
+        code, _, errors = command("pretrain", "variant=distilbert", *overrides)
+        assert code == 0, errors
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "variant", ["bert", "roberta", "albert", "distilbert", "electra", "modernbert", "spanbert", "cramming"]
