@@ -153,6 +153,7 @@ def test_finetune_and_classify(command, tiny_run, labelled, tmp_path, monkeypatc
     code, output, errors = command("predict", "run=runs/tuned", "file=texts.txt", "output=out.jsonl")
     assert code == 0, errors
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert rows.pop(1) == {"id": "1", "answer": None}  # an empty line keeps its place
     assert [row["text"] for row in rows] == ["the cat sleeps", "a dog, runs = away"]
     assert all(row["answer"] in ("negative", "positive") for row in rows)
     assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5) for row in rows)

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from bert_lightning.data.labelled.encoding import collate, encode
+from bert_lightning.data.labelled.encoding import Tokens, collate, encode
+from bert_lightning.data.labelled.kinds import Example
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.errors import UserError
 from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import newest_run
-from bert_lightning.text.files import read_lines
 from bert_lightning.text.special_tokens import special_names
 from bert_lightning.text.tokenizers import SpecialIds, vocabulary_size
 from bert_lightning.verbs.answering import Answerer
+from bert_lightning.verbs.lines import STANDARD_INPUT, Lines, lines_of, valid
 from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
+
+
+class Masked(NamedTuple):
+    """A text with masks, and its tokens."""
+
+    text: str
+    tokens: Tokens
 
 
 class FillMask:
@@ -40,23 +48,34 @@ class FillMask:
         self.mask_id, self.pad_id = special.require_mask(), special.pad
         self.mask = special_names(source.tokenizer)["mask"]  # RoBERTa calls it <mask>; a text says [MASK]
 
-    @torch.inference_mode()
     def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
         """Raises UserError for a text without a mask."""
-        masked = [text.replace("[MASK]", self.mask) for text in texts]
-        inputs = encode(masked, self.source.tokenizer, self.max_length, with_masks=True)
-        for text, encoding in zip(texts, inputs, strict=True):
-            if "[MASK]" not in text:
-                raise UserError(f"{text!r} has no [MASK] to fill in: write [MASK] where a word is missing")
-            if (encoding.ids == self.mask_id).sum() < text.count("[MASK]"):
-                raise UserError(f"{text[:60]!r}... has a [MASK] beyond the {self.max_length} tokens that are read")
-        batch = collate(inputs, self.pad_id)
+        return self.answer([self.read(text, number) for number, text in enumerate(texts, 1)])
+
+    def read(self, text: str, number: int) -> Masked:
+        """Return the tokens of a text; UserError where it has no mask, or one beyond what is read."""
+        if "[MASK]" not in text:
+            raise UserError(f"{text!r} has no [MASK] to fill in: write [MASK] where a word is missing")
+        masked = text.replace("[MASK]", self.mask)
+        (tokens,) = encode([masked], self.source.tokenizer, self.max_length, with_masks=True)
+        if (tokens.ids == self.mask_id).sum() < text.count("[MASK]"):
+            raise UserError(f"{text[:60]!r}... has a [MASK] beyond the {self.max_length} tokens that are read")
+        return Masked(text, tokens)
+
+    @torch.inference_mode()
+    def answer(self, asked: Sequence[Masked]) -> list[dict[str, Any]]:
+        """The likeliest words for each mask of each text."""
+        batch = collate([tokens for _, tokens in asked], self.pad_id)
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
         rows, columns = torch.nonzero(batch["input_ids"] == self.mask_id, as_tuple=True)
         logits = self.head(hidden[rows, columns], self.encoder.embeddings.word.weight)  # [M, V]
         top = logits[:, : vocabulary_size(self.source.tokenizer)].softmax(-1).topk(self.top_k)
-        masks = [list(map(self._words, *(part[rows == row] for part in top))) for row in range(len(texts))]
-        return [{"text": t, "masks": m, "shown": _readable(t, m)} for t, m in zip(texts, masks, strict=True)]
+        masks = [list(map(self._words, *(part[rows == row] for part in top))) for row in range(len(asked))]
+        return [{"text": t, "masks": m, "shown": _readable(t, m)} for (t, _), m in zip(asked, masks, strict=True)]
+
+    def unanswered(self, number: int) -> dict[str, Any]:
+        """What stands in the output for a line without an answer."""
+        return {"text": None, "masks": []}
 
     def _words(self, probabilities: Tensor, ids: Tensor) -> list[dict[str, Any]]:
         words = [self.source.tokenizer.decode([word], skip_special_tokens=False).strip() for word in ids.tolist()]
@@ -67,20 +86,29 @@ class AnswerLines:
     """Answers to what stands on a line, or in a row of a table, as the checkpoint's task asks it."""
 
     def __init__(self, source: PretrainedWeights) -> None:
-        self.answer = Answerer(source)
-        self.kind, self.count = self.answer.kind, 0
+        self.answers = Answerer(source)
+        self.kind, self.count = self.answers.kind, 0
 
-    def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
-        return self.rows([Row(f"{text[:40]!r}", self.kind.parse(text)) for text in texts])
+    def read(self, text: str, number: int) -> Example:
+        """Return what stands on a line; UserError where it lacks a part."""
+        (example,) = self.examples([Row(f"{text[:40]!r}", self.kind.parse(text))], number - 1)
+        return example
 
-    def rows(self, rows: list[Row]) -> list[dict[str, Any]]:
-        """Predictions for rows with the columns of the task; their answers are not read."""
-        examples = self.kind.examples(rows, answered=False, first=self.count)
-        self.count += len(examples)
+    def examples(self, rows: Sequence[Row], first: int = 0) -> list[Example]:
+        """Return the examples of rows with the columns of the task; their answers are not read."""
+        return self.kind.examples(rows, answered=False, first=first)
+
+    def answer(self, asked: Sequence[Example]) -> list[dict[str, Any]]:
+        """A prediction for each example."""
+        self.count += len(asked)
         return [
             {"id": example.id, **example.inputs, **prediction, "shown": self.kind.show(example, prediction)}
-            for example, prediction in self.answer(examples, max(1, len(examples)))
+            for example, prediction in self.answers(asked, max(1, len(asked)))
         ]
+
+    def unanswered(self, number: int) -> dict[str, Any]:
+        """What stands in the output for a line without an answer."""
+        return {"id": str(number - 1), "answer": None}
 
 
 def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | AnswerLines:
@@ -104,63 +132,76 @@ def run(config: DictConfig) -> None:
         print(f"# {location}", file=sys.stderr)
     if config.batch_size < 1:
         raise UserError(f"batch_size={config.batch_size} must be 1 or more")
+    if config.texts is not None and config.file is not None:
+        raise UserError("texts and file=... are both given: give one of them")
+    lines = lines_of(config.file) if config.texts is None else None
     predict = predictor(load(location), config.top_k)
+    wrong: list[int] = []
     with json_lines(config.output) as write:
-        for prediction in _predictions(config, predict):
+        for prediction in _predictions(config, predict, lines, wrong):
             print(prediction.pop("shown"), flush=True)
             write(prediction)
+    if isinstance(predict, AnswerLines):
+        note_cut(predict.answers.num_cut, predict.count, "texts", predict.answers.max_length)
     note_written(config.output)
+    if wrong:  # said one by one
+        sys.exit(2)
 
 
-def _predictions(config: DictConfig, predict: FillMask | AnswerLines) -> Iterator[dict[str, Any]]:
-    path = None if config.file is None or config.texts is not None else _existing(Path(config.file))
+def _predictions(
+    config: DictConfig, predict: FillMask | AnswerLines, lines: Lines | None, wrong: list[int]
+) -> Iterator[dict[str, Any]]:
+    if lines is None:
+        yield from _of_texts(list(config.texts), predict, config.batch_size)
+        return
+    path = None if config.file in (None, STANDARD_INPUT) else Path(config.file)
     table = predict.kind.rows_of(path) if path is not None and isinstance(predict, AnswerLines) else None
     if table is not None and isinstance(predict, AnswerLines):
-        rows = list(table)
-        for start in progress(range(0, len(rows), config.batch_size), -(-len(rows) // config.batch_size)):
-            yield from predict.rows(rows[start : start + config.batch_size])
+        yield from _in_batches(predict.examples(list(table)), predict, config.batch_size, lines.source)
     else:
-        for texts in _batches(config):
-            yield from predict(texts)
-    if isinstance(predict, AnswerLines):
-        note_cut(predict.answer.num_cut, predict.count, "texts", predict.answer.max_length)
+        yield from _of_lines(lines, predict, config.batch_size, wrong)
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise UserError(f"file={path} " + ("is a folder" if path.is_dir() else "does not exist"))
-    return path
+def _of_texts(texts: Sequence[str], predict: FillMask | AnswerLines, size: int) -> Iterator[dict[str, Any]]:
+    """Answers to arguments. One that cannot be answered ends it before any answer: it is typed again soon."""
+    for number, text in enumerate(texts, 1):
+        if not text.strip():
+            raise UserError(f"text {number} of {len(texts)} is empty: write a text")
+    asked = [predict.read(valid(text), number) for number, text in enumerate(texts, 1)]
+    yield from _in_batches(asked, predict, size, "texts")
 
 
-def _batches(config: DictConfig) -> Iterator[list[str]]:
-    if config.texts is not None:
-        lines: Iterator[str] = iter(config.texts)
-    elif config.file is not None:
-        lines = read_lines(_existing(Path(config.file)))
-    else:
-        if sys.stdin.isatty():
-            print("# one text a line; end with Ctrl-D", file=sys.stderr)
-        if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-        lines = (line.rstrip("\n") for line in sys.stdin)
-    batch: list[str] = []
-    size = 1 if config.texts is None and config.file is None and sys.stdin.isatty() else config.batch_size
-    for line in lines:
-        if line.strip():
-            batch.append(_valid(line))
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _in_batches(
+    asked: Sequence[Any], predict: FillMask | AnswerLines, size: int, source: str
+) -> Iterator[dict[str, Any]]:
+    if not asked:
+        raise UserError(f"{source} is empty: there is nothing to answer")
+    for start in progress(range(0, len(asked), size), -(-len(asked) // size)):
+        yield from predict.answer(asked[start : start + size])
 
 
-def _valid(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # Python keeps bytes of another encoding as half characters
-        raise UserError(f"{ascii(text)[:60]} is not UTF-8: convert it, as by iconv -f latin1 -t utf-8") from None
-    return text
+def _of_lines(lines: Lines, predict: FillMask | AnswerLines, size: int, wrong: list[int]) -> Iterator[dict[str, Any]]:
+    """One record for each line, in order. Those of empty lines and of lines that cannot be answered hold no answer."""
+    numbered = enumerate(lines.lines, 1)
+    number = 0
+    while batch := list(islice(numbered, 1 if lines.typed else size)):
+        asked: list[Any] = []
+        records: dict[int, dict[str, Any]] = {}
+        for number, line in batch:
+            if not line.strip():
+                records[number] = {**predict.unanswered(number), "shown": ""}
+                continue
+            try:
+                asked.append(predict.read(valid(line), number))
+            except UserError as error:
+                wrong.append(number)
+                print(f"bert-lightning: error: line {number}: {error}", file=sys.stderr, flush=True)
+                records[number] = {**predict.unanswered(number), "error": str(error), "shown": "(not answered)"}
+        answers = iter(predict.answer(asked) if asked else ())
+        for number, _ in batch:
+            yield records[number] if number in records else next(answers)
+    if not number:
+        raise UserError(f"{lines.source} is empty: there is nothing to answer")
 
 
 def _readable(text: str, masks: list[list[dict[str, Any]]]) -> str:
