@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pickle
+import re
 import shutil
 import sys
 
@@ -231,13 +232,11 @@ def test_the_canary_would_be_made(canary, tmp_path):
 @pytest.mark.parametrize(
     ("verb", "key"),
     [
-        ("resume", r"runs/first/config.yaml: callbacks\.one\._target_=builtins\.open is not a part of this program"),
+        ("resume", r"runs/first/config.yaml: optimizer\._target_=module_of_a_stranger\.touch is not a part"),
         ("evaluate", r"runs/tuned/config.yaml: task\.files\.reader\._target_=module_of_a_stranger\.Stranger is not a"),
     ],
 )
 def test_the_refusal_names_the_key_and_the_variable(verb, key, command, honest, canary, tmp_path):
-    import re
-
     shutil.copytree(honest[0] / "runs", tmp_path / "runs", symlinks=True)
     for run in (tmp_path / "runs").iterdir():
         (run / "summary.json").unlink()

@@ -31,13 +31,13 @@ CONFIGURATIONS = {
 }  # fmt: skip
 
 
-def started(folder, *arguments, module=("bert_lightning",), env=os.environ):
+def started(folder, *arguments, module=("bert_lightning",), env=os.environ, **variables):
     """`bert-lightning ...` in a process of its own; what it complains of is added to errors.txt."""
     with (folder / "errors.txt").open("a") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", *module, *arguments],
             cwd=folder, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
-            env={**env, "PYTHONPATH": str(Path(__file__).parents[2]), TRUST: "tests"},
+            env={**env, "PYTHONPATH": str(Path(__file__).parents[2]), TRUST: "tests", **variables},
         )  # fmt: skip
 
 
