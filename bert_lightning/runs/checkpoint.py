@@ -66,8 +66,9 @@ class PretrainedWeights:
 
     def has(self, prefix: str) -> bool:
         """Whether there are weights below `prefix`, or it is that of a trained head that has no weights of its own."""
-        trained = [f"objective.terms.{term}.head." for term in self.card.get("terms", ())]
-        return prefix in trained or any(name.startswith(prefix) for name in self.tensors)
+        terms = self.card.get("terms")  # an older checkpoint has none
+        trained = isinstance(terms, list) and prefix in [f"objective.terms.{term}.head." for term in terms]
+        return trained or any(name.startswith(prefix) for name in self.tensors)
 
 
 def load(location: str) -> PretrainedWeights:
@@ -94,7 +95,7 @@ def _load(path: Path, location: str) -> PretrainedWeights:
     if run.config.exists():
         best, last = run.checkpoints / "best.ckpt", run.checkpoints / "last.ckpt"
         return _load_checkpoint(best if best.exists() else last, run.tokenizer)
-    if path.suffix == ".ckpt" and path.exists():
+    if path.suffix == ".ckpt" and path.is_file():
         return _load_checkpoint(path, RunFolder(path.parent.parent).tokenizer)
     raise UserError(
         f"no encoder at {location}: give a run's folder, a .ckpt, a folder with config.json, or hub:owner/name"

@@ -32,7 +32,11 @@ def locate(location: str) -> Path:
     if location.startswith(HUB_PREFIX):
         return hub_folder(location)
     try:
-        return Path(location).expanduser()
+        path = Path(location).expanduser()
+        path.exists()
+        return path
+    except OSError as error:  # such a name cannot be, or may not be asked for
+        raise UserError(f"{location[:80]!r} cannot be read ({error.strerror})") from None
     except RuntimeError:
         raise UserError(f"{location!r}: the home folder of ~ is not known: give the whole path") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
     """
     path = locate(location)
     run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path)
-    if (path / "config.json").exists():
+    if os.path.exists(path / "config.json"):
         try:
             family = read_json(path / "config.json").get("model_type")
         except ValueError:

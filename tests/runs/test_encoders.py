@@ -1,6 +1,7 @@
 """Encoders from where people keep them: folders of every family, and the hub's cache."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -12,6 +13,7 @@ from bert_lightning.verbs.recipes import recipe_of
 from tests.test_tasks import SENTENCES
 
 transformers = pytest.importorskip("transformers")
+transformers.utils.logging.disable_progress_bar()
 
 SIZES = dict(
     vocab_size=400, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
@@ -102,3 +104,33 @@ def test_the_recipe_of_a_run_is_named_by_its_variant(tmp_path):
     assert recipe_of(f"{tmp_path}/none") is None
     with pytest.raises(UserError, match=r"itself/config.yaml names an encoder that was made from itself"):
         recipe_of(f"{tmp_path}/itself")
+
+
+@pytest.mark.parametrize("damage", ["fifo", "folder", "loop", "weights", "no weights", "checkpoint"])
+def test_what_is_no_regular_file_is_one_line_and_no_hang(damage, folder_of, tmp_path):
+    folder = folder_of("Bert")
+    config, weights = folder / "config.json", folder / "model.safetensors"
+    if damage == "checkpoint":
+        folder = tmp_path / "pipe.ckpt"
+        os.mkfifo(folder)
+    elif "weights" in damage:
+        weights.unlink()
+        if damage == "weights":
+            os.mkfifo(weights)
+    else:
+        config.unlink()
+        {"fifo": os.mkfifo, "folder": os.mkdir, "loop": lambda path: os.symlink(path.name, path)}[damage](config)
+    with pytest.raises(UserError, match=r"is no file|no encoder at|holds no weights: it needs one of model") as raised:
+        load(str(folder))
+    assert "\n" not in str(raised.value)
+    assert recipe_of(str(folder)) == ("bert" if "weights" in damage else None)
+
+
+def test_a_foreign_folder_is_read_or_one_line(folder_of, command):
+    folder = folder_of("Bert")
+    settings = json.loads((folder / "config.json").read_text())
+    for change in ({"hidden_size": 10**12}, {"vocab_size": 10**13}, {"num_hidden_layers": 10**9}, {"model_type": []}):
+        (folder / "config.json").write_text(json.dumps(settings | change))
+        code, _, errors = command("predict", "run=Bert", "the [MASK] sleeps")
+        assert (code, errors.count("\n")) == (2, 1), errors
+        assert "Bert/config.json: " in errors

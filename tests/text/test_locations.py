@@ -54,6 +54,18 @@ def test_only_packages_that_this_project_names_are_recommended(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("x" * 5000, r"'x{80}' cannot be read \(File name too long\)"),
+        ("~no-such-user/x", "home folder of ~ is not known"),
+    ],
+)
+def test_a_path_that_cannot_be_is_one_line(location, message):
+    with pytest.raises(UserError, match=message):
+        locate(location)
+
+
+@pytest.mark.parametrize(
     "name", ["", "not a name", "../x", "/etc", "a/b/c", "a//b", "owner/", "a/b@", "a/b@x y", "a/..", "ü/b", "a/b\n"]
 )
 def test_a_malformed_name_of_the_hub_is_refused_without_asking(name, monkeypatch):
