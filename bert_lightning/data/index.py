@@ -1,7 +1,8 @@
 """Where the examples of a store are: tables on disk, made once in bounded memory and memory-mapped.
 
 A table lies beside its store, or in the user's cache where the store's folder cannot be written. Its name holds all it
-depends on, and it appears whole or not at all; it may be deleted at any time.
+depends on, and a file beside it holds its size and hash: a table that is damaged is made again. It may be deleted at
+any time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from bert_lightning.data.store import TokenStore
+from bert_lightning.data.store import QUICK, TokenStore, sha256, write_whole
 
 Ints = npt.NDArray[np.int64]
 _WINDOW = 1 << 17  # sentences that are looked at together
@@ -36,13 +37,13 @@ class Table:
 
 
 def table(store: TokenStore, name: str, columns: int, write: Callable[[BinaryIO], None]) -> Table:
-    """The table `name` of `store`; `write` fills its file where there is none."""
+    """Return the table `name` of `store`; `write` fills its file where there is none, or a damaged one."""
     counts = store.counts()
     digest = hashlib.sha256(repr((name, counts, store.folder.resolve())).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert_lightning"
     places = [place / f"{name}-{digest}.i64" for place in (store.folder / "index", cache)]
     for path in places:
-        if path.exists():
+        if _is_whole(path):
             return Table(path, columns)
     for path in places:
         try:
@@ -56,10 +57,29 @@ def table(store: TokenStore, name: str, columns: int, write: Callable[[BinaryIO]
     try:
         with os.fdopen(partial, "w+b") as file:
             write(file)
+        seal = _seal(Path(temporary))
         os.replace(temporary, path)
+        write_whole(_seal_of(path), seal)
     finally:
         Path(temporary).unlink(missing_ok=True)
     return Table(path, columns)
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _seal(path: Path) -> str:
+    """What the file beside a table holds: its size, and its hash where that takes no time."""
+    size = path.stat().st_size
+    return f"{size} {sha256(path) if size <= QUICK else ''}\n"
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return _seal_of(path).read_text(encoding="utf-8") == _seal(path)
+    except (OSError, ValueError):
+        return False
 
 
 def write_blocks(blocks: Iterable[Ints]) -> Callable[[BinaryIO], None]:

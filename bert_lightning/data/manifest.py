@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bert_lightning.data.store import sha256, write_whole
+from bert_lightning.data.store import QUICK, sha256, write_whole
 from bert_lightning.errors import UserError
 
 NAME = "manifest.json"
-_QUICK = 2**28  # bytes: larger files are hashed by `prepare` only
 
 
 def digest(values: object) -> str:
@@ -37,24 +36,27 @@ def read(folder: Path, thorough: bool) -> dict[str, Any]:
     Raises:
         UserError: a file is missing or not what it was.
     """
-    mend = "delete the folder and run prepare again"
+    fix = "delete the folder and run prepare again"
     try:
-        values: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        expected, files = values.pop("sha256"), values["files"]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UserError(f"{folder} is not a prepared corpus ({type(error).__name__}: {error}): {mend}") from None
+        values = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        expected = values.pop("sha256")
+        files = {str(name): (int(file["bytes"]), str(file["sha256"])) for name, file in values["files"].items()}
+    except PermissionError as error:
+        raise UserError(f"{folder / NAME}: {error.strerror}: get the right to read it") from None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise UserError(f"{folder} is not a prepared corpus ({NAME}: {type(error).__name__}: {error}): {fix}") from None
     if (found := digest(values)) != expected:
-        raise UserError(f"{folder / NAME} is damaged: its sha256 is {found}, expected {expected}; {mend}")
-    for name, known in files.items():
+        raise UserError(f"{folder / NAME} is damaged: its sha256 is {found}, expected {expected}; {fix}")
+    for name, (size, content) in files.items():
         path = folder / name
         if not path.is_file():
-            raise UserError(f"{path} is missing: expected {known['bytes']} bytes, sha256 {known['sha256']}; {mend}")
-        if (size := path.stat().st_size) != known["bytes"]:
-            raise UserError(
-                f"{path} is damaged: it has {size} bytes, expected {known['bytes']}, sha256 {known['sha256']}; {mend}"
-            )
-        if (thorough or size <= _QUICK) and (found := sha256(path)) != known["sha256"]:
-            raise UserError(f"{path} is damaged: its sha256 is {found}, expected {known['sha256']}; {mend}")
+            raise UserError(f"{path} is missing: expected {size} bytes, sha256 {content}; {fix}")
+        if (actual := path.stat().st_size) != size:
+            raise UserError(f"{path} is damaged: it has {actual} bytes, expected {size}, sha256 {content}; {fix}")
+        if (thorough or size <= QUICK) and (found := sha256(path)) != content:
+            raise UserError(f"{path} is damaged: its sha256 is {found}, expected {content}; {fix}")
+    if missing := [key for key in ("tokenizer_fingerprint", "settings", "splits") if key not in values]:
+        raise UserError(f"{folder / NAME} lacks {', '.join(missing)}: {fix}")
     return {**values, "sha256": expected}
 
 

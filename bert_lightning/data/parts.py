@@ -203,16 +203,18 @@ def join(job: Job, count: int, target: Path, dtype: IdType) -> dict[str, dict[st
 
 
 def _check_part(folder: Path) -> None:
+    fix = f"delete {folder} and run the same command again"
     try:
         record = PartRecord(**json.loads((folder / "part.json").read_text(encoding="utf-8")))
-        for name, expected in record.hashes.items():
-            if (found := sha256(folder / name)) != expected:
-                raise UserError(
-                    f"{folder / name} is damaged: its sha256 is {found}, expected {expected}; "
-                    f"delete {folder} and run the same command again"
-                )
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{folder} is damaged ({error}): delete it and run the same command again") from None
+        hashes = [(str(name), str(expected)) for name, expected in record.hashes.items()]
+        found = [sha256(folder / name) for name, _ in hashes]
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: {error.strerror}: get the right to read it") from None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{folder} is damaged ({error}): {fix}") from None
+    for (name, expected), actual in zip(hashes, found, strict=True):
+        if actual != expected:
+            raise UserError(f"{folder / name} is damaged: its sha256 is {actual}, expected {expected}; {fix}")
 
 
 def first_of_equals(files: Sequence[Path]) -> npt.NDArray[np.bool_]:

@@ -28,6 +28,7 @@ from bert_lightning.text.encoding import Encoder, IdType, id_type
 from bert_lightning.text.words import encoder_of
 
 FILES = ("tokens.bin", "words.bin", "sentences.npy", "documents.npy")
+QUICK = 2**28  # bytes: larger files are hashed by `prepare` only
 _CHARACTERS_AT_ONCE = 2**20  # tokenized together
 _NUMBERS_AT_ONCE = 2**20  # read together
 
@@ -38,11 +39,15 @@ class TokenStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            self.sentences: npt.NDArray[np.int64] = np.asarray(np.load(folder / "sentences.npy", mmap_mode="r"))
-            self.documents: npt.NDArray[np.int64] = np.asarray(np.load(folder / "documents.npy", mmap_mode="r"))
+            self.sentences: npt.NDArray[np.int64] = _offsets(folder / "sentences.npy")
+            self.documents: npt.NDArray[np.int64] = _offsets(folder / "documents.npy")
             size = (folder / "tokens.bin").stat().st_size
             marks = (folder / "words.bin").stat().st_size
-        except (OSError, ValueError) as error:
+            if self.documents[-1] != len(self.sentences) - 1:
+                raise ValueError(f"documents.npy ends at {self.documents[-1]} of {len(self.sentences) - 1} sentences")
+        except PermissionError as error:
+            raise UserError(f"{error.filename}: {error.strerror}: get the right to read it") from None
+        except (OSError, ValueError, EOFError) as error:
             raise UserError(f"the token store {folder} is damaged ({error}): delete it and run prepare again") from None
         count = int(self.sentences[-1])
         for name, have, fits in (("tokens.bin", size, (2 * count, 4 * count)), ("words.bin", marks, (count,))):
@@ -69,6 +74,14 @@ class TokenStore:
             "sentences": len(self.sentences) - 1,
             "tokens": int(self.sentences[-1]),
         }
+
+
+def _offsets(path: Path) -> npt.NDArray[np.int64]:
+    """The offsets in a file, mapped; ValueError where they cannot be offsets, as far as a glance tells."""
+    offsets = np.asarray(np.load(path, mmap_mode="r"))
+    if offsets.dtype != np.int64 or offsets.ndim != 1 or len(offsets) < 2 or offsets[0] != 0 or offsets[-1] < 0:
+        raise ValueError(f"{path.name} holds no offsets")
+    return offsets
 
 
 @dataclass(frozen=True)

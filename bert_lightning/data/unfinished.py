@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 
 from bert_lightning.data.splitting import ByDocument, Split, WithinDocuments
@@ -48,22 +49,41 @@ class Begin:
 
 @contextlib.contextmanager
 def unfinished(target: Path, lock_name: str) -> Iterator[Path]:
-    """Yield the folder for what is half done, while no other process holds the same lock in it."""
+    """Yield the folder for what is half done, while no other process holds the same lock in it.
+
+    After an error nothing is left where nothing was done.
+    """
     partial = target.with_name(f"{target.name}.partial")
     lock = partial / lock_name
-    while True:
+    made = [folder for folder in partial.parents if not folder.exists()]
+    for attempt in count():
         try:
-            partial.mkdir(exist_ok=True)
+            partial.mkdir(parents=True, exist_ok=True)
             file = lock.open("a")
         except FileNotFoundError:  # another process has just finished, and removed it
+            if attempt > 100:  # or nothing can be made there, as in /proc
+                raise
             continue
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
                 continue
-            with _full_disk_named(target):
-                yield partial
+            try:
+                with _full_disk_named(target):
+                    yield partial
+            except BaseException:
+                _remove_what_is_empty(lock, [partial, *made])
+                raise
             return
+
+
+def _remove_what_is_empty(lock: Path, folders: list[Path]) -> None:
+    if set(lock.parent.glob("*")) <= {lock}:
+        lock.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # one that is not empty, or that another process removed
+            for folder in folders:
+                if folder.exists():
+                    folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from bert_lightning.text.sentencepiece import read_sentencepiece
 from bert_lightning.text.special_tokens import USUAL_NAMES, complete, special_names
 from bert_lightning.text.special_tokens import SpecialIds as SpecialIds  # other modules take these two from here
 from bert_lightning.text.special_tokens import with_template as with_template
-from bert_lightning.text.trained import Note, TrainedTokenizer, check_training, ignore
+from bert_lightning.text.trained import Note, TrainedTokenizer, ignore
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -57,7 +57,9 @@ class TrainWordPiece(TrainedTokenizer):
     strip_accents: bool | None = None
 
     def __post_init__(self) -> None:
-        check_training(self.vocab_size, len(SPECIAL_TOKENS) + 1, self.sample_megabytes)
+        self.check(len(SPECIAL_TOKENS) + 1)
+        if not isinstance(self.strip_accents, bool | None):
+            raise UserError(f"tokenizer.strip_accents={self.strip_accents} must be true, false or null")
 
     def __call__(self, documents: Iterable[Document], note: Note = ignore) -> Tokenizer:
         tokenizer = _wordpiece(models.WordPiece(unk_token="[UNK]"), self.lowercase, self.strip_accents)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 
 from bert_lightning.errors import UserError
@@ -19,24 +19,34 @@ class TrainedTokenizer:
     A setting that was added later is left out of the text while it has its default, so that older stores are found.
     """
 
+    vocab_size: int
+    sample_megabytes: int
+
     def __repr__(self) -> str:
-        shown = [f for f in fields(self) if f.name != "strip_accents" or getattr(self, f.name) != f.default]  # type: ignore[arg-type]
-        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
+        values = {f.name: getattr(self, f.name) for f in fields(self) if not self._is_later_default(f)}  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+    def _is_later_default(self, setting: Field[object]) -> bool:
+        return setting.name == "strip_accents" and getattr(self, setting.name) == setting.default
 
     def files(self) -> list[Path]:
         """What the tokenizer is made from, beside the corpus."""
         return []
 
-
-def check_training(vocab_size: object, least: int, sample_megabytes: object) -> None:
-    """Raise UserError unless the vocabulary size and the size of the sample are numbers that training can use."""
-    if not isinstance(vocab_size, int) or not least <= vocab_size <= _LARGEST_VOCABULARY:
-        raise UserError(
-            f"tokenizer.vocab_size={str(vocab_size)[:40]} must be a whole number from {least} to "
-            f"{_LARGEST_VOCABULARY:,}; published vocabularies have 8,000 to 256,000 words"
-        )
-    if not isinstance(sample_megabytes, int | float) or not 0 < sample_megabytes < math.inf:
-        raise UserError(f"tokenizer.sample_megabytes={sample_megabytes} must be a number above 0")
+    def check(self, least_vocab_size: int) -> None:
+        """Raise UserError unless every setting has a value that training can use."""
+        size, sample = self.vocab_size, self.sample_megabytes
+        if not isinstance(size, int) or not least_vocab_size <= size <= _LARGEST_VOCABULARY:
+            raise UserError(
+                f"tokenizer.vocab_size={str(size)[:40]} must be a whole number from {least_vocab_size} to "
+                f"{_LARGEST_VOCABULARY:,}; published vocabularies have 8,000 to 256,000 words"
+            )
+        if not isinstance(sample, int | float) or not 0 < sample < math.inf:
+            raise UserError(f"tokenizer.sample_megabytes={sample} must be a number above 0")
+        for setting in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, setting.name)
+            if isinstance(setting.default, bool) and not isinstance(value, bool):
+                raise UserError(f"tokenizer.{setting.name}={value} must be true or false")
 
 
 def ignore(_: str) -> None:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from bert_lightning.text.corpora import Document
 from bert_lightning.text.long_words import LONGEST_PHRASE, WithoutLongWords
 from bert_lightning.text.tokenizers import byte_level, unigram, with_template
-from bert_lightning.text.trained import Note, TrainedTokenizer, check_training, ignore
+from bert_lightning.text.trained import Note, TrainedTokenizer, ignore
 
 _ROBERTA_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _ALBERT_SPECIAL = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
@@ -25,7 +25,7 @@ class TrainByteLevelBPE(TrainedTokenizer):
     sample_megabytes: int = 100
 
     def __post_init__(self) -> None:
-        check_training(self.vocab_size, len(_ROBERTA_SPECIAL) + 256, self.sample_megabytes)
+        self.check(len(_ROBERTA_SPECIAL) + 256)
 
     def __call__(self, documents: Iterable[Document], note: Note = ignore) -> Tokenizer:
         tokenizer = byte_level(models.BPE())
@@ -62,7 +62,7 @@ class TrainUnigram(TrainedTokenizer):
     strip_accents: bool = True
 
     def __post_init__(self) -> None:
-        check_training(self.vocab_size, len(_ALBERT_SPECIAL) + 1, self.sample_megabytes)
+        self.check(len(_ALBERT_SPECIAL) + 1)
 
     def __call__(self, documents: Iterable[Document], note: Note = ignore) -> Tokenizer:
         tokenizer = unigram(models.Unigram(), b"", self.lowercase, self.strip_accents)

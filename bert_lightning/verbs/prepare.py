@@ -45,10 +45,11 @@ def run(config: DictConfig) -> None:
 
 def _plan(config: DictConfig) -> Plan:
     folder = Path(config.data.folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"data.folder={folder} cannot be made ({error.strerror})") from None
+    if not folder.name or folder.name == "..":
+        raise UserError(
+            f"data.folder={config.data.folder!r} must end in the beginning of a folder's name, such as data/"
+            f"{config.data.name}: a digest of the settings is added to it"
+        )
     return Plan(
         corpus=build(config.data.corpus),
         make_tokenizer=build(config.tokenizer),

@@ -142,7 +142,7 @@ def test_tables_are_made_once_beside_the_store_or_in_the_cache(tmp_path, monkeyp
     store = store_of(tmp_path / "store", [[5, 6], [7]])
     first = SingleSentences(store, 16)
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "index").iterdir()}
-    assert len(made) == 1
+    assert sorted(path.suffix for path in made) == [".i64", ".sha256"]
     assert np.array_equal(SingleSentences(store, 16).spans, first.spans)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "index").iterdir()} == made
     # A place that cannot be written: here, because a file has its name
@@ -151,7 +151,24 @@ def test_tables_are_made_once_beside_the_store_or_in_the_cache(tmp_path, monkeyp
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     other = store_of(tmp_path / "shared", [[5, 6], [7]])
     assert np.array_equal(SingleSentences(other, 16).spans, first.spans)
-    assert len(list((tmp_path / "cache" / "bert_lightning").iterdir())) == 1
+    assert len(list((tmp_path / "cache" / "bert_lightning").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-7], lambda data: data[:-8], lambda data: data[::-1], lambda _: b"", None]
+)
+def test_a_damaged_table_is_made_again(tmp_path, damage):
+    store = store_of(tmp_path / "store", [[5, 6], [7]])
+    expected = SingleSentences(store, 16).spans
+    (path,) = (tmp_path / "store" / "index").glob("*.i64")
+    data = path.read_bytes()
+    path.unlink()  # `expected` is a view of it
+    if damage is None:
+        path.write_bytes(data)
+        path.with_name(f"{path.name}.sha256").unlink()
+    else:
+        path.write_bytes(damage(data))
+    assert np.array_equal(SingleSentences(store, 16).spans, expected)
 
 
 def test_what_cannot_be_packed(tmp_path):

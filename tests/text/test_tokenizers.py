@@ -147,3 +147,11 @@ def test_vocabularies_of_impossible_size_are_refused_before_the_library_sees_the
 def test_a_sample_of_impossible_size_is_refused(megabytes):
     with pytest.raises(UserError, match=r"tokenizer.sample_megabytes=\S+ must be a number above 0"):
         TrainWordPiece(300, sample_megabytes=megabytes)
+
+
+@pytest.mark.parametrize("name", ["lowercase", "strip_accents"])
+@pytest.mark.parametrize("value", [5, "yes", [], {}])
+def test_settings_that_are_no_truth_values_are_refused(name, value):
+    for recipe in (TrainWordPiece, TrainUnigram):
+        with pytest.raises(UserError, match=rf"tokenizer.{name}=.* must be true"):
+            recipe(300, **{name: value})
