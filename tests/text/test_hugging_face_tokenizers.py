@@ -10,10 +10,12 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.masking import Vocabulary
+from bert_lightning.data.preparation import Plan, prepare
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.runs.checkpoint import PretrainedWeights
+from bert_lightning.text.corpora import SentenceLines
 from bert_lightning.text.encoding import PlainEncoder
 from bert_lightning.text.special_tokens import SpecialIds, special_names
 from bert_lightning.text.tokenizers import LoadTokenizer, TrainWordPiece, fingerprint, load_tokenizer
@@ -432,11 +434,47 @@ def test_published_vocabularies(test_data, tmp_path, name):
     assert compare(load_tokenizer(folder), reference(folder), reference(folder, of_words=True)) == []
 
 
+def test_the_published_vocabulary_of_roberta(test_data, tmp_path):
+    vocabulary = (test_data / "vocab" / "roberta-base" / "vocab.json").read_text(encoding="utf-8")
+    merges = (test_data / "vocab" / "gpt2" / "merges.txt").read_text(encoding="utf-8")
+    folder = write(tmp_path, "roberta", {"vocab.json": vocabulary, "merges.txt": merges})
+    (folder / "config.json").write_text('{"model_type": "roberta"}', encoding="utf-8")
+    theirs = reference(folder, of_words=True)
+    assert compare(load_tokenizer(folder), reference(folder), theirs) == []
+    assert theirs.tokenize("EU rejects") == ["ĠEU", "Ġrejects"]
+    (tokens,) = encode([["EU", "rejects"]], load_tokenizer(folder), 8)
+    assert [theirs.convert_ids_to_tokens(int(number)) for number in tokens.ids[1:-1]] == ["ĠEU", "Ġrejects"]
+
+
+def case(test_data, name):
+    folder = test_data.parent / "cases" / name
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    return folder
+
+
 @pytest.mark.parametrize(
     "name", ["cased/enc_cased", "added_tokens/enc_added", "roberta_ner/enc_roberta", "nomask/enc_nomask"]
 )
 def test_folders_that_once_read_otherwise(test_data, name):
-    folder = test_data.parent / "cases" / name
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}")
+    folder = case(test_data, name)
     assert compare(load_tokenizer(folder), reference(folder), reference(folder, of_words=True)) == []
+
+
+@pytest.mark.parametrize("name", ["modern_mask/enc_modern", "roberta_ner/enc_modern"])
+def test_a_folder_without_a_template_gets_that_of_bert(test_data, name):
+    """Transformers puts no special tokens around a text here, but no task can do without [CLS]."""
+    folder = case(test_data, name)
+    ours, theirs = load_tokenizer(folder), reference(folder)
+    special = SpecialIds.of(ours)
+    for text in [*TEXTS, "The capital of France is [MASK]."]:
+        (tokens,) = encode([text], ours, 512, with_masks=True)
+        assert tokens.ids.tolist() == [special.cls, *theirs(text)["input_ids"], special.sep]
+
+
+def test_what_cannot_be_masked_is_not_prepared(small_corpus, tmp_path):
+    folder = write(tmp_path / "folder", "bert", {"vocab.txt": WORDPIECE_TXT.replace("[MASK]", "[unused1]")})
+    plan = Plan(SentenceLines(str(small_corpus)), LoadTokenizer(str(folder)), 0.2, tmp_path / "store")
+    with pytest.raises(UserError, match=r"no \[MASK\] or <mask>, which masked language modeling needs"):
+        prepare(plan, say=lambda _: None)
+    assert {path.name for path in tmp_path.iterdir()} == {"folder"}
