@@ -69,7 +69,7 @@ def with_spaced_words(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def steps_of(settings: dict[str, Any] | None, parts: str) -> list[dict[str, Any]]:
-    """Return the steps of a normalizer or pre-tokenizer, a sequence flattened."""
+    """Return the steps of a normalizer, pre-tokenizer or post-processor, a sequence flattened."""
     if settings is None:
         return []
     return [step for part in settings[parts] for step in steps_of(part, parts)] if parts in settings else [settings]
@@ -84,7 +84,9 @@ def _put_spaces_before_words(settings: dict[str, Any]) -> bool:
             return True
         if step["type"] == "ByteLevel" and not step["add_prefix_space"]:
             if number == 0:
-                step["add_prefix_space"] = True
+                for space_aware in (step, *steps_of(settings["post_processor"], "processors")):
+                    if "add_prefix_space" in space_aware:
+                        space_aware["add_prefix_space"] = True
             else:  # behind a split it would put a space before each part of a word
                 before = steps_of(settings["normalizer"], "normalizers")
                 settings["normalizer"] = {

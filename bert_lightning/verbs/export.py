@@ -28,6 +28,7 @@ from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.folder import newest_run
 from bert_lightning.runs.writing import output_folder
+from bert_lightning.text.encoding import with_spaced_words
 from bert_lightning.text.special_tokens import SpecialIds, special_names
 
 # Our checkpoint's keys -> the names of `model/interop.py`.
@@ -76,11 +77,13 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     layout = _layout(source, family, terms, special)
     ours = {name: tensor for name, tensor in ours.items() if name.partition(".")[0] not in layout.lost}
     theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, layout.family).items()}
+    # A tagger has learned words as they stand in a sentence; transformers needs a setting of the tokenizer for that.
+    tokenizer = with_spaced_words(source.tokenizer) if "tagging" in terms else source.tokenizer
     with output_folder(output) as folder:
         _write(folder / "config.json", {"pad_token_id": special.pad, **layout.settings})
         save_file(theirs, folder / "model.safetensors", metadata={"format": "pt"})
-        source.tokenizer.save(str(folder / "tokenizer.json"))
-        _write(folder / "tokenizer_config.json", _tokenizer_settings(source.tokenizer, source.config))
+        tokenizer.save(str(folder / "tokenizer.json"))
+        _write(folder / "tokenizer_config.json", _tokenizer_settings(tokenizer, source.config))
     left += [terms[head] + f" ({reason})" * bool(reason) for head, reason in layout.lost.items()]
     if left:
         note(f"{layout.family} has no place for {', '.join(left)}: left out")

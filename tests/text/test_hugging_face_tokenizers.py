@@ -291,6 +291,21 @@ def test_an_export_reads_the_same_in_every_form(folder, tmp_path):
     assert compare(ours, exported, reference(tmp_path / "exported", of_words=True)) == []
 
 
+def test_an_exported_tagger_reads_words_as_it_was_trained_to(tmp_path):
+    ours = load_tokenizer(write(tmp_path / "folder", *FORMS["roberta tokenizer.json"]))
+    config = BertConfig(1000, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    tensors = {f"encoder.{name}": tensor for name, tensor in BERT(config).state_dict().items()}
+    tensors["objective.terms.tagging.head.classifier.weight"] = tensors["encoder.embeddings.norm.weight"][None].clone()
+    tensors["objective.terms.tagging.head.classifier.bias"] = tensors["encoder.embeddings.norm.bias"][:1].clone()
+    card = {"task": {"labels": ["O"]}}
+    export(PretrainedWeights(tmp_path, config, ours, tensors, card), tmp_path / "exported", "bert")
+    exported = reference(tmp_path / "exported")
+    for words in WORDS:
+        expected = encode([words], ours, 512)[0].ids.tolist()
+        assert exported(words, is_split_into_words=True)["input_ids"] == expected
+        assert encode([words], load_tokenizer(tmp_path / "exported"), 512)[0].ids.tolist() == expected
+
+
 def test_further_special_tokens_do_not_slow_the_encoder(tmp_path):
     ours = load_tokenizer(write(tmp_path, *FORMS["additional special tokens"]))
     assert isinstance(encoder_of(ours), WordEncoder)
