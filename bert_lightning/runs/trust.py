@@ -56,8 +56,10 @@ def check_targets(node: Any, place: Path | str, key: str = "") -> None:
     refused: dict[str, str] = {}
     for name, parent in _nodes(_plain(node), key):
         target = parent["_target_"]
+        if not isinstance(target, str) or (_below(target, _PROGRAM) and _problem(target)):
+            raise UserError(f"{place}: {name}_target_={target} is not a part of this program that a config may name")
         if problem := _problem(target):
-            refused.setdefault(str(target), f"{name}_target_={target} {problem}")
+            refused.setdefault(target, f"{name}_target_={target} {problem}")
         elif "_args_" in parent and not _is_registered(target):  # a part of this program takes its values by name
             raise UserError(f"{place}: {name}_args_: values of {target} are given by name; delete this key")
     if refused:
@@ -143,11 +145,9 @@ def _nodes(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"{name}.".lstrip("."), value
 
 
-def _problem(target: Any) -> str | None:
+def _problem(target: str) -> str | None:
     """Return why a target is refused, None for one that may be built. Only trusted modules are imported."""
     foreign = "is not a part of this program"
-    if not isinstance(target, str):
-        return "is no name of a class or function"
     if target in _LIBRARIES or target in _registered():
         return None
     trusted = [root for root in _registered() if _below(target, root)]

@@ -91,6 +91,8 @@ def test_targets_that_no_folder_may_name(target):
     with pytest.raises(UserError, match=r"^runs/x/config.yaml: a.terms.1._target_=.* is no") as refused:
         check_targets({"a": {"terms": [{}, {"_target_": target}]}}, "runs/x/config.yaml")
     assert "\n" not in str(refused.value)
+    is_of_others = isinstance(target, str) and not f"{target}.".startswith("bert_lightning.")
+    assert ("If you trust its code" in str(refused.value)) == is_of_others
     foreign = {name.partition(".")[0] for name in set(sys.modules) - before}
     assert not foreign & {"no_such_module_anywhere", "bert_lightning_of_another"}
 
