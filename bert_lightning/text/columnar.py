@@ -42,6 +42,8 @@ def read(path: Path, start: int = 0, end: int | None = None, columns: Collection
     try:
         for batch in _batches(path, start, end, columns):
             yield from batch.to_pylist()
+    except PermissionError:
+        raise
     except (pyarrow.ArrowException, OSError, StopIteration, ValueError, OverflowError) as error:
         raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
 
@@ -75,6 +77,8 @@ def _parquet(path: Path) -> Any:
 
     try:
         return parquet.ParquetFile(path)
+    except PermissionError:
+        raise
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path} is damaged, or no .parquet file ({error}): get it again") from None
 

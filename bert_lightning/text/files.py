@@ -67,6 +67,8 @@ def resolve(pattern: str, reads: Callable[[Path], bool] = lambda _: True) -> lis
         paths = [package_path(pattern)]
     else:
         as_it_stands = _expanded(pattern)
+        if as_it_stands == Path(as_it_stands.anchor or "."):
+            raise UserError(f"{pattern} is the working folder or the whole disk, not a corpus: name its own folder")
         # A name may hold a bracket or a star: it is a pattern only where nothing has that name.
         names = [as_it_stands] if as_it_stands.exists() else glob.glob(str(as_it_stands), recursive=True)
         paths = sorted(map(Path, names))

@@ -71,6 +71,8 @@ def test_a_file_that_is_named_is_read_whatever_its_ending(folder):
         ("~nobody-of-this-name/x", "does not say where that home folder is: write the path out"),
         ("pkg:..x/y", "names nothing in a package"),
         ("a\0b", "no file matches"),
+        ("/", "is the working folder or the whole disk, not a corpus"),
+        (".", "is the working folder or the whole disk, not a corpus"),
     ],
 )
 def test_paths_that_name_no_file(folder, pattern, message):
