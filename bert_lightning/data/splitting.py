@@ -14,6 +14,7 @@ from bert_lightning.text.sentences import split_position
 _LOOKED_AT = 1000  # documents; a corpus that holds more is judged when it has been read
 _FAR_OFF = 5  # times the share of validation that was asked for, or one part of so many of it
 _LEAST_DOCUMENTS = 2  # on a side: next-sentence prediction takes its wrong continuations from another document
+_LONGEST_SENTENCE = 2000  # characters
 _FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # that are advised for a single document
 _PIECES, _PIECE_SENTENCES = 8, 2  # a part of a document is cut into so many pieces at most, none shorter than this
 
@@ -45,10 +46,15 @@ class WithinDocuments:
     fraction: float
 
     def __call__(self, document: Document) -> tuple[list[Document], list[Document]]:
-        ends = [0, *accumulate(map(len, document))]
+        ends = [0, *accumulate(map(_size, document))]
         target = ends[-1] * (1 - self.fraction)
         cut = min(range(len(ends)), key=lambda sentence: abs(ends[sentence] - target))
         return _pieces(document[:cut]), _pieces(document[cut:])
+
+
+def _size(sentence: str) -> int:
+    """Characters; of a sentence that is none, such as a file in base64, those that a model might read."""
+    return min(len(sentence), _LONGEST_SENTENCE)
 
 
 def _pieces(sentences: Document) -> list[Document]:
@@ -92,8 +98,8 @@ class _Sides:
     @classmethod
     def of(cls, split: Split, documents: list[Document]) -> _Sides:
         train, validation = (list(chain(*side)) for side in zip(*map(split, documents), strict=True))
-        size, small = (sum(len(s) for piece in side for s in piece) for side in (train, validation))
-        return cls(len(train), len(validation), small / max(size + small, 1))
+        large, small = (sum(_size(s) for piece in side for s in piece) for side in (train, validation))
+        return cls(len(train), len(validation), small / max(large + small, 1))
 
     def serves(self, fraction: float) -> bool:
         """Whether both sides have documents enough, and about the share of the text that was asked for."""

@@ -90,8 +90,9 @@ class TextFiles(Corpus):
     begins: str | None = None
 
     def __post_init__(self) -> None:
+        _check_language(self.language)
         try:
-            re.compile(self.begins or "")
+            re.compile(str(self.begins or ""))
         except re.error as error:
             raise UserError(f"data.corpus.begins={self.begins} is not a regular expression ({error})") from None
 
@@ -105,7 +106,7 @@ class TextFiles(Corpus):
         return together(self.files())
 
     def read(self, part: Part) -> Iterator[Document]:
-        begins = re.compile(self.begins) if self.begins else None
+        begins = re.compile(str(self.begins)) if self.begins else None
         for file in part.files:
             for lines in _grouped(lines_of(Path(file)), begins.search if begins else lambda _: False):
                 document: Document = []
@@ -125,6 +126,7 @@ class Rows(Corpus):
     language: str = "en"
 
     def __post_init__(self) -> None:
+        _check_language(self.language)
         if not isinstance(self.where, dict):
             raise UserError(f"data.corpus.where={self.where} must be columns and values, such as {{source: imdb}}")
 
@@ -166,12 +168,19 @@ class Mixture(Corpus):
     weights: dict[str, float] = field(default_factory=dict)  # 1 where none is given
 
     def __post_init__(self) -> None:
-        if not self.sources:
-            raise UserError("data.corpus.sources is empty: a mixture needs a corpus")
+        if not isinstance(self.sources, dict) or not self.sources:
+            raise UserError(f"data.corpus.sources={self.sources}: a mixture needs corpora by their names")
+        for name, source in self.sources.items():
+            if not isinstance(source, Corpus):
+                raise UserError(f"data.corpus.sources.{name}={source} is no corpus: give it a _target_ and a path")
+        if not isinstance(self.weights, dict):
+            raise UserError(
+                f"data.corpus.weights={self.weights} must be a number for each source, such as {{books: 2}}"
+            )
         for name, weight in self.weights.items():
             if name not in self.sources:
                 raise UserError(f"data.corpus.weights.{name}: no such source; there are {', '.join(self.sources)}")
-            if not 0 < weight <= 100:
+            if not isinstance(weight, int | float) or not 0 < weight <= 100:
                 raise UserError(f"data.corpus.weights.{name}={weight} must be above 0 and at most 100")
 
     def files(self) -> list[Path]:
@@ -191,6 +200,11 @@ class Mixture(Corpus):
 
     def read(self, part: Part) -> Iterator[Document]:
         yield from self.sources[part.source].read(part)
+
+
+def _check_language(language: object) -> None:
+    if not isinstance(language, str):
+        raise UserError(f"data.corpus.language={language} must be a code of two letters, such as en")
 
 
 def _is_text(path: Path) -> bool:

@@ -55,3 +55,12 @@ def test_how_a_corpus_is_divided(tmp_path, documents, expected):
     assert len(notes) == (expected is WithinDocuments)
     train, validation = (sum(len(s) for d in documents for piece in split(d)[side] for s in piece) for side in (0, 1))
     assert 0.02 < validation / (train + validation) < 0.12
+
+
+def test_a_sentence_that_is_no_text_does_not_weigh(tmp_path):
+    """A file in base64 at the end of a book is not the whole of validation."""
+    split = choose_split(corpus_of(tmp_path / "a.txt", [[*sentences(0, 300), "QUJD" * 50_000]]), 0.2, lambda _: None)
+    train, validation = split([*sentences(0, 300), "QUJD" * 50_000])
+    assert isinstance(split, WithinDocuments)
+    assert 10 < sum(map(len, validation)) < 100
+    assert sum(map(len, train)) > 200

