@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
+from torch.nn import ModuleDict
 
 from bert_lightning.data.labelled.kinds import Example, Kind
 from bert_lightning.data.labelled.remarks import in_both
@@ -148,7 +150,13 @@ def joint_objective(
     config: BertConfig,
     weights: Sequence[float] | None = None,
 ) -> JointObjective:
-    """The objective of a task, from the partial that its node makes, as the only term."""
+    """The objective of a task, from the partial that its node makes, as the only term.
+
+    Raises:
+        UserError: if the term has a name that no module can have.
+    """
+    if not term.isidentifier() or hasattr(ModuleDict, term):
+        raise UserError(f"task.term={term!r} must be a name of letters, digits and _, and no word of torch")
     of_classes = {"num_labels": len(labels), "class_weights": weights} if labels else {}
     return JointObjective(config, {term: partial(make, **of_classes)})
 
@@ -177,8 +185,11 @@ def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Exampl
     if not isinstance(setting, Mapping | DictConfig) or set(setting) != set(labels):
         raise UserError(f"task.class_weights={setting} must be null, balanced, or a weight for each of {list(labels)}")
     weights = [setting[label] for label in labels]
-    if not all(isinstance(weight, (int, float)) and weight >= 0 for weight in weights) or not sum(weights) > 0:
-        raise UserError(f"task.class_weights={setting}: weights are numbers, 0 or more, and not all 0")
+    if (
+        not all(isinstance(weight, (int, float)) and 0 <= weight < math.inf for weight in weights)
+        or not sum(weights) > 0
+    ):
+        raise UserError(f"task.class_weights={setting}: weights are finite numbers, 0 or more, and not all 0")
     return [float(weight) for weight in weights]
 
 

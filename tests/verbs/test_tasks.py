@@ -2,11 +2,12 @@
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from bert_lightning.cli import conf_folder
 from bert_lightning.config import register
 from bert_lightning.errors import UserError
-from bert_lightning.verbs.tasks import training_data
+from bert_lightning.verbs.tasks import class_weights, joint_objective, training_data
 
 TEXTS = [f"the film is good number {i}" for i in range(20)]
 
@@ -75,6 +76,11 @@ TWO = [("one", "a"), ("two", "b")]
         (TWO, ["~task.files.reader._target_"], r"task.files.reader=\{.* reads nothing"),
         (TWO, ["~task.files._target_"], "task.files makes no source of rows: its _target_ is"),
         (TWO, ["task.files.reader.header=5"], "task.files.reader.header=5 must be a list of"),
+        (TWO, ["task.files.where=5"], "task.files.where=5 must be a mapping"),
+        (TWO, ["task.files.where=null"], "task.files.where=None must be a mapping"),
+        (TWO, ["task.files.splits=5"], "task.files.splits=5 must be a mapping"),
+        (TWO, ["task.kind.columns=5"], "task.kind.columns=5 must be a mapping"),
+        (TWO, ["task.kind.names=null"], "task.kind.names=None must be a mapping"),
         (TWO, ["task.files.reader.header=text"], "header=text must be a list of names"),
         (TWO, ["task.files.reader.header=[text,text]"], "header: two columns are named 'text'"),
     ],
@@ -82,3 +88,16 @@ TWO = [("one", "a"), ("two", "b")]
 def test_what_makes_no_task_is_named(rows, overrides, message, data):
     with pytest.raises(UserError, match=message):
         data(rows, *overrides)
+
+
+@pytest.mark.parametrize("term", ["", "a.b", "keys", "1"])
+def test_a_term_has_the_name_of_a_module(term):
+    with pytest.raises(UserError, match=rf"task.term='{term}' must be a name of letters"):
+        joint_objective(None, term, [], None)
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf", "-1", "x"])
+def test_weights_of_classes_are_finite(weight):
+    weights = OmegaConf.create({"a": 1, "b": float(weight) if weight != "x" else weight})
+    with pytest.raises(UserError, match=r"task.class_weights=.*: weights are finite numbers, 0 or more"):
+        class_weights(weights, ["a", "b"], [])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import Tokens
-from bert_lightning.data.labelled.rows import TABLES, Row, read_table
+from bert_lightning.data.labelled.rows import TABLES, Row, check_mappings, read_table
 from bert_lightning.errors import UserError
 from bert_lightning.text.json_text import described
 
@@ -71,6 +71,9 @@ class Kind(ABC):
     parts: ClassVar[tuple[str, ...]] = (
         "text",
     )  # columns that make up the question, in the order in which a line holds them
+
+    def __post_init__(self) -> None:
+        check_mappings("task.kind", columns=self.columns, names=self.names)
 
     def examples(self, rows: Sequence[Row], answered: bool = True, first: int = 0) -> list[Example]:
         """The examples of rows, numbered from `first`; without `answered` their answers are not read."""
@@ -161,7 +164,8 @@ class Kind(ABC):
         if isinstance(value, bool | float) and value == int(value):
             return str(int(value))
         if not isinstance(value, str | int | float):
-            raise UserError(f"{row.where}: column {column!r} must hold one label, not {described(value)}")
+            several = ": rows with several labels are not supported" if isinstance(value, list) else ""
+            raise UserError(f"{row.where}: column {column!r} must hold one label, not {described(value)}{several}")
         if not (label := str(value).strip()):
             raise UserError(f"{row.where}: the label in column {column!r} is empty: give one, or leave the row out")
         return label

@@ -62,6 +62,7 @@ class Questions(Kind):
     parts: ClassVar[tuple[str, ...]] = ("question", "context")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         least = {"overlap": 0, "max_question_tokens": 1, "max_answer_tokens": 1, "candidates": 1}
         for name, smallest in least.items():
             if (value := getattr(self, name)) < smallest:

@@ -77,6 +77,13 @@ def load_json(path: Path) -> Any:
     return json_value("\n".join(read_lines(path)), str(path), of_file=True)
 
 
+def check_mappings(group: str, **settings: object) -> None:
+    """Raise a UserError for a setting that is no mapping of names to values."""
+    for name, value in settings.items():
+        if not isinstance(value, Mapping):
+            raise UserError(f"{group}.{name}={value} must be a mapping, {{name: value}}; {{}} for none")
+
+
 def _header(header: Any, path: Path) -> Sequence[str] | None:
     """The names of a file's columns, where the setting gives them."""
     names = header.get(path.name) if isinstance(header, Mapping) else header

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bert_lightning.data.labelled.rows import Row, read_table
+from bert_lightning.data.labelled.rows import Row, check_mappings, read_table
 from bert_lightning.data.randomness import Stream, draw, permute
 from bert_lightning.errors import UserError
 from bert_lightning.text.files import PACKAGE_PREFIX, resolve
@@ -48,6 +48,7 @@ class Files:
     def __post_init__(self) -> None:
         if not callable(self.reader):
             raise UserError(f"task.files.reader={self.reader} reads nothing: its _target_ is missing; choose a task")
+        check_mappings("task.files", splits=self.splits, where=self.where)
 
     def read(self, split: str) -> list[Row] | None:
         pattern = self._pattern(split)
