@@ -25,8 +25,8 @@ from bert_lightning.model.interop import (
 from bert_lightning.model.positions import SinusoidalPositions
 from bert_lightning.model.weight_files import read_json, read_weights
 
-# Buffers that older versions of transformers stored: they follow from the config.
-_BUFFER = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq)$")
+# What no prediction depends on: buffers that older versions of transformers stored, and poolers that no head reads.
+_IDLE = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq|pooler\.dense\.(weight|bias))$")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _check_encoder(theirs: dict[str, Tensor], sources: dict[str, list[str]], con
 
 def _left_out(theirs: dict[str, Tensor], used: set[str], family: Family) -> list[str]:
     copies = {f"{family.decoder}.bias", family.heads["masked_lm.bias"]}  # two names of one bias
-    unread = sorted(name for name in theirs if name not in used | copies and not _BUFFER.search(name))
+    unread = sorted(name for name in theirs if name not in used | copies and not _IDLE.search(name))
     if not unread:
         return []
     names = ", ".join(unread[:3]) + (", ..." if len(unread) > 3 else "")

@@ -18,6 +18,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.families import FAMILIES
 from bert_lightning.model.interop import (
+    config_from_hugging_face,
     config_to_hugging_face,
     differences,
     has_head,
@@ -110,7 +111,7 @@ def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
 
 
 def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str], special: SpecialIds) -> _Layout:
-    """The family that has the architecture and the most of the heads; the first of several.
+    """The family that has the architecture and the most of the heads; of several one that reads the same config back.
 
     Raises:
         UserError: none has the architecture; the message says in what the nearest differs, or the one asked for.
@@ -137,7 +138,7 @@ def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str],
                 lost[head] = str(error)
         fitting.append(_Layout(name, settings, lost))
     if fitting:
-        return min(fitting, key=lambda layout: len(layout.lost))
+        return min(fitting, key=lambda it: (len(it.lost), config_from_hugging_face(it.settings) != source.config))
     nearest = min(misfits, key=len)
     more = f" (and {len(set(nearest)) - 1} more differences)" if len(set(nearest)) > 1 else ""
     raise UserError(f"{source.path} is of no architecture that transformers has under these names: {nearest[0]}{more}")

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+import torch
 import yaml
 
 from bert_lightning.errors import UserError
@@ -21,7 +22,7 @@ SIZES = dict(
 )  # fmt: skip
 FAMILIES = {
     "Bert": SIZES,
-    "Roberta": SIZES | {"type_vocab_size": 1},
+    "Roberta": SIZES | {"type_vocab_size": 1, "pad_token_id": 0},
     "Albert": SIZES | {"embedding_size": 16},
     "DistilBert": dict(vocab_size=400, dim=32, n_layers=2, n_heads=4, hidden_dim=48, max_position_embeddings=130),
     "Electra": SIZES | {"embedding_size": 16},
@@ -59,6 +60,18 @@ def test_a_folder_of_every_family_can_be_finetuned(family, folder_of, rows, comm
     )
     assert code == 0, errors
     assert command("predict", "run=runs/tuned", "the cat sleeps")[0] == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_of_every_family_is_exported_as_it_came(family, folder_of, command):
+    came = load(str(folder_of(family)))
+    code, output, errors = command("export", f"run={family}", "output=again")
+    assert (code, errors) == (0, "")
+    assert f"again: {family.lower()}, for transformers" in output
+    again = load("again")
+    assert again.config == came.config
+    assert again.tensors.keys() == came.tensors.keys()
+    assert all(torch.equal(tensor, came.tensors[name]) for name, tensor in again.tensors.items())
 
 
 def test_a_model_of_the_hub_comes_from_its_cache_without_a_network(folder_of, tmp_path, monkeypatch):

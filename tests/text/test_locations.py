@@ -96,3 +96,33 @@ def test_a_tokenizer_is_found_wherever_an_encoder_is(package, tmp_path):
         assert fingerprint(loaded([])) == fingerprint(tokenizer), location
         assert [path.name for path in loaded.files()] == ["tokenizer.json"]
     assert locate("~") == Path.home()
+
+
+@pytest.mark.parametrize(
+    ("there", "fetched"),
+    [
+        ({"config.json", "model.safetensors", "pytorch_model.bin", "flax_model.msgpack"}, {"model.safetensors"}),
+        ({"config.json", "pytorch_model.bin", "code.py"}, {"pytorch_model.bin"}),
+        (
+            {"config.json", "pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"},
+            {"pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"},
+        ),
+        (
+            {"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "pytorch_model.bin"},
+            {"model.safetensors.index.json", "model-00001-of-00002.safetensors"},
+        ),
+    ],
+)
+def test_one_form_of_the_weights_is_fetched_with_all_of_its_files(there, fetched, monkeypatch, tmp_path):
+    asked = []
+
+    def snapshot_download(name, revision, allow_patterns, local_files_only):
+        asked.extend(filter_repo_objects(there, allow_patterns=allow_patterns))
+        return str(tmp_path)
+
+    filter_repo_objects = pytest.importorskip("huggingface_hub.utils").filter_repo_objects
+    monkeypatch.setattr("bert_lightning.text.locations.hub_answers", lambda: True)
+    monkeypatch.setattr("huggingface_hub.list_repo_files", lambda name, revision: sorted(there))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    assert locate("hub:owner/name@v1.0") == tmp_path
+    assert set(asked) == fetched | {"config.json"}
