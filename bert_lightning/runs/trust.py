@@ -20,13 +20,14 @@ from bert_lightning.runs.environment import note
 
 TRUST = "BERT_LIGHTNING_TRUST"  # modules, classes and functions that any folder may name, separated by commas
 _PROGRAM = "bert_lightning"
-# The modules and packages that define what a config builds. No other code of this program is built from a config.
+# The modules, and a few functions, that a config builds from. No other code of this program is built from a config.
 _PARTS = tuple(
     f"{_PROGRAM}.{part}"
     for part in (
         "budget", "callbacks", "data.blocks", "data.labelled", "data.masking", "data.packing", "data.pairs",
-        "data.phases", "metrics", "model.config", "model.heads", "objectives", "optim", "runs.loggers", "runs.start",
-        "text.corpora", "text.hub", "text.tokenizers", "text.training",
+        "data.phases", "metrics", "model.config", "model.heads", "objectives", "optim", "runs.loggers.csv",
+        "runs.loggers.tensorboard", "runs.loggers.wandb", "runs.start.teacher", "text.corpora", "text.hub",
+        "text.tokenizers", "text.training",
     )
 )  # fmt: skip
 # What the yaml files of this program name of other libraries. Code cannot read them where a library is imported alone.
@@ -158,9 +159,9 @@ def _problem(target: str) -> str | None:
     except Exception as error:  # whatever the module raises
         return f"cannot be imported ({' '.join(str(error).split())[:80]})" if trusted else foreign
     # A trusted module imports others: `my_package.losses.os.system` is not one of its own functions.
-    home = str(getattr(found, "__module__", None))
-    is_own = any(_below(home, root) for root in (*_PARTS, *_registered()))
     name = str(getattr(found, "__qualname__", "_"))
+    origin = f"{getattr(found, '__module__', None)}.{name}"
+    is_own = any(_below(origin, root) for root in (*_PARTS, *_registered()))
     if is_own and name[0] != "_" and (inspect.isclass(found) or (inspect.isroutine(found) and "." not in name)):
         return None
     return f"is not defined in {trusted[0]}" if trusted else foreign

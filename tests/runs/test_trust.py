@@ -79,7 +79,7 @@ REFUSED = [
     "bert_lightning.runs.csv_log.CsvLog", "bert_lightning.data.preparation.prepare", "torch.hub.load",
     "bert_lightning.cli.os.system", "bert_lightning.data.preparation.shutil.rmtree", "bert_lightning.text.corpora.Path",
     "bert_lightning.text.tokenizers.Tokenizer.from_file", "bert_lightning.callbacks.checkpoints.Best.to_yaml",
-    "bert_lightning.runs.loggers.Callable", "bert_lightning.runs.start.load", "bert_lightning", "bert_lightning.data",
+    "bert_lightning.runs.loggers.TensorBoard", "bert_lightning.runs.start.load", "bert_lightning.data",
     "bert_lightning.metrics.NoSuchMetric", "bert_lightning_of_another.Loss", "no_such_module_anywhere.Loss", "", None,
     3, ["os.system"], {"_target_": "os.system"},
 ]  # fmt: skip
