@@ -67,6 +67,7 @@ def test_data():
 @pytest.fixture
 def command(monkeypatch, tmp_path, capfd):
     """Run `bert-lightning ...` in this process, in an empty folder; returns exit code, output and errors."""
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")  # as `cli.main` sets it, and gone after the test
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:

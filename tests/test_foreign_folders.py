@@ -57,6 +57,7 @@ def honest(small_corpus, small_data, tmp_path_factory):
              "encoder=runs/first", "debug=smoke", "callbacks.progress=null", "batch_size=4", "name=tuned")  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
+        patch.setenv("PYTHONSAFEPATH", "1")  # as `cli.main` sets it, and gone after these tests
         for arguments in (first, tuned):
             patch.setattr(sys, "argv", ["bert-lightning", *arguments])
             with contextlib.suppress(SystemExit):
