@@ -101,12 +101,14 @@ def hub_answers() -> bool:
     """Whether it is worth asking: without a network the library tries again for 23 seconds."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return False
-    if urllib.request.getproxies():
-        return True  # the proxy knows
-    hub = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    port = hub.port or (80 if hub.scheme == "http" else 443)
     try:
-        with socket.create_connection((hub.hostname or "", port), timeout=_SECONDS_TO_ANSWER):
+        place = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+        proxies = urllib.request.getproxies()
+        proxy = proxies.get(place.scheme, proxies.get("all"))
+        if proxy and not urllib.request.proxy_bypass(place.hostname or ""):
+            place = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        port = place.port or (80 if place.scheme == "http" else 443)
+        with socket.create_connection((place.hostname or "", port), timeout=_SECONDS_TO_ANSWER):
             return True
-    except OSError:
+    except (OSError, ValueError):  # ValueError: an address that is none
         return False

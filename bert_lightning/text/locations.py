@@ -52,16 +52,12 @@ def hub_folder(location: str) -> Path:
     named = location.removeprefix(HUB_PREFIX)
     if not _NAME.fullmatch(named) or ".." in named or "--" in named:
         raise UserError(f"{location!r} is no name of the hub: write hub:owner/name, or hub:owner/name@revision")
-    from huggingface_hub import list_repo_files, snapshot_download
+    from huggingface_hub import snapshot_download
 
     name, _, revision = named.partition("@")
     offline = not hub_answers()
     try:
-        files = _FILES
-        if not offline:  # a model is often kept in both forms: fetch one
-            there = set(list_repo_files(name, revision=revision or None))
-            if {"model.safetensors", "model.safetensors.index.json"} & there:
-                files = [file for file in _FILES if not file.startswith("pytorch_model")]
+        files = _FILES if offline else _files_of(name, revision or None)
         folder = snapshot_download(name, revision=revision or None, allow_patterns=files, local_files_only=offline)
     except Exception as error:  # the library raises many kinds: no such name, no network, no permission
         reason = "no network, and no copy on this machine" if offline else " ".join(str(error).split())[:200]
@@ -70,3 +66,15 @@ def hub_folder(location: str) -> Path:
             "model.safetensors and tokenizer.json"
         ) from None
     return Path(folder)
+
+
+def _files_of(name: str, revision: str | None) -> list[str]:
+    """Return what to fetch of a model. Many are kept in both forms of weights: safetensors are enough then."""
+    from huggingface_hub import list_repo_files
+
+    try:
+        there = set(list_repo_files(name, revision=revision))
+    except Exception:  # whatever is wrong, fetching says it, or finds a copy that is here
+        return _FILES
+    both = not there.isdisjoint({"model.safetensors", "model.safetensors.index.json"})
+    return [file for file in _FILES if not (both and file.startswith("pytorch_model"))]

@@ -74,11 +74,18 @@ def test_a_malformed_name_of_the_hub_is_refused_without_asking(name, monkeypatch
         locate(f"hub:{name}")
 
 
-def test_without_a_network_the_hub_fails_quickly(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "environment",
+    [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"https_proxy": "http://127.0.0.1:9"}, {"https_proxy": "127.0.0.1:9"},
+     {"all_proxy": "socks5://127.0.0.1:9"}, {"HF_ENDPOINT": "http://host:port"}, {"HF_ENDPOINT": "nothing"}],
+)  # fmt: skip
+def test_without_a_network_the_hub_fails_quickly(environment, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in ("HF_ENDPOINT", "HF_HUB_OFFLINE", "http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     started = time.monotonic()
     with pytest.raises(UserError, match=r"cannot be had \(no network, and no copy on this machine\)"):
         locate("hub:owner/name")
