@@ -108,6 +108,7 @@ class Kind(ABC):
         for part in self.parts:
             yield from remarks.empty_texts(rows, self._column(part), partial(self._text, name=part))
         yield from remarks.swallowed_rows(rows)
+        yield from remarks.quoted_values(rows)
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:

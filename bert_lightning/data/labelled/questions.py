@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +138,7 @@ class Questions(Kind):
         context, best = example.inputs["context"], self._distinct(spans)
         top = np.array([span.score for span in best], np.float64)
         probabilities = np.exp(top - np.logaddexp.reduce(top)).tolist() if best else []
-        odds = null - best[0].score if best else float("inf")
+        odds = null - best[0].score if best else sys.float_info.max  # JSON has no infinity
         candidates = [
             {"text": context[start:end], "start": start, "end": end, "score": p}
             for (_, start, end), p in zip(best, probabilities, strict=True)

@@ -44,6 +44,19 @@ def _looks_like_rows(row: Row, value: str) -> bool:
     return len(row.values) > 1 and bool(inner) and all(len(fields) == len(row.values) for fields in csv.reader(inner))
 
 
+def quoted_values(rows: Sequence[Row]) -> Iterator[str]:
+    """Rows of TSV with a value that a writer of CSV has put in quotes, which are text there."""
+    of_tabs = (row for row in rows if ".tsv:" in row.where or ".txt:" in row.where)
+    if odd := [row for row in of_tabs if any(map(_is_quoted, row.values.values()))]:
+        yield f"{counted(odd)}: quotes are text in a file with tabs: write it without them, or as .csv"
+
+
+def _is_quoted(value: str) -> bool:
+    """Whether a value stands in quotes and has quotes inside, each of them doubled."""
+    inner = value[1:-1]
+    return value[:1] == value[-1:] == '"' and '""' in inner and '"' not in inner.replace('""', "")
+
+
 def alike(labels: Collection[str]) -> list[list[str]]:
     """Return the groups of labels that differ in case, width or quotes only."""
     groups: dict[str, list[str]] = {}

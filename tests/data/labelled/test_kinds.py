@@ -1,5 +1,6 @@
 """The kinds one by one: what becomes of a row, of a batch, and of scores."""
 
+import json
 import re
 
 import numpy as np
@@ -471,6 +472,23 @@ def test_a_value_that_may_have_swallowed_rows_is_remarked():
         )
 
 
+def test_quotes_of_a_writer_of_csv_are_remarked_in_tsv():
+    for where, value, count in (
+        ("f.tsv:3", '"he said ""good"" twice"', 1),
+        ("f.csv:3", '"he said ""good"" twice"', 0),
+        ("f.tsv:3", '"good"', 0),
+        ("f.tsv:3", '" A film " , he said , " is good "', 0),
+        ("f.tsv:3", 'a ""good"" film', 0),
+        ("f.tsv:3", "", 0),
+    ):
+        remarks = [r for r in Classified().remarks([Row(where, {"text": value, "label": "x"})]) if "quotes" in r]
+        assert len(remarks) == count
+        assert all(
+            r.endswith("f.tsv:3): quotes are text in a file with tabs: write it without them, or as .csv")
+            for r in remarks
+        )
+
+
 STORY = {"question": "who sings?", "context": CONTEXT}
 UNCLE = {"text": "my uncle", "answer_start": CONTEXT.find("my uncle")}
 
@@ -522,6 +540,7 @@ def test_an_empty_context_has_no_answer(tokenizer):
     (unit,) = kind.encode(kind.examples([Row("q", {**STORY, "context": "", "answers": []})]), tokenizer, 32)
     (prediction,) = kind.decode(torch.zeros(1, len(unit.sequences[0].ids), 2), [unit], [])
     assert prediction["answer"] == ""
+    assert json.dumps(prediction, allow_nan=False)
 
 
 @pytest.mark.parametrize("kind", [ClassifiedPair(), Questions(), Choices()])

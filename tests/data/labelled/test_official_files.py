@@ -8,6 +8,8 @@ from hydra import compose, initialize_config_dir
 
 from bert_lightning.cli import conf_folder
 from bert_lightning.config import register
+from bert_lightning.data.labelled.rows import read_table
+from bert_lightning.data.labelled.squad import read_squad
 from bert_lightning.verbs.common import build
 from bert_lightning.verbs.tasks import read_examples, training_data
 
@@ -36,20 +38,30 @@ REAL = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_files_have_the_rows_and_labels_that_are_known(name, task, test_data):
+def test_real_files_have_the_rows_and_labels_that_are_known(name, task, test_data, capsys):
     folder, train, validation, labels = REAL[name]
     found = training_data(task(f"task={name}", f"task.path={test_data / folder}"), None)
     assert (len(found.train), len(found.validation)) == (train, validation)
+    assert capsys.readouterr().err == ""  # nothing is odd about them
     if labels is not None:
         assert Counter(example.answer for example in found.validation) == labels
 
 
-def test_qnli_and_squad_2_have_their_validation_questions(task, test_data):
+def test_qnli_and_squad_2_have_their_validation_questions(task, test_data, capsys):
     for name, path, count in (("qnli", "glue/QNLI", 5463), ("squad2", "qa/squad2.0_dev_half", 6078)):
         config = task(f"task={name}", f"task.path={test_data / path}")
         examples = read_examples(config, "validation", build(config.kind), None)
         assert len(examples) == count
     assert sum(not example.answer for example in examples) == 3168
+    assert capsys.readouterr().err == ""
+
+
+def test_every_row_of_the_files_that_no_task_names_is_read(test_data):
+    places = {"glue/MNLI_subset/train.json": 8999, "glue/MNLI_subset/dev.json": 1000, "glue/QQP_subset/dev.json": 1000,
+              "glue/MRPC/msr_paraphrase_test.txt": 1725, "glue/CoLA/test.tsv": 1063,
+              "classification_en/sst2_sentences/test.tsv": 1820}  # fmt: skip
+    assert {place: len(list(read_table(test_data / place))) for place in places} == places
+    assert len(list(read_squad(test_data / "qa/squad1.1_subset/dev.json"))) == 4639
 
 
 def tab(*rows):
