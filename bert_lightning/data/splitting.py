@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, chain, islice, pairwise
+from itertools import accumulate, islice, pairwise
 from typing import Protocol
 
 from bert_lightning.errors import UserError
@@ -87,25 +87,29 @@ class TrainingSample:
                     yield piece
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """What a split would put on each side."""
+@dataclass
+class _Tally:
+    """Counts what a split puts on each side, one document after another: none is held in memory."""
 
-    train: int
-    validation: int
-    validation_share: float  # of the characters
+    split: Split
+    documents: int = 0
+    train: int = 0
+    validation: int = 0
+    train_size: int = 0
+    validation_size: int = 0
 
-    @classmethod
-    def of(cls, split: Split, documents: list[Document]) -> _Sides:
-        train, validation = (list(chain(*side)) for side in zip(*map(split, documents), strict=True))
-        large, small = (sum(_size(s) for piece in side for s in piece) for side in (train, validation))
-        return cls(len(train), len(validation), small / max(large + small, 1))
+    def add(self, document: Document) -> None:
+        train, validation = self.split(document)
+        self.documents += 1
+        self.train, self.validation = self.train + len(train), self.validation + len(validation)
+        self.train_size += sum(_size(sentence) for piece in train for sentence in piece)
+        self.validation_size += sum(_size(sentence) for piece in validation for sentence in piece)
 
     def serves(self, fraction: float) -> bool:
         """Whether both sides have documents enough, and about the share of the text that was asked for."""
-        enough = min(self.train, self.validation) >= _LEAST_DOCUMENTS
+        share = self.validation_size / max(self.train_size + self.validation_size, 1)
         most = min(_FAR_OFF * fraction, (1 + fraction) / 2)
-        return enough and fraction / _FAR_OFF <= self.validation_share <= most
+        return min(self.train, self.validation) >= _LEAST_DOCUMENTS and fraction / _FAR_OFF <= share <= most
 
 
 def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -> Split:
@@ -114,49 +118,55 @@ def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -
     Raises:
         UserError: there is no text, or too little; the message has a fraction that serves, if one does.
     """
-    documents = list(islice(corpus, _LOOKED_AT))
-    by_document, within = ByDocument(fraction), WithinDocuments(fraction)
-    if len(documents) == _LOOKED_AT:
-        return by_document
-    if not documents:
+    by_document, within = _Tally(ByDocument(fraction)), _Tally(WithinDocuments(fraction))
+    positions = set()
+    for document in islice(corpus, _LOOKED_AT):
+        by_document.add(document)
+        within.add(document)
+        positions.add(split_position(document))
+    if not positions:
         raise UserError(f"{_source(corpus)}: no text in it; give a corpus with documents")
-    sides = _Sides.of(by_document, documents)
-    if sides.serves(fraction):
-        return by_document
-    if _Sides.of(within, documents).serves(fraction):
+    if by_document.documents == _LOOKED_AT or by_document.serves(fraction):
+        return by_document.split
+    if within.serves(fraction):
         note(
-            f"{_source(corpus)}: {_documents(len(documents))}, too few or too unequal to be divided between training "
+            f"{_source(corpus)}: {_documents(within.documents)}, too few or too unequal to be divided between training "
             f"and validation: the last {fraction:.1%} of each is for validation, and pieces of both parts count as "
             "documents"
         )
-        return within
-    if min(sides.train, sides.validation) < 1:
-        raise UserError(_too_few(corpus, fraction, documents, sides))
-    return by_document
-
-
-def _too_few(corpus: Corpus, fraction: float, documents: list[Document], sides: _Sides) -> str:
-    """Why a small corpus cannot be split, with what helps."""
-    positions = sorted({split_position(document) for document in documents})
+        return within.split
     if len(positions) < 2:
-        sentences = max(map(len, documents))
-        works = next((f for f in _FRACTIONS if _Sides.of(WithinDocuments(f), documents).serves(f)), None)
-        advice = (
-            f"use data.validation_fraction={works}"
-            if works
-            else (
-                "give more text (data=sentences reads one sentence a line, and a blank line ends a document; "
-                "data=documents splits running text)"
-            )
-        )
-        return (
-            f"{_source(corpus)}: {_documents(len(documents))} with one text of {sentences} "
-            f"sentence{'s' * (sentences > 1)} is too little for data.validation_fraction={fraction}: {advice}"
-        )
+        raise UserError(_one_text(corpus, fraction, within.documents))
+    if min(by_document.train, by_document.validation) < 1:
+        raise UserError(_one_side(corpus, fraction, by_document, sorted(positions)))
+    return by_document.split
+
+
+def _one_text(corpus: Corpus, fraction: float, count: int) -> str:
+    """Why a corpus of one text is too little, with what helps."""
+    document = next(iter(corpus))
+    tallies = {other: _Tally(WithinDocuments(other)) for other in _FRACTIONS}
+    for tally in tallies.values():
+        tally.add(document)
+    works = next((other for other, tally in tallies.items() if tally.serves(other)), None)
+    advice = (
+        f"use data.validation_fraction={works}"
+        if works
+        else "give more text (data=sentences reads one sentence a line, and a blank line ends a document; "
+        "data=documents splits running text)"
+    )
+    return (
+        f"{_source(corpus)}: {_documents(count)} with one text of {len(document)} sentence{'s' * (len(document) > 1)} "
+        f"is too little for data.validation_fraction={fraction}: {advice}"
+    )
+
+
+def _one_side(corpus: Corpus, fraction: float, tally: _Tally, positions: list[float]) -> str:
+    """Why a fraction puts all documents on one side, with one that does not."""
     fits = [positions[1], positions[-2]] if len(positions) >= 2 * _LEAST_DOCUMENTS else [positions[0], positions[-1]]
     return (
-        f"{_source(corpus)}: data.validation_fraction={fraction} puts {sides.validation} of {len(documents)} documents "
-        f"into validation; both sides need one: use data.validation_fraction={_shortest_between(*fits)}"
+        f"{_source(corpus)}: data.validation_fraction={fraction} puts {tally.validation} of {tally.documents} "
+        f"documents into validation; both sides need one: use data.validation_fraction={_shortest_between(*fits)}"
     )
 
 

@@ -140,3 +140,20 @@ def test_shards_of_a_data_set_are_streamed(tmp_path):
     assert list(corpus) == DOCUMENTS
     with pytest.raises(UserError, match=r"has no column 'body'; it has 'text', 'kind', 'number'"):
         list(HubDataset(str(tmp_path), text_column="body"))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    """The tests may run as root, who may read everything: so the refusal is made here."""
+
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "a.parquet")
+    (tmp_path / "a.txt").write_text("Text.")
+    corpora_read = [Rows(str(tmp_path / "a.parquet")), SentenceLines(str(tmp_path / "a.txt"))]
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    for corpus in corpora_read:
+        with pytest.raises(PermissionError, match="Permission denied"):  # the command line makes it one line
+            list(corpus)
