@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from bert_lightning.callbacks.signals import Interrupted, SignalFlag
 from bert_lightning.errors import UserError
 
 LAST = "last.ckpt"
+_STEP = re.compile(r"step-[0-9]+\.ckpt")
 
 
 class Checkpoints(Checkpoint):
@@ -125,7 +127,8 @@ class Checkpoints(Checkpoint):
         link.replace(path.with_name(LAST))
 
     def _forget(self) -> None:
-        saved = sorted(Path(self.dirpath).glob("step-*.ckpt"), key=step_of, reverse=True)
+        # A later one, by its name, is of no step of this run so far.
+        saved = [path for path in saved_steps(Path(self.dirpath)) if step_of(path) <= self._step]
         for path in saved[self.keep_last :]:
             if not self.keep_every or step_of(path) % self.keep_every:
                 path.unlink()
@@ -151,6 +154,11 @@ class Best(ModelCheckpoint):
         models = dict.fromkeys((mine for _ in state_dict["best_k_models"]), state_dict["best_model_score"])
         paths = {**here, "best_k_models": models, "dirpath": self.dirpath, "last_model_path": ""}
         super().load_state_dict({**state_dict, **paths})
+
+
+def saved_steps(folder: Path) -> list[Path]:
+    """Return the files `step-N.ckpt` in a folder, the newest first. Other names are nobody's mistake."""
+    return sorted((p for p in folder.glob("step-*.ckpt") if _STEP.fullmatch(p.name)), key=step_of, reverse=True)
 
 
 def step_of(path: Path) -> int:

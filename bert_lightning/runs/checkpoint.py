@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.hugging_face import load_hugging_face
 from bert_lightning.modules.base import CARD_KEY
+from bert_lightning.runs.checkpoint_reading import check_finite, read_checkpoint
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.reading import unreadable
@@ -119,24 +119,15 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
     tokenizer = load_tokenizer(folder)
     if vocabulary_size(tokenizer) > config.vocab_size:
         raise UserError(f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, the model {config.vocab_size}")
+    check_finite(folder, renamed)
     return PretrainedWeights(folder, config, tokenizer, renamed)
 
 
 def _load_checkpoint(path: Path, tokenizer_path: Path) -> PretrainedWeights:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        card, tensors = checkpoint[CARD_KEY], checkpoint["state_dict"]
-        config = BertConfig(**card["config"])
-    except FileNotFoundError:
-        raise UserError(f"no checkpoint at {path}: did the run reach its first one?") from None
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).strip().partition("\n")[0][:120]
-        size = path.stat().st_size
-        raise UserError(
-            f"{path} ({size} bytes) is damaged or not a checkpoint of this program ({type(error).__name__}: {reason}): "
-            "use another checkpoint of the run"
-        ) from None
+    checkpoint = read_checkpoint(path)
+    card, tensors = checkpoint[CARD_KEY], checkpoint["state_dict"]
+    check_finite(path, tensors)
     tokenizer = load_tokenizer(tokenizer_path)
     if fingerprint(tokenizer) != card["tokenizer_fingerprint"]:
         raise UserError(f"{tokenizer_path} is not the tokenizer of {path.name}: restore the run's own")
-    return PretrainedWeights(path, config, tokenizer, tensors, card)
+    return PretrainedWeights(path, BertConfig(**card["config"]), tokenizer, tensors, card)

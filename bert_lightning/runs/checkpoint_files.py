@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
-from bert_lightning.callbacks.checkpoints import step_of
+from bert_lightning.callbacks.checkpoints import saved_steps
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
-from bert_lightning.modules.base import CARD_KEY
+from bert_lightning.runs.checkpoint_reading import RUN_KEY, damage
 from bert_lightning.runs.environment import note
+from bert_lightning.runs.reading import unreadable
 from bert_lightning.runs.writing import replacing
 
 
@@ -23,13 +25,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Nothing is raised where a file cannot be written, since the other ranks wait for this one: the file is then absent,
     and a note says why. Files are zip archives with a CRC-32 of each tensor, made by torch and checked by `damage`.
+
+    Args:
+        run: what identifies the run; every file keeps it.
     """
+
+    def __init__(self, run: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.run = run
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         target = Path(path)
         try:
             with replacing(target, binary=True) as file:
-                torch.save(checkpoint, file)
+                torch.save(checkpoint if self.run is None else {**checkpoint, RUN_KEY: self.run}, file)
             folder = os.open(target.parent, os.O_RDONLY)
             os.fsync(folder)
             os.close(folder)
@@ -43,33 +52,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return checkpoint
 
 
-def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint file; None for a whole one. Reads all of it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if broken := archive.testzip():
-                return f"its part {broken} has changed since it was written"
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
-        return f"{path.stat().st_size} bytes, {error}" if path.exists() else "it is missing"
-    try:
-        checkpoint = torch.load(path, map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:  # torch raises many kinds
-        return " ".join(str(error).split())[:160]
-    return None if CARD_KEY in checkpoint and "loops" in checkpoint else "it is no checkpoint of a run of this program"
-
-
 def newest_whole(folder: Path) -> Path | None:
     """The newest checkpoint in `folder` that is whole. Damaged ones are named on standard error, and passed over.
 
     None where no checkpoint was written yet.
 
     Raises:
-        UserError: there are checkpoints, and all are damaged.
+        UserError: there are checkpoints, and all are damaged, or one may not be read.
     """
-    saved = sorted(folder.glob("step-*.ckpt"), key=step_of, reverse=True)
+    saved = saved_steps(folder)
     for path in saved:
-        if (problem := damage(path)) is None:
-            return path
+        try:
+            if (problem := damage(path)) is None:
+                return path
+        except OSError as error:
+            raise UserError(unreadable(path, error)) from None
         note(f"{path} is damaged ({problem}); trying the one before")
     if saved:
         raise UserError(f"{folder}: every checkpoint is damaged; delete the run's folder and start it again")
@@ -92,3 +89,16 @@ def check_same_model(path: Path, card: dict[str, Any], mine: dict[str, Any]) -> 
     if differing:
         pairs = ", ".join(f"{key} {theirs.get(key)} there and {ours.get(key)} here" for key in differing)
         raise UserError(f"{path} is of another model: {pairs}")
+
+
+def check_same_tensors(path: Path, theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
+    """Raise UserError where the checkpoint at `path` holds other tensors than the model has."""
+    for name in dict.fromkeys([*ours, *theirs]):
+        if name not in theirs or name not in ours:
+            there = "lacks" if name not in theirs else "holds"
+            raise UserError(f"{path} {there} {name}, unlike this run's model: restore the run's own checkpoint")
+        if theirs[name].shape != ours[name].shape:
+            raise UserError(
+                f"{path} holds {name} of shape {list(theirs[name].shape)}, and this run's model has "
+                f"{list(ours[name].shape)}: restore the run's own checkpoint"
+            )

@@ -122,12 +122,11 @@ class RunFolder:
             UserError: if the file is missing, damaged, or lacks what every summary has.
         """
         summary = read_json(self.summary)
-        for key, kinds in _SUMMARY.items():
-            if not isinstance(summary.get(key), kinds):
-                raise UserError(
-                    f"{self.summary} is damaged ({key} is {summary.get(key)!r:.40}): delete it, and "
-                    f"bert-lightning resume {self.path} writes it again from the newest checkpoint"
-                )
+        if problem := _problem(summary):
+            raise UserError(
+                f"{self.summary} is damaged ({problem}): delete it, and bert-lightning resume {self.path} "
+                "writes it again from the newest checkpoint"
+            )
         return summary
 
 
@@ -142,15 +141,35 @@ def _check_name(key: str, value: str) -> None:
 
 _LONGEST_NAME = 255  # bytes, of the usual file systems
 
-# What the verbs read of a summary.
+_NUMBER = (int, float)
+# What the verbs read of a summary, by dotted key.
 _SUMMARY: dict[str, tuple[type, ...]] = {
     "verb": (str,),
     "steps": (int,),
-    "wall_seconds": (int, float),
+    "wall_seconds": _NUMBER,
     "metrics": (dict,),
     "budget": (dict,),
+    "budget.unit": (str,),
+    "budget.total": _NUMBER,
+    "budget.spent": _NUMBER,
+    "budget.share": _NUMBER,
     "best": (dict, type(None)),
 }
+
+
+def _problem(summary: dict[str, Any]) -> str | None:
+    """Return what is wrong with a summary; None for a whole one."""
+    values = dict(summary)
+    for key, kinds in _SUMMARY.items():
+        group, _, name = key.rpartition(".")
+        value = values[group].get(name) if group else values.get(name)
+        if not isinstance(value, kinds):
+            return f"{key} is {value!r:.40}"
+    best = values["best"] or {"metric": "", "value": None}
+    if not isinstance(best.get("metric"), str) or not isinstance(best.get("value"), (*_NUMBER, type(None))):
+        return f"best is {best!r:.40}"
+    words = (f"metrics.{name} is {v!r:.40}" for name, v in values["metrics"].items() if not isinstance(v, _NUMBER))
+    return next(words, None)
 
 
 def newest_run(root: Path, verbs: tuple[str, ...]) -> Path:

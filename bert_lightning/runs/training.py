@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import signal
+import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,12 +32,14 @@ from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
 from bert_lightning.modules.base import CARD_KEY, EncoderModule
-from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, check_same_model
+from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, check_same_model, check_same_tensors
+from bert_lightning.runs.checkpoint_reading import RUN_KEY
 from bert_lightning.runs.environment import git_commit, note, processor, versions
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.job import job
 from bert_lightning.runs.loggers import Careful
 from bert_lightning.runs.ranks import cluster_environment, world_size
+from bert_lightning.runs.same import check_identity, identity
 from bert_lightning.runs.writing import replacing
 
 
@@ -90,14 +93,14 @@ class Session:
         for callback in callbacks:
             if isinstance(callback, (ModelCheckpoint, Checkpoints)):
                 callback.dirpath = str(folder.checkpoints)
-        first_step = 0 if checkpoint is None else _checked_step(checkpoint, parts.module)
+        first_step = 0 if checkpoint is None else _checked_step(checkpoint, parts.module, config)
         try:
             parts.module.build_optimizer()
             loggers = [Careful(make(folder.path, first_step)) for make in make_loggers]
             trainer = make_trainer(
                 callbacks=callbacks,
                 logger=loggers,
-                plugins=[AtomicCheckpointIO(), cluster_environment(world_size(config.trainer))],
+                plugins=[AtomicCheckpointIO(identity(config)), cluster_environment(world_size(config.trainer))],
                 default_root_dir=folder.path,
                 enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             )
@@ -142,6 +145,13 @@ class Session:
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise Interrupted(signal.SIGINT, None, str(self.folder.path)) from None
             raise
+        except Exception as error:
+            if self.checkpoint is None or not _while_restoring(error):
+                raise
+            raise UserError(
+                f"{self.checkpoint} cannot be restored ({type(error).__name__}: {' '.join(str(error).split())[:120]}): "
+                "delete it to go on from the one before"
+            ) from None
         finally:
             for logger in self.loggers:
                 logger.close()
@@ -209,12 +219,20 @@ def check_steps(trainer: DictConfig, budget: Budget) -> None:
     trainer.val_check_interval = interval * trainer.accumulate_grad_batches  # Lightning counts batches, not updates
 
 
-def _checked_step(path: Path, module: EncoderModule) -> int:
-    """The update after which the checkpoint was written."""
+def _checked_step(path: Path, module: EncoderModule, config: DictConfig) -> int:
+    """Return the update after which the checkpoint was written. UserError where it is not one of this run."""
     checkpoint = torch.load(path, map_location="meta", weights_only=True, mmap=True)
     check_same_model(path, checkpoint[CARD_KEY], module.card())
+    check_same_tensors(path, checkpoint["state_dict"], module.state_dict())
+    check_identity(path, checkpoint.get(RUN_KEY), config)
     step: int = checkpoint["global_step"]
     return step
+
+
+def _while_restoring(error: Exception) -> bool:
+    """Whether Lightning raised it while it gave a checkpoint's parts back to where they are from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).name == "checkpoint_connector.py" for frame in frames)
 
 
 def _quieten() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ class Answerer:
         (term,) = objective.terms.values()
         assert isinstance(term, Downstream), "the objective of a task is a downstream one"
         assert isinstance(term.head, Module), "an objective owns its head"
+        self.path = source.path
         self.objective, self.encoder = term.eval(), source.encoder().eval()
         source.fill(term.head, f"objective.terms.{card['term']}.head.")
         self.tokenizer, self.pad = source.tokenizer, SpecialIds.of(source.tokenizer).pad
@@ -61,8 +63,15 @@ class Answerer:
             inputs = {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
             (hidden,) = hidden_states(self.encoder, inputs, [self.objective.positions(inputs)])
             scores = self.objective.scores(hidden, inputs)
+            check_numbers(self.path, scores)
             for unit, prediction in zip(part, self.kind.decode(scores, part, self.labels), strict=True):
                 yield unit.example, prediction
+
+
+def check_numbers(path: Path, scores: torch.Tensor) -> None:
+    """Raise UserError where a score is not a number, which no answer can be made of."""
+    if scores.isnan().any():
+        raise UserError(f"{path} computes scores that are not numbers (NaN): its weights are of no use, train it anew")
 
 
 def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[str, Any]:

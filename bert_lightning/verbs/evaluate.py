@@ -14,10 +14,10 @@ from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetrics
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder, newest_run
-from bert_lightning.runs.same import read_config
-from bert_lightning.runs.trust import check_targets, trusting
+from bert_lightning.runs.trust import trusting
 from bert_lightning.verbs.answering import Answerer
 from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
+from bert_lightning.verbs.saved import saved_config
 from bert_lightning.verbs.tasks import kind_of, read_examples, task_metrics
 
 
@@ -65,12 +65,10 @@ def _task_of_run(source: PretrainedWeights) -> DictConfig:
     run = RunFolder(folder)
     if not run.config.exists():
         raise UserError(f"{source.path} does not say which data it was trained on: give the task by task=...")
-    config = read_config(run)
-    if "task" not in config:
+    config = saved_config(run)
+    if config.verb != "finetune":
         raise UserError(f"{source.path} was trained for no task: fine-tune it first, or give one by task=...")
-    task = config.task
-    assert isinstance(task, DictConfig), "a task is a mapping"
-    check_targets(task, run.config, "task")
+    task: DictConfig = config.task
     return task
 
 

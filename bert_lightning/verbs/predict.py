@@ -21,7 +21,7 @@ from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import newest_run
 from bert_lightning.text.special_tokens import special_names
 from bert_lightning.text.tokenizers import SpecialIds, vocabulary_size
-from bert_lightning.verbs.answering import Answerer
+from bert_lightning.verbs.answering import Answerer, check_numbers
 from bert_lightning.verbs.lines import STANDARD_INPUT, Lines, lines_of, valid
 from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
 
@@ -69,6 +69,7 @@ class FillMask:
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
         rows, columns = torch.nonzero(batch["input_ids"] == self.mask_id, as_tuple=True)
         logits = self.head(hidden[rows, columns], self.encoder.embeddings.word.weight)  # [M, V]
+        check_numbers(self.source.path, logits)
         top = logits[:, : vocabulary_size(self.source.tokenizer)].softmax(-1).topk(self.top_k)
         masks = [list(map(self._words, *(part[rows == row] for part in top))) for row in range(len(asked))]
         return [{"text": t, "masks": m, "shown": _readable(t, m)} for (t, _), m in zip(asked, masks, strict=True)]

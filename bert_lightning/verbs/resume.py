@@ -14,11 +14,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.ranks import end_with_launcher, is_first, is_own_rank
-from bert_lightning.runs.same import EXECUTION, SHARES, read_config
-from bert_lightning.runs.trust import check_targets
+from bert_lightning.runs.ranks import devices, end_with_launcher, is_first, is_own_rank
+from bert_lightning.runs.same import EXECUTION, SHARES
 from bert_lightning.verbs.common import build, check_keys
-from bert_lightning.verbs.training import go_on
+from bert_lightning.verbs.saved import saved_config
+from bert_lightning.verbs.training import check_values, go_on
 
 
 def run(arguments: list[str]) -> None:
@@ -28,9 +28,7 @@ def run(arguments: list[str]) -> None:
         raise UserError("resume takes the folder of a run: bert-lightning resume runs/my-run")
     location, *overrides = arguments
     folder = RunFolder(Path(location))
-    config = read_config(folder)
-    check_targets(config, folder.config)
-    config = changed(config, overrides)
+    config = changed(saved_config(folder), overrides)
     go_on(config, folder, overrides)
     if is_first() and not is_own_rank():
         import_module(f"bert_lightning.verbs.{config.verb}").report(config, folder, folder.read_summary())
@@ -53,6 +51,8 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
         raise UserError(" ".join(str(error).split())) from None
     assert isinstance(merged, DictConfig), "a config is a mapping"
     check_keys(merged)
+    check_values(merged)
+    merged.trainer.devices = devices(merged.trainer)
     for ours, theirs in zip(before, _updates(merged), strict=True):
         if ours != theirs:
             raise UserError(

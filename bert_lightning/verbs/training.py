@@ -16,11 +16,12 @@ from bert_lightning.runs.checkpoint_files import newest_whole
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.launch import launch_here
 from bert_lightning.runs.ranks import devices, is_first, is_own_rank, is_rank, say_restart, world_size
-from bert_lightning.runs.same import check_same_run, read_config
+from bert_lightning.runs.same import check_same_run
 from bert_lightning.runs.slurm import check_inside_job, launch_srun, requeue_after
 from bert_lightning.runs.training import Parts, Session
-from bert_lightning.runs.trust import check_files, check_targets, note_what_needs_trust, trusting
+from bert_lightning.runs.trust import check_files, note_what_needs_trust, trusting
 from bert_lightning.verbs.common import build, build_values, run_folder
+from bert_lightning.verbs.saved import saved_config
 
 PartsOf = Callable[[DictConfig], Parts]
 
@@ -31,6 +32,14 @@ def check_execution(config: DictConfig) -> None:
     Raises:
         UserError: a value that means nothing, or a run in its folder that `existing` does not allow to go on with.
     """
+    check_values(config)
+    folder = run_folder(config)
+    if config.existing == "refuse":
+        folder.check_free()
+
+
+def check_values(config: DictConfig) -> None:
+    """Check the values that say how a run is executed. Raises UserError for one that means nothing."""
     for name, values in (("existing", ("refuse", "resume")), ("launch", ("auto", "srun", "none"))):
         if config[name] not in values:
             raise UserError(f"{name}={config[name]} must be {', '.join(values[:-1])} or {values[-1]}")
@@ -42,8 +51,6 @@ def check_execution(config: DictConfig) -> None:
         raise UserError(f"trainer.accumulate_grad_batches={config.trainer.accumulate_grad_batches} must be 1 or more")
     if config.launch == "srun":
         check_inside_job()
-    if config.existing == "refuse":
-        run_folder(config).check_free()
 
 
 def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, Any]]:
@@ -51,10 +58,9 @@ def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, A
     folder = run_folder(config)
     config.trainer.devices = devices(config.trainer)
     if config.existing == "resume" and folder.config.exists():
-        before = read_config(folder)
-        check_same_run(folder, before, config)
         with trusting(config):
-            check_targets(before, folder.config)
+            before = saved_config(folder)
+            check_same_run(folder, before, config)
             go_on(before, folder)
         return folder, folder.read_summary()
     ready = session(config, folder, parts_of)

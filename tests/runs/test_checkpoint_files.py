@@ -7,7 +7,10 @@ import shutil
 import pytest
 import torch
 
-from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, damage, newest_whole
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, newest_whole
+from bert_lightning.runs.checkpoint_reading import damage
 from tests.runs.compare import differences
 
 KEEP = ("callbacks.checkpoints.every_steps=1", "callbacks.checkpoints.keep_last=9", "model.dropout_rate=0.1")
@@ -28,7 +31,8 @@ def hurt(path, how):
     elif how == "empty":
         data.clear()
     else:
-        data[len(data) // 3] ^= 1
+        for place in (len(data) // 3, len(data) // 2):  # one of them may be between two tensors, where nothing is read
+            data[place] ^= 1
     path.write_bytes(data)
 
 
@@ -47,13 +51,17 @@ def test_a_damaged_newest_is_named_and_the_one_before_used(how, run, command):
 def test_any_flipped_bit_of_the_tensors_is_found(tmp_path):
     path = tmp_path / "step-1.ckpt"
     weights = torch.arange(1000.0)
-    AtomicCheckpointIO().save_checkpoint({"w": weights, "loops": {}, "bert_lightning": {}}, path)
+    config = BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4)
+    state = {f"encoder.{name}": tensor for name, tensor in BERT(config).state_dict().items()} | {"w": weights}
+    card = {"config": config.to_dict(), "tokenizer_fingerprint": "0"}
+    rest = {"loops": {}, "callbacks": {}, "optimizer_states": [], "global_step": 1}
+    AtomicCheckpointIO().save_checkpoint({"state_dict": state, "bert_lightning": card, **rest}, path)
     assert damage(path) is None
     data = path.read_bytes()
     first = data.index(weights.numpy().tobytes())
     for place in range(first, first + 4000, 397):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        assert not torch.equal(torch.load(path, weights_only=True)["w"], weights)  # torch does not notice
+        assert not torch.equal(torch.load(path, weights_only=True)["state_dict"]["w"], weights)  # torch does not notice
         assert damage(path) is not None
 
 

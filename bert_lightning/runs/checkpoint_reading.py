@@ -1,0 +1,151 @@
+"""The one reader of checkpoint files: checksums are compared, and every part that is used later has its type."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bert_lightning.callbacks.checkpoints import step_of
+from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.modules.base import CARD_KEY
+from bert_lightning.runs.reading import unreadable
+
+RUN_KEY = "bert_lightning_run"  # where a checkpoint keeps what identifies its run
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the checkpoint at `path`, on the CPU.
+
+    Raises:
+        UserError: if the file is missing, unreadable, damaged or of something else.
+    """
+    try:
+        if problem := damage(path, to_resume=False):
+            raise UserError(f"{path} is damaged ({problem}): use another checkpoint of the run")
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"no checkpoint at {path}: did the run reach its first one?") from None
+    except OSError as error:
+        raise UserError(unreadable(path, error)) from None
+    return checkpoint
+
+
+def damage(path: Path, to_resume: bool = True) -> str | None:
+    """Return what is wrong with a checkpoint file; None for a whole one. Reads all of it.
+
+    Raises:
+        OSError: if the system does not let it be read.
+    """
+    if path.exists() and not path.is_file():
+        return "it is no file"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+                return "it is compressed, which no checkpoint of this program is"
+            if broken := archive.testzip():
+                return f"its part {broken} has changed since it was written"
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        return f"{path.stat().st_size} bytes, {error}"
+    try:
+        checkpoint = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch raises many kinds
+        return " ".join(str(error).split())[:160]
+    return next(_problems(checkpoint, path, to_resume), None)
+
+
+def check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Raise UserError where a weight is not a number: every answer would be none either."""
+    for name, tensor in tensors.items():
+        # The sum is not finite where a number is not, and is the cheaper question. It may also overflow by itself.
+        if tensor.is_floating_point() and not tensor.sum().isfinite() and not tensor.isfinite().all():
+            count = int((~tensor.isfinite()).sum())
+            raise UserError(
+                f"{path}: {name} holds {count:,} values that are not finite numbers: use another checkpoint"
+            )
+
+
+def _problems(checkpoint: Any, path: Path, to_resume: bool) -> Iterator[str]:
+    """Yield what a checkpoint lacks of one of this program, the first thing first."""
+    card = checkpoint.get(CARD_KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(card, dict):
+        yield "it is no checkpoint of a run of this program"
+        return
+    state = checkpoint.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(k, str) and _is_dense(v) for k, v in state.items()):
+        yield "its state_dict is no mapping of names to tensors"
+        return
+    yield from _card_problems(card, state)
+    if to_resume:
+        wanted = {"loops": dict, "optimizer_states": list, "callbacks": dict, "global_step": int}
+        for key, kind in wanted.items():
+            if type(checkpoint.get(key)) is not kind:
+                yield f"its {key} is no {kind.__name__}, so that no run can go on from it"
+        if not isinstance(checkpoint.get(RUN_KEY, {}), dict):
+            yield f"its {RUN_KEY} is no dict"
+        if path.name.startswith("step-") and step_of(path) != checkpoint["global_step"]:
+            yield f"it holds step {checkpoint['global_step']}, not the step that its name says"
+
+
+def _card_problems(card: dict[str, Any], state: dict[str, Tensor]) -> Iterator[str]:
+    settings = card.get("config")
+    try:
+        config = BertConfig(**settings)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        yield f"its config is of no encoder: {' '.join(str(error).split())[:120]}"
+        return
+    if not isinstance(card.get("tokenizer_fingerprint"), str):
+        yield "it does not name its tokenizer"
+    if type(card.get("max_length", 1)) is not int:
+        yield f"its max_length is {card['max_length']!r:.40}"
+    if "task" in card:
+        yield from _task_problems(card["task"])
+    if (config.num_hidden_groups or config.num_hidden_layers) > len(state):
+        yield f"it holds {len(state)} tensors, too few for the layers of its config"
+        return
+    yield from _shape_problems(config, state)
+
+
+def _shape_problems(config: BertConfig, state: dict[str, Tensor]) -> Iterator[str]:
+    """Compare with an encoder without memory: no size of a foreign file is ever allocated."""
+    try:
+        with torch.device("meta"):
+            wanted = {f"encoder.{name}": tensor for name, tensor in BERT(config).state_dict().items()}
+    except RuntimeError as error:
+        yield f"its sizes are too large ({str(error)[:80]})"
+        return
+    for name, tensor in wanted.items():
+        if name not in state:
+            yield f"it holds no weights for {name}"
+        elif state[name].shape != tensor.shape:
+            yield f"{name} has shape {list(state[name].shape)}, but its config asks for {list(tensor.shape)}"
+
+
+def _task_problems(task: Any) -> Iterator[str]:
+    if not isinstance(task, dict):
+        yield f"its task is {task!r:.40}"
+        return
+    for key in ("kind", "objective"):
+        node = task.get(key)
+        if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
+            yield f"its task.{key} is {node!r:.40}"
+    if not isinstance(task.get("term"), str):
+        yield f"its task.term is {task.get('term')!r:.40}"
+    labels = task.get("labels")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        yield f"its task.labels is {labels!r:.40}, not a list of texts"
+    if type(task.get("max_length")) is not int:
+        yield f"its task.max_length is {task.get('max_length')!r:.40}"
+
+
+def _is_dense(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized

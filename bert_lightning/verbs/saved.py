@@ -1,0 +1,28 @@
+"""The config that a run's folder holds, checked as one from the command line is."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from bert_lightning.errors import UserError
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.same import read_config
+from bert_lightning.runs.trust import check_targets
+from bert_lightning.verbs.common import check_keys
+
+
+def saved_config(folder: RunFolder) -> DictConfig:
+    """Return the config that a run was started from, if this program can build what it names.
+
+    Raises:
+        UserError: if there is no run, or its config is damaged, hostile or of something else.
+    """
+    config = read_config(folder)
+    check_targets(config, folder.config)  # before the check of values, which imports what the targets name
+    try:
+        check_keys(config)
+    except (UserError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{folder.config}: {reason} (restore the file from a copy of the run)") from None
+    return config
