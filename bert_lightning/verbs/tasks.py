@@ -6,9 +6,10 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,7 +95,8 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
     """
     kind, source = kind_of(task), source_of(task)
     train_rows, validation_rows = split_rows(source, task.validation_split, task.validation_fraction, kind.key)
-    for remark in (*in_both(train_rows, validation_rows), *kind.remarks([*train_rows, *validation_rows])):
+    remarks = in_both(train_rows, validation_rows), kind.remarks([*train_rows, *validation_rows])
+    for remark in (*_several_files(source, ("train", task.validation_split)), *chain(*remarks)):
         note(remark)
     labelled = train_rows if source.has(task.validation_split) else [*train_rows, *validation_rows]
     if validation_examples is not None:
@@ -112,6 +114,13 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
     if unseen := [label for label in labels if label not in learned]:
         note(f"no training example has the label {', '.join(map(repr, unseen))}: it is measured, and never learned")
     return TaskData(kind, labels, train, validation)
+
+
+def _several_files(source: Source, splits: Sequence[str]) -> Iterator[str]:
+    """Splits that a pattern or a folder makes of several files: it may match more than was meant."""
+    for split in splits:
+        if len(files := source.files(split)) > 1:
+            yield f"{split} is read from {len(files)} files, {files[0]} to {files[-1]}"
 
 
 def _labels(task: DictConfig, kind: Kind, train: Sequence[Example], rows: Sequence[Row]) -> list[str]:
@@ -138,7 +147,7 @@ def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -
         rows = split_rows(source, split, task.validation_fraction, kind.key)[1]
     if rows is None:
         raise UserError(f"the task's data has no split {split!r}: name its file by path=..., or another split")
-    for remark in kind.remarks(rows):
+    for remark in (*_several_files(source, [split]), *kind.remarks(rows)):
         note(remark)
     return kind.examples(subset(rows, limit, "max_examples"))
 

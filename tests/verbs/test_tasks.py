@@ -64,6 +64,14 @@ def test_odd_rows_are_noted_once(data, tmp_path, capsys):
 TWO = [("one", "a"), ("two", "b")]
 
 
+def test_a_pattern_that_matches_several_files_is_noted(data, tmp_path, capsys):
+    files = {name: f"text,label\n{name},a\nnot {name},b\n" for name in ("a1", "a2", "dev")}
+    dev = f"task.files.splits.validation={tmp_path}/dev.csv"
+    found = data([], f"task.path='{tmp_path}/a[12].csv'", dev, **files)
+    assert [example.inputs["text"] for example in found.train] == ["a1", "not a1", "a2", "not a2"]
+    assert capsys.readouterr().err == f"note: train is read from 2 files, {tmp_path}/a1.csv to {tmp_path}/a2.csv\n"
+
+
 @pytest.mark.parametrize(
     ("rows", "overrides", "message"),
     [

@@ -24,6 +24,9 @@ class Source(Protocol):
     def has(self, split: str) -> bool:
         """Whether the source names that split."""
 
+    def files(self, split: str) -> list[Path]:
+        """The files of a split; none where it is not read from files."""
+
     def read(self, split: str) -> list[Row] | None:
         """The rows of a split; None where the source does not have that split."""
 
@@ -54,7 +57,7 @@ class Files:
         pattern = self._pattern(split)
         if pattern is None:
             return None
-        rows = [row for path in resolve(pattern) for row in self.reader(path)]
+        rows = [row for path in self.files(split) for row in self.reader(path)]
         kept = [row for row in rows if all(self._holds(row, name, value) for name, value in self.where.items())]
         if not kept:
             raise UserError(
@@ -64,6 +67,10 @@ class Files:
 
     def has(self, split: str) -> bool:
         return self._pattern(split) is not None
+
+    def files(self, split: str) -> list[Path]:
+        pattern = self._pattern(split)
+        return [] if pattern is None else resolve(pattern)
 
     def _holds(self, row: Row, name: str, value: Any) -> bool:
         if name not in row.values:
@@ -101,6 +108,9 @@ class Hub:
 
     def has(self, split: str) -> bool:
         return self.splits.get(split) is not None
+
+    def files(self, split: str) -> list[Path]:
+        return []
 
     def read(self, split: str) -> list[Row] | None:
         try:
