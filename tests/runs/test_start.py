@@ -8,6 +8,7 @@ from bert_lightning.model import BERT, BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.pretraining import MaskedLM, NextSentence
 from bert_lightning.runs.checkpoint import PretrainedWeights
+from bert_lightning.runs.checkpoint_files import check_same_model
 from bert_lightning.runs.start import picked, start_from
 
 
@@ -86,3 +87,12 @@ def test_what_fits_is_not_spoken_of(source, capsys):
     student = BERT(config(6))
     start_from(source, vocabulary("a", "b"), student, JointObjective(student.config, {"mlm": MaskedLM}))
     assert capsys.readouterr().err == ""
+
+
+def test_a_checkpoint_from_before_a_field_of_the_config_is_still_of_the_same_model(tmp_path):
+    mine = {"tokenizer_fingerprint": "a", "config": config(2).to_dict()}
+    older = {name: value for name, value in mine["config"].items() if name != "tie_word_embeddings"}
+    check_same_model(tmp_path / "step-1.ckpt", {**mine, "config": older}, mine)
+    untied = {**mine, "config": config(2, tie_word_embeddings=False).to_dict()}
+    with pytest.raises(UserError, match="of another model: tie_word_embeddings True there and False here"):
+        check_same_model(tmp_path / "step-1.ckpt", {**mine, "config": older}, untied)
