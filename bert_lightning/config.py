@@ -238,7 +238,7 @@ class RecipesConfig(Root):
     overrides: list[str] = MISSING
 
 
-_SCHEMAS = {
+SCHEMAS: dict[str, type[Root]] = {
     "prepare": PrepareConfig,
     "inspect": InspectConfig,
     "pretrain": PretrainConfig,
@@ -260,7 +260,7 @@ def register() -> None:
     `${count:...}` is the length of a node, `${new_id:}` another one for each run, `${stamp:}` the job or the time;
     `${training_precision:}` is bf16-mixed where bfloat16 is fast, else 32-true.
     """
-    for verb, schema in _SCHEMAS.items():
+    for verb, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{verb}_schema", node=schema)
     OmegaConf.register_new_resolver("count", len, replace=True)
     OmegaConf.register_new_resolver("stamp", stamp, replace=True)
@@ -276,4 +276,4 @@ def _training_precision() -> str:
 
 def keys() -> set[str]:
     """The top-level keys of all verbs."""
-    return {field.name for schema in _SCHEMAS.values() for field in fields(schema)}
+    return {field.name for schema in SCHEMAS.values() for field in fields(schema)}

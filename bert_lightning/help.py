@@ -14,6 +14,12 @@ Goes on with a run that was interrupted, from its folder alone. Overrides may ch
 """
 
 
+def conf_folder() -> Path:
+    """Where the configs are: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    return next(folder for folder in (here / "conf", here.parent / "conf") if folder.is_dir())
+
+
 def usage(verb: str, conf: Path) -> str:
     """The text for one verb; `conf` is the folder of the configs."""
     if verb == "resume":  # the only verb without a config

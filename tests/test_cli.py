@@ -235,7 +235,7 @@ def test_no_logger_still_writes_the_summary(command, tiny_run, tmp_path):
 
 
 BAD = {
-    "unknown verb": (["pretain"], "no verb 'pretain'; there are prepare, .*pretrain"),
+    "unknown verb": (["pretain"], "no verb 'pretain': did you mean pretrain?. There are prepare, .*pretrain"),
     "mistyped group": (["pretrain", "modle=tiny"], "modle.*did you mean model="),
     "mistyped key": (["pretrain", "model.hiden_size=3"], "hiden_size"),
     "mistyped top-level key": (["pretrain", "batchsize=3"], "batchsize.*did you mean batch_size"),
@@ -258,7 +258,7 @@ BAD = {
     "batch of nothing": (["pretrain", "TINY", "batch_size=0"], "batch_size=0 must be 1 or more"),
     "no steps": (["pretrain", "TINY", "trainer.max_steps=0"], "max_steps=0 must be 1 or more"),
     "no interval": (["pretrain", "TINY", "trainer.val_check_interval=0"], "val_check_interval=0 must be a number"),
-    "no such budget": (["pretrain", "TINY", "budget=hours"], "budget/hours.*minutes"),
+    "no such budget": (["pretrain", "TINY", "budget=hours"], "budget=hours.*minutes"),
     "a budget without an amount": (["pretrain", "TINY", "budget=tokens"], "budget.tokens has no value: give"),
     "a budget of nothing": (["pretrain", "TINY", "budget=minutes", "budget.minutes=0"], "minutes=0 must be above 0"),
     "less than a batch": (["pretrain", "TINY", "budget=tokens", "budget.tokens=9"], "budget.tokens=9 does not reach"),

@@ -9,10 +9,10 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from bert_lightning.errors import UserError
+from bert_lightning.errors import ExpectedError, UserError
 
 
-class Interrupted(Exception):
+class Interrupted(ExpectedError):
     """A run stopped because a signal asked it to. `step`: the update that it saved, None where another process did."""
 
     def __init__(self, number: int, step: int | None, folder: str) -> None:

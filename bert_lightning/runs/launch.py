@@ -18,15 +18,19 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from bert_lightning.callbacks.agreement import Agreed
 from bert_lightning.callbacks.signals import Interrupted
-from bert_lightning.errors import UserError
+from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.ranks import LAUNCHER, OWN_RUN, PROGRAM
 
 _GRACE = 60  # seconds that ranks have to save when the launcher is asked to stop
 
 
-class RankFailed(Exception):
-    """A rank ended with an error. The message is what it printed, once."""
+class RankFailed(ExpectedError):
+    """A rank ended with an error that nobody foresaw, or was killed. Other ranks may have failed after it."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
 
 
 def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: int) -> None:
@@ -110,4 +114,4 @@ def raised(rank: int, said: dict[str, Any]) -> Exception:
         return UserError(text)
     if kind == Interrupted.__name__:
         return Interrupted.said(text)
-    return RankFailed(f"rank {rank} failed\n{said['extraInfo']['py_callstack']}")
+    return RankFailed(f"rank {rank}: unexpected {said['message']}", said["extraInfo"]["py_callstack"])

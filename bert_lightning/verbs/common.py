@@ -34,15 +34,6 @@ def build(node: DictConfig, *arguments: Any, **extra: Any) -> Any:
         raise
 
 
-def quoted(value: object) -> str:
-    """A value as Hydra's command line reads it, whatever characters it has."""
-    text = str(value)
-    if re.fullmatch(r"[\w./:@+-]+", text):
-        return text
-    # Hydra reads a backslash as itself, but before a quote.
-    return "'" + re.sub(r"(\\+)(?='|$)", r"\1\1", text).replace("'", r"\'") + "'"
-
-
 def build_values(group: DictConfig) -> list[Any]:
     """What the entries of a group make, in order; an entry set to null is left out."""
     return [made for made in build(group).values() if made is not None]

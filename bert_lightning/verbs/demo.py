@@ -14,10 +14,12 @@ from omegaconf import DictConfig
 from bert_lightning.compare.figures import check_matplotlib, comparison, learning_curves
 from bert_lightning.compare.unigram import unigram_perplexity
 from bert_lightning.errors import UserError
+from bert_lightning.quoting import quoted
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.text.tokenizers import vocabulary_size
 from bert_lightning.verbs.choices import composed
+from bert_lightning.verbs.common import run_folder
 from bert_lightning.verbs.finetune import finetune, labelled_batches
 from bert_lightning.verbs.predict import FillMask
 from bert_lightning.verbs.prepare import prepared_data
@@ -34,19 +36,19 @@ def run(config: DictConfig) -> None:
     if without := [sentence for sentence in config.sentences if "[MASK]" not in sentence]:
         raise UserError(f"sentences: {without[0]!r} has no [MASK]")
     check_matplotlib()
-    folder = RunFolder.named(config.runs, config.name).path
+    folder = run_folder(config).path
     composed("finetune", config.finetune)  # checked now, not after the minutes of pretraining
     pretraining = _composed("pretrain", config.pretrain, name="pretrain", runs=str(folder), seed=config.seed)
-    run_folder, summary = pretrain(pretraining)
-    scores = _fine_tune(config, folder, run_folder)
+    encoder, summary = pretrain(pretraining)
+    scores = _fine_tune(config, folder, encoder)
     unigram = _unigram(pretraining)
-    learning_curves(run_folder, float(np.log(unigram)), folder / "learning_curves.png")
+    learning_curves(encoder, float(np.log(unigram)), folder / "learning_curves.png")
     comparison(scores, "accuracy on validation reviews, %", "Sentiment of film reviews", folder / "comparison.png")
-    print(_screen(config, folder, run_folder, summary, unigram, scores, time.time() - started))
+    print(_screen(config, folder, encoder, summary, unigram, scores, time.time() - started))
 
 
 def _composed(verb: str, overrides: list[str], **values: Any) -> DictConfig:
-    overrides = [*overrides, *(f"{key}={value}" for key, value in values.items())]
+    overrides = [*overrides, *(f"{key}={quoted(value)}" for key, value in values.items())]
     print(f"\n$ bert-lightning {verb} {shlex.join(overrides)}", flush=True)
     return composed(verb, overrides)
 

@@ -13,9 +13,10 @@ from hydra import compose
 from omegaconf import DictConfig
 
 from bert_lightning.errors import UserError
+from bert_lightning.quoting import quoted
 from bert_lightning.runs.trust import trusting
 from bert_lightning.verbs.choices import composed
-from bert_lightning.verbs.common import quoted, run_folder
+from bert_lightning.verbs.common import run_folder
 from bert_lightning.verbs.evaluate import evaluate
 from bert_lightning.verbs.finetune import finetune
 

@@ -1,0 +1,172 @@
+"""The outermost handler of errors: one line for each, an exit code, and a file that holds the traceback of a bug."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import select
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import IO
+
+from bert_lightning.errors import ExpectedError, UserError
+from bert_lightning.quoting import shortened
+
+DEBUG = "BERT_LIGHTNING_DEBUG"  # an environment variable: 1 prints the traceback of every error
+_LONGEST = 1500  # characters of a message
+
+
+def open_streams() -> None:
+    """Put the null device where standard input, output or error is closed: the next file would get its number.
+
+    Raises:
+        UserError: the working directory does not exist any more.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the terminal's encoding lacks
+    try:
+        os.getcwd()
+    except OSError:
+        raise UserError("the working directory was deleted: cd to one that exists") from None
+
+
+def flush() -> int:
+    """Write what standard output still holds; the exit code. A full disk or a reader that left is found here."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return end(error)
+    return 0
+
+
+def end(error: BaseException, job: str = "") -> int:
+    """Say in one line what ended the command, or one job of a sweep; the exit code."""
+    if isinstance(error, SystemExit):
+        return _of_system_exit(error)
+    if os.environ.get(DEBUG, "0") not in ("", "0"):
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        say("interrupted")
+        return 128 + signal.SIGINT
+    if isinstance(error, OSError) and error.filename is None and (code := _output_failed(error)):
+        return code
+    known = expected(error)
+    of_job = f"job {job}: " if job else ""
+    if known is None:
+        say(f"error: {of_job}unexpected {type(error).__name__}: {one_line(str(error))}; {_report(_trace(error))}")
+        return 1
+    report = f"; {_report(known.trace)}" if known.trace else ""
+    say(f"error: {of_job}{one_line(str(known))}{report}")
+    return known.exit_code
+
+
+def expected(error: BaseException) -> ExpectedError | None:
+    """Return the error as one that the program knows of; None where nobody foresaw it."""
+    if isinstance(error, ExpectedError):
+        return error
+    if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
+        from bert_lightning.console.explain import explain
+
+        return UserError(explain(error))
+    if isinstance(error, OSError):
+        return UserError(reason(error))
+    return None
+
+
+def reason(error: OSError) -> str:
+    """Return what the system refused, and of which file."""
+    if error.filename is None:
+        return error.strerror or str(error) or type(error).__name__
+    name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
+    return f"{shortened(name)}: {error.strerror}"
+
+
+def one_line(text: str) -> str:
+    """Return a message as one line that a terminal shows as it is, without the middle where it is very long."""
+    line = " ".join(part.strip() for part in text.splitlines() if part.strip())
+    return shortened("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), _LONGEST)
+
+
+def say(line: str) -> None:
+    """Print on standard error, if it can be."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"bert-lightning: {line}", file=sys.stderr, flush=True)
+
+
+def _of_system_exit(error: SystemExit) -> int:
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    say(f"error: {one_line(str(error.code))}")
+    return 1
+
+
+def _output_failed(error: OSError) -> int:
+    """The exit code where standard output is what could not be written, else 0. What it still holds is dropped."""
+    try:
+        number = sys.stdout.fileno()
+        nobody_reads = isinstance(error, BrokenPipeError) and bool(_events(number))
+        if not nobody_reads:
+            sys.stdout.flush()
+            return 0
+    except (OSError, ValueError) as failed:
+        if not isinstance(failed, OSError) or failed.errno is None:  # not a file at all
+            return 0
+        say(f"error: standard output: {failed.strerror}")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    return 128 + signal.SIGPIPE if nobody_reads else 2
+
+
+def _events(number: int) -> list[tuple[int, int]]:
+    """Return what happened to a file that nothing is asked of, so errors only: its reader has left, as `head` does."""
+    poll = select.poll()
+    poll.register(number, 0)
+    return poll.poll(0)
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _report(trace: str) -> str:
+    """Write a traceback to a file; what the user is told of it."""
+    text = f"{' '.join(sys.argv)}\nPython {platform.python_version()}, {platform.platform()}\n\n{trace}"
+    failed: OSError | None = None
+    for folder in (tempfile.gettempdir, _state_folder):
+        try:
+            return f"the traceback is in {_written(folder(), text)}: please report it"
+        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+            failed = error if isinstance(error, OSError) else failed
+    why = f" ({failed.strerror})" if failed is not None else ""
+    return f"the traceback cannot be written to a file{why}, {DEBUG}=1 prints it: please report it"
+
+
+def _state_folder() -> str:
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "bert-lightning"
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def _written(folder: str, text: str) -> str:
+    """Write a new file of this user's alone; its path. Nothing is left of one that could not be written whole."""
+    number, path = tempfile.mkstemp(prefix="bert-lightning-", suffix=".log", dir=folder)
+    try:
+        file: IO[str]
+        with open(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
+    return path

@@ -1,0 +1,131 @@
+"""Say in one line what Hydra and OmegaConf say over several, with what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
+
+from bert_lightning import config
+from bert_lightning.console.grammar import advice, options
+from bert_lightning.help import conf_folder
+from bert_lightning.quoting import shortened
+
+_NOISE = ("full_key:", "object_type=", "reference_type=", "To append to your", "Config search path:", "provider=",
+          "See https://", "Set the environment")  # fmt: skip
+_MERGING = "Error merging override "
+_COMPOSES = {"models": "pretrain", "diff": "pretrain", "glue": "finetune", "demo": "finetune"}
+
+
+def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ()) -> str:
+    """Return the message for an error of composition. `overrides` are those of the command line."""
+    lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    if isinstance(error, MissingConfigException):
+        return _missing_config(error, first, overrides)
+    if isinstance(error, OverrideParseException):
+        return advice(error.override)
+    if isinstance(error, GrammarParseError):
+        given = next((f"{shortened(o)}: " for o in overrides if "${" in o), "")
+        return f"{given}this is not an interpolation ({first}): close its brace, or write \\${{ for the text itself"
+    if missing := re.search(r"Missing mandatory value: (\S+)", str(error)):
+        return f"{missing[1]} has no value: give {missing[1]}=..."
+    text = _of_override(first, verb, overrides)
+    if first.startswith(_MERGING):
+        lines[0] = first.removeprefix(_MERGING) + ":"
+    text = text or " ".join(dict.fromkeys(line for line in lines if not line.startswith(_NOISE)))
+    if isinstance(error, InterpolationKeyError) and (unknown := re.search(r"key '([^']+)' not found", first)):
+        text += near(unknown[1], verb, overrides, "${{{}}}")
+    key = getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None)
+    return f"{_given(str(key), overrides)}: {text}" if key and str(key) not in text else text
+
+
+def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
+    """Return what is wrong with an override that the config has no place for; nothing where the line is another."""
+    if unknown := re.search(r"Could not override '([^']+)'", line):
+        key = unknown[1]
+        if "@" in key:
+            group = key.partition("@")[0]
+            return f"{_given(key, overrides)}: there is no {group} at that place: give {group}=..."
+        return f"{_given(key, overrides)}: there is no such key{near(key, verb, overrides)}"
+    if present := re.search(r"An item is already at '([^']+)'", line):
+        given = _given(present[1], overrides)
+        return f"+{given}: {present[1]} is there already: write {given} without the +"
+    if several := re.search(r"Multiple values for ([^.\s]+)\.", line):
+        return f"{several[1]} is given twice: give it once"
+    if absent := re.search(r"Could not delete (?:from config\. )?'([^'=]*)(=?[^']*)'", line):
+        key = absent[1]
+        hint = f": ~{key} deletes any" if absent[2] else near(key, verb, overrides, "~{}")
+        return f"~{key}{absent[2]}: there is nothing of this name to delete{hint}"
+    return ""
+
+
+def _given(key: str, overrides: Sequence[str]) -> str:
+    """Return the key as the command line gives it, with its value where it does."""
+    found = [o.lstrip("+~") for o in overrides if o.lstrip("+~").partition("=")[0] == key]
+    return shortened(found[-1]) if found else key
+
+
+def _missing_config(error: MissingConfigException, line: str, overrides: Sequence[str]) -> str:
+    name = str(error.missing_cfg_file or "")
+    group, _, option = name.rpartition("/")
+    if not group:
+        known = sorted(path.stem for path in conf_folder().glob("*.yaml"))
+        return f"--config-name={option}: there is no such config{_nearest(option, known, '')}"
+    known = list(error.options or []) or options(conf_folder() / group)
+    return f"{group}={shortened(option)}: {group} has no such option{_nearest(option, known, '')}"
+
+
+def _nearest(name: str, known: list[str], end: str) -> str:
+    matches = difflib.get_close_matches(name, known, n=1)
+    meant = f": did you mean {matches[0]}{end}?" if matches else ":"
+    return f"{meant} There are {', '.join(known)}" if matches else f"{meant} there are {', '.join(known)}"
+
+
+def near(key: str, verb: str, overrides: Sequence[str], form: str = "{}=...") -> str:
+    """Name the keys whose last part is that of `key`, or the key or group that is spelled most like it."""
+    groups = [folder.name for folder in conf_folder().iterdir() if folder.is_dir()]
+    known = _keys(_COMPOSES.get(verb, verb), key, overrides) if verb else []
+    own = [path for path in known if not path.startswith("published.")]  # facts, which nobody means to set
+    last = key.rpartition(".")[2]
+    found = [path for path in own if path.rpartition(".")[2] == last and path != key]
+    if not found and "." in key:
+        found = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
+    elif not found:
+        found = difflib.get_close_matches(key, [*groups, *config.keys()], n=1)
+    if not found:
+        ends = {path.rpartition(".")[2]: path for path in reversed(own)}
+        found = [ends[end] for end in difflib.get_close_matches(last, list(ends), n=1, cutoff=0.75)]
+    if not found:
+        return ": --cfg job shows the keys there are"
+    return f": did you mean {' or '.join(map(form.format, found[:6]))}?"
+
+
+def _keys(verb: str, key: str, overrides: Sequence[str]) -> list[str]:
+    """Return the paths of a composed config, with the options that the command line chooses where these compose."""
+    chosen = [o for o in overrides if re.fullmatch(r"\w+=[\w.-]+", o) and not o.startswith(f"{key}=")]
+    for given in (chosen, []):
+        try:
+            if GlobalHydra.instance().is_initialized():
+                composed = compose(verb, given)
+            else:
+                with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+                    composed = compose(verb, given)
+            return list(_paths(OmegaConf.to_container(composed), ""))
+        except (HydraException, OmegaConfBaseException, ValueError):
+            continue
+    return []
+
+
+def _paths(node: Any, path: str) -> Iterator[str]:
+    for key, child in node.items() if isinstance(node, dict) else ():
+        if not str(key).startswith("_"):
+            yield f"{path}{key}"
+            yield from _paths(child, f"{path}{key}.")

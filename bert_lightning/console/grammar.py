@@ -1,0 +1,92 @@
+"""Check overrides by Hydra's grammar, and say how to write those that it cannot read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Sweep
+from hydra.errors import HydraException
+
+from bert_lightning.errors import UserError
+from bert_lightning.help import conf_folder
+from bert_lightning.quoting import pasteable, quoted, shortened
+
+_KEY = re.compile(r"(\+\+?|~)?[A-Za-z_$][\w./@:$-]*", re.ASCII)
+_TOKEN = re.compile(r"[^\s,\[\]{}()=:'\"]*[^\x00-\x7f][^\s,\[\]{}()=:'\"]*")
+
+
+def readable(overrides: list[str], sweep: bool) -> list[str]:
+    """Return the overrides as Hydra reads them: words with letters beyond ASCII are quoted.
+
+    Raises:
+        UserError: an override that Hydra cannot read, several values outside a sweep, or a group without an option.
+    """
+    return [_readable(override, sweep) for override in overrides]
+
+
+def parsed(override: str) -> Override | None:
+    """Return what Hydra makes of an override; None where its grammar has no such thing."""
+    try:
+        found: Override = OverridesParser.create().parse_override(override)
+    except (HydraException, ValueError, RecursionError):  # ValueError: a number of thousands of digits
+        return None
+    return found
+
+
+def _readable(override: str, sweep: bool) -> str:
+    text, found = override, parsed(override)
+    if found is None:
+        key, equals, value = override.partition("=")
+        text = key + equals + _TOKEN.sub(lambda word: quoted(word[0]), value)
+        found = parsed(text)
+    if found is None or not _KEY.fullmatch(override.partition("=")[0]):
+        raise UserError(advice(override))
+    if found.is_sweep_override() and not sweep:
+        key, _, value = override.partition("=")
+        raise UserError(
+            f"{shortened(override)} has several values: -m runs them all, {pasteable(override)} is one text"
+            + (f", {key}=[{value}] is a list" if re.fullmatch(r"[\w.,-]+", value) else "")
+        )
+    _check_option(override, found)
+    return text
+
+
+def advice(override: str) -> str:
+    """Return why Hydra cannot read an override, and how it can be written."""
+    key, equals, value = override.partition("=")
+    shown = shortened(override)
+    if not equals:
+        return f"{shown!r} is not key=value" + _as_option(override)
+    if not _KEY.fullmatch(key):
+        return f"{shown!r} has no key that Hydra can read before the =: write key=value"
+    if "${" in value:
+        fixed = shortened(pasteable(override.replace("${", r"\${")), 400)
+        return f"{shown} has an interpolation that does not end: close its brace, or for the text itself write {fixed}"
+    return f"{shown} is not in Hydra's grammar: quote the value, as in {shortened(pasteable(override), 400)}"
+
+
+def _as_option(word: str) -> str:
+    """Name the groups that have such an option."""
+    groups = sorted(path.parent.name for path in conf_folder().glob("*/*.yaml") if path.stem == word)
+    return f": did you mean {' or '.join(f'{group}={word}' for group in groups)}?" if groups else ""
+
+
+def _check_option(override: str, found: Override) -> None:
+    """A group takes the name of an option, or a list of names; a mapping changes keys of the group."""
+    group = str(found.key_or_group)
+    if found.is_delete() or not re.fullmatch(r"\w+", group) or not (folder := conf_folder() / group).is_dir():
+        return
+    value: Any = found.value()
+    for option in value.list if isinstance(value, Sweep) and hasattr(value, "list") else [value]:
+        if not isinstance(option, (str, list, dict, Sweep)) and not hasattr(option, "text"):
+            raise UserError(
+                f"{shortened(override)}: {group} is a group: give one of {', '.join(options(folder))}, or leave it out"
+            )
+
+
+def options(folder: Path) -> list[str]:
+    """Return the names of the options in the folder of a group."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))

@@ -1,0 +1,109 @@
+"""Run a verb on the config that Hydra composes from the command line: once, or for each job of a sweep."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from importlib import import_module
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bert_lightning.config import SCHEMAS, register
+from bert_lightning.console import door, grammar, sweeps
+from bert_lightning.console.arguments import PLAIN, Arguments
+from bert_lightning.console.explain import explain
+from bert_lightning.errors import UserError
+from bert_lightning.help import conf_folder
+
+
+@dataclass
+class Jobs:
+    """Hydra calls this for each job. One that fails does not stop the others of its sweep, a signal does."""
+
+    verb: str
+    arguments: Arguments
+    process: int = field(default_factory=os.getpid)
+    code: int = 0  # the highest of the jobs
+    started: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def __call__(self, config: DictConfig) -> None:
+        register()  # a launcher may have brought this to another process
+        name, self.started = "", self.started + 1
+        try:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                name = sweeps.job_name(self.arguments.overrides)
+                print(f"# job {name}", file=sys.stderr, flush=True)
+            self._run(config, name)
+            code = 0
+        except Exception as error:
+            code = door.end(error, name)
+            if code > 128:  # a signal
+                sys.exit(code)
+        if code and os.getpid() != self.process:
+            raise sweeps.JobFailed(code)
+        if code:
+            self.failed.append(name)
+        self.code = max(self.code, code)
+
+    def _run(self, config: DictConfig, job: str) -> None:
+        if OmegaConf.get_type(config) is not SCHEMAS[self.verb]:
+            raise UserError(
+                f"--config-name={HydraConfig.get().job.config_name} is no config of {self.verb}: "
+                f"its defaults must begin with {self.verb}_schema or with {self.verb}"
+            )
+        if plain := self.arguments.plain:
+            if PLAIN[self.verb] == "overrides":
+                plain = grammar.readable(plain, sweep=False)
+            config[PLAIN[self.verb]] = [text.replace("${", r"\${") for text in plain]  # no interpolation
+        if job:
+            config.job = job
+        try:
+            import_module("bert_lightning.verbs.common").check_keys(config)
+            import_module(f"bert_lightning.verbs.{self.verb}").run(config)
+        except (HydraException, OmegaConfBaseException) as error:  # of a config that the verb composed itself
+            given = [*self.arguments.overrides, *self.arguments.plain]
+            raise UserError(explain(error, self.verb, given)) from None
+
+
+def run(verb: str, arguments: Arguments) -> int:
+    """Run a verb, or each job of a sweep of it; the exit code."""
+    if arguments.sweep:
+        sweeps.check_sweep(verb, arguments)
+    jobs = Jobs(verb, arguments)
+    with sweeps.without_empty_folders():
+        _hydra(verb, arguments, jobs, arguments.overrides)
+    if jobs.failed and jobs.started > 1:
+        door.say(f"{len(jobs.failed)} of {jobs.started} jobs failed: {', '.join(jobs.failed)}")
+    return jobs.code
+
+
+def show(verb: str, arguments: Arguments) -> int:
+    """Print what `--cfg` or `--info` asks for, of a sweep for each job; the exit code."""
+    jobs = sweeps.jobs(arguments.overrides) if arguments.sweep else [arguments.overrides]
+    for number, overrides in enumerate(jobs):
+        if arguments.sweep:
+            print(f"# job {number}: {' '.join(overrides)}")
+        _hydra(verb, arguments, Jobs(verb, arguments), overrides)
+    return 0
+
+
+def _hydra(verb: str, arguments: Arguments, jobs: Jobs, overrides: list[str]) -> None:
+    """Have Hydra compose the config and call `jobs`.
+
+    Raises:
+        UserError: the config cannot be composed.
+    """
+    register()
+    without = ("--multirun",) if arguments.flags.keys() & {"--cfg", "--info", "--hydra-help"} else ()
+    sys.argv = [sys.argv[0], *arguments.of_flags(*without), *overrides]
+    try:
+        hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(jobs)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, verb, arguments.overrides)) from None
