@@ -34,7 +34,7 @@ def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ())
         return advice(error.override)
     if isinstance(error, GrammarParseError):
         given = next((f"{shortened(o)}: " for o in overrides if "${" in o), "")
-        return f"{given}this is not an interpolation ({first}): close its brace, or write \\${{ for the text itself"
+        return f"{given}this is not an interpolation ({first}): write ${{key}}, with both braces"
     if missing := re.search(r"Missing mandatory value: (\S+)", str(error)):
         return f"{missing[1]} has no value: give {missing[1]}=..."
     text = _of_override(first, verb, overrides)
@@ -43,8 +43,8 @@ def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ())
     text = text or " ".join(dict.fromkeys(line for line in lines if not line.startswith(_NOISE)))
     if isinstance(error, InterpolationKeyError) and (unknown := re.search(r"key '([^']+)' not found", first)):
         text += near(unknown[1], verb, overrides, "${{{}}}")
-    key = getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None)
-    return f"{_given(str(key), overrides)}: {text}" if key and str(key) not in text else text
+    key = str(getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None) or "")
+    return text if not key or text.startswith(key) else f"{_given(key, overrides)}: {text}"
 
 
 def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
@@ -98,10 +98,9 @@ def near(key: str, verb: str, overrides: Sequence[str], form: str = "{}=...") ->
     found = [path for path in own if path.rpartition(".")[2] == last and path != key]
     if not found and "." in key:
         found = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
-    elif not found:
-        found = difflib.get_close_matches(key, [*groups, *config.keys()], n=1)
     if not found:
         ends = {path.rpartition(".")[2]: path for path in reversed(own)}
+        ends |= {} if "." in key else {name: name for name in (*groups, *config.keys())}
         found = [ends[end] for end in difflib.get_close_matches(last, list(ends), n=1, cutoff=0.75)]
     if not found:
         return ": --cfg job shows the keys there are"

@@ -15,6 +15,7 @@ from bert_lightning.help import conf_folder
 from bert_lightning.quoting import pasteable, quoted, shortened
 
 _KEY = re.compile(r"(\+\+?|~)?[A-Za-z_$][\w./@:$-]*", re.ASCII)
+_LONGEST_OPTION = 240  # bytes: the name of a file has 255 at most
 _TOKEN = re.compile(r"[^\s,\[\]{}()=:'\"]*[^\x00-\x7f][^\s,\[\]{}()=:'\"]*")
 
 
@@ -63,8 +64,7 @@ def advice(override: str) -> str:
     if not _KEY.fullmatch(key):
         return f"{shown!r} has no key that Hydra can read before the =: write key=value"
     if "${" in value:
-        fixed = shortened(pasteable(override.replace("${", r"\${")), 400)
-        return f"{shown} has an interpolation that does not end: close its brace, or for the text itself write {fixed}"
+        return f"{shown} has an interpolation that Hydra cannot read: write ${{key}}, with both braces"
     return f"{shown} is not in Hydra's grammar: quote the value, as in {shortened(pasteable(override), 400)}"
 
 
@@ -80,11 +80,12 @@ def _check_option(override: str, found: Override) -> None:
     if found.is_delete() or not re.fullmatch(r"\w+", group) or not (folder := conf_folder() / group).is_dir():
         return
     value: Any = found.value()
+    known = ", ".join(options(folder))
     for option in value.list if isinstance(value, Sweep) and hasattr(value, "list") else [value]:
+        if len(str(option).encode()) > _LONGEST_OPTION:
+            raise UserError(f"{shortened(override)}: {group} has no such option: there are {known}")
         if not isinstance(option, (str, list, dict, Sweep)) and not hasattr(option, "text"):
-            raise UserError(
-                f"{shortened(override)}: {group} is a group: give one of {', '.join(options(folder))}, or leave it out"
-            )
+            raise UserError(f"{shortened(override)}: {group} is a group: give one of {known}, or leave it out")
 
 
 def options(folder: Path) -> list[str]:

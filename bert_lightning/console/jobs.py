@@ -69,7 +69,7 @@ class Jobs:
             import_module(f"bert_lightning.verbs.{self.verb}").run(config)
         except (HydraException, OmegaConfBaseException) as error:  # of a config that the verb composed itself
             given = [*self.arguments.overrides, *self.arguments.plain]
-            raise UserError(explain(error, self.verb, given)) from None
+            raise UserError(explain(error, self.verb, given)) from error
 
 
 def run(verb: str, arguments: Arguments) -> int:
@@ -106,4 +106,4 @@ def _hydra(verb: str, arguments: Arguments, jobs: Jobs, overrides: list[str]) ->
     try:
         hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(jobs)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, verb, arguments.overrides)) from None
+        raise UserError(explain(error, verb, arguments.overrides)) from error

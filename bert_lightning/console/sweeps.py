@@ -16,6 +16,7 @@ from bert_lightning.console.arguments import Arguments
 from bert_lightning.console.grammar import parsed
 from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.runs.job import stamp
+from bert_lightning.verbs.choices import task_overrides
 
 _LONGEST = 120  # bytes of a job's name: a folder's name has 255 at most
 
@@ -45,11 +46,11 @@ class OneFolder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         HydraConfig.instance().set_config(config)  # or ${hydra:...} has no value before the first job
-        task = config.hydra.overrides.task
-        if OmegaConf.is_interpolation(config, "name") and not any(o.startswith("name=") for o in task):
+        given = any(override.startswith("name=") for override in task_overrides(config.hydra))
+        if OmegaConf.is_interpolation(config, "name") and not given:
             config.name = f"{config.hydra.job.config_name}-{stamp()}"
             with read_write(config.hydra), open_dict(config.hydra):
-                task.append(f"name={config.name}")
+                config.hydra.overrides.task.append(f"name={config.name}")
         folder = Path(config.hydra.sweep.dir)
         OneFolder.absent = [path for path in (folder, *folder.parents) if not path.exists()]
 
@@ -99,7 +100,7 @@ def swept(overrides: Sequence[str]) -> set[str]:
 def job_name(overrides: Sequence[str]) -> str:
     """The values of this job for what the sweep varies: `0-variant-bert-seed-1`. Safe in a path and in an override."""
     keys, job = swept(overrides), HydraConfig.get()
-    mine = [o for o in job.overrides.task if o.partition("=")[0] in keys]
+    mine = [o for o in task_overrides(job) if o.partition("=")[0] in keys]
     name = "-".join([str(job.job.num), *(re.sub(r"[^\w.]+", "-", o).strip("-") for o in mine)])
     return name.encode()[:_LONGEST].decode(errors="ignore")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bert_lightning.verbs.common import check_keys
 
@@ -28,9 +28,15 @@ def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
     return _noted(config, hydra)
 
 
+def task_overrides(hydra: Any) -> list[str]:
+    """Return the overrides of the Hydra job as they were given: an interpolation in one stays as it is."""
+    found: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return list(found)
+
+
 def _noted(config: DictConfig, hydra: DictConfig) -> DictConfig:
     groups = {group: option for group, option in hydra.runtime.choices.items() if not group.startswith("hydra/")}
-    overrides = list(hydra.overrides.task)
+    overrides = task_overrides(hydra)
     sources = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     folders = [part for path in sources for part in ("--config-dir", path)]
     config.origin = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,14 +16,14 @@ from bert_lightning.model.weight_files import read_json
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.same import read_config
 from bert_lightning.text.locations import locate
-from bert_lightning.verbs.choices import composed
+from bert_lightning.verbs.choices import composed, task_overrides
 
 _OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # the first is the second where a family has no recipe
 
 
 def with_recipe(config: DictConfig) -> DictConfig:
     """The config, composed anew with the encoder's own recipe where the command line chose none."""
-    hydra = HydraConfig.get()
+    hydra: Any = HydraConfig.get()
     if hydra.runtime.choices["recipe"] != _OF_ENCODER:
         return config
     recipe = recipe_of(config.encoder)
@@ -30,7 +31,7 @@ def with_recipe(config: DictConfig) -> DictConfig:
     if recipe == _OF_THE_REST or recipe not in options:
         return config
     print(f"note: recipe={recipe}, that of the encoder's family; any encoder can have recipe=bert", file=sys.stderr)
-    anew = composed("finetune", [*hydra.overrides.task, f"recipe={recipe}"])
+    anew = composed(hydra.job.config_name, [*task_overrides(hydra), f"recipe={recipe}"])
     anew.name, anew.job = config.name, config.job
     return anew
 
