@@ -22,6 +22,7 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.pretraining import PretrainingModule
 from bert_lightning.objectives.base import JointObjective
+from bert_lightning.quoting import quoted
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import devices
@@ -29,7 +30,7 @@ from bert_lightning.runs.start import start_from
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.verbs.choices import with_choices
-from bert_lightning.verbs.common import build, quoted, resolved
+from bert_lightning.verbs.common import build, resolved
 from bert_lightning.verbs.prepare import prepared_data
 from bert_lightning.verbs.training import check_execution, start
 
