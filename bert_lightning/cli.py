@@ -38,7 +38,7 @@ def main() -> None:
         code = _main(sys.argv[1:])
     except BaseException as error:
         code = door.end(error)
-    if code := door.flush() or code:
+    if code := door.flush(code):
         sys.exit(code)
 
 
@@ -68,7 +68,6 @@ def _run(verb: str, arguments: list[str]) -> int:
     from bert_lightning.console import grammar, jobs  # they import Hydra
 
     found.overrides = grammar.readable(found.overrides, found.sweep)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of composition come here instead of being printed over several lines
     if {"--cfg", "--info", "--hydra-help"} & found.flags.keys():
         return jobs.show(verb, found)
     return jobs.run(verb, found)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 import select
+import shlex
 import signal
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from typing import IO
 from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.quoting import shortened
 
+_typed: list[str] = []  # the command line, which Hydra's own replaces while a job runs
 DEBUG = "BERT_LIGHTNING_DEBUG"  # an environment variable: 1 prints the traceback of every error
 _LONGEST = 1500  # characters of a message
 
@@ -26,6 +29,7 @@ def open_streams() -> None:
     Raises:
         UserError: the working directory does not exist any more.
     """
+    _typed[:] = sys.argv
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
@@ -41,13 +45,19 @@ def open_streams() -> None:
         raise UserError("the working directory was deleted: cd to one that exists") from None
 
 
-def flush() -> int:
+def flush(code: int) -> int:
     """Write what standard output still holds; the exit code. A full disk or a reader that left is found here."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        return end(error)
-    return 0
+        nobody_reads = isinstance(error, BrokenPipeError) and _nobody_reads()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python says it again at its own end
+        if nobody_reads:
+            return code or 128 + signal.SIGPIPE
+        if not code:
+            say(f"error: standard output: {error.strerror}")
+        return code or 2
+    return code
 
 
 def end(error: BaseException, job: str = "") -> int:
@@ -60,8 +70,8 @@ def end(error: BaseException, job: str = "") -> int:
     if isinstance(error, KeyboardInterrupt):
         say("interrupted")
         return 128 + signal.SIGINT
-    if isinstance(error, OSError) and error.filename is None and (code := _output_failed(error)):
-        return code
+    if isinstance(error, BrokenPipeError) and _nobody_reads():
+        return 128 + signal.SIGPIPE
     known = expected(error)
     of_job = f"job {job}: " if job else ""
     if known is None:
@@ -88,7 +98,8 @@ def expected(error: BaseException) -> ExpectedError | None:
 def reason(error: OSError) -> str:
     """Return what the system refused, and of which file."""
     if error.filename is None:
-        return error.strerror or str(error) or type(error).__name__
+        open_file = f"{error.strerror} (standard output, or a file that is open)"
+        return open_file if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else error.strerror or str(error)
     name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
     return f"{shortened(name)}: {error.strerror}"
 
@@ -112,27 +123,11 @@ def _of_system_exit(error: SystemExit) -> int:
     return 1
 
 
-def _output_failed(error: OSError) -> int:
-    """The exit code where standard output is what could not be written, else 0. What it still holds is dropped."""
-    try:
-        number = sys.stdout.fileno()
-        nobody_reads = isinstance(error, BrokenPipeError) and bool(_events(number))
-        if not nobody_reads:
-            sys.stdout.flush()
-            return 0
-    except (OSError, ValueError) as failed:
-        if not isinstance(failed, OSError) or failed.errno is None:  # not a file at all
-            return 0
-        say(f"error: standard output: {failed.strerror}")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-    return 128 + signal.SIGPIPE if nobody_reads else 2
-
-
-def _events(number: int) -> list[tuple[int, int]]:
-    """Return what happened to a file that nothing is asked of, so errors only: its reader has left, as `head` does."""
+def _nobody_reads() -> bool:
+    """Whether the reader of standard output has left, as `head` does."""
     poll = select.poll()
-    poll.register(number, 0)
-    return poll.poll(0)
+    poll.register(sys.stdout.fileno(), 0)
+    return bool(poll.poll(0))  # of no event that was asked for, so of an error only
 
 
 def _trace(error: BaseException) -> str:
@@ -141,15 +136,19 @@ def _trace(error: BaseException) -> str:
 
 def _report(trace: str) -> str:
     """Write a traceback to a file; what the user is told of it."""
-    text = f"{' '.join(sys.argv)}\nPython {platform.python_version()}, {platform.platform()}\n\n{trace}"
+    text = f"{shlex.join(_typed or sys.argv)}\nPython {platform.python_version()}, {platform.platform()}\n\n{trace}"
     failed: OSError | None = None
-    for folder in (tempfile.gettempdir, _state_folder):
+    for folder in (_temporary_folder, _state_folder):
         try:
             return f"the traceback is in {_written(folder(), text)}: please report it"
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
             failed = error if isinstance(error, OSError) else failed
     why = f" ({failed.strerror})" if failed is not None else ""
     return f"the traceback cannot be written to a file{why}, {DEBUG}=1 prints it: please report it"
+
+
+def _temporary_folder() -> str:
+    return tempfile.gettempdir()
 
 
 def _state_folder() -> str:

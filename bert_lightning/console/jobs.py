@@ -102,8 +102,11 @@ def _hydra(verb: str, arguments: Arguments, jobs: Jobs, overrides: list[str]) ->
     """
     register()
     without = ("--multirun",) if arguments.flags.keys() & {"--cfg", "--info", "--hydra-help"} else ()
-    sys.argv = [sys.argv[0], *arguments.of_flags(*without), *overrides]
+    typed, sys.argv = sys.argv, [sys.argv[0], *arguments.of_flags(*without), *overrides]  # where Hydra reads them
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of composition come here instead of being printed over several lines
     try:
         hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(jobs)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, verb, arguments.overrides)) from error
+    finally:
+        sys.argv = typed
