@@ -135,7 +135,7 @@ def shell(line, cwd, **variables):
         ('"$@" --help >&-', 0, ""),
         ('"$@" pretrian 2>&-', 2, ""),
         ('"$@" pretrian 2>/dev/full', 2, ""),
-        ('"$@" --help >/dev/full', 2, "bert-lightning: error: standard output: No space left on device\n"),
+        ('env -u PYTHONUNBUFFERED "$@" --help >/dev/full', 2, "bert-lightning: error: standard output: No space left on device\n"),
         ('"$@" pretrain --help | head -1; exit ${PIPESTATUS[0]}', (0, 141), ""),
         ('mkdir gone; cd gone; rmdir ../gone; "$@" --help', 2,
          "bert-lightning: error: the working directory was deleted: cd to one that exists\n"),
