@@ -12,7 +12,9 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from bert_lightning.errors import UserError
 from bert_lightning.runs.environment import note
+from bert_lightning.runs.reading import unreadable
 from bert_lightning.runs.writing import replacing
 
 
@@ -32,6 +34,8 @@ class CsvLog(Logger):
         self._columns: list[str] | None = None  # None: the file was not looked at yet
         self._waiting: list[dict[str, Any]] = []  # rows to be written
         self._failed = False
+        if first_step:
+            self._check()
 
     @property
     def name(self) -> str:
@@ -54,6 +58,18 @@ class CsvLog(Logger):
     def finalize(self, status: str) -> None:
         if self._waiting:
             self._try()
+
+    def _check(self) -> None:
+        """Raise UserError where the rows of the run so far cannot be continued."""
+        try:
+            rows = self._rows()
+            whole = all("step" in row and None not in row and None not in row.values() for row in rows)
+        except OSError as error:
+            raise UserError(unreadable(self.path, error)) from None
+        except (ValueError, csv.Error):  # not UTF-8, or no table
+            whole = False
+        if not whole:
+            raise UserError(f"{self.path} is not the log of a run: move it away, and the run logs from here on")
 
     def _try(self) -> None:
         try:

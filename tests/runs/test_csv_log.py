@@ -3,8 +3,10 @@
 import csv
 import errno
 
+import pytest
 from lightning.pytorch.loggers import Logger
 
+from bert_lightning.errors import UserError
 from bert_lightning.runs.csv_log import CsvLog
 from bert_lightning.runs.loggers import Careful
 
@@ -78,3 +80,25 @@ def test_rows_that_cannot_be_written_wait(tmp_path, monkeypatch, capsys):
     log.log_metrics({"a": 3.5}, 3)
     assert capsys.readouterr().err.count("cannot be written (No space left on device); its rows wait") == 1
     assert [row["a"] for row in rows(log.path)] == ["0.5", "1.5", "2.5", "3.5"]
+
+
+FOREIGN = {
+    "not UTF-8": b"step,a\n\xff\xfe,1\n",
+    "no steps": b"a,b\n1,2\n",
+    "rows that are too long": b"step,a\n1,2,3\n",
+    "rows that are too short": b"step,a,b\n1,2\n",
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_what_is_no_log_is_left_as_it_is(case, tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(FOREIGN[case])
+    with pytest.raises(UserError, match=r"metrics\.csv is not the log of a run: move it away"):
+        CsvLog(path, first_step=3)
+    assert path.read_bytes() == FOREIGN[case]
+
+
+def test_a_folder_is_no_log(tmp_path):
+    with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):
+        CsvLog(tmp_path, first_step=3)
