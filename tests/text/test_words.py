@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from bert_lightning.text import words
 from bert_lightning.text.encoding import PlainEncoder
@@ -42,7 +42,19 @@ def gapped():
     return tokenizer
 
 
+def with_added(tokenizer):
+    """Added tokens that stand in words, take spaces with them, or are words of their own only."""
+    tokenizer.add_special_tokens(
+        [AddedToken("é", special=True), AddedToken("b", lstrip=True, rstrip=True, special=True)]
+    )
+    tokenizer.add_tokens([AddedToken("中", normalized=False), AddedToken("x", single_word=True, normalized=False)])
+    return tokenizer
+
+
 MAKERS = {
+    "uncased with added tokens": lambda: with_added(TrainWordPiece(300)(documents())),
+    "bytes with added tokens": lambda: with_added(TrainByteLevelBPE(400)(documents())),
+    "unigram with added tokens": lambda: with_added(TrainUnigram(200)(documents())),
     "uncased": lambda: TrainWordPiece(300)(documents()),
     "cased": lambda: TrainWordPiece(300, lowercase=False)(documents()),
     "bytes": lambda: TrainByteLevelBPE(400)(documents()),
