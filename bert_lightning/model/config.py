@@ -121,6 +121,11 @@ class BertConfig:
                 f"positions='rotary' turns pairs, but hidden_size={self.hidden_size} / num_attention_heads="
                 f"{self.num_attention_heads} makes heads of {self.head_width}: choose an even width"
             )
+        if self.positions == "sinusoidal" and self.max_position_embeddings > 2**20:  # no stored tensor bounds it
+            raise ValueError(
+                f"max_position_embeddings={self.max_position_embeddings} is too large for positions='sinusoidal': it "
+                f"must be {2**20:,} or less"
+            )
         if self.position_offset and self.positions != "learned":
             raise ValueError(
                 f"position_offset={self.position_offset} is of a learned table: positions={self.positions!r}"

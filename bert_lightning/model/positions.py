@@ -29,14 +29,19 @@ class SinusoidalPositions(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        width = config.embedding_width
-        frequencies = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64, device="cpu") / width)
-        angles = torch.arange(config.max_position_embeddings, device="cpu")[:, None] * frequencies
-        table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width].float()
-        self.register_buffer("table", table, persistent=False)
+        shape = config.max_position_embeddings, config.embedding_width
+        only_sizes = torch.empty(0).device.type == "meta"
+        self.register_buffer("table", torch.empty(shape) if only_sizes else _sines(*shape), persistent=False)
 
     def forward(self, positions: Tensor) -> Tensor:
         return self.table[positions]
+
+
+def _sines(positions: int, width: int) -> Tensor:
+    """Return the fixed table, on the CPU: [positions, width], sines and cosines in turn."""
+    frequencies = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64, device="cpu") / width)
+    angles = torch.arange(positions, device="cpu")[:, None] * frequencies
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width].float()
 
 
 def make_positions(config: BertConfig) -> nn.Module | None:

@@ -30,6 +30,15 @@ TINY = BertConfig(vocab_size=11, hidden_size=8, num_hidden_layers=1, num_attenti
         ({"local_window": 600, "global_every": 3}, ValueError, "local_window=600 is wider than .*=512"),
         ({"local_window": 64}, ValueError, "local_window=64 is never used with global_every=1"),
         ({"first_attention_norm": False}, ValueError, "first_attention_norm=False needs norm_order='pre'"),
+        ({"positions": "sinusoidal", "max_position_embeddings": 2**21}, ValueError, "too large for positions='sinu"),
+        (
+            {"num_hidden_layers": 10**7},
+            ValueError,
+            "num_hidden_layers=10000000 is too large: it must be 10,000 or less",
+        ),
+        ({"vocab_size": 10**13}, ValueError, "vocab_size=10000000000000 is too large"),
+        ({"num_hidden_layers": 10_000, "num_hidden_groups": 9_999}, ValueError, "try num_hidden_groups=10000"),
+        ({"layer_norm_eps": 10**400}, ValueError, "must be finite and not negative"),
         ({"mlm_transform": False, "embedding_size": 128}, ValueError, "mlm_transform=False leaves nothing"),
     ],
 )

@@ -109,3 +109,9 @@ def test_what_adds_to_the_residual_starts_smaller():
 def test_no_biases():
     encoder = BERT(BertConfig(**TINY, linear_bias=False, norm_bias=False))
     assert not [name for name, _ in encoder.named_parameters() if name.endswith("bias")]
+
+
+def test_a_fixed_table_takes_no_memory_where_sizes_alone_are_asked_for():
+    config = BertConfig(**TINY | dict(positions="sinusoidal", max_position_embeddings=2**20, embedding_size=2**20))
+    with torch.device("meta"):
+        assert SinusoidalPositions(config).table.shape == (2**20, 2**20)
