@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import fields, replace
 
@@ -13,6 +12,7 @@ from torch import nn
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
+from bert_lightning.quoting import pasteable
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.environment import note
 
@@ -76,7 +76,7 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
     overrides = [f"model.{name.replace('width', 'size')}={getattr(theirs, name)}" for name in wrong]
     if source.tokenizer.get_vocab() != tokenizer.get_vocab():
         folder = source.path.parent.parent if source.path.suffix == ".ckpt" else source.path  # a run keeps it there
-        overrides = ["tokenizer=files", shlex.quote(f"tokenizer.path={folder}"), *overrides]
+        overrides = ["tokenizer=files", pasteable(f"tokenizer.path={folder}"), *overrides]
         raise UserError(f"start: {source.path} has another vocabulary: add {' '.join(overrides)}")
     if overrides:
         raise UserError(f"start: {source.path} has other sizes: add {' '.join(overrides)}")

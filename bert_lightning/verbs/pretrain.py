@@ -22,7 +22,7 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.pretraining import PretrainingModule
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.quoting import quoted
+from bert_lightning.quoting import pasteable
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import devices
@@ -62,7 +62,7 @@ def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> No
 
 def _next_commands(config: DictConfig, folder: RunFolder) -> list[str]:
     """Command lines for this run, as a shell takes them; filling in masks needs the head for it."""
-    run, encoder = (shlex.quote(f"{key}={quoted(folder.path)}") for key in ("run", "encoder"))
+    run, encoder = (pasteable(f"{key}={folder.path}") for key in ("run", "encoder"))
     fill_mask = [f'bert-lightning predict {run} "The film was [MASK]."'] if "mlm" in config.objective.terms else []
     return [*fill_mask, f"bert-lightning finetune task=sentiment {encoder}"]
 

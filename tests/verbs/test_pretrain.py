@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 
+from bert_lightning.quoting import quoted
 from bert_lightning.text.files import matching_rows
 from tests.conftest import sentences
 
@@ -115,12 +116,15 @@ def test_real_corpora(corpus, command, test_data, tmp_path):
     assert json.loads((tmp_path / "runs" / "real" / "summary.json").read_text())["steps"] == 4
 
 
+PACKAGED = "pkg:carried_model/a model's (1)"
+
+
 @pytest.fixture
 def published(small_data, tmp_path, monkeypatch):
     """A tiny random model in an installed package, with more rows of embeddings than its tokenizer has ids."""
     transformers = pytest.importorskip("transformers")
     transformers.utils.logging.disable_progress_bar()
-    folder = tmp_path / "site" / "carried_model" / "model"
+    folder = tmp_path / "site" / "carried_model" / "a model's (1)"
     sizes = dict(num_hidden_layers=2, num_attention_heads=2, intermediate_size=40, max_position_embeddings=130)
     config = transformers.BertConfig(vocab_size=410, hidden_size=16, **sizes)
     transformers.BertForMaskedLM(config).save_pretrained(folder)
@@ -140,7 +144,7 @@ def test_the_hint_of_start_is_a_command_line_that_works(form, command, tiny_run,
     wanted = [
         *tiny_run,
         "tokenizer.vocab_size=120",
-        f"start={place.get(form, 'pkg:carried_model/model')}",
+        f"start={quoted(place.get(form, PACKAGED))}",
         "name=second",
     ]
     code, _, errors = command("pretrain", *wanted)
@@ -154,7 +158,7 @@ def test_the_hint_of_start_is_a_command_line_that_works(form, command, tiny_run,
 def test_a_teacher_may_be_anywhere(command, tiny_run, published):
     rest = [override for override in tiny_run if not override.startswith(("tokenizer", "model."))]
     sizes = ("model.hidden_size=16", "model.intermediate_size=40", "model.max_position_embeddings=130")
-    for teacher in ("pkg:carried_model/model", str(published)):
+    for teacher in map(quoted, (PACKAGED, published)):
         overrides = (*rest, *sizes, "model.vocab_size=410", f"name={len(teacher)}", f"teacher={teacher}")
         code, _, errors = command("pretrain", "variant=distilbert", *overrides)
         assert code == 0, errors
