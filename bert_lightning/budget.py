@@ -8,9 +8,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from bert_lightning.errors import UserError
+from bert_lightning.ranges import Range
+
+Ramp = Annotated[float, Range(above=0, most=1)]
+Levels = Annotated[int, Range(least=2, most=1000)]
 
 
 class Meter(Protocol):
@@ -45,7 +49,7 @@ class Budget:
     key: str  # of the config, which the amount is given by
     countable = 1  # of them make a unit
 
-    def __init__(self, amount: float, ramp: float | None = None, ramp_levels: int = 16) -> None:
+    def __init__(self, amount: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         if not isinstance(amount, (int, float)) or not 1 <= amount * self.countable < math.inf:
             least = "1 or more" if self.countable == 1 else "above 0"
             raise UserError(f"{self.key}={amount} must be {least}: a number of {self.unit}")
@@ -108,7 +112,7 @@ class Steps(Budget):
 
     unit, key = "steps", "trainer.max_steps"
 
-    def __init__(self, steps: int, ramp: float | None = None, ramp_levels: int = 16) -> None:
+    def __init__(self, steps: int, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         if isinstance(steps, float):
             raise UserError(f"{self.key}={steps} must be a whole number")
         super().__init__(steps, ramp, ramp_levels)
@@ -126,7 +130,7 @@ class Tokens(Budget):
 
     unit, key = "tokens", "budget.tokens"
 
-    def __init__(self, tokens: float, ramp: float | None = None, ramp_levels: int = 16) -> None:
+    def __init__(self, tokens: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         super().__init__(tokens, ramp, ramp_levels)
 
     def cost(self, meter: Meter) -> int:
@@ -142,7 +146,7 @@ class Operations(Budget):
 
     unit, key = "operations", "budget.flops"
 
-    def __init__(self, flops: float, ramp: float | None = None, ramp_levels: int = 16) -> None:
+    def __init__(self, flops: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         super().__init__(flops, ramp, ramp_levels)
 
     def cost(self, meter: Meter) -> int:
@@ -154,7 +158,7 @@ class Minutes(Budget):
 
     unit, key, countable = "minutes", "budget.minutes", 60_000_000  # microseconds
 
-    def __init__(self, minutes: float, ramp: float | None = None, ramp_levels: int = 16) -> None:
+    def __init__(self, minutes: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         super().__init__(minutes, ramp, ramp_levels)
 
     def cost(self, meter: Meter) -> int:

@@ -16,8 +16,9 @@ from bert_lightning.model import BERT, BertConfig
 from bert_lightning.model.heads import Pooler
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.optim import parameter_groups
-from bert_lightning.verbs.common import build, check_keys
+from bert_lightning.verbs.common import build
 from bert_lightning.verbs.tasks import joint_objective, source_of, task_metrics
+from bert_lightning.verbs.validation import check_config
 
 CONF = conf_folder()
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/*.yaml"))
@@ -44,7 +45,7 @@ def composed(verb, *overrides):
 def test_every_verb_composes_with_its_defaults(verb):
     config = composed(verb)
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    check_keys(config)
+    check_config(config)
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if str(o) not in INCLUDED], ids=str)
@@ -58,7 +59,7 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
     if group == "budget" and OmegaConf.is_missing(config.budget, name):
         config.budget[name] = 1000
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    check_keys(config)
+    check_config(config)
     if verb == "finetune":
         assert isinstance(build(config.task.kind), Kind)
         assert isinstance(build(config.optimizer)([torch.nn.Parameter(torch.zeros(2))]), torch.optim.Optimizer)
@@ -128,4 +129,4 @@ def test_every_size_has_the_published_number_of_parameters(size):
 )
 def test_keys_that_no_target_takes_are_named(overrides, message):
     with pytest.raises(UserError, match=message):
-        check_keys(composed("pretrain", *overrides))
+        check_config(composed("pretrain", *overrides))

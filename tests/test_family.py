@@ -124,7 +124,10 @@ BAD = {
         ["objective=replaced", "~objective.terms.generator", "~metrics.generator"],
         "replaced needs replaced",
     ),
-    "a generator too wide": (["objective=replaced", "objective.terms.generator.width=2"], "width=2 of the generator"),
+    "a generator too wide": (
+        ["objective=replaced", "objective.terms.generator.width=2"],
+        "generator.width=2 must be above 0 and at most 1",
+    ),
     "a generator of other embeddings": (
         ["objective=replaced", "+objective.terms.generator.fields.embedding_size=16"],
         "the generator's word embeddings are 16 wide and the encoder's 32.*set embedding_size=32",
@@ -148,10 +151,10 @@ BAD = {
         "model.local_window=128 is wider than examples.max_length=64",
     ),
     "groups that do not divide": (["model.num_hidden_groups=5"], "model: num_hidden_groups=5 must divide.*layers=2"),
-    "a loss to raise": (["objective.terms.mlm.weight=-1"], "weight=-1 of a loss must be 0 or more"),
+    "a loss to raise": (["objective.terms.mlm.weight=-1"], "objective.terms.mlm.weight=-1 must be 0 or more"),
     "a weight in words": (["objective.terms.mlm.weight=much"], "objective.terms.mlm.weight=much must be a number"),
     "a rate in words": (["optimizer=lamb", "optimizer.lr=fast"], "optimizer.lr=fast must be a number"),
-    "one beta": (["optimizer.betas=[0.9]"], r"the optimizer refuses lr=0.0005, betas=\[0.9\], eps"),
+    "one beta": (["optimizer.betas=[0.9]"], r"optimizer.betas=\[0.9\] must be a list of 2 entries"),
     "a teacher that is not there": (["objective=distillation", "teacher=nowhere"], "no encoder at nowhere"),
     "layers that learn nothing": (["layer_decay=0"], "layer_decay=0.0 must be above 0"),
 }

@@ -15,6 +15,7 @@ from bert_lightning.data.pairs import check_length, check_share
 from bert_lightning.data.pieces import Bools, Ints, Pieces
 from bert_lightning.data.randomness import Bits, Stream, draw, uniform
 from bert_lightning.data.store import TokenStore
+from bert_lightning.ranges import Length, Share
 
 
 class Blocks:
@@ -31,7 +32,7 @@ class Blocks:
     labels = ()
     kind: str
 
-    def __init__(self, store: TokenStore, max_length: int, lone_prob: float = 0.0) -> None:
+    def __init__(self, store: TokenStore, max_length: Length, lone_prob: Share = 0.0) -> None:
         check_length(max_length)
         check_share("lone_prob", lone_prob)
         self.store, self.lone_prob = store, lone_prob

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from tokenizers import Tokenizer
 from bert_lightning.data.pieces import Bools, Ints
 from bert_lightning.data.randomness import Bits, draw, integers, uniform
 from bert_lightning.errors import UserError
+from bert_lightning.ranges import Range, Share
 from bert_lightning.text.tokenizers import SpecialIds
 
 Floats = npt.NDArray[np.float64]
@@ -62,8 +64,8 @@ class RateSchedule:
         rates: the rate at each of them.
     """
 
-    shares: Sequence[float]
-    rates: Sequence[float]
+    shares: Sequence[Share]
+    rates: Sequence[Share]
 
     def __post_init__(self) -> None:
         if len(self.shares) != len(self.rates) or len(self.shares) < 2:
@@ -92,9 +94,9 @@ class TokenMasking:
             would exceed the number are passed over: it may be missed where units are long, and is never exceeded.
     """
 
-    rate: float | RateSchedule = 0.15
-    mask_prob: float = 0.8
-    random_prob: float = 0.1
+    rate: Annotated[float, Range(above=0, most=1)] | RateSchedule = 0.15
+    mask_prob: Share = 0.8
+    random_prob: Share = 0.1
     exact: bool = False
 
     def __post_init__(self) -> None:
@@ -173,7 +175,7 @@ class NgramMasking(WholeWordMasking):
     as any other.
     """
 
-    longest: int = 3
+    longest: Annotated[int, Range(least=1, most=1000)] = 3
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -203,8 +205,8 @@ class SpanMasking(NgramMasking):
     Joshi et al. 2020 (SpanBERT), section 3.1: p 0.2, 10 words at most, 3.8 on average.
     """
 
-    longest: int = 10
-    p: float = 0.2
+    longest: Annotated[int, Range(least=1, most=1000)] = 10
+    p: Annotated[float, Range(above=0, below=1)] = 0.2
     _one_fate = True
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from bert_lightning.data.pieces import Ints, Pieces
 from bert_lightning.data.randomness import Bits, Stream, draw, permute
 from bert_lightning.data.store import TokenStore
 from bert_lightning.errors import UserError
+from bert_lightning.ranges import Length
 
 _AT_ONCE = 1 << 18
 
@@ -78,7 +79,7 @@ class Packed:
     segments = 1
     labels = ()
 
-    def __init__(self, store: TokenStore, builder: Callable[[TokenStore], Blocks], tokens: int) -> None:
+    def __init__(self, store: TokenStore, builder: Callable[[TokenStore], Blocks], tokens: Length) -> None:
         blocks = builder(store)
         if not isinstance(blocks, Blocks):
             raise UserError(

@@ -21,6 +21,7 @@ from bert_lightning.data.pieces import Ints, Pieces
 from bert_lightning.data.randomness import Bits, draw, integers, uniform
 from bert_lightning.data.store import TokenStore
 from bert_lightning.errors import UserError
+from bert_lightning.ranges import Length, Share
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class SentencePairs:
     segments = 2
     labels: tuple[str, ...]
 
-    def __init__(self, store: TokenStore, max_length: int, short_seq_prob: float) -> None:
+    def __init__(self, store: TokenStore, max_length: Length, short_seq_prob: Share) -> None:
         check_length(max_length)
         check_share("short_seq_prob", short_seq_prob)
         self.store, self.max_length, self.row_length = store, max_length, max_length
@@ -138,7 +139,7 @@ class SegmentPairs(SentencePairs):
     labels = ("next_sentence_label",)
 
     def __init__(
-        self, store: TokenStore, max_length: int, short_seq_prob: float = 0.1, random_next_prob: float = 0.5
+        self, store: TokenStore, max_length: Length, short_seq_prob: Share = 0.1, random_next_prob: Share = 0.5
     ) -> None:
         check_share("random_next_prob", random_next_prob)
         if store.num_documents < 2:
@@ -180,7 +181,9 @@ class SentenceOrder(SentencePairs):
 
     labels = ("sentence_order_label",)
 
-    def __init__(self, store: TokenStore, max_length: int, short_seq_prob: float = 0.1, swap_prob: float = 0.5) -> None:
+    def __init__(
+        self, store: TokenStore, max_length: Length, short_seq_prob: Share = 0.1, swap_prob: Share = 0.5
+    ) -> None:
         check_share("swap_prob", swap_prob)
         super().__init__(store, max_length, short_seq_prob)
         self.swap_prob = swap_prob

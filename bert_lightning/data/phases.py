@@ -46,7 +46,8 @@ class Phases(Sequence[Phase]):
         self, store: TokenStore, builder: Callable[..., ExampleBuilder], phases: Sequence[Mapping[str, Any]]
     ) -> None:
         shares = [phase.get("share", 0) for phase in phases]
-        if not phases or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        numbers = all(isinstance(share, (int, float)) for share in shares)
+        if not phases or not numbers or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise UserError(f"examples.phases: shares={shares} must be above 0 and add up to 1")
         try:
             self._phases = [Phase(p["share"], builder(store, **{k: p[k] for k in p if k != "share"})) for p in phases]

@@ -200,5 +200,6 @@ def _nearest_divisor(number: int, wanted: int) -> int:
 
 
 _LEAST = {"type_vocab_size": 0, "position_offset": 0}
-_MOST = {"num_hidden_layers": 10_000}
+# Far beyond what was ever trained. The product of any two sizes fits the index of a tensor.
+_MOST = {"num_hidden_layers": 10_000, "hidden_size": 2**20, "intermediate_size": 2**24}
 _CHECKS = {"int": _check_size, "float": _check_real, "bool": _check_switch, "str": _check_choice}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from tokenizers import Tokenizer
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
+from bert_lightning.ranges import NotEmpty, NotNegative
 
 Batch = Mapping[str, Any]
 
@@ -39,7 +40,7 @@ class Objective(nn.Module):
     reads: tuple[str, ...] = ()  # keys of the batch that it needs beside the encoder's inputs
     writes: tuple[str, ...] = ()  # keys that its `inputs` adds for others
 
-    def __init__(self, weight: float = 1.0) -> None:
+    def __init__(self, weight: NotNegative = 1.0) -> None:
         super().__init__()
         if weight < 0:
             raise UserError(f"weight={weight} of a loss must be 0 or more")
@@ -79,7 +80,9 @@ class JointObjective(nn.Module):
         terms: for each objective what makes it from the config.
     """
 
-    def __init__(self, config: BertConfig, terms: Mapping[str, Callable[[BertConfig], Objective]]) -> None:
+    def __init__(
+        self, config: BertConfig, terms: Annotated[Mapping[str, Callable[[BertConfig], Objective]], NotEmpty()]
+    ) -> None:
         super().__init__()
         self.terms = nn.ModuleDict({name: make(config) for name, make in terms.items()})
 

@@ -19,6 +19,7 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.objectives.base import Batch, Objective, Term
+from bert_lightning.ranges import NotNegative, Positive
 
 _TEACHER_HEAD = "objective.terms.mlm.head."  # where a checkpoint keeps the head for masked words
 
@@ -63,10 +64,10 @@ class SoftTargets(Objective):
         self,
         config: BertConfig,
         teacher: Teacher,
-        temperature: float = 2.0,
+        temperature: Positive = 2.0,
         student_head: str = "mlm",
         masked_only: bool = False,
-        weight: float = 5.0,
+        weight: NotNegative = 5.0,
     ) -> None:
         super().__init__(weight)
         if temperature <= 0:
@@ -132,7 +133,7 @@ class HiddenDirection(Objective):
 
     reads = ("teacher_hidden",)
 
-    def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
+    def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
         self.width = config.hidden_size
 

@@ -15,6 +15,7 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import SequenceClassificationHead, SpanHead, TokenClassificationHead
 from bert_lightning.objectives.base import Objective, Term, first_tokens
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
+from bert_lightning.ranges import NotNegative, Positive
 
 
 class Downstream(Objective):
@@ -67,7 +68,11 @@ class Classification(OfSequence):
     """
 
     def __init__(
-        self, config: BertConfig, num_labels: int, class_weights: Sequence[float] | None = None, weight: float = 1.0
+        self,
+        config: BertConfig,
+        num_labels: int,
+        class_weights: Sequence[float] | None = None,
+        weight: NotNegative = 1.0,
     ) -> None:
         super().__init__(weight)
         self.head = SequenceClassificationHead(config, num_labels)
@@ -83,7 +88,7 @@ class Classification(OfSequence):
 class Regression(OfSequence):
     """A number for the whole input, by squared error, as for STS-B in Devlin et al. 2019, section 4.1."""
 
-    def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
+    def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
         self.head = SequenceClassificationHead(config, 1)
 
@@ -98,7 +103,11 @@ class Tagging(Downstream):
     """A class for each word, at its first token. Devlin et al. 2019, section 5.3. Arguments as in `Classification`."""
 
     def __init__(
-        self, config: BertConfig, num_labels: int, class_weights: Sequence[float] | None = None, weight: float = 1.0
+        self,
+        config: BertConfig,
+        num_labels: int,
+        class_weights: Sequence[float] | None = None,
+        weight: NotNegative = 1.0,
     ) -> None:
         super().__init__(weight)
         self.head = TokenClassificationHead(config, num_labels)
@@ -119,7 +128,7 @@ class Tagging(Downstream):
 class SpanExtraction(Downstream):
     """First and last token of the answer. Devlin et al. 2019, section 4.2; 4.3 with [CLS] for no answer."""
 
-    def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
+    def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
         self.head = SpanHead(config)
 
@@ -134,7 +143,7 @@ class SpanExtraction(Downstream):
 class MultipleChoice(OfSequence):
     """A score for each continuation, read with its text; the softmax is over the choices. Devlin et al. 2019, 4.4."""
 
-    def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
+    def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
         self.head = SequenceClassificationHead(config, 1)
 
@@ -164,7 +173,7 @@ class Similarity(Downstream):
         config: BertConfig,
         pooling: Callable[[Tensor, Tensor], Tensor],
         criterion: Callable[[Tensor, Tensor, Tensor], Tensor],
-        weight: float = 1.0,
+        weight: NotNegative = 1.0,
     ) -> None:
         super().__init__(weight)
         self.head = nn.Identity()  # nothing is learned beside the encoder
@@ -192,7 +201,7 @@ class CosineError:
         highest: the target that stands for cosine 1; 0 stands for 0.
     """
 
-    def __init__(self, highest: float = 1.0) -> None:
+    def __init__(self, highest: Positive = 1.0) -> None:
         self.highest = highest
 
     def __call__(self, left: Tensor, right: Tensor, targets: Tensor) -> Tensor:
@@ -207,7 +216,7 @@ class InBatchContrast:
         positive: pairs with a target below this teach nothing by themselves; their texts still stand among the others.
     """
 
-    def __init__(self, scale: float = 20.0, positive: float = 0.0) -> None:
+    def __init__(self, scale: Positive = 20.0, positive: float = 0.0) -> None:
         self.scale, self.positive = scale, positive
 
     def __call__(self, left: Tensor, right: Tensor, targets: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead, NextSentenceHead
 from bert_lightning.objectives.base import Batch, Objective, Term, first_tokens
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
+from bert_lightning.ranges import NotNegative
 
 
 class MaskedLM(Objective):
@@ -16,7 +17,7 @@ class MaskedLM(Objective):
 
     reads = ("masked_positions", "masked_labels")
 
-    def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
+    def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
         self.head = MaskedLMHead(config)
 
@@ -37,7 +38,7 @@ class SegmentPair(Objective):
 
     label: str
 
-    def __init__(self, config: BertConfig, weight: float = 1.0) -> None:
+    def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
         self.head = NextSentenceHead(config)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead, ReplacedTokenHead
 from bert_lightning.objectives.base import Batch, Objective, Term
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
+from bert_lightning.ranges import NotNegative, Range
 
 
 class Generator(Objective):
@@ -47,10 +48,10 @@ class Generator(Objective):
     def __init__(
         self,
         config: BertConfig,
-        width: float = 0.25,
+        width: Annotated[float, Range(above=0, most=1)] = 0.25,
         fields: Mapping[str, Any] | None = None,
         sharing: str = "tied",
-        weight: float = 1.0,
+        weight: NotNegative = 1.0,
     ) -> None:
         super().__init__(weight)
         if sharing not in _SHARING:
@@ -85,7 +86,7 @@ class ReplacedTokens(Objective):
 
     reads = ("replaced",)
 
-    def __init__(self, config: BertConfig, weight: float = 50.0) -> None:
+    def __init__(self, config: BertConfig, weight: NotNegative = 50.0) -> None:
         super().__init__(weight)
         self.head = ReplacedTokenHead(config)
 

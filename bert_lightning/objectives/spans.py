@@ -11,6 +11,7 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.model.layers import ACTIVATIONS, initialize, make_norm
 from bert_lightning.objectives.base import Batch, Objective, Term
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
+from bert_lightning.ranges import Length, NotNegative
 
 
 class SpanBoundary(Objective):
@@ -27,7 +28,9 @@ class SpanBoundary(Objective):
 
     reads = ("masked_positions", "masked_labels")
 
-    def __init__(self, config: BertConfig, max_length: int = 20, position_size: int = 200, weight: float = 1.0) -> None:
+    def __init__(
+        self, config: BertConfig, max_length: Length = 20, position_size: Length = 200, weight: NotNegative = 1.0
+    ) -> None:
         super().__init__(weight)
         self.head = SpanBoundaryHead(config, max_length, position_size)
 

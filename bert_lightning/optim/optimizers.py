@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
+from bert_lightning.ranges import Beta, NotNegative
+
 _CORRECTED = (
     2.0**24
 )  # steps after which 1 - beta^step is 1 for every beta below 0.999999, and float32 counts no further
@@ -16,9 +18,9 @@ _CORRECTED = (
 
 def bert_adamw(
     params: Iterable[Any],
-    lr: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-6,
+    lr: NotNegative,
+    betas: tuple[Beta, Beta] = (0.9, 0.999),
+    eps: NotNegative = 1e-6,
     fused: bool = True,
 ) -> AdamW:
     """Adam with decoupled weight decay and without bias correction: google-research/bert `optimization.py`.
@@ -53,10 +55,10 @@ class Lamb(Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-6,
-        weight_decay: float = 0.0,
+        lr: NotNegative,
+        betas: tuple[Beta, Beta] = (0.9, 0.999),
+        eps: NotNegative = 1e-6,
+        weight_decay: NotNegative = 0.0,
     ) -> None:
         if lr < 0:
             raise ValueError(f"Invalid learning rate: {lr}")
@@ -107,10 +109,10 @@ class Muon(Optimizer):
     def __init__(
         self,
         params: list[dict[str, Any]],
-        lr: float,
-        momentum: float = 0.95,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-6,
+        lr: NotNegative,
+        momentum: Beta = 0.95,
+        betas: tuple[Beta, Beta] = (0.9, 0.999),
+        eps: NotNegative = 1e-6,
         fused: bool = True,
     ) -> None:
         hidden = [group for group in params if group["hidden"]]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from bert_lightning.errors import UserError
+from bert_lightning.ranges import Range, Share
 
 
 @dataclass(frozen=True)
@@ -18,9 +20,9 @@ class Schedule:
         start: factor that the warmup rises from.
     """
 
-    warmup: float
-    floor: float = 0.0
-    start: float = 0.0
+    warmup: Annotated[float, Range(least=0, below=1)]
+    floor: Share = 0.0
+    start: Share = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup < 1:
@@ -59,7 +61,7 @@ class Linear(Schedule):
 class Polynomial(Schedule):
     """(1 - progress) to a power; 1 is `Linear`. fairseq's `polynomial_decay`, with which RoBERTa was trained."""
 
-    power: float = 1.0
+    power: Annotated[float, Range(above=0, most=1000)] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,7 +88,7 @@ class WarmupStableDecay(Schedule):
         decay: share of the budget that decays, at the end.
     """
 
-    decay: float = 0.1
+    decay: Annotated[float, Range(above=0, most=1)] = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()

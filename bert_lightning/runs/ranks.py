@@ -20,6 +20,7 @@ from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 from bert_lightning.errors import UserError
 from bert_lightning.runs.environment import note
 
+_RANKS, _RANKS_OF_A_CORE = 16, 4  # on one machine, at most: more processes only wait for each other
 OWN_RUN = "bert-lightning-"  # how the elastic run ids begin that `launch_here` gives
 ERRORS = "BERT_LIGHTNING_ERRORS"  # a folder where each rank that `launch_srun` started leaves what it raised
 LAUNCHER = "BERT_LIGHTNING_LAUNCHER"  # the process that `launch_here` started the rank from
@@ -119,7 +120,21 @@ def devices(trainer: DictConfig) -> int:
         return max(1, torch.cuda.device_count()) if trainer.accelerator in ("auto", "gpu", "cuda") else 1
     if not str(value).isdigit() or int(value) < 1:
         raise UserError(f"trainer.devices={value} must be a number of devices, or auto")
+    cores = os.cpu_count() or 1
+    most = max(_RANKS, _RANKS_OF_A_CORE * cores, torch.cuda.device_count())
+    if int(value) > most:
+        raise UserError(
+            f"trainer.devices={value} is more than this machine can run: it has {cores} cores and "
+            f"{torch.cuda.device_count()} GPUs; {most} is the most"
+        )
     return int(value)
+
+
+def shards(trainer: DictConfig) -> int:
+    """Return how many ranks share the parameters; 1 where each holds all of them."""
+    strategy = trainer.strategy
+    whole = isinstance(strategy, str) or "ModelParallel" not in str(strategy.get("_target_"))
+    return 1 if whole else world_size(trainer)
 
 
 def cluster_environment(ranks: int) -> ClusterEnvironment:

@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from bert_lightning.errors import UserError
+from bert_lightning.ranges import Megabytes, Words
 from bert_lightning.text.corpora import Document
 from bert_lightning.text.folders import DESCRIPTIONS, read_folder
 from bert_lightning.text.locations import locate
@@ -51,9 +52,9 @@ class TrainWordPiece(TrainedTokenizer):
         strip_accents: drop combining marks, which are vowels in many scripts; None: as BERT does, where it lowercases.
     """
 
-    vocab_size: int
+    vocab_size: Words
     lowercase: bool = True
-    sample_megabytes: int = 100
+    sample_megabytes: Megabytes = 100
     strip_accents: bool | None = None
 
     def __post_init__(self) -> None:

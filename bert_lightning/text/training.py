@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from bert_lightning.ranges import Megabytes, Words
 from bert_lightning.text.corpora import Document
 from bert_lightning.text.long_words import LONGEST_PHRASE, WithoutLongWords
 from bert_lightning.text.tokenizers import byte_level, unigram, with_template
@@ -21,8 +22,8 @@ _ALBERT_SPECIAL = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 class TrainByteLevelBPE(TrainedTokenizer):
     """Byte-level BPE as in RoBERTa: every text has ids, for the 256 bytes are in the vocabulary."""
 
-    vocab_size: int
-    sample_megabytes: int = 100
+    vocab_size: Words
+    sample_megabytes: Megabytes = 100
 
     def __post_init__(self) -> None:
         self.check(len(_ROBERTA_SPECIAL) + 256)
@@ -56,9 +57,9 @@ class TrainUnigram(TrainedTokenizer):
         strip_accents: drop combining marks, which are vowels in many scripts.
     """
 
-    vocab_size: int
+    vocab_size: Words
     lowercase: bool = True
-    sample_megabytes: int = 64
+    sample_megabytes: Megabytes = 64
     strip_accents: bool = True
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from bert_lightning.model.models import BertForMaskedLM
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.optim import parameter_groups
 from bert_lightning.verbs.common import build
+from bert_lightning.verbs.memory import check_memory
 
 _WORDS = 30522  # where the model has no vocabulary of its own
 _MASKED = 0.15
@@ -62,6 +63,8 @@ def run(config: DictConfig) -> None:
             f"max_length={config.max_length} is longer than model.max_position_embeddings="
             f"{architecture.max_position_embeddings}: lower the one or raise the other"
         )
+    length = min(config.max_length, config.median_length or config.max_length)
+    check_memory(architecture, config.batch_size * length, 2 if _PRECISIONS[config.precision] else 4)
     steps = {"plain": _step(architecture, config, fast=False), "as it is": _step(architecture, config, fast=True)}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     tokens: list[int] = []

@@ -10,7 +10,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from bert_lightning.verbs.common import check_keys
+from bert_lightning.verbs.validation import check_config
 
 
 def with_choices(config: DictConfig) -> DictConfig:
@@ -24,7 +24,7 @@ def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
     config = compose(verb, list(overrides), return_hydra_config=True)
     with open_dict(config):
         hydra = config.pop("hydra")
-    check_keys(config)
+    check_config(config, task_overrides(hydra))
     return _noted(config, hydra)
 
 
@@ -32,6 +32,13 @@ def task_overrides(hydra: Any) -> list[str]:
     """Return the overrides of the Hydra job as they were given: an interpolation in one stays as it is."""
     found: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     return list(found)
+
+
+def composed_recipe(overrides: Sequence[str]) -> DictConfig:
+    """Compose and check the config of a pretraining that is not run: it may lack a corpus."""
+    config = compose("pretrain", [*overrides, "name=recipe"])
+    check_config(config, overrides, complete=False)
+    return config
 
 
 def _noted(config: DictConfig, hydra: DictConfig) -> DictConfig:

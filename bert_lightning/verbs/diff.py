@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.errors import UserError
+from bert_lightning.verbs.choices import composed_recipe
 
 _ABSENT = "-"
 
@@ -16,7 +16,7 @@ _ABSENT = "-"
 def run(config: DictConfig) -> None:
     """Print the keys in which the two recipes differ, and how many are equal."""
     left, right = sides(list(config.overrides))
-    ours, theirs = (_flat(_composed(overrides)) for overrides in (left, right))
+    ours, theirs = (_flat(composed_recipe(overrides)) for overrides in (left, right))
     names = _together([*ours, *theirs])
     rows = [(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in names]
     differing = [row for row in rows if row[1] != row[2]]
@@ -56,10 +56,6 @@ def table(rows: list[tuple[str, ...]]) -> str:
     """Columns as wide as their widest entry."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-
-
-def _composed(overrides: list[str]) -> DictConfig:
-    return compose("pretrain", [*overrides, "name=diff"])
 
 
 def _together(names: list[str]) -> list[str]:

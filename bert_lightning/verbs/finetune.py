@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 from omegaconf import DictConfig
 
 from bert_lightning.budget import Steps
@@ -21,11 +22,12 @@ from bert_lightning.modules.finetuning import FinetuningModule
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.ranks import devices
+from bert_lightning.runs.ranks import devices, shards
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import fingerprint
 from bert_lightning.verbs.choices import with_choices
 from bert_lightning.verbs.common import build, resolved
+from bert_lightning.verbs.memory import check_memory
 from bert_lightning.verbs.output import note_cut
 from bert_lightning.verbs.recipes import with_recipe
 from bert_lightning.verbs.tasks import (
@@ -64,6 +66,7 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     check_execution(config)
     config.trainer.devices = devices(config.trainer)
     source, data, batches = _inputs(config)
+    _check_memory(config, source, batches)
     set_steps(config, batches.batches_of_an_epoch())
     check_steps(config.trainer, Steps(config.trainer.max_steps))
 
@@ -90,6 +93,15 @@ def _inputs(config: DictConfig) -> tuple[PretrainedWeights, TaskData, StreamData
 def _parts(config: DictConfig, source: PretrainedWeights, data: TaskData, batches: StreamDataModule) -> Parts:
     pl.seed_everything(config.seed, verbose=False)
     return Parts(_module(config, source, data), batches, source.tokenizer, data.fingerprint)
+
+
+def _check_memory(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule) -> None:
+    """Estimate what a batch of examples of the mean length takes."""
+    some = batches.train.lengths(np.arange(min(len(batches.train), 1000)))
+    tokens = config.batch_tokens or config.batch_size * float(some.mean())
+    if config.launch == "auto":
+        half = "16" in str(config.trainer.precision)
+        check_memory(source.config, tokens, 2 if half else 4, shards(config.trainer))
 
 
 def set_steps(config: DictConfig, batches: int) -> None:

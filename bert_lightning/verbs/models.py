@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
 from bert_lightning.compare.costs import Costs, costs
+from bert_lightning.verbs.choices import composed_recipe
 from bert_lightning.verbs.common import build
 from bert_lightning.verbs.diff import table
 
@@ -36,10 +36,10 @@ def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
     others = [override for override in overrides if override.partition("=")[0] not in given]
     variants = [given["variant"]] if "variant" in given else _options("variant")
     for variant in variants:
-        published = compose("pretrain", [*others, "name=models", f"variant={variant}"]).published
+        published = composed_recipe([*others, f"variant={variant}"]).published
         for model in [given["model"]] if "model" in given else published.sizes:
             own = published.by_size.get(model, [])
-            config = compose("pretrain", ["name=models", f"variant={variant}", f"model={model}", *own, *others])
+            config = composed_recipe([f"variant={variant}", f"model={model}", *own, *others])
             yield variant, model, config
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from omegaconf import DictConfig
+from torch import nn
 
 from bert_lightning.data.datamodule import PretrainingDataModule
 from bert_lightning.data.examples import PretrainingExamples
@@ -22,15 +23,17 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.pretraining import PretrainingModule
 from bert_lightning.objectives.base import JointObjective
+from bert_lightning.optim import build_optimizer, parameter_groups
 from bert_lightning.quoting import pasteable
 from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.ranks import devices
+from bert_lightning.runs.ranks import devices, shards
 from bert_lightning.runs.start import start_from
 from bert_lightning.runs.training import Parts, check_steps
 from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.verbs.choices import with_choices
 from bert_lightning.verbs.common import build, resolved
+from bert_lightning.verbs.memory import check_memory
 from bert_lightning.verbs.prepare import prepared_data
 from bert_lightning.verbs.training import check_execution, start
 
@@ -72,9 +75,26 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     check_execution(config)
     check_steps(config.trainer, build(config.budget))
     config.trainer.devices = devices(config.trainer)
-    build(config.objective)  # a teacher that is not there, before the corpus is read with its tokenizer
+    _check_parts(config)
     _fit_vocabulary(config, prepared_data(config))
     return start(resolved(config), parts)
+
+
+_FILLED = 0.25  # of the places of a batch, at least: sentences are shorter than the maximal length
+
+
+def _check_parts(config: DictConfig) -> None:
+    """Build what needs no corpus, and estimate the memory, before the corpus is read or anything is written."""
+    for name in ("schedule", "masking", "tokenizer", "examples"):
+        build(config[name])
+    build_optimizer(build(config.optimizer), parameter_groups(nn.Linear(1, 1), config.weight_decay, config.layer_decay))
+    words = config.model.vocab_size or config.tokenizer.get("vocab_size", 1)
+    architecture: BertConfig = build(config.model, vocab_size=words)
+    lengths = [int(config.examples.get(name) or 1) for name in ("max_length", "tokens")]
+    tokens = config.batch_tokens or config.batch_size * max(lengths) * _FILLED
+    if config.launch == "auto":
+        check_memory(architecture, tokens, 2 if "16" in str(config.trainer.precision) else 4, shards(config.trainer))
+    build(config.objective)  # a teacher that is not there, before the corpus is read with its tokenizer
 
 
 def parts(config: DictConfig) -> Parts:

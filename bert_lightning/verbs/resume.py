@@ -16,9 +16,10 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import devices, end_with_launcher, is_first, is_own_rank
 from bert_lightning.runs.same import EXECUTION, SHARES
-from bert_lightning.verbs.common import build, check_keys
+from bert_lightning.verbs.common import build
 from bert_lightning.verbs.saved import saved_config
 from bert_lightning.verbs.training import check_values, go_on
+from bert_lightning.verbs.validation import check_config
 
 
 def run(arguments: list[str]) -> None:
@@ -50,7 +51,7 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from None
     assert isinstance(merged, DictConfig), "a config is a mapping"
-    check_keys(merged)
+    check_config(merged)
     check_values(merged)
     merged.trainer.devices = devices(merged.trainer)
     for ours, theirs in zip(before, _updates(merged), strict=True):

@@ -9,7 +9,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.same import read_config
 from bert_lightning.runs.trust import check_targets
-from bert_lightning.verbs.common import check_keys
+from bert_lightning.verbs.validation import check_config
 
 
 def saved_config(folder: RunFolder) -> DictConfig:
@@ -21,7 +21,7 @@ def saved_config(folder: RunFolder) -> DictConfig:
     config = read_config(folder)
     check_targets(config, folder.config)  # before the check of values, which imports what the targets name
     try:
-        check_keys(config)
+        check_config(config)
     except (UserError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{folder.config}: {reason} (restore the file from a copy of the run)") from None

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from bert_lightning.callbacks.signals import Interrupted
-from bert_lightning.errors import UserError
+from bert_lightning.data.workers import allow_open_files
 from bert_lightning.runs.checkpoint_files import newest_whole
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.launch import launch_here
@@ -30,7 +30,7 @@ def check_execution(config: DictConfig) -> None:
     """Whether the run can be started as it asks to be.
 
     Raises:
-        UserError: a value that means nothing, or a run in its folder that `existing` does not allow to go on with.
+        UserError: if the machine does not allow it, or `existing` does not allow to go on with the run in its folder.
     """
     check_values(config)
     folder = run_folder(config)
@@ -39,16 +39,8 @@ def check_execution(config: DictConfig) -> None:
 
 
 def check_values(config: DictConfig) -> None:
-    """Check the values that say how a run is executed. Raises UserError for one that means nothing."""
-    for name, values in (("existing", ("refuse", "resume")), ("launch", ("auto", "srun", "none"))):
-        if config[name] not in values:
-            raise UserError(f"{name}={config[name]} must be {', '.join(values[:-1])} or {values[-1]}")
-    if config.restarts < 0:
-        raise UserError(f"restarts={config.restarts} must be 0 or more")
-    if not 0 <= config.seed < 2**32:
-        raise UserError(f"seed={config.seed} must be from 0 to {2**32 - 1}")
-    if config.trainer.accumulate_grad_batches < 1:
-        raise UserError(f"trainer.accumulate_grad_batches={config.trainer.accumulate_grad_batches} must be 1 or more")
+    """Check that this machine can execute the run as it asks to be. Raises UserError if it cannot."""
+    allow_open_files(config.num_workers)
     if config.launch == "srun":
         check_inside_job()
 

@@ -25,7 +25,7 @@ def test_full_sequences(command):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("precision=16-mixed", "precision=16-mixed is not measured; there are 32-true, bf16-mixed"),
+        ("precision=16-mixed", "precision=16-mixed must be 32-true or bf16-mixed"),
         ("steps=0", "steps=0 must be 1 or more"),
         ("median_length=17", "median_length=17.0 must be 2 to max_length=16, or null"),
         ("max_length=1024", "longer than model.max_position_embeddings=512"),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.squad import is_squad, read_squad
 from bert_lightning.errors import UserError
+from bert_lightning.ranges import Length, Range
 from bert_lightning.text.json_text import described
 
 
@@ -53,12 +54,12 @@ class Questions(Kind):
         UserError: a number of tokens or spans that is too small.
     """
 
-    overlap: int = 128
-    max_question_tokens: int = 64
-    max_answer_tokens: int = 30
+    overlap: Annotated[int, Range(least=0, most=2**20)] = 128
+    max_question_tokens: Length = 64
+    max_answer_tokens: Length = 30
     unanswerable: bool = False
     null_threshold: float = 0.0
-    candidates: int = 20
+    candidates: Annotated[int, Range(least=1, most=10_000)] = 20
 
     parts: ClassVar[tuple[str, ...]] = ("question", "context")
 

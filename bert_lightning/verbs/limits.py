@@ -1,0 +1,43 @@
+"""Types and limits of parameters whose classes are not ours, or get a value later than the config does."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Annotated, Any, Literal
+
+from bert_lightning.ranges import Beta, Count, NotNegative, Range, Whole
+
+_OPTIMIZER = {
+    "lr": NotNegative,
+    "betas": tuple[Beta, Beta],
+    "eps": NotNegative,
+    "weight_decay": NotNegative,
+    "momentum": Beta,
+}
+
+LIMITS: dict[str, dict[str, Any]] = {
+    "bert_lightning.model.BertConfig": {"vocab_size": Count | None},  # null: the tokenizer says it
+    "bert_lightning.data.labelled.sources.Files": {"path": str | None},  # null: the data come from the hub
+    "lightning.pytorch.Trainer": {
+        "devices": str | Annotated[int, Range(least=-1)] | list[Whole],
+        "num_nodes": Annotated[int, Range(least=1, most=100_000)],
+        # Null in fine-tuning: `epochs` says how many. -1: a budget that does not count steps does.
+        "max_steps": Annotated[int, Range(least=-1, most=2**63 - 1)] | None,
+        "max_epochs": Literal[-1] | None,  # our training stream has no end
+        "accumulate_grad_batches": Count,
+        "val_check_interval": Count | None,
+        "check_val_every_n_epoch": NoneType,  # our training stream has one epoch
+        "log_every_n_steps": Count,
+        "num_sanity_val_steps": Annotated[int, Range(least=-1, most=2**31 - 1)],
+        "use_distributed_sampler": Literal[False],  # our sampler knows the ranks
+        "gradient_clip_val": NoneType,  # max_grad_norm does it
+    },
+    "lightning.pytorch.callbacks.EarlyStopping": {
+        "patience": Count,
+        "min_delta": NotNegative,
+        "mode": Literal["min", "max"],
+    },
+    "torch.optim.AdamW": _OPTIMIZER,
+    "torch.optim.Adam": _OPTIMIZER,
+    "torch.optim.SGD": _OPTIMIZER,
+}

@@ -1,0 +1,68 @@
+"""Whether this machine can hold a run, from an estimate of its memory that is too low rather than too high.
+
+Everything is arithmetic on whole numbers: nothing is built, so that 10,000 layers take no time to be refused.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
+
+_BYTES_OF_A_PARAMETER = 16  # weight, gradient and two moments of the optimizer, in float32
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def check_memory(config: BertConfig, tokens: float, bytes_of_a_number: int = 4, shards: int = 1) -> None:
+    """Check that a training step fits into this machine.
+
+    Args:
+        config: the encoder's.
+        tokens: of a batch, without padding.
+        bytes_of_a_number: of the hidden states; 2 in half precision.
+        shards: ranks that share the parameters.
+
+    Raises:
+        UserError: if it does not; the message says what is needed and what there is.
+    """
+    parameters, kept = parameter_count(config), numbers_kept(config)
+    model, batch = parameters * _BYTES_OF_A_PARAMETER // shards, int(tokens * kept * bytes_of_a_number)
+    if model + batch > (there := memory()):
+        raise UserError(
+            f"a training step needs {_gigabytes(model + batch)} or more, and this machine has {_gigabytes(there)}: "
+            f"{parameters:,} parameters take {_gigabytes(model)}, a batch of about {int(tokens):,} tokens "
+            f"{_gigabytes(batch)}. Choose a smaller model=..., or lower batch_size or the maximal length"
+        )
+
+
+def parameter_count(config: BertConfig) -> int:
+    """Return the number of parameters of an encoder with its table of words, but for biases and norms."""
+    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    block = 4 * width * width + (3 if config.feed_forward == "gated" else 2) * width * inner
+    positions = config.max_position_embeddings if config.positions == "learned" else 0
+    rows = config.vocab_size + positions + config.type_vocab_size
+    narrow = config.embedding_width
+    return rows * narrow + (narrow * width if narrow != width else 0) + block * (config.num_hidden_groups or layers)
+
+
+def numbers_kept(config: BertConfig) -> int:
+    """Return how many numbers a token's forward pass keeps for the backward pass, as `compare.costs` counts them."""
+    wide = 4 if config.feed_forward == "gated" else 2
+    return config.num_hidden_layers * (9 * config.hidden_size + wide * config.intermediate_size)
+
+
+def memory() -> int:
+    """Return the bytes of memory that this process can have: the machine's, a container's share, or all GPUs'."""
+    host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = _CGROUP.read_text().strip() if _CGROUP.exists() else "max"
+    host = min(host, int(limit)) if limit.isdigit() else host
+    gpus = range(torch.cuda.device_count())
+    return max(host, sum(torch.cuda.get_device_properties(number).total_memory for number in gpus))
+
+
+def _gigabytes(number: int) -> str:
+    return f"{number / 1e9:,.1f} GB"
