@@ -95,9 +95,9 @@ class RunFolder:
     def _locked(self) -> int:
         """Return the open lock file. The lock is of this process: workers that it leaves hold nothing."""
         while True:
+            with suppress(FileExistsError):
+                self.path.mkdir(parents=True)
             try:
-                with suppress(FileExistsError):
-                    self.path.mkdir(parents=True)
                 lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
             except FileNotFoundError:  # the process before has just removed the empty folder
                 continue
