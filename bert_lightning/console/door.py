@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import platform
 import select
 import shlex
 import signal
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from typing import IO
 
@@ -66,7 +63,7 @@ def end(error: BaseException, job: str = "") -> int:
         return _of_system_exit(error)
     if os.environ.get(DEBUG, "0") not in ("", "0"):
         with contextlib.suppress(OSError):
-            traceback.print_exception(error)
+            print(_trace(error), end="", file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
         say("interrupted")
         return 128 + signal.SIGINT
@@ -131,11 +128,15 @@ def _nobody_reads() -> bool:
 
 
 def _trace(error: BaseException) -> str:
+    import traceback  # here, as others above: what only an error needs would slow every start
+
     return "".join(traceback.format_exception(error))
 
 
 def _report(trace: str) -> str:
     """Write a traceback to a file; what the user is told of it."""
+    import platform
+
     text = f"{shlex.join(_typed or sys.argv)}\nPython {platform.python_version()}, {platform.platform()}\n\n{trace}"
     failed: OSError | None = None
     for folder in (_temporary_folder, _state_folder):
@@ -148,6 +149,8 @@ def _report(trace: str) -> str:
 
 
 def _temporary_folder() -> str:
+    import tempfile
+
     return tempfile.gettempdir()
 
 
@@ -159,6 +162,8 @@ def _state_folder() -> str:
 
 def _written(folder: str, text: str) -> str:
     """Write a new file of this user's alone; its path. Nothing is left of one that could not be written whole."""
+    import tempfile
+
     number, path = tempfile.mkstemp(prefix="bert-lightning-", suffix=".log", dir=folder)
     try:
         file: IO[str]

@@ -74,6 +74,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         tensors: dict[str, Tensor] = load_file(path)
+    except PermissionError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror or error}): get the right to read it") from None
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged ({_first_line(error)})") from None
     return tensors
