@@ -23,6 +23,7 @@ WRONG = {
     "no config": (["pretrain", "--config-name=pretrian"], "--config-name=pretrian: there is no such config: did you m"),
     "another verb's": (["pretrain", "-cn", "finetune"], "--config-name=finetune is no config of pretrain"),
     "verb": (["pretrian"], "no verb 'pretrian': did you mean pretrain?"),
+    "group": (["pretrain", "modle=tiny"], "modle=tiny: there is no such key: did you mean model=...?"),
     "nested key": (["pretrain", "lr=1e-4"], "lr=1e-4: there is no such key: did you mean optimizer.lr=...?"),
     "two nested keys": (["pretrain", "weight=2"], "objective.terms.mlm.weight=... or objective.terms.nsp.weight=...?"),
     "nested key, spelled wrong": (["pretrain", "maxsteps=2"], "did you mean trainer.max_steps=...?"),

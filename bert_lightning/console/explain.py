@@ -98,9 +98,11 @@ def near(key: str, verb: str, overrides: Sequence[str], form: str = "{}=...") ->
     found = [path for path in own if path.rpartition(".")[2] == last and path != key]
     if not found and "." in key:
         found = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
+    elif not found:
+        top = [path for path in own if "." not in path] or config.keys()
+        found = difflib.get_close_matches(key, [*groups, *top], n=1, cutoff=0.75)
     if not found:
         ends = {path.rpartition(".")[2]: path for path in reversed(own)}
-        ends |= {} if "." in key else {name: name for name in (*groups, *config.keys())}
         found = [ends[end] for end in difflib.get_close_matches(last, list(ends), n=1, cutoff=0.75)]
     if not found:
         return ": --cfg job shows the keys there are"
