@@ -7,6 +7,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.ranks import devices
 from bert_lightning.runs.same import read_config
 from bert_lightning.runs.trust import check_targets
 from bert_lightning.verbs.validation import check_config
@@ -22,6 +23,7 @@ def saved_config(folder: RunFolder) -> DictConfig:
     check_targets(config, folder.config)  # before the check of values, which imports what the targets name
     try:
         check_config(config)
+        config.trainer.devices = devices(config.trainer)
     except (UserError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{folder.config}: {reason} (restore the file from a copy of the run)") from None

@@ -34,9 +34,7 @@ def made_runs(small_corpus, tmp_path_factory):
             ["finetune", *tuning, "encoder=runs/first", "name=tuned"],
         ):
             patch.setattr(sys, "argv", ["bert-lightning", *command])
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-            assert ended.value.code == 0
+            cli.main()  # which exits where it fails
     for whole, part in (("first", "half"), ("tuned", "tuning")):
         shutil.copytree(place / "runs" / whole, place / "runs" / part, symlinks=True)
         (place / "runs" / part / "summary.json").unlink()

@@ -112,6 +112,37 @@ CONFIGS = {
     "a verb that is a path": edited(placed("verb", "../x")),
     "a verb that is a list": edited(placed("verb", [1])),
 }
+VALUES = {
+    "no trainer": edited(lambda config: config.pop("trainer")),
+    "trainer null": edited(placed("trainer", None)),
+    "trainer a number": edited(placed("trainer", 3)),
+    "optimizer null": edited(placed("optimizer", None)),
+    "optimizer without a target": edited(lambda config: config["optimizer"].pop("_target_")),
+    "monitor null": edited(placed("monitor", None)),
+    "batch_size a list": edited(placed("batch_size", [1])),
+    "batch_size a word": edited(placed("batch_size", "abc")),
+    "seed negative": edited(placed("seed", -1)),
+    "devices a word": edited(placed("trainer.devices", "abc")),
+    "launch unknown": edited(placed("launch", "rsh")),
+    "callbacks a list": edited(placed("callbacks", [1])),
+    "a foreign key": edited(placed("foreign", 1)),
+}
+PRETRAINING_VALUES = {
+    "data null": edited(placed("data", None)),
+    "a corpus without a target": edited(lambda config: config["data"]["corpus"].pop("_target_")),
+    "model null": edited(placed("model", None)),
+    "a size a word": edited(placed("model.hidden_size", "wide")),
+    "budget null": edited(placed("budget", None)),
+}
+TASK_VALUES = {
+    "no task": edited(lambda config: config.pop("task")),
+    "task a number": edited(placed("task", 3)),
+    "task null": edited(placed("task", None)),
+    "kind null": edited(placed("task.kind", None)),
+    "metrics null": edited(placed("task.metrics", None)),
+    "labels a number": edited(placed("task.labels", 3)),
+    "files null": edited(placed("task.files", None)),
+}
 SUMMARIES = {
     **TEXTS,
     "no keys": content("{}"),
@@ -185,6 +216,9 @@ TOKENIZERS = {
 EVERY_STEP = "checkpoints/step-*.ckpt"
 TABLE = [
     ("config.yaml", CONFIGS, ["resume", "existing", "evaluate", "finetune"]),
+    ("config.yaml", VALUES, ["resume", "resume tuning", "existing"]),
+    ("config.yaml", PRETRAINING_VALUES, ["resume", "existing"]),
+    ("config.yaml", TASK_VALUES, ["resume tuning", "evaluate"]),
     ("summary.json", SUMMARIES, ["resume finished", "existing finished"]),
     ("checkpoints/best.ckpt", FILES | WEIGHTS, LOADING),
     ("checkpoints/best.ckpt", TASKS, ["evaluate"]),
