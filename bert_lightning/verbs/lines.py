@@ -28,13 +28,11 @@ def lines_of(file: str | None) -> Lines:
     """Return the lines of a file; of standard input where it is `-` or none.
 
     Raises:
-        UserError: if there is no such file, or standard input is closed.
+        UserError: if there is no such file.
     """
     if file not in (None, STANDARD_INPUT):
         return Lines(f"file={file}", read_lines(existing(Path(file))))
     stream = sys.stdin
-    if stream is None:
-        raise UserError("standard input is closed: give texts as arguments, file=..., or lines on standard input")
     if stream.isatty():
         print("# one text a line; end with Ctrl-D", file=sys.stderr)
     if isinstance(stream, io.TextIOWrapper):
