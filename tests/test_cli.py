@@ -335,7 +335,10 @@ BAD = {
     "no mask": (["predict", "run=RUN", "--", "E=mc2"], r"'E=mc2' has no \[MASK\] to fill in"),
     "mask beyond the end": (["predict", "run=RUN", "word " * 200 + "[MASK]"], r"has a \[MASK\] beyond the 128 tokens"),
     "too many guesses": (["predict", "run=RUN", "top_k=0", "a [MASK]"], "top_k=0 must be 1 or more"),
-    "no folder for the output": (["predict", "run=RUN", "output=no/x.jsonl", "a [MASK]"], "no/x.jsonl.*No such file"),
+    "no folder for the output": (
+        ["predict", "run=RUN", "output=no/x.jsonl", "a [MASK]"],
+        "output=no/x.jsonl: there is no folder .*/no",
+    ),
     "run exists": (["pretrain", "TINY", "name=first"], "runs/first already holds a run: choose another name"),
 }
 

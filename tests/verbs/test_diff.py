@@ -48,4 +48,4 @@ def test_an_option_that_is_not_there_gets_one_line(command):
     code, _, errors = command("diff", "variant=nope")
     assert code == 2
     assert errors.count("\n") == 1
-    assert "variant/nope" in errors
+    assert "variant=nope: variant has no such option" in errors
