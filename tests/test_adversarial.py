@@ -59,11 +59,11 @@ BASE = {
 }
 
 
-class Accepted(BaseException):
-    """A command came as far as to train."""
+class Accepted(SystemExit):
+    """A command came as far as to train. The command line lets an exit pass."""
 
 
-class Hang(BaseException):
+class Hang(SystemExit):
     """A command took too long."""
 
 
@@ -132,10 +132,10 @@ def run(verb, arguments):
     try:
         cli.main()
         return 0
-    except SystemExit as stop:
-        return stop.code or 0
     except (Accepted, Hang) as ended:
         return type(ended).__name__
+    except SystemExit as stop:
+        return stop.code or 0
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:200]}"
     finally:
