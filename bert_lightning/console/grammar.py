@@ -84,7 +84,8 @@ def _check_option(override: str, found: Override) -> None:
     for option in value.list if isinstance(value, Sweep) and hasattr(value, "list") else [value]:
         if len(str(option).encode()) > _LONGEST_OPTION:
             raise UserError(f"{shortened(override)}: {group} has no such option: there are {known}")
-        if not isinstance(option, (str, list, dict, Sweep)) and not hasattr(option, "text"):
+        names = option if isinstance(option, list) and option else [option]
+        if not all(isinstance(name, (str, dict, Sweep)) or hasattr(name, "text") for name in names):
             raise UserError(f"{shortened(override)}: {group} is a group: give one of {known}, or leave it out")
 
 
