@@ -1,4 +1,4 @@
-"""The encoder and its heads, in plain PyTorch. Imports torch and nothing else of this project."""
+"""The encoder and its heads, in plain PyTorch. This package imports no other part of the project."""
 
 from bert_lightning.model.attention import MultiHeadAttention
 from bert_lightning.model.block import TransformerBlock

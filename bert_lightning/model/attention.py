@@ -1,4 +1,4 @@
-"""Scaled dot-product attention over several heads, among the tokens of each sequence."""
+"""Multi-head scaled dot-product attention among the tokens of each sequence."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bert_lightning.model.rows import Group, parts
 
 
 class MultiHeadAttention(nn.Module):
-    """Every token reads from the tokens that its sequence has, [T, H] -> [Q, H].
+    """Multi-head self-attention: every query reads the tokens of its own sequence, [T, H] -> [Q, H].
 
-    Vaswani et al. 2017, section 3.2.2. Queries, keys and values come from one product, H -> 3H.
+    Vaswani et al. 2017, section 3.2.2. Queries, keys and values come from one matrix product, H -> 3H.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class MultiHeadAttention(nn.Module):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Group, ...], dropout_p: float) -> Tensor:
-    """What each query reads from the values of its sequence, [Q, N, D] and 2 x [T, N, D] -> [Q, N, D].
+    """Return the attention output of each query, [Q, N, D] and 2 x [T, N, D] -> [Q, N, D].
 
-    Each group is one padded product. PyTorch's own attention serves all devices, but on the CPU it is slow with
-    dropout, so there `_DropoutAttention` takes its place. Nothing here has been run on a GPU yet.
+    Each group is one padded product. PyTorch's own attention works on all devices, but with dropout it is slow on a
+    CPU. There `_DropoutAttention` replaces it. This function has not been run on a GPU yet.
     """
     own = dropout_p > 0 and query.device.type == "cpu"
     counts, key_counts = [group.queries.count for group in groups], [group.keys.count for group in groups]
@@ -68,14 +68,15 @@ def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Group, ...],
         else:
             context = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, dropout_p=dropout_p)
         contexts.append(group.queries.gather(context.transpose(1, 2)))  # [n, N, q, D] -> [count, N, D]
-    fillers = 0 * query[sum(counts) :]  # nobody reads what they get; with no token at all it keeps the gradient's path
+    # The output at filler tokens is never read. The product keeps a path for gradients in a batch without tokens.
+    fillers = 0 * query[sum(counts) :]
     return torch.cat([*contexts, fillers])
 
 
 class _DropoutAttention(torch.autograd.Function):
-    """softmax(Q K^T / sqrt(D)), dropout, times V, [n, N, q, D] and 2 x [n, N, s, D] -> [n, N, q, D].
+    """Attention with dropout on the softmax of Q K^T / sqrt(D), [n, N, q, D] and 2 x [n, N, s, D] -> [n, N, q, D].
 
-    The backward keeps the weights before and after dropout, and nothing else of their size.
+    For the backward pass it keeps the attention weights before and after dropout, and nothing else of their size.
     """
 
     @staticmethod

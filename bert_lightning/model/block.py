@@ -1,4 +1,4 @@
-"""One layer of the encoder, in the two orders of its norms."""
+"""The transformer block, which is one layer of the encoder: a post-norm and a pre-norm form."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bert_lightning.model.layout import Layout
 
 
 class TransformerBlock(nn.Module):
-    """Attention, then feed-forward, each added to its input and normalised after (post-norm), [T, H] -> [Q, H].
+    """A post-norm block: attention and feed-forward, with a norm after each residual sum, [T, H] -> [Q, H].
 
-    Vaswani et al. 2017, section 3.1; BERT keeps this order. All T tokens are read; the results are those of the
-    layout's Q queries, in the last layer the tokens that the loss asks for, else all.
+    Vaswani et al. 2017, section 3.1; BERT keeps this order. Attention reads all T tokens. The results are those of
+    the layout's Q queries: in the last layer the tokens that the loss needs, in other layers all tokens.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -32,7 +32,10 @@ class TransformerBlock(nn.Module):
 
 
 class PreNormBlock(nn.Module):
-    """The same with the norms before the parts: the sums themselves stay as they are. Xiong et al. 2020, figure 1."""
+    """A pre-norm block: the norms are before attention and feed-forward, and the residual sums are not normalised.
+
+    Xiong et al. 2020, figure 1. Shapes are as in `TransformerBlock`.
+    """
 
     def __init__(self, config: BertConfig, attention_norm: bool = True) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class PreNormBlock(nn.Module):
 
 
 def make_blocks(config: BertConfig) -> nn.ModuleList:
-    """A block for each group of layers that share weights; without groups, for each layer."""
+    """Build one block for each group of layers that share weights, or for each layer if there are no groups."""
     count = config.num_hidden_groups or config.num_hidden_layers
     if config.norm_order == "pre":
         return nn.ModuleList(PreNormBlock(config, i > 0 or config.first_attention_norm) for i in range(count))

@@ -1,4 +1,4 @@
-"""The architecture as one sealed value: everything needed to rebuild an encoder, nothing about training it."""
+"""The encoder's architecture as one frozen config: all that is needed to rebuild it, and nothing about training."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class BertConfig:
-    """Sizes and parts of an encoder. Defaults are those of BERT-base, uncased (Devlin et al. 2019, section 3).
+    """The sizes and parts of an encoder. Defaults are those of BERT-base, uncased (Devlin et al. 2019, section 3).
 
-    Every field is checked at construction, so that a wrong value is named here and not by a tensor error much later.
+    Construction checks every field. A wrong value is named here, and does not become a tensor error much later.
 
     Raises:
-        TypeError: a field has the wrong type (``hidden_size=(768,)``).
-        ValueError: a field is out of range, or two fields do not fit each other.
+        TypeError: if a field has the wrong type (``hidden_size=(768,)``).
+        ValueError: if a field is out of range, or two fields do not fit each other.
     """
 
     vocab_size: int = 30522
@@ -34,49 +34,50 @@ class BertConfig:
     num_hidden_layers: int = 12
     num_attention_heads: int = 12
     intermediate_size: int = 3072
-    max_position_embeddings: int = 512  # tokens of the longest sequence
-    type_vocab_size: int = 2  # below 2 there are no segments to tell apart, and token types are not read
+    max_position_embeddings: int = 512  # length of the longest sequence, in tokens
+    type_vocab_size: int = 2  # number of segments; below 2, token_type_ids are not read
     dropout_rate: float = 0.1
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
 
     # Lan et al. 2020 (ALBERT), sections 3.1 and 3.2
     embedding_size: int | None = None  # width of the embeddings; None: hidden_size
-    num_hidden_groups: int | None = None  # successive layers in a group share their weights; None: no layer shares
+    num_hidden_groups: int | None = None  # the consecutive layers of a group share weights; None: no layers share
 
-    activation: str = "gelu"  # gelu: exact, by erf; gelu_tanh: its approximation, as google-research/bert and ALBERT
+    activation: str = "gelu"  # gelu: exact (erf); gelu_tanh: the approximation in google-research/bert and ALBERT
     feed_forward: str = "plain"  # gated: GeGLU, Shazeer 2020
-    linear_bias: bool = True  # of all matrix products but those of classes
-    depth_scaled_init: bool = False  # what adds to the residual starts smaller by sqrt(2 * num_hidden_layers)
+    linear_bias: bool = True  # a bias in linear layers; classifiers always have one
+    # True divides the initial std of the matrices that write to the residual stream by sqrt(2 * num_hidden_layers).
+    depth_scaled_init: bool = False
 
     positions: str = "learned"  # sinusoidal: Vaswani et al. 2017; rotary: Su et al. 2021
-    position_offset: int = 0  # row of the table for the first token; RoBERTa's 2 makes a table of 514
+    position_offset: int = 0  # row of the position table for the first token; RoBERTa: 2, in a table of 514 rows
     rope_theta: float = 10_000.0
-    local_rope_theta: float | None = None  # in layers with local attention; None: rope_theta
+    local_rope_theta: float | None = None  # theta of layers with local attention; None: rope_theta
 
     # Beltagy et al. 2020 (Longformer), section 3.1
-    local_window: int | None = None  # tokens that attention spans in local layers, half before and half after
-    global_every: int = 1  # layers 0, n, 2n... read the whole sequence
+    local_window: int | None = None  # tokens that a token reads in local layers: half before it, half after it
+    global_every: int = 1  # n: layers 0, n, 2n... have global attention
 
     norm: str = "layer"  # rms: Zhang and Sennrich 2019, without bias
     norm_bias: bool = True
-    norm_order: str = "post"  # pre: before each part instead of after the sum, Xiong et al. 2020
+    norm_order: str = "post"  # pre: norm before each sublayer instead of after the residual sum, Xiong et al. 2020
     embedding_norm: bool = True
-    final_norm: bool = False  # after the last layer; pre-norm wants it
-    first_attention_norm: bool = True  # pre-norm: false drops the norm that follows the embedding's norm at once
+    final_norm: bool = False  # a norm after the last layer; pre-norm needs it
+    first_attention_norm: bool = True  # pre-norm: false drops the norm that directly follows the embedding norm
 
-    mlm_transform: bool = True  # dense layer, activation and norm before the scores of words
-    mlm_bias: bool = True  # one a word
-    tie_word_embeddings: bool = True  # the scores of words use the table of embeddings; false: a matrix of their own
-    classifier_pooling: str = "cls"  # what a classification head reads; mean: of all tokens
+    mlm_transform: bool = True  # dense layer, activation and norm before the logits over the vocabulary
+    mlm_bias: bool = True  # a bias for each token of the vocabulary
+    tie_word_embeddings: bool = True  # true: the output matrix of the MLM head is the embedding table
+    classifier_pooling: str = "cls"  # what a classification head reads: the first token, or the mean of all tokens
     classifier_activation: str = "tanh"  # after the dense layer of a classification head
-    classifier_input_dropout: bool = False  # also before it
-    classifier_norm: bool = False  # a norm after its activation
+    classifier_input_dropout: bool = False  # dropout before that dense layer as well
+    classifier_norm: bool = False  # a norm after the activation of a classification head
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            # The annotations are strings here (`from __future__ import annotations`).
+            # Field types are strings because of `from __future__ import annotations`.
             kind, _, optional = field.type.partition(" | ")
             if not (optional and value is None):
                 _CHECKS[kind](field.name, value)
@@ -86,7 +87,7 @@ class BertConfig:
 
     @property
     def embedding_width(self) -> int:
-        """Width of the word embeddings, which the MLM head's scores have to fit."""
+        """Return the width of the word embeddings, which is also the input width of the MLM head's output matrix."""
         return self.embedding_size or self.hidden_size
 
     @property
@@ -94,11 +95,11 @@ class BertConfig:
         return self.hidden_size // self.num_attention_heads
 
     def is_local(self, layer: int) -> bool:
-        """Whether the tokens of this layer read only their neighbours."""
+        """Return whether a layer has local attention, in which tokens read only their neighbours."""
         return self.local_window is not None and layer % self.global_every != 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data: what a checkpoint stores."""
+        """Return the fields as plain data, as a checkpoint stores them."""
         return asdict(self)
 
     def _check_widths(self) -> None:
@@ -121,7 +122,8 @@ class BertConfig:
                 f"positions='rotary' turns pairs, but hidden_size={self.hidden_size} / num_attention_heads="
                 f"{self.num_attention_heads} makes heads of {self.head_width}: choose an even width"
             )
-        if self.positions == "sinusoidal" and self.max_position_embeddings > 2**20:  # no stored tensor bounds it
+        # No stored tensor bounds this size: a sinusoidal table is computed.
+        if self.positions == "sinusoidal" and self.max_position_embeddings > 2**20:
             raise ValueError(
                 f"max_position_embeddings={self.max_position_embeddings} is too large for positions='sinusoidal': it "
                 f"must be {2**20:,} or less"
@@ -177,7 +179,7 @@ def _check_size(name: str, value: Any) -> None:
 def _check_real(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}={value!r} is a {type(value).__name__}; it must be a number")
-    if not 0 <= value < 1e38:  # about the largest number of float32
+    if not 0 <= value < 1e38:  # about the largest float32
         raise ValueError(f"{name}={str(value)[:40]} must be finite and not negative")
 
 
@@ -200,6 +202,6 @@ def _nearest_divisor(number: int, wanted: int) -> int:
 
 
 _LEAST = {"type_vocab_size": 0, "position_offset": 0}
-# Far beyond what was ever trained. The product of any two sizes fits the index of a tensor.
+# These limits are far beyond any trained model. The product of any two sizes fits a tensor's index.
 _MOST = {"num_hidden_layers": 10_000, "hidden_size": 2**20, "intermediate_size": 2**24}
 _CHECKS = {"int": _check_size, "float": _check_real, "bool": _check_switch, "str": _check_choice}

@@ -1,4 +1,4 @@
-"""Dropout whose random numbers are cheap."""
+"""Dropout that draws its random numbers cheaply on a CPU."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Module):
-    """Set each element to 0 with probability p and scale the others by 1 / (1 - p), in training only.
+    """Dropout: in training, set each element to 0 with probability p and scale the others by 1 / (1 - p).
 
-    On the CPU, drawing a float an element costs more than everything else that dropout does. There an element takes one
-    random byte, so p is rounded to a multiple of 1/256 (0.1 becomes 0.1016, and the scale fits it). Elsewhere it is
-    PyTorch's own. The bytes come from PyTorch's generator: `torch.manual_seed` and a saved random state repeat them.
+    On a CPU, drawing one float per element costs more than all other work of dropout. So each element uses one random
+    byte, and p is rounded to a multiple of 1/256: 0.1 becomes 0.1016, and the scale uses the rounded value. The bytes
+    come from PyTorch's generator: `torch.manual_seed` and a saved random state reproduce them. On other devices this
+    is PyTorch's own dropout.
     """
 
     def __init__(self, p: float) -> None:
@@ -29,8 +30,8 @@ class Dropout(nn.Module):
 
 
 def keep_mask(x: Tensor, p: float) -> Tensor:
-    """What to multiply `x` by: 0 or the scale, in the shape and type of `x`."""
-    dropped = min(round(p * 256), 255)  # of the 256 values of a byte
+    """Return a dropout mask in the shape and type of `x`: 0 with probability `p`, else the scale 1 / (1 - p)."""
+    dropped = min(round(p * 256), 255)  # how many of a byte's 256 values mean "dropped"
     count = x.numel()
     words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
     kept = words.view(torch.uint8)[:count].view(x.shape) >= dropped

@@ -1,4 +1,4 @@
-"""From token ids to the vectors that the first block reads."""
+"""The embedding layer: it turns token ids into the vectors that the first block reads."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bert_lightning.model.positions import make_positions
 
 
 class BertEmbeddings(nn.Module):
-    """Sum of word, position and segment embeddings, normalised, [T] -> [T, H]. Devlin et al. 2019, figure 2.
+    """The normalised sum of word, position and segment embeddings, [T] -> [T, H]. Devlin et al. 2019, figure 2.
 
-    Where the embeddings are narrower than the encoder, a projection follows. Lan et al. 2020, section 3.1.
+    If the embeddings are narrower than the encoder, a projection follows (Lan et al. 2020, section 3.1).
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -30,10 +30,12 @@ class BertEmbeddings(nn.Module):
         self.projection = nn.Linear(width, config.hidden_size, config.linear_bias) if narrow else nn.Identity()
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None, positions: Tensor) -> Tensor:
-        """Segment 0 everywhere where `token_type_ids` is None, or where the encoder does not tell segments apart.
+        """Return the embeddings of the tokens, [T] -> [T, H].
+
+        Every token is in segment 0 if `token_type_ids` is None, or if the encoder does not distinguish segments.
 
         Raises:
-            ValueError: an id outside its table.
+            ValueError: if an id is outside its table.
         """
         _check_ids("input_ids", input_ids, self.word.num_embeddings)
         x = self.word(input_ids)
@@ -52,7 +54,7 @@ class BertEmbeddings(nn.Module):
 
 def _check_ids(name: str, ids: Tensor, size: int) -> None:
     if ids.device.type != "cpu" or torch.compiler.is_compiling():
-        return  # looking at the values would wait for the device at every step
+        return  # reading the values would synchronize with the device at every step
     if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < size:
         bad = int(ids[(ids < 0) | (ids >= size)][0])
         raise ValueError(f"{name} holds {bad}, but the table has the ids 0 to {size - 1}")

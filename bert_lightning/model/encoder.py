@@ -1,4 +1,4 @@
-"""BERT: embeddings and a stack of blocks."""
+"""The BERT encoder: embeddings and a stack of transformer blocks."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bert_lightning.model.positions import rotation
 
 
 class BERT(nn.Module):
-    """Encoder of Devlin et al. 2019, without pooler (the heads that need one own it).
+    """The encoder of Devlin et al. 2019, without a pooler. The heads that need a pooler own it.
 
-    Call it with a config, ``BERT(config)``, or with the config's fields, ``BERT(vocab_size=30522, hidden_size=768)``.
+    Build it from a config, ``BERT(config)``, or from the config's fields, ``BERT(vocab_size=30522, hidden_size=768)``.
 
     Args:
-        unpad: compute real tokens only. False computes padding too, as plain implementations do, for comparison;
-            the results are the same up to rounding. No checkpoint holds it.
+        unpad: whether to compute real tokens only. False also computes padding, as plain implementations do, for
+            comparison. The results are the same up to rounding. No checkpoint stores this setting.
     """
 
     def __init__(self, config: BertConfig | None = None, *, unpad: bool = True, **fields: Any) -> None:
@@ -50,16 +50,16 @@ class BERT(nn.Module):
         attention_mask: Tensor | None = None,
         positions: Tensor | None = None,
     ) -> Tensor:
-        """Contextual vectors, [B, S] -> [B, S, H], 0 at padding; or [M, H] at `positions`, which costs less.
+        """Return the hidden states, [B, S] -> [B, S, H], 0 at padding. With `positions`, return only those, [M, H].
 
         Args:
             input_ids: [B, S] int64, token ids.
             token_type_ids: [B, S] int64, the segment of each token; all 0 if None.
-            attention_mask: [B, S] bool, int or float: 0 at padding, 1 at real tokens; or 1, 2, 3... where several
-                examples are packed into a row. A token reads only tokens of the same row and number, and positions
-                count from the first of them. All 1 if None.
-            positions: [M] int64 into the flattened batch [B * S]: the only places whose vectors are wanted. The last
-                layer then computes queries, feed-forward and norms for these alone.
+            attention_mask: [B, S] bool, int or float: 0 at padding, 1 at real tokens. In a row of packed sequences,
+                1, 2, 3... number them. A token reads only tokens of its own row and number, and positions count from
+                the first of these. All 1 if None.
+            positions: [M] int64, indices into the flattened batch [B * S] of the hidden states to return. The last
+                layer then computes queries, feed-forward and norms for these alone, which costs less.
         """
         layout = self._layout(input_ids, attention_mask)
         tokens = layout.pack(input_ids)
@@ -75,17 +75,17 @@ class BERT(nn.Module):
         return layout.unpack(self.norm(x))
 
     def compile_feed_forward(self) -> None:
-        """Let torch.compile make the feed-forward parts, in place: names of parameters stay as they are.
+        """Compile the feed-forward layers with torch.compile, in place, so that parameter names do not change.
 
-        Their shapes are static and few, for the number of tokens is rounded, and one where batches have a number of
-        tokens. Attention and dropout stay as they are: compiled, they are slower on a CPU.
+        Their input shapes are static and few, because the number of tokens is rounded. There is one shape if the batch
+        size is given in tokens. Attention and dropout are not compiled, because that makes them slower on a CPU.
         """
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
         for block in self.blocks:
             block.get_submodule("feed_forward").compile(dynamic=False)
 
     def _reaches(self, layout: Layout) -> tuple[Layout, Layout]:
-        """What a token reads in global layers and in local ones, and how its queries and keys turn there."""
+        """Return the layouts of global and of local layers, each with its rotation of queries and keys."""
         config, nearby = self.config, layout
         if config.local_window is not None:
             nearby = layout.within(config.local_window // 2)

@@ -1,4 +1,4 @@
-"""The parts of a block that act on each token alone, and how their weights start."""
+"""The parts of a transformer block that act on each token alone, and the initialization of their weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class LayerNorm(nn.Module):
-    """Normalise each hidden vector to mean 0 and variance 1, then scale and shift, [..., H] -> [..., H].
+    """LayerNorm: normalise each hidden vector to mean 0 and variance 1, then scale and shift, [..., H] -> [..., H].
 
     Ba et al. 2016, "Layer Normalization", section 3. BERT uses eps 1e-12.
     """
@@ -36,7 +36,7 @@ class LayerNorm(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Scale each hidden vector to mean square 1, then by a weight an element, [..., H] -> [..., H].
+    """RMSNorm: scale each hidden vector to mean square 1, then each element by its weight, [..., H] -> [..., H].
 
     Zhang and Sennrich 2019, "Root Mean Square Layer Normalization", section 3.
     """
@@ -51,7 +51,7 @@ class RMSNorm(nn.Module):
 
 
 class PositionwiseFeedForward(nn.Module):
-    """Two products with an activation between them, [..., H] -> [..., H]. Vaswani et al. 2017, section 3.3.
+    """Two linear layers with an activation between them, [..., H] -> [..., H]. Vaswani et al. 2017, section 3.3.
 
     The default GELU is the exact one (erf), as in transformers; google-research/bert has the tanh approximation.
     """
@@ -73,9 +73,10 @@ class PositionwiseFeedForward(nn.Module):
 
 
 class GatedFeedForward(nn.Module):
-    """One half of the inner layer gates the other, [..., H] -> [..., H]. GeGLU: Shazeer 2020, equation 6.
+    """A feed-forward layer in which one half of the inner layer gates the other, [..., H] -> [..., H].
 
-    One product makes both halves, H -> 2 * intermediate_size: what the activation sees, then the gate.
+    GeGLU: Shazeer 2020, equation 6. One matrix product makes both halves, H -> 2 * intermediate_size: first the
+    input of the activation, then the gate.
     """
 
     def __init__(
@@ -99,22 +100,22 @@ _FEED_FORWARDS = {"plain": PositionwiseFeedForward, "gated": GatedFeedForward}
 
 
 def make_feed_forward(config: BertConfig) -> nn.Module:
-    """The feed-forward part that a config names."""
+    """Build the feed-forward layer that the config names."""
     make = _FEED_FORWARDS[config.feed_forward]
     return make(config.hidden_size, config.intermediate_size, ACTIVATIONS[config.activation], config.linear_bias)
 
 
 def make_norm(config: BertConfig, size: int) -> nn.Module:
-    """The norm that a config names, over vectors of `size`."""
+    """Build the norm that the config names, for vectors of width `size`."""
     if config.norm == "rms":
         return RMSNorm(size, config.layer_norm_eps)
     return LayerNorm(size, config.layer_norm_eps, config.norm_bias)
 
 
 def initialize(module: nn.Module, std: float) -> None:
-    """Start the weights of `module` and its parts as BERT does: truncated normal at two `std`, biases 0.
+    """Initialize `module` and its submodules as BERT does: weights truncated normal at two `std`, biases 0.
 
-    google-research/bert `modeling.py`, `create_initializer`. Norms keep their ones and zeros.
+    Source: google-research/bert `modeling.py`, `create_initializer`. Norms keep their ones and zeros.
     """
     for part in module.modules():
         if isinstance(part, (nn.Linear, nn.Embedding)):
