@@ -1,4 +1,4 @@
-"""Store, pieces and masks together: position in the training stream -> finished batch."""
+"""Pretraining examples: positions of the training stream -> a finished batch, from the token store and the masking."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ from bert_lightning.text.tokenizers import SpecialIds
 
 @dataclass(frozen=True)
 class PretrainingExamples(Dataset[PretrainingBatch]):
-    """Batches as a pure function of (seed, epoch, index), asked for by positions of the training stream."""
+    """Pretraining batches as a pure function of (seed, epoch, index), indexed by positions of the training stream."""
 
     phases: Phases
     masking: TokenMasking
     special: SpecialIds
     vocabulary: Vocabulary
     seed: int
-    leg: Leg = END  # says how much of training has passed at each position, for phases and rates
+    leg: Leg = END  # tells the fraction of training that has passed at each position, for phases and masking rates
 
     @property
     def moments(self) -> tuple[float, ...]:
-        """Shares of training at which it matters how much has passed: ends of phases, hundredths for a moving rate."""
+        """Return the fractions of training at which the examples change.
+
+        These are the ends of the phases, and every hundredth if the masking rate has a schedule.
+        """
         ends = np.cumsum([phase.share for phase in self.phases])[:-1].tolist()
         falling = isinstance(self.masking.rate, RateSchedule)
         return tuple(sorted({*ends, *(np.arange(1, 100) / 100 if falling else ())}))
@@ -43,16 +46,16 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         return self.phases[0].builder.store  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
-        """Examples of an epoch of the last phase."""
+        """Return the number of examples in an epoch of the last phase."""
         return len(self.phases[-1].builder)
 
     @property
     def longest(self) -> int:
-        """Tokens that no row exceeds."""
+        """Return the maximal number of tokens in a row."""
         return self.phases.row_length
 
     def lengths(self, positions: Positions) -> Ints:
-        """Tokens of the rows at `positions`, [B]."""
+        """Return the number of tokens in each row at `positions`, [B]."""
         made = [self._stretch(stretch)[0].row_lengths() for stretch in self.phases.stretches(positions, self.leg)]
         return np.concatenate(made)
 
@@ -76,7 +79,7 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
         return batch
 
     def _stretch(self, stretch: Stretch) -> tuple[Pieces, Bits]:
-        """The pieces at the positions of one phase, and the keys of their masks."""
+        """Return the pieces at the positions of one phase, and the random keys [B] of their masks."""
         builder = stretch.builder
         seed = draw(self.seed, Stream.PHASE, stretch.number) if stretch.number else self.seed
         epochs, indices = stream_indices(stretch.positions, len(builder), seed)
@@ -85,6 +88,9 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
 
 
 def _draws(keys: Bits, masked: Ints, width: int) -> npt.NDArray[np.float32]:
-    """A number for each masked position [M] of the flattened batch, from its row's key [B] and its place in the row."""
+    """Return a random number from 0 to 1 for each masked position of the flattened batch, [M].
+
+    It depends on the key [B] of the row and on the position within the row.
+    """
     rows, columns = np.divmod(masked, width)
     return uniform(draw(keys[rows], Stream.SAMPLE, columns)).astype(np.float32)

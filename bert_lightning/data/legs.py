@@ -1,7 +1,7 @@
-"""Training in legs: within one, batches are made alike, and which they are follows from their positions alone.
+"""The legs of training: segments in which the batch settings are fixed and positions alone determine the batches.
 
-What workers make ahead cannot depend on what is spent until it is used. So where the share of the budget decides about
-batches, it does so between two legs: at an update that all ranks and every resume agree on.
+Workers make batches ahead, so a batch cannot depend on what is spent before it is used. If the spent fraction of the
+budget changes the batch settings, a new leg begins, at an update that all ranks and every resumed run agree on.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import numpy.typing as npt
 
 from bert_lightning.data.sampler import Positions
 
-NOT_YET = sys.maxsize  # a position that no run comes to
+NOT_YET = sys.maxsize  # a position that no run reaches
 
 
 @dataclass(frozen=True)
 class Leg:
-    """How much of the budget is spent at each position of the training stream, as far as that is known beforehand.
+    """One leg of training: the fraction of the budget spent at each position, as far as it is known in advance.
 
     Args:
-        position: where the leg begins.
-        share: of the budget, that is spent there.
-        pace: positions that all of the budget would take; infinite where only training will tell, and the share is
-            then that of the beginning, throughout the leg.
-        begins: where the phases began that had begun before the leg.
+        position: position of the training stream at which the leg begins.
+        share: fraction of the budget that is spent at the beginning.
+        pace: number of positions that the whole budget would take. It is infinite if only training can tell; then the
+            fraction stays at `share` throughout the leg.
+        begins: positions at which the earlier phases began, up to the beginning of the leg.
     """
 
     position: int = 0
@@ -39,30 +39,30 @@ class Leg:
     begins: tuple[int, ...] = ()
 
     def shares(self, positions: Positions) -> npt.NDArray[np.float64]:
-        """The share spent at each position."""
+        """Return the fraction of the budget spent at each position."""
         return np.minimum(1.0, self.share + (np.asarray(positions) - self.position) / self.pace)
 
     def where(self, share: float) -> int:
-        """The position at which a share is spent; `NOT_YET` where that is not known."""
+        """Return the position at which a fraction of the budget is spent; `NOT_YET` if it is unknown."""
         if share <= self.share:
             return self.position
         return NOT_YET if math.isinf(self.pace) else self.position + round((share - self.share) * self.pace)
 
 
-END = Leg()  # all is spent: what the finished model reads
+END = Leg()  # the whole budget is spent: the finished model reads the examples of this leg
 
 
 @dataclass(frozen=True)
 class Legs:
-    """The batches of one leg after another. Those that workers made ahead when a leg ends are thrown away.
+    """The batches of all legs, one leg after another. When a leg ends, batches that workers made ahead are dropped.
 
-    Lightning asks for no batch before the update before is done, for it is told how many there are.
+    Lightning knows the number of batches. So it does not ask for a batch before the previous update is done.
 
     Args:
-        turn: begins another leg where it is time. Whether it did.
-        batches: of the present leg, from the present position on.
-        size: how many make an update.
-        length: of all legs.
+        turn: function that begins a new leg if it is time for one, and returns whether it did.
+        batches: function that returns the batches of the present leg, from the present position on.
+        size: number of batches per update.
+        length: number of batches in all legs.
     """
 
     turn: Callable[[], bool]

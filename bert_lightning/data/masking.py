@@ -1,7 +1,7 @@
-"""Which tokens are hidden, and behind what.
+"""Masking: which tokens are predicted, and what replaces them in the input.
 
-The text is cut into units (tokens, words, spans of words), units are chosen, and the tokens of the chosen ones meet
-their fates: most become [MASK], some a random word, the rest stay.
+The text is cut into units: tokens, words, or spans of words. Some units are chosen at random. Most tokens of these
+units become [MASK], some become a random token, and the rest stay as they are.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Text:
-    """The tokens of a batch that may be hidden, T in all, in the order in which they stand."""
+    """The T tokens of a batch that may be masked, in the order of the batch."""
 
-    position: Ints  # [T] into the flattened batch; what does not follow its predecessor begins a new piece of text
-    word_starts: Callable[[], Bools]  # makes [T], true where the tokenizer began a word
-    examples: Callable[[], Ints]  # makes [T], from 0, ascending: a row has one example, or several if packed
+    position: Ints  # [T] index into the flattened batch; after a gap, a new piece of text begins
+    word_starts: Callable[[], Bools]  # returns [T], true where a word begins
+    examples: Callable[[], Ints]  # returns [T], the example of each token, ascending from 0; a packed row has several
 
     def piece_starts(self) -> Bools:
-        """[T] true at the first token after a special one: no word and no span goes across."""
+        """Return [T], true at the first token after a special token. No word and no span crosses this boundary."""
         starts = np.ones(len(self.position), dtype=bool)
         starts[1:] = np.diff(self.position) != 1
         return starts
@@ -40,10 +40,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What stands in place of hidden words."""
+    """The ids that replace masked tokens."""
 
-    mask: int
-    words: Ints  # [W] the ids that random words are drawn from: all there are but the special tokens; may have gaps
+    mask: int  # id of [MASK]
+    words: Ints  # [W] ids that random tokens are drawn from: all except special tokens, possibly with gaps
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Vocabulary:
@@ -57,11 +57,11 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class RateSchedule:
-    """A rate that changes over training, in straight lines between points. Ankner et al. 2023 go from 0.3 to 0.15.
+    """A masking rate that is linear between points of training. Ankner et al. 2023 go from 0.3 to 0.15.
 
     Args:
-        shares: of training, ascending from 0 to 1.
-        rates: the rate at each of them.
+        shares: fractions of training, ascending from 0 to 1.
+        rates: masking rate at each of these fractions.
     """
 
     shares: Sequence[Share]
@@ -78,20 +78,20 @@ class RateSchedule:
             raise UserError(f"masking.rate: rates={list(self.rates)} must be between 0 and 1")
 
     def __call__(self, progress: Floats) -> Floats:
-        """The rate after each share `progress` of training."""
+        """Return the masking rate at each fraction `progress` of training."""
         return np.interp(progress, self.shares, self.rates)
 
 
 @dataclass(frozen=True)
 class TokenMasking:
-    """Choose tokens independently; of those chosen, hide most, replace some, keep the rest. Devlin et al. 2019, 3.1.
+    """Choose tokens independently; mask most of them, replace some, keep the rest. Devlin et al. 2019, section 3.1.
 
     Args:
-        rate: share of the text's tokens that are predicted, or its schedule.
-        mask_prob: share of the chosen that become [MASK].
-        random_prob: share of the chosen that become a random word of the whole vocabulary; the rest stay.
-        exact: choose round(rate * tokens) of each example, one at least, instead of each unit by chance. Units that
-            would exceed the number are passed over: it may be missed where units are long, and is never exceeded.
+        rate: fraction of the text's tokens that are predicted, or the schedule of this fraction.
+        mask_prob: fraction of the chosen tokens that become [MASK].
+        random_prob: fraction of the chosen tokens that become a random token of the whole vocabulary; the rest stay.
+        exact: whether to choose round(rate * tokens) tokens of each example, at least one, instead of each unit at
+            random. A unit that would exceed this number is skipped, so long units may miss the number.
     """
 
     rate: Annotated[float, Range(above=0, most=1)] | RateSchedule = 0.15
@@ -113,26 +113,24 @@ class TokenMasking:
         """Mask the flat `ids` [B * S] in place.
 
         Args:
-            ids: of the batch.
-            text: which of them may be hidden.
-            keys: [B] all the randomness.
-            progress: [B] share of training that has passed at each row.
-            vocabulary: what hidden words become.
+            ids: token ids of the batch.
+            text: tokens of the batch that may be masked.
+            keys: [B] random keys, which determine all randomness.
+            progress: [B] fraction of training that has passed at each row.
+            vocabulary: ids that replace masked tokens.
 
         Returns:
-            positions: [M] into the flattened ids, ascending.
-            labels: [M], the ids that stood there.
+            positions: [M] chosen positions in the flattened ids, ascending.
+            labels: [M] original ids at these positions.
         """
         width = len(ids) // len(keys)
-        streams = draw(
-            keys, np.arange(4)[:, None]
-        )  # [4, B] which are chosen, their fates, random words, lengths of runs
-        chance = draw(
-            streams[0][:, None], np.arange(width)
-        )  # [B, S]; drawn for all places, which is cheaper than for some
+        # Keys [4, B] for the choice of units, the action on each chosen token, random tokens, and lengths of runs.
+        streams = draw(keys, np.arange(4)[:, None])
+        chance = draw(streams[0][:, None], np.arange(width))  # [B, S]; all positions are cheaper than some
         rate = self.rate(progress)[:, None] if isinstance(self.rate, RateSchedule) else self.rate
         first = self._unit_starts(text, streams[3], width)
-        place = text.position if len(first) == len(text.position) else text.position[first]  # [U] of the units
+        # Position [U] of each unit's first token.
+        place = text.position if len(first) == len(text.position) else text.position[first]
         if self.exact:
             rates = np.broadcast_to(rate, chance.shape).reshape(-1)
             size = np.diff(first, append=len(text.position))
@@ -151,16 +149,16 @@ class TokenMasking:
         ids[position] = np.where(fate < self.mask_prob, vocabulary.mask, np.where(is_random, words, labels))
         return position, labels
 
-    _one_fate = False  # the tokens of a unit are hidden, replaced or kept together
+    _one_fate = False  # whether the tokens of a unit are masked, replaced or kept together
 
     def _unit_starts(self, text: Text, keys: Bits, width: int) -> Ints:
-        """[U] which tokens of the text begin a unit; the first does. `keys` [B] hold what is random about it."""
+        """Return [U], the indices of the tokens that begin a unit; the first is 0. `keys` [B] give any randomness."""
         return np.arange(len(text.position))
 
 
 @dataclass(frozen=True)
 class WholeWordMasking(TokenMasking):
-    """Choose whole words, by the boundaries that the tokenizer drew. Each token of a word has a fate of its own."""
+    """Choose whole words, as the tokenizer splits them. Each token of a word is masked, replaced or kept on its own."""
 
     def _unit_starts(self, text: Text, keys: Bits, width: int) -> Ints:
         return np.flatnonzero(text.word_starts() | text.piece_starts())
@@ -168,11 +166,11 @@ class WholeWordMasking(TokenMasking):
 
 @dataclass(frozen=True)
 class NgramMasking(WholeWordMasking):
-    """Choose runs of n words, n from 1 to `longest` with a probability in proportion to 1/n. Lan et al. 2020, 3.1.
+    """Choose runs of n words, n from 1 to `longest` with probability proportional to 1/n. Lan et al. 2020, section 3.1.
 
-    Every row is cut into runs of random lengths, and runs are chosen as words are. So runs never overlap, their lengths
-    have the right distribution (but for the last of a piece of text, which ends with it), and each token is as likely
-    as any other.
+    Every row is cut into runs of random lengths, and runs are chosen as words are. So runs never overlap, and each
+    token is equally likely to be chosen. The lengths have this distribution, except that the last run of a piece of
+    text ends with the piece.
     """
 
     longest: Annotated[int, Range(least=1, most=1000)] = 3
@@ -183,7 +181,7 @@ class NgramMasking(WholeWordMasking):
             raise UserError(f"masking.longest={self.longest} must be a number of words, 1 or more")
 
     def _weights(self) -> Floats:
-        """Of the lengths 1, 2, ... `longest`, in any scale."""
+        """Return the weights of the run lengths 1, 2, ... `longest`. Their sum may be any number."""
         return 1 / np.arange(1, self.longest + 1)
 
     def _unit_starts(self, text: Text, keys: Bits, width: int) -> Ints:
@@ -191,7 +189,7 @@ class NgramMasking(WholeWordMasking):
         below = np.cumsum(self._weights()) / self._weights().sum()
         chance = uniform(draw(keys[:, None], np.arange(width))).reshape(-1)[text.position[words]]
         length = 1 + np.searchsorted(below[:-1], chance, side="right")
-        # A run that begins at a word has that word's length; runs follow one another from the start of each piece.
+        # Every word has a length, which is used if a run begins there. Runs are consecutive from the start of a piece.
         end = np.flatnonzero(np.append(text.piece_starts()[words], True))
         number = np.arange(len(words))
         following = np.minimum(number + length, end[np.searchsorted(end, number, side="right")])
@@ -200,9 +198,9 @@ class NgramMasking(WholeWordMasking):
 
 @dataclass(frozen=True)
 class SpanMasking(NgramMasking):
-    """Choose runs of up to `longest` words, their lengths geometric with `p`. The tokens of a run have one fate.
+    """Choose runs of up to `longest` words with geometric lengths; mask, replace or keep all tokens of a run together.
 
-    Joshi et al. 2020 (SpanBERT), section 3.1: p 0.2, 10 words at most, 3.8 on average.
+    Joshi et al. 2020 (SpanBERT), section 3.1: `p` = 0.2, at most 10 words, 3.8 words on average.
     """
 
     longest: Annotated[int, Range(least=1, most=1000)] = 10
@@ -219,7 +217,7 @@ class SpanMasking(NgramMasking):
 
 
 def _tokens(first: Ints, chosen: Bools, count: int) -> tuple[Ints, Ints]:
-    """The tokens [M] of the units [U] that were chosen, and of each token the first of its unit."""
+    """Return the tokens [M] of the chosen units [U], and for each of them the first token of its unit [M]."""
     unit = np.flatnonzero(chosen)
     begin, last = first[unit], unit == len(first) - 1
     size = np.where(last, count, first[np.minimum(unit + 1, len(first) - 1)]) - begin
@@ -228,8 +226,11 @@ def _tokens(first: Ints, chosen: Bools, count: int) -> tuple[Ints, Ints]:
 
 
 def _exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
-    """Units [U] in a random order within each example, taken while they fit: [U] true where one is taken."""
-    begins = np.flatnonzero(np.diff(example, prepend=-1))  # unit that begins each example
+    """Return [U], true for chosen units.
+
+    Units are taken in random order within each example, while they fit the number of tokens to choose.
+    """
+    begins = np.flatnonzero(np.diff(example, prepend=-1))  # first unit of each example
     example = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(example)))
     order = _shuffled(chance, example, begins)
     rate = np.broadcast_to(rate, example.shape)[begins]
@@ -254,10 +255,10 @@ def _exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
 
 
 def _shuffled(chance: Bits, example: Ints, begins: Ints) -> Ints:
-    """The order of the units by example, then by `chance`: one sort of numbers that hold both and the unit's own.
+    """Return the units [U] in the order of their example, then of `chance`.
 
-    28 bits of chance, and its place within the example where two are equal; so the order within an example depends on
-    nothing else in the batch.
+    One sort of integers does both. An integer holds the example, 28 bits of `chance`, and the place within the example
+    to break ties. So the order within an example depends on nothing else in the batch.
     """
     place = (np.arange(len(example)) - begins[example]).astype(np.uint64)
     keys = (example.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(36) << np.uint64(16)) | place
@@ -266,7 +267,7 @@ def _shuffled(chance: Bits, example: Ints, begins: Ints) -> Ints:
 
 
 def _follow(following: Ints) -> Ints:
-    """The numbers met from 0 on when each leads to `following`, which is above it and at most the length."""
+    """Return the path of indices from 0 on, where i leads to `following[i]` > i, up to the length of `following`."""
     chain, at, end = [], 0, len(following)
     steps = following.tolist()
     while at < end:

@@ -1,10 +1,12 @@
 """Pairs of segments: next-sentence prediction (Devlin et al. 2019, section 3.1) and sentence order (Lan et al. 2020).
 
-A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i is example i of every epoch; the
-epoch decides where A ends, whether B follows or comes from elsewhere, and what is cut. So unlike google-research/bert
-`create_pretraining_data.py`, no example depends on the draws before it. What follows from that: sentences that a random
-B displaced come back in another epoch and not in the next example; a last sentence left alone is joined by the one
-before it; documents of one sentence serve as random B only.
+A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i is example i of every epoch. The
+epoch decides where A ends, whether B follows A or comes from elsewhere, and which tokens are cut off. So no example
+depends on earlier random draws, unlike in `create_pretraining_data.py` of google-research/bert. This has consequences:
+
+- Sentences that a random B displaces come back in another epoch, not in the next example.
+- If the last sentence of a document is left alone, its chunk also takes the sentence before it.
+- A document of one sentence serves as random B only.
 """
 
 from __future__ import annotations
@@ -26,16 +28,16 @@ from bert_lightning.ranges import Length, Share
 
 @dataclass(frozen=True)
 class Pairs:
-    """A batch of pairs as spans of the store's tokens; every field is [B]."""
+    """A batch of segment pairs as spans of the store's tokens. Every field has shape [B]."""
 
-    first: Ints  # where A begins
+    first: Ints  # index of A's first token
     first_length: Ints
-    second: Ints  # where B begins
+    second: Ints  # index of B's first token
     second_length: Ints
-    label: npt.NDArray[np.bool_]  # what is to be predicted of the pair
+    label: npt.NDArray[np.bool_]  # target of the prediction: B is random, or the segments are swapped
 
     def pieces(self, key: str) -> Pieces:
-        """A, B, A, B... with the labels under `key`."""
+        """Return the pieces A, B, A, B... of the batch, with the labels under `key`."""
         count = len(self.first)
         return Pieces(
             row=np.repeat(np.arange(count), 2),
@@ -49,25 +51,25 @@ class Pairs:
 
 @dataclass(frozen=True)
 class _Cut:
-    """Chunks cut in two; every field is [B]. The sentences of A are [begin, middle), those after it [middle, end)."""
+    """Chunks cut in two: A has the sentences [begin, middle), and [middle, end) follow. Every field has shape [B]."""
 
     begin: Ints
     middle: Ints
     end: Ints
-    target: Ints  # tokens that A and B together aim at
-    bits: Bits  # [8, B] all the randomness of the pairs; those from the third on are still to be used
+    target: Ints  # number of tokens that A and B together aim at
+    bits: Bits  # [8, B] all randomness of the pairs; rows 0, 1 and 4 are used already
 
 
 class SentencePairs:
-    """What both tasks share: chunks of two sentences or more, cut in two between sentences, and truncated.
+    """The base of both tasks: chunks of two sentences or more, cut into A and B between sentences, then truncated.
 
     Args:
-        store: where the sentences are.
-        max_length: tokens of the longest sequence, three special tokens included.
-        short_seq_prob: share of examples that aim at a random shorter length, so that the model meets them.
+        store: token store of the sentences.
+        max_length: maximal number of tokens in a sequence, including three special tokens.
+        short_seq_prob: fraction of examples that aim at a random shorter length, so that the model also reads these.
 
     Raises:
-        UserError: no document has two sentences.
+        UserError: if no document has two sentences.
     """
 
     segments = 2
@@ -77,7 +79,7 @@ class SentencePairs:
         check_length(max_length)
         check_share("short_seq_prob", short_seq_prob)
         self.store, self.max_length, self.row_length = store, max_length, max_length
-        self.room = max_length - 3  # tokens of A and B together
+        self.room = max_length - 3  # maximal number of tokens in A and B together
         self.short_seq_prob = short_seq_prob
         self._table = table(store, f"pairs-{self.room}", 2, write_blocks(_chunks(store, self.room)))
         if not len(self):
@@ -91,15 +93,18 @@ class SentencePairs:
 
     @property
     def chunks(self) -> Ints:
-        """Sentences [begin, end) of every chunk, [N, 2]: whole sentences until they fill the room, two at least."""
+        """Return the sentences [begin, end) of every chunk, [N, 2].
+
+        A chunk takes whole sentences until they fill the room, and takes at least two.
+        """
         return self._table.rows
 
     def __call__(self, indices: Ints, keys: Bits) -> Pieces:
-        """The examples at `indices` [B]; `keys` [B] hold all their randomness."""
+        """Return the examples at `indices` [B]. `keys` [B] determine all their randomness."""
         return self.pairs(indices, keys).pieces(self.labels[0])
 
     def pairs(self, indices: Ints, keys: Bits) -> Pairs:
-        """What stands in A and in B."""
+        """Return segment A, segment B and the label of each example."""
         raise NotImplementedError
 
     def _cut(self, indices: Ints, keys: Bits) -> _Cut:
@@ -111,9 +116,10 @@ class SentencePairs:
         return _Cut(begin, begin + 1 + integers(bits[1], end - begin - 1), end, target, bits)
 
     def _truncated(self, cut: _Cut, second: Ints, second_end: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-        """First token and length of A, and of the sentences [second, second_end).
+        """Truncate A and the sentences [second, second_end) to the room; return the first token and length of each.
 
-        What is cut is shared at random between front and back: google-research/bert `truncate_seq_pair`.
+        A random number of the excess tokens is cut from the front, the rest from the back, as in `truncate_seq_pair` of
+        google-research/bert.
         """
         starts = self.store.sentences
         first_length, second_length = starts[cut.middle] - starts[cut.begin], starts[second_end] - starts[second]
@@ -124,16 +130,16 @@ class SentencePairs:
 
 
 class SegmentPairs(SentencePairs):
-    """Next-sentence prediction: B follows A, or comes from another document (label 1).
+    """Next-sentence prediction: B follows A (label 0), or comes from another document (label 1).
 
     Args:
-        store: where the sentences are.
-        max_length: tokens of the longest sequence, three special tokens included.
-        short_seq_prob: share of examples that aim at a random shorter length.
-        random_next_prob: share of examples whose B comes from another document.
+        store: token store of the sentences.
+        max_length: maximal number of tokens in a sequence, including three special tokens.
+        short_seq_prob: fraction of examples that aim at a random shorter length.
+        random_next_prob: fraction of examples whose B comes from another document.
 
     Raises:
-        UserError: fewer than two documents (nowhere to take a B from), or none with two sentences (no A followed by B).
+        UserError: if there are fewer than two documents, or no document has two sentences.
     """
 
     labels = ("next_sentence_label",)
@@ -159,7 +165,12 @@ class SegmentPairs(SentencePairs):
         return Pairs(*self._truncated(cut, second, second_end), is_random)
 
     def _elsewhere(self, cut: _Cut, tokens: Ints) -> tuple[Ints, Ints]:
-        """Sentences of a random other document that reach `tokens`: [B] first, [B] end."""
+        """Choose sentences of a random other document that have `tokens` tokens or more, if it is that long.
+
+        Returns:
+            first: [B] first sentence.
+            end: [B] sentence after the last.
+        """
         documents = self.store.documents
         own = np.searchsorted(documents, cut.begin, side="right") - 1
         document = integers(cut.bits[6], self.store.num_documents - 1)
@@ -170,13 +181,18 @@ class SegmentPairs(SentencePairs):
 
 
 class SentenceOrder(SentencePairs):
-    """Sentence-order prediction: two consecutive segments, swapped or not (label 1). Lan et al. 2020, section 3.1.
+    """Sentence-order prediction: two consecutive segments, in order (label 0) or swapped (label 1).
+
+    Source: Lan et al. 2020, section 3.1.
 
     Args:
-        store: where the sentences are.
-        max_length: tokens of the longest sequence, three special tokens included.
-        short_seq_prob: share of examples that aim at a random shorter length.
-        swap_prob: share of examples whose segments are swapped.
+        store: token store of the sentences.
+        max_length: maximal number of tokens in a sequence, including three special tokens.
+        short_seq_prob: fraction of examples that aim at a random shorter length.
+        swap_prob: fraction of examples whose segments are swapped.
+
+    Raises:
+        UserError: if no document has two sentences.
     """
 
     labels = ("sentence_order_label",)
@@ -200,31 +216,43 @@ class SentenceOrder(SentencePairs):
 
 
 def check_length(max_length: object) -> None:
-    """Raises UserError for what is no number of tokens, or leaves hardly any beside the special ones."""
+    """Check that `max_length` is a number of tokens that leaves room for text beside the special tokens.
+
+    Raises:
+        UserError: if it is not an integer of 8 or more.
+    """
     if not isinstance(max_length, int) or max_length < 8:
         raise UserError(f"examples.max_length={max_length} must be a number of tokens, 8 or more")
 
 
 def check_share(name: str, share: float) -> None:
-    """Raises UserError for what is no share."""
+    """Check that the setting `name` is a fraction.
+
+    Raises:
+        UserError: if it is not between 0 and 1.
+    """
     if not 0 <= share <= 1:
         raise UserError(f"examples.{name}={share} must be between 0 and 1")
 
 
 def _reach(starts: Ints, begin: Ints, tokens: Ints | int) -> Ints:
-    """The first sentence boundary at or after `tokens` tokens from sentence `begin`."""
+    """Return the first sentence boundary that lies `tokens` tokens or more after the start of sentence `begin`."""
     ends: Ints = np.searchsorted(starts, starts[begin] + tokens)
     return ends
 
 
 def _fit(first: Ints, second: Ints, room: int) -> tuple[Ints, Ints]:
-    """Lengths after taking tokens from the longer of two segments until both fit."""
+    """Shorten the longer of two segments until both fit into `room` tokens, and return both lengths."""
     kept_first = np.minimum(first, np.maximum(room - second, room // 2))
     return kept_first, np.minimum(second, room - kept_first)
 
 
 def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
-    """Chunks of every document, [n, 2] at a time. A last sentence left alone takes the one before it again."""
+    """Yield the chunks of all documents, [n, 2] at a time.
+
+    If the last sentence of a document is left alone, its chunk also takes the sentence before it. A document of one
+    sentence has no chunk.
+    """
     for chunks in runs(store, partial(_chunk_ends, store.documents, room), look_ahead=room + 1):
         begin = chunks[:, 0]
         alone = chunks[:, 1] - begin == 1

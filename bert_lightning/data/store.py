@@ -1,11 +1,12 @@
-"""The token store: a split of a corpus as ids on disk, memory-mapped, with where words, sentences and documents begin.
+"""The token store: one split of a corpus on disk, as token ids with the starts of words, sentences and documents.
 
-tokens.bin      every id, one after another, uint16 (uint32 for vocabularies above 65,536)
-words.bin       a byte for every token: 1 where it begins a word of the tokenizer's pre-tokenization
-sentences.npy   int64 [sentences + 1]: token at which each sentence begins, and the end
-documents.npy   int64 [documents + 1]: sentence at which each document begins, and the end
+tokens.bin      all token ids in order, uint16 (uint32 for vocabularies above 65,536)
+words.bin       one byte for each token: 1 if it begins a word of the tokenizer's pre-tokenization
+sentences.npy   int64 [sentences + 1]: index of each sentence's first token, then the number of tokens
+documents.npy   int64 [documents + 1]: index of each document's first sentence, then the number of sentences
 
-`StoreWriter` writes them in two steps: lengths while documents come in, offsets at the end.
+`StoreWriter` writes lengths while documents arrive, and turns them into offsets at the end. `TokenStore` maps the files
+into memory.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from bert_lightning.text.encoding import Encoder, IdType, id_type
 from bert_lightning.text.words import encoder_of
 
 FILES = ("tokens.bin", "words.bin", "sentences.npy", "documents.npy")
-QUICK = 2**28  # bytes: larger files are hashed by `prepare` only
-_CHARACTERS_AT_ONCE = 2**20  # tokenized together
-_NUMBERS_AT_ONCE = 2**20  # read together
+QUICK = 2**28  # bytes; only `prepare` hashes larger files, because that takes long
+_CHARACTERS_AT_ONCE = 2**20  # characters that are tokenized in one call
+_NUMBERS_AT_ONCE = 2**20  # lengths that are read in one call
 
 
 class TokenStore:
-    """Read access to one split. Arrays are views of the files: opening costs nothing, whatever their size."""
+    """Read access to one split. The arrays are memory-mapped, so a store of any size opens at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -61,7 +62,7 @@ class TokenStore:
         self.word_starts: npt.NDArray[np.bool_] = np.asarray(np.memmap(folder / "words.bin", dtype=np.bool_, mode="r"))
 
     def __reduce__(self) -> tuple[type[TokenStore], tuple[Path]]:
-        """Pickled by name, so that a worker that is not forked maps the files instead of being sent their content."""
+        """Pickle the store by its folder, so that a spawned worker maps the files instead of receiving all content."""
         return TokenStore, (self.folder,)
 
     @property
@@ -77,7 +78,11 @@ class TokenStore:
 
 
 def _offsets(path: Path) -> npt.NDArray[np.int64]:
-    """The offsets in a file, mapped; ValueError where they cannot be offsets, as far as a glance tells."""
+    """Return the memory-mapped offsets of a file.
+
+    Raises:
+        ValueError: if they cannot be offsets. Only the type, the shape and both ends are checked.
+    """
     offsets = np.asarray(np.load(path, mmap_mode="r"))
     if offsets.dtype != np.int64 or offsets.ndim != 1 or len(offsets) < 2 or offsets[0] != 0 or offsets[-1] < 0:
         raise ValueError(f"{path.name} holds no offsets")
@@ -86,15 +91,15 @@ def _offsets(path: Path) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Documents:
-    """Documents one after another: T tokens in S sentences in D documents, none of them empty."""
+    """A sequence of documents: T tokens in S sentences in D documents. No sentence and no document is empty."""
 
     tokens: npt.NDArray[Any]  # [T]
     word_starts: npt.NDArray[np.bool_]  # [T]
-    sentence_lengths: npt.NDArray[np.integer[Any]]  # [S] tokens
-    document_lengths: npt.NDArray[np.integer[Any]]  # [D] sentences
+    sentence_lengths: npt.NDArray[np.integer[Any]]  # [S] number of tokens
+    document_lengths: npt.NDArray[np.integer[Any]]  # [D] number of sentences
 
     def only(self, kept: npt.NDArray[np.bool_]) -> Documents:
-        """The documents that are `kept` [D]."""
+        """Return the documents for which `kept` [D] is true."""
         sentences = np.repeat(kept, self.document_lengths)
         tokens = np.repeat(sentences, self.sentence_lengths)
         return Documents(
@@ -103,7 +108,11 @@ class Documents:
 
 
 def encode(documents: list[Document], encoder: Encoder) -> tuple[Documents, npt.NDArray[np.bool_]]:
-    """Ids of documents without the sentences and documents that have none, and which documents have some."""
+    """Tokenize documents, and drop the sentences and documents that have no tokens.
+
+    Returns:
+        The tokenized documents, and an array that is true for each given document that is kept.
+    """
     encoded = encoder([sentence for document in documents for sentence in document])
     lengths = encoded.lengths
     document = np.repeat(np.arange(len(documents)), [len(sentences) for sentences in documents])
@@ -113,7 +122,7 @@ def encode(documents: list[Document], encoder: Encoder) -> tuple[Documents, npt.
 
 
 def groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Documents in lists of about a million characters."""
+    """Yield documents in lists of about a million characters."""
     group, size = [], 0
     for document in documents:
         group.append(document)
@@ -126,9 +135,9 @@ def groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 class StoreWriter:
-    """Writes a store, or a part of one, into a new folder; a context, which closes the files.
+    """A context manager that writes a token store, or one part of a store, into a new folder.
 
-    Without `finish` it holds lengths, not offsets: a part, which `read_part` reads to write it into a store.
+    Until `finish` is called, the folder holds lengths instead of offsets. `read_part` reads such a part.
     """
 
     def __init__(self, folder: Path, dtype: IdType) -> None:
@@ -146,7 +155,7 @@ class StoreWriter:
         for file in self._files:
             try:
                 file.close()
-            except OSError:  # a full disk fails here again
+            except OSError:  # on a full disk, closing fails too: the first error is the one to report
                 if error is None:
                     raise
 
@@ -163,7 +172,7 @@ class StoreWriter:
             self.counts[name] += number
 
     def finish(self) -> None:
-        """Turn lengths into offsets: what `TokenStore` reads."""
+        """Replace the files of lengths by the files of offsets that `TokenStore` reads."""
         for file in self._files:
             file.flush()
         for name in ("sentences", "documents"):
@@ -184,7 +193,7 @@ def _lengths_to_offsets(source: Path, target: Path, count: int) -> None:
 
 
 def read_part(folder: Path, dtype: IdType, documents_at_once: int = 1024) -> Iterator[Documents]:
-    """What a `StoreWriter` wrote without finishing, some documents at a time."""
+    """Yield the documents that a `StoreWriter` wrote without `finish`, some at a time."""
     with (
         (folder / "tokens.bin").open("rb") as tokens,
         (folder / "words.bin").open("rb") as words,
@@ -199,7 +208,10 @@ def read_part(folder: Path, dtype: IdType, documents_at_once: int = 1024) -> Ite
 
 
 def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> dict[str, int]:
-    """Tokenize `documents` into `folder`, and count what was written. Sentences without a token are left out."""
+    """Write the tokens of `documents` into a store in `folder`, and return its counts.
+
+    Sentences without tokens are left out.
+    """
     encoder = encoder_of(tokenizer)
     with StoreWriter(folder, id_type(tokenizer)) as writer:
         for group in groups(documents):
@@ -209,7 +221,7 @@ def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenize
 
 
 def sha256(path: Path) -> str:
-    """Of a file's content, in hexadecimal digits."""
+    """Return the SHA-256 hash of a file's content, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):
@@ -218,7 +230,7 @@ def sha256(path: Path) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """A text file that is there as a whole or not at all."""
+    """Write a text file atomically: no reader finds a part of it."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
