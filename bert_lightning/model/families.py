@@ -1,4 +1,4 @@
-"""The families of published encoders, as transformers stores them: names of tensors, settings, and fixed parts."""
+"""Families of published encoders, as transformers stores them: tensor names, config.json settings, fixed parts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from bert_lightning.model.settings import Settings
 
 @dataclass(frozen=True)
 class Family:
-    """How one family is written. `{i}` is the number of a block."""
+    """The way in which one family is written. `{i}` in a tensor name stands for the number of a block.
 
-    name: str  # that transformers' classes begin with
-    prefix: str  # before the encoder's tensors, where a head lies beside the encoder
-    encoder: dict[str, str]  # tensors, ours -> theirs
-    heads: dict[str, str]  # the same outside the encoder, or inside but of a head of ours
-    decoder: str  # their matrix of the scores of words, and its bias: tied to the embeddings, or not
-    tasks: dict[str, str]  # the same of heads of tasks, where transformers' class computes what ours does
-    attention: tuple[str, ...]  # their tensors that make our query_key_value, one below the other
-    settings: dict[str, tuple[str, Any]]  # BertConfig field -> name in config.json, and value where it is left out
-    dropouts: tuple[str, ...]  # more dropout rates inside the encoder, where ours has one
-    projects: bool = False  # the embeddings, also where they are as wide as the encoder; here nothing is between them
-    parts: dict[str, Any] = field(default_factory=dict)  # BertConfig fields that the family has fixed
-    required: dict[str, Any] = field(default_factory=dict)  # the only value of theirs that we compute, heads included
+    The tables of names map our names to those of transformers.
+    """
+
+    name: str  # prefix of the family's class names in transformers
+    prefix: str  # prefix of the encoder's tensors in a model with heads
+    encoder: dict[str, str]  # names of the encoder's tensors
+    heads: dict[str, str]  # names of the tensors of pretraining heads
+    decoder: str  # their name for the MLM head's output matrix and bias, whether tied to the embeddings or not
+    tasks: dict[str, str]  # names of the tensors of task heads, where transformers' class computes what ours does
+    attention: tuple[str, ...]  # their tensors that, stacked by rows, make our query_key_value
+    settings: dict[str, tuple[str, Any]]  # BertConfig field -> (name in config.json, value if that is missing)
+    dropouts: tuple[str, ...]  # their other dropout rates; our encoder has a single rate
+    projects: bool = False  # whether they project embeddings even if these are as wide as the encoder; we never do
+    parts: dict[str, Any] = field(default_factory=dict)  # BertConfig fields that are fixed in the family
+    required: dict[str, Any] = field(default_factory=dict)  # config.json settings of which we compute one value only
     read: Callable[[Settings, dict[str, Any]], dict[str, Any]] = lambda settings, fields: {}  # settings -> more fields
-    write: Callable[[BertConfig], dict[str, Any]] = lambda config: {}  # and back
+    write: Callable[[BertConfig], dict[str, Any]] = lambda config: {}  # the inverse of `read`: config -> settings
 
 
 _BERT_SETTINGS: dict[str, tuple[str, Any]] = {
@@ -64,7 +67,10 @@ _ALBERT_LAYER = "encoder.albert_layer_groups.{i}.albert_layers.0"
 
 
 def _heads_of_tasks(dense: str, classifier: str) -> dict[str, str]:
-    """Those of tokens have one name in all families; of whole texts, the two parts are given."""
+    """Return the tensor names of task heads, given those of the two layers that classify a whole text.
+
+    The heads for tokens and spans have the same names in all families.
+    """
     return {
         "classification.pooler.dense": dense,
         "classification.classifier": classifier,

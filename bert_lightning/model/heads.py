@@ -1,4 +1,4 @@
-"""What turns hidden states into predictions: one class a head, each with the parameters it alone uses."""
+"""Heads: modules that turn hidden states into logits. Each owns the parameters that it alone uses."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bert_lightning.model.layers import ACTIVATIONS, initialize, make_norm
 
 
 class MaskedLMHead(nn.Module):
-    """Scores over the vocabulary, [..., H] -> [..., V]. Devlin et al. 2019, section 3.1, task 1.
+    """A masked-language-modeling head: logits over the vocabulary, [..., H] -> [..., V].
 
-    The output matrix is the word embedding table and is passed in, so that tied weights stay one parameter; or it is a
-    `decoder` of the head's own, where the config does not tie them.
+    Devlin et al. 2019, section 3.1, task 1. The output matrix is the word embedding table. It is passed to `forward`,
+    so that tied weights stay one parameter. If the config does not tie them, the head has a `decoder` of its own.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -35,7 +35,10 @@ class MaskedLMHead(nn.Module):
 
 
 class ReplacedTokenHead(nn.Module):
-    """One score for each token, above 0 where it looks replaced, [..., H] -> [...]. Clark et al. 2020, section 2."""
+    """A replaced-token-detection head: one logit per token, [..., H] -> [...]. Clark et al. 2020, section 2.
+
+    A logit above 0 means that the token looks replaced.
+    """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -49,7 +52,7 @@ class ReplacedTokenHead(nn.Module):
 
 
 class Pooler(nn.Module):
-    """The first token's vector through a dense layer and an activation, [B, S, H] -> [B, H]."""
+    """A pooler: a dense layer and an activation on the first token's hidden state, [B, S, H] -> [B, H]."""
 
     def __init__(self, config: BertConfig, activation: str = "tanh") -> None:
         super().__init__()
@@ -62,7 +65,10 @@ class Pooler(nn.Module):
 
 
 class NextSentenceHead(nn.Module):
-    """Is B what followed A (class 0) or random text (class 1)? [B, S, H] -> [B, 2]. Devlin et al. 2019, 3.1, task 2."""
+    """A next-sentence head: logits for "B follows A" (class 0) and "B is random" (class 1), [B, S, H] -> [B, 2].
+
+    Devlin et al. 2019, section 3.1, task 2.
+    """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -75,9 +81,10 @@ class NextSentenceHead(nn.Module):
 
 
 class SequenceClassificationHead(nn.Module):
-    """One score a class for the whole input, [B, S, H] -> [B, C]. Devlin et al. 2019, section 4.1.
+    """A classification head for whole inputs: one logit per class, [B, S, H] -> [B, C]. Devlin et al. 2019, 4.1.
 
-    The families differ in what the dense layer reads, its activation and what surrounds it; the config says which.
+    Model families differ in the input of the dense layer, its activation, and the dropout and norm around it. The
+    config selects them.
     """
 
     def __init__(self, config: BertConfig, num_labels: int) -> None:
@@ -91,14 +98,17 @@ class SequenceClassificationHead(nn.Module):
         initialize(self.classifier, config.initializer_range)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """`attention_mask` [B, S] names the tokens of a mean; None: all. Where [CLS] alone is read, S may be 1."""
+        """Return the logits of each input, [B, S, H] -> [B, C].
+
+        For mean pooling, `attention_mask` [B, S] selects the tokens; None: all. If only [CLS] is read, S may be 1.
+        """
         read = mean_pooling(hidden, attention_mask)[:, None] if self.reads_all else hidden[:, :1]  # [B, 1, H]
         pooled = self.norm(self.pooler(self.input_dropout(read)))  # [B, H]
         return self.classifier(self.dropout(pooled))
 
 
 class TokenClassificationHead(nn.Module):
-    """One score a class for each token, [B, S, H] -> [B, S, C]. Devlin et al. 2019, section 5.3."""
+    """A classification head for tokens: one logit per class, [B, S, H] -> [B, S, C]. Devlin et al. 2019, 5.3."""
 
     def __init__(self, config: BertConfig, num_labels: int) -> None:
         super().__init__()
@@ -111,7 +121,10 @@ class TokenClassificationHead(nn.Module):
 
 
 class SpanHead(nn.Module):
-    """Scores of each token as start and as end of the answer, [B, S, H] -> 2 x [B, S]. Devlin et al. 2019, 4.2."""
+    """A span head: logits of each token as start and as end of the answer, [B, S, H] -> 2 x [B, S].
+
+    Devlin et al. 2019, section 4.2.
+    """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -124,7 +137,7 @@ class SpanHead(nn.Module):
 
 
 def mean_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean over real tokens, [B, S, H] -> [B, H]. Padding is left out, or long batches would dilute short texts."""
+    """Return the mean over real tokens, [B, S, H] -> [B, H]. Padding would dilute the short texts of a long batch."""
     if mask is None:
         return hidden.mean(1)
     weights = mask.bool()[..., None].to(hidden)
@@ -132,5 +145,5 @@ def mean_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def first_token_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The vector of [CLS], [B, S, H] -> [B, H]."""
+    """Return the hidden state of [CLS], [B, S, H] -> [B, H]."""
     return hidden[:, 0]

@@ -1,6 +1,7 @@
-"""A Hugging Face folder -> config and tensors, and what of it is left out. Its sizes are checked before they are used.
+"""Reading a Hugging Face folder: its config, its tensors, and notes on what is left out.
 
-Only tensors and plain data are read; no code of the checkpoint is executed.
+Sizes are checked before anything is allocated by them. Only tensors and plain data are read; no code of the checkpoint
+is executed.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ from bert_lightning.model.interop import (
 from bert_lightning.model.positions import SinusoidalPositions
 from bert_lightning.model.weight_files import read_json, read_weights
 
-# What no prediction depends on: buffers that older versions of transformers stored, and poolers that no head reads.
+# Tensors that no prediction depends on: buffers stored by older versions of transformers, and poolers without a head.
 _IDLE = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq|pooler\.dense\.(weight|bias))$")
 
 
 @dataclass(frozen=True)
 class HuggingFaceModel:
-    """A folder's family and config, its tensors named as in `interop.py`, and a sentence for each thing left out."""
+    """The model in a Hugging Face folder, with tensors named as in `interop.py`.
+
+    `left_out` has a sentence for each thing that was not read.
+    """
 
     model_type: str
     config: BertConfig
@@ -40,10 +44,10 @@ class HuggingFaceModel:
 
 
 def load_hugging_face(folder: Path) -> HuggingFaceModel:
-    """Read a folder with `config.json` and weights in any form that `weight_files.py` reads.
+    """Read the model in a folder: `config.json`, and weights in any form that `weight_files.py` reads.
 
-    The scores of words have a matrix of their own where the folder holds one that differs from the embeddings, whatever
-    its config says: transformers computes with it too.
+    If the folder holds an MLM output matrix that differs from the embeddings, the model is untied, whatever its config
+    says. transformers computes with that matrix, too.
 
     Raises:
         ValueError: if the architecture is not supported, or a file is damaged; the message names the file.
@@ -73,7 +77,7 @@ def load_hugging_face(folder: Path) -> HuggingFaceModel:
 def _with_own_decoder(
     theirs: dict[str, Tensor], config: BertConfig, family: Family
 ) -> tuple[dict[str, Tensor], BertConfig]:
-    """Decide whether the matrix of the scores is the table of embeddings; where it is, a copy of it is dropped."""
+    """Decide whether the MLM output matrix is tied to the embeddings, and drop the stored copy if it is."""
     decoder, words = f"{family.decoder}.weight", f"{family.prefix}{family.encoder['embeddings.word']}.weight"
     if decoder not in theirs:
         return theirs, config
@@ -83,7 +87,11 @@ def _with_own_decoder(
 
 
 def _check_positions(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> None:
-    """Raise ValueError where a fixed table of positions is not the one that is computed here."""
+    """Check that a stored sinusoidal position table is the one that this encoder computes.
+
+    Raises:
+        ValueError: if it is missing or differs.
+    """
     if config.positions != "sinusoidal":
         return
     name = f"{family.prefix}{family.encoder['embeddings.position']}.weight"
@@ -95,7 +103,11 @@ def _check_positions(theirs: dict[str, Tensor], config: BertConfig, family: Fami
 
 
 def _without_identity(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> dict[str, Tensor]:
-    """Drop a projection between embeddings and encoder of one width, which must change nothing: we have none there."""
+    """Drop the projection of embeddings that are as wide as the encoder. Our encoder has none there.
+
+    Raises:
+        ValueError: if the projection is not the identity.
+    """
     if not family.projects or config.embedding_width != config.hidden_size:
         return theirs
     name = family.prefix + family.encoder["embeddings.projection"]
@@ -112,9 +124,12 @@ def _equal(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
 
 
 def _check_encoder(theirs: dict[str, Tensor], sources: dict[str, list[str]], config: BertConfig) -> None:
-    """Raise ValueError where a tensor of the encoder is missing, or has another shape or kind than the config says.
+    """Check that every tensor of the encoder is there, is floating point, and has the shape that the config gives.
 
-    An encoder without memory (device `meta`) says what is wanted, so that no size of a foreign file is ever allocated.
+    The shapes come from an encoder on the device `meta`, so that nothing is allocated by the sizes of a foreign file.
+
+    Raises:
+        ValueError: if a tensor is missing or differs.
     """
     try:
         with torch.device("meta"):
@@ -134,7 +149,7 @@ def _check_encoder(theirs: dict[str, Tensor], sources: dict[str, list[str]], con
 
 
 def _left_out(theirs: dict[str, Tensor], used: set[str], family: Family) -> list[str]:
-    copies = {f"{family.decoder}.bias", family.heads["masked_lm.bias"]}  # two names of one bias
+    copies = {f"{family.decoder}.bias", family.heads["masked_lm.bias"]}  # transformers has two names for one bias
     unread = sorted(name for name in theirs if name not in used | copies and not _IDLE.search(name))
     if not unread:
         return []

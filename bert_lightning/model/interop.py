@@ -1,10 +1,10 @@
-"""Hugging Face checkpoints <-> ours: renaming by the tables of `families.py`, and nothing that runs a model.
+"""Conversion between Hugging Face checkpoints and ours, by the tables in `families.py`. It runs no model.
 
-`hugging_face.py` reads a folder of the Hugging Face layout with them.
+`hugging_face.py` uses these functions to read a folder in the Hugging Face layout.
 
-Our names are those of `BertForPreTraining`: `bert.*`, `masked_lm.*`, `next_sentence.*` (the head of pairs, of whatever
-question), `replaced_tokens.*` for ELECTRA's discriminator, and, only written, the heads of tasks: `classification.*`,
-`tagging.*` and `spans.*`.
+Our names are those of `BertForPreTraining`: `bert.*`, `masked_lm.*` and `next_sentence.*` (the head for segment pairs,
+whatever its label). ELECTRA's discriminator is `replaced_tokens.*`. Task heads are written but not read:
+`classification.*`, `tagging.*` and `spans.*`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _CLASSES = {
 }
 _OF_A_HEAD = ("classifier_pooling", "classifier_activation", "classifier_norm")
 _NOT_COMPUTED = ("is_decoder", "add_cross_attention", "pruned_heads", "quantization_config", "rope_scaling")
-_OURS_ALONE = ("classifier_", "initializer_", "depth_scaled_init")  # fields that no stored tensor depends on
+_OURS_ALONE = ("classifier_", "initializer_", "depth_scaled_init")  # prefixes of fields that no stored tensor needs
 
 
 def config_from_hugging_face(settings: dict[str, Any]) -> BertConfig:
-    """The config of a Hugging Face `config.json`; its `model_type` chooses the family.
+    """Return the config that a Hugging Face `config.json` stands for. Its `model_type` chooses the family.
 
     Raises:
-        ValueError: an architecture that this encoder does not compute, with the setting that says so.
+        ValueError: if this encoder does not compute the architecture; the message names the setting.
     """
     family = _family(settings.get("model_type", "bert"))
     for name, value in family.required.items():
@@ -52,7 +52,7 @@ def config_from_hugging_face(settings: dict[str, Any]) -> BertConfig:
         raise ValueError(f"{name}={fields['activation']!r:.80} is not supported: use {', '.join(_ACTIVATIONS)}")
     fields["activation"] = _ACTIVATIONS[fields["activation"]]
     try:
-        BertConfig(**fields | family.parts)  # sizes and types, before anything is counted by them
+        BertConfig(**fields | family.parts)  # check sizes and types before `read` computes with them
         return BertConfig(**fields | family.parts | family.read(settings, fields))
     except (TypeError, ValueError) as error:
         ours, _, rest = str(error).partition("=")
@@ -60,10 +60,10 @@ def config_from_hugging_face(settings: dict[str, Any]) -> BertConfig:
 
 
 def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any]:
-    """The settings of a `config.json` of that family.
+    """Return the settings of a `config.json` of a family.
 
     Raises:
-        ValueError: the family has no such architecture; the message names a field that it cannot say.
+        ValueError: if the family has no such architecture; the message names a field that it cannot express.
     """
     if found := differences(config, model_type):
         raise ValueError(found[0])
@@ -71,10 +71,10 @@ def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any
 
 
 def differences(config: BertConfig, model_type: str) -> list[str]:
-    """Return a sentence for each field that a family cannot say; none where it has this architecture.
+    """Return a sentence for each config field that a family cannot express; none if it has this architecture.
 
     Raises:
-        ValueError: if there is no such family, or nothing near the architecture can be written as one of it.
+        ValueError: if there is no such family, or it has nothing close to the architecture.
     """
     ours, theirs = _explicit(config), _explicit(config_from_hugging_face(_settings_of(config, model_type)))
     found = [
@@ -88,7 +88,7 @@ def differences(config: BertConfig, model_type: str) -> list[str]:
 
 
 def _settings_of(config: BertConfig, model_type: str) -> dict[str, Any]:
-    """What a `config.json` says of a config, whether the family has all of it or not."""
+    """Return the `config.json` settings of a config, even if the family cannot express all of its fields."""
     family, explicit = _family(model_type), _explicit(config)
     settings: dict[str, Any] = {theirs: explicit[ours] for ours, (theirs, _) in family.settings.items()}
     activation = family.settings["activation"][0]
@@ -98,21 +98,21 @@ def _settings_of(config: BertConfig, model_type: str) -> dict[str, Any]:
 
 
 def has_head(model_type: str, head: str) -> bool:
-    """Whether transformers' pretraining classes of a family have a head of ours: `masked_lm`, `next_sentence`..."""
+    """Return whether a family's pretraining classes in transformers have our `head`: `masked_lm`, `next_sentence`..."""
     return any(name.partition(".")[0] == head for name in _family(model_type).heads)
 
 
 def task_to_hugging_face(config: BertConfig, model_type: str, head: str, labels: Sequence[str]) -> dict[str, Any]:
-    """What `config.json` says more where the model has the head of a task.
+    """Return the additional `config.json` settings of a model with a task head.
 
     Args:
-        config: the encoder's.
+        config: the config of the encoder.
         model_type: the family.
         head: classification, tagging or spans.
-        labels: classes in the order of their scores; none for a number, or for the spans of answers.
+        labels: the classes in the order of their logits; empty for regression and for answer spans.
 
     Raises:
-        ValueError: transformers' class of that family computes another head.
+        ValueError: if transformers' class of that family computes another head.
     """
     family = _family(model_type)
     if not any(name.startswith(f"{head}.") for name in family.tasks):
@@ -130,12 +130,12 @@ def task_to_hugging_face(config: BertConfig, model_type: str, head: str, labels:
 
 
 def from_hugging_face(theirs: dict[str, Tensor], config: BertConfig, model_type: str = "bert") -> dict[str, Tensor]:
-    """Our tensors, from a model of transformers with or without heads.
+    """Return our tensors, made from those of a transformers model with or without heads.
 
-    Heads that the checkpoint does not hold are left out. Old checkpoints name LayerNorm's tensors gamma and beta.
+    Heads that the checkpoint does not have are left out. Old checkpoints name LayerNorm's tensors gamma and beta.
 
     Raises:
-        ValueError: a part of an attention of the encoder is missing.
+        ValueError: if a query, key or value tensor of the encoder is missing.
     """
     made = {}
     for name, parts in tensor_sources(theirs, config, model_type).items():
@@ -144,10 +144,10 @@ def from_hugging_face(theirs: dict[str, Tensor], config: BertConfig, model_type:
 
 
 def tensor_sources(theirs: Collection[str], config: BertConfig, model_type: str) -> dict[str, list[str]]:
-    """Return the names of their tensors that each of ours is made of, one below the other.
+    """Return, for each of our tensors, the names of the transformers tensors that are stacked by rows to make it.
 
     Raises:
-        ValueError: if a part of an attention of the encoder is missing.
+        ValueError: if a query, key or value tensor of the encoder is missing.
     """
     family, blocks = _family(model_type), _blocks(config)
     if blocks > len(theirs):
@@ -158,7 +158,7 @@ def tensor_sources(theirs: Collection[str], config: BertConfig, model_type: str)
         for suffix in ("", ".weight", ".bias"):
             if name + suffix in modern:
                 sources[ours + suffix] = [modern[name + suffix]]
-    if (bias := f"{family.decoder}.bias") in modern:  # the one that scores are computed with, where there are two
+    if (bias := f"{family.decoder}.bias") in modern:  # of two stored biases, transformers computes with this one
         sources["masked_lm.bias"] = [modern[bias]]
     for i in range(blocks):
         for suffix in (".weight", ".bias") if config.linear_bias else (".weight",):
@@ -170,7 +170,10 @@ def tensor_sources(theirs: Collection[str], config: BertConfig, model_type: str)
 
 
 def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str = "bert") -> dict[str, Tensor]:
-    """The inverse: our tensors under the names of transformers' models with heads. What is tied there is left out."""
+    """Return our tensors under the names of transformers' models with heads. Tensors that are tied there are left out.
+
+    It is the inverse of `from_hugging_face`.
+    """
     family = _family(model_type)
     names, theirs = _names(family, config) | family.tasks, {}
     for name, tensor in ours.items():
@@ -183,7 +186,7 @@ def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str
         theirs |= identity_projection(family, config)
     if not config.tie_word_embeddings and "masked_lm.bias" in ours:
         theirs[f"{family.decoder}.bias"] = ours["masked_lm.bias"].clone()
-    if config.positions == "sinusoidal":  # fixed, but stored there
+    if config.positions == "sinusoidal":  # transformers stores the table, although it is fixed
         theirs[f"{family.prefix}{family.encoder['embeddings.position']}.weight"] = SinusoidalPositions(config).table
     for i in range(_blocks(config)):
         for suffix in (".weight", ".bias") if config.linear_bias else (".weight",):
@@ -194,7 +197,7 @@ def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str
 
 
 def identity_projection(family: Family, config: BertConfig) -> dict[str, Tensor]:
-    """Return a projection of the embeddings that changes nothing, under the names of a family that always has one."""
+    """Return the tensors of an embedding projection that changes nothing, for a family that always has one."""
     name, size = family.prefix + family.encoder["embeddings.projection"], config.hidden_size
     return {f"{name}.weight": torch.eye(size), f"{name}.bias": torch.zeros(size)}
 
@@ -206,7 +209,10 @@ def _family(model_type: str) -> Family:
 
 
 def _names(family: Family, config: BertConfig) -> dict[str, str]:
-    """Ours -> theirs, for every tensor (or pair of weight and bias) but those of attention's inputs."""
+    """Map our names to transformers' names, for all tensors except query, key and value.
+
+    A name may stand for a pair of weight and bias.
+    """
     names = {}
     for ours, theirs in family.encoder.items():
         for i in range(_blocks(config)) if "{i}" in ours else (0,):
@@ -222,7 +228,10 @@ def _blocks(config: BertConfig) -> int:
 
 
 def _explicit(config: BertConfig) -> dict[str, Any]:
-    """The fields, with the values that None stands for, and one value for all that compute the same."""
+    """Return the config's fields in a form to compare: two configs that compute the same have equal fields.
+
+    None is replaced by the value that it stands for.
+    """
     local = any(config.is_local(layer) for layer in range(config.num_hidden_layers))
     theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
     return asdict(config) | {
@@ -230,14 +239,14 @@ def _explicit(config: BertConfig) -> dict[str, Any]:
         "num_hidden_groups": _blocks(config),
         "local_window": config.local_window if local else None,
         "local_rope_theta": theta if local else None,
-        # As many as there are layers, or more: the first alone reads the whole sequence.
+        # All values from the number of layers on mean the same: only the first layer is global.
         "global_every": min(config.global_every, config.num_hidden_layers) if local else 1,
         "rope_theta": config.rope_theta if config.positions == "rotary" else None,
     }
 
 
 def _modern(name: str, family: Family) -> str:
-    """The name that a tensor has in today's models with heads; one without heads leaves the prefix out."""
+    """Return the current name of a tensor in a model with heads. Checkpoints without heads omit the prefix."""
     name = re.sub(r"beta$", "bias", re.sub(r"gamma$", "weight", name))
     known = (family.prefix, *(theirs.partition(".")[0] + "." for theirs in family.heads.values()))
     return name if name.startswith(known) else family.prefix + name

@@ -1,4 +1,4 @@
-"""Encoder and head in one module, for use without Lightning: the tensors in, the scores out."""
+"""Models of an encoder and a head, for use without Lightning: they turn token ids into logits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bert_lightning.model.heads import (
 
 
 class BertForMaskedLM(nn.Module):
-    """Scores of every word at each position (cloze). Devlin et al. 2019, section 3.1, task 1."""
+    """A masked language model: logits over the vocabulary at each position. Devlin et al. 2019, section 3.1, task 1."""
 
     def __init__(self, bert: BERT, vocab_size: int | None = None, hidden_size: int | None = None) -> None:
         super().__init__()
@@ -30,13 +30,16 @@ class BertForMaskedLM(nn.Module):
         attention_mask: Tensor | None = None,
         positions: Tensor | None = None,
     ) -> Tensor:
-        """[B, S] -> [B, S, V], or [M, V] at `positions`: [M] int64 into the flattened batch [B * S]."""
+        """Return logits over the vocabulary, [B, S] -> [B, S, V]; with `positions`, only those, [M, V].
+
+        `positions` [M] int64 are indices into the flattened batch [B * S].
+        """
         hidden = self.bert(input_ids, token_type_ids, attention_mask, positions)
         return self.head(hidden, self.bert.embeddings.word.weight)
 
 
 class BertForPreTraining(nn.Module):
-    """Both scores of BERT's pretraining: masked words, and whether B follows A. Devlin et al. 2019, section 3.1."""
+    """BERT with both pretraining heads: masked tokens and next sentence. Devlin et al. 2019, section 3.1."""
 
     def __init__(self, bert: BERT) -> None:
         super().__init__()
@@ -47,13 +50,13 @@ class BertForPreTraining(nn.Module):
     def forward(
         self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """[B, S] -> ([B, S, V], [B, 2])."""
+        """Return the masked-token and the next-sentence logits, [B, S] -> ([B, S, V], [B, 2])."""
         hidden = self.bert(input_ids, token_type_ids, attention_mask)
         return self.masked_lm(hidden, self.bert.embeddings.word.weight), self.next_sentence(hidden)
 
 
 class BertForSequenceClassification(nn.Module):
-    """One score a class for each input. Devlin et al. 2019, section 4.1."""
+    """A classifier of whole inputs: one logit per class for each. Devlin et al. 2019, section 4.1."""
 
     def __init__(self, bert: BERT, num_labels: int, hidden_size: int | None = None) -> None:
         super().__init__()
@@ -64,12 +67,12 @@ class BertForSequenceClassification(nn.Module):
     def forward(
         self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None
     ) -> Tensor:
-        """[B, S] -> [B, C]."""
+        """Return the logits of each input, [B, S] -> [B, C]."""
         return self.head(self.bert(input_ids, token_type_ids, attention_mask), attention_mask)
 
 
 class BertForTokenClassification(nn.Module):
-    """One score a class for each token (named entities). Devlin et al. 2019, section 5.3."""
+    """A classifier of tokens (named entities): one logit per class for each. Devlin et al. 2019, section 5.3."""
 
     def __init__(self, bert: BERT, num_labels: int, hidden_size: int | None = None) -> None:
         super().__init__()
@@ -80,12 +83,12 @@ class BertForTokenClassification(nn.Module):
     def forward(
         self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None
     ) -> Tensor:
-        """[B, S] -> [B, S, C]."""
+        """Return the logits of each token, [B, S] -> [B, S, C]."""
         return self.head(self.bert(input_ids, token_type_ids, attention_mask))
 
 
 class BertForQuestionAnswering(nn.Module):
-    """Scores of each token as first and as last of the answer. Devlin et al. 2019, section 4.2."""
+    """A model for extractive question answering: it scores answer spans. Devlin et al. 2019, section 4.2."""
 
     def __init__(self, bert: BERT, hidden_size: int | None = None) -> None:
         super().__init__()
@@ -96,12 +99,16 @@ class BertForQuestionAnswering(nn.Module):
     def forward(
         self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """[B, S] -> (start [B, S], end [B, S])."""
+        """Return the logits of each token as the answer's first and as its last token, [B, S] -> 2 x [B, S]."""
         return self.head(self.bert(input_ids, token_type_ids, attention_mask))
 
 
 def _check_fits(bert: BERT, **sizes: int | None) -> None:
-    """A size repeated at the call must be the encoder's own."""
+    """Check that each size given to a model is the encoder's own; None is not checked.
+
+    Raises:
+        ValueError: if a size differs.
+    """
     for name, size in sizes.items():
         actual = getattr(bert.config, name)
         if size is not None and size != actual:

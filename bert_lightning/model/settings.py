@@ -1,6 +1,6 @@
-"""What a table of names cannot say about config.json: settings that stand for several fields, or have several forms.
+"""Settings of config.json that no table of names can express: they set several fields, or have several forms.
 
-`read_*` makes fields of BertConfig from the settings and the fields read so far; `write_*` makes settings of a config.
+`read_*` makes BertConfig fields from the settings and the fields read so far. `write_*` makes settings from a config.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ from typing import Any
 
 from bert_lightning.model.config import BertConfig
 
-Settings = Mapping[str, Any]  # a config.json
-Fields = dict[str, Any]  # of BertConfig
+Settings = Mapping[str, Any]  # the content of a config.json
+Fields = dict[str, Any]  # BertConfig fields, or settings that are to be written
 
 _KINDS = {False: "full_attention", True: "sliding_attention"}
 
 
 def read_offset(settings: Settings, fields: Fields) -> Fields:
-    """RoBERTa's table begins with rows that no position uses, up to that of the padding id."""
+    """Return the position fields of a RoBERTa model, whose first position uses the row after the padding id.
+
+    No position uses the rows before it, so the table has more rows than a sequence has tokens.
+
+    Raises:
+        ValueError: if pad_token_id is not an id.
+    """
     pad = settings.get("pad_token_id", 1)
     if not isinstance(pad, int) or isinstance(pad, bool) or pad < 0:
         raise ValueError(f"pad_token_id={pad!r:.40} must be an id: positions are counted from it")
@@ -25,23 +31,29 @@ def read_offset(settings: Settings, fields: Fields) -> Fields:
 
 
 def write_offset(config: BertConfig) -> Fields:
-    """The inverse of `read_offset`."""
+    """Return the settings from which `read_offset` reads the config's position fields."""
     size = config.max_position_embeddings + config.position_offset
     return {"pad_token_id": config.position_offset - 1, "max_position_embeddings": size}
 
 
 def read_sinusoids(settings: Settings, fields: Fields) -> Fields:
-    """DistilBERT's switch between a learned table and a fixed one."""
+    """Return the kind of positions of a DistilBERT model: a learned table or a fixed, sinusoidal one."""
     return {"positions": "sinusoidal" if settings.get("sinusoidal_pos_embds") else "learned"}
 
 
 def write_sinusoids(config: BertConfig) -> Fields:
-    """The inverse of `read_sinusoids`."""
+    """Return the setting from which `read_sinusoids` reads the config's kind of positions."""
     return {"sinusoidal_pos_embds": config.positions == "sinusoidal"}
 
 
 def read_reach(settings: Settings, fields: Fields) -> Fields:
-    """ModernBERT's layers and angles, in the form of transformers 5 or of the published files."""
+    """Return the fields for ModernBERT's local layers and rotary angles.
+
+    The settings have the form of transformers 5 or that of the published files.
+
+    Raises:
+        ValueError: if a setting has the wrong type, or stands for an architecture that this encoder does not compute.
+    """
     layers = fields["num_hidden_layers"]
     every = settings.get("global_attn_every_n_layers", 3)
     if not isinstance(every, int) or every < 1:
@@ -67,7 +79,11 @@ def read_reach(settings: Settings, fields: Fields) -> Fields:
 
 
 def _angles(settings: Settings, kind: str) -> Settings:
-    """What `rope_parameters` says of one kind of attention; only the plain rotation is computed here."""
+    """Return the `rope_parameters` of one kind of attention.
+
+    Raises:
+        ValueError: if they are malformed, or ask for anything but the plain rotation.
+    """
     angles = settings.get("rope_parameters") or {}
     if not isinstance(angles, dict) or not isinstance(found := angles.get(kind, {}), dict):
         raise ValueError(f"rope_parameters={angles!r:.80} must hold settings for each kind of attention")
@@ -77,7 +93,7 @@ def _angles(settings: Settings, kind: str) -> Settings:
 
 
 def write_reach(config: BertConfig) -> Fields:
-    """The inverse of `read_reach`, in the form of transformers 5."""
+    """Return the settings from which `read_reach` reads the config's fields, in the form of transformers 5."""
     local_theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
     return {
         "layer_types": [_KINDS[config.is_local(i)] for i in range(config.num_hidden_layers)],

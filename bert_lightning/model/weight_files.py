@@ -1,4 +1,7 @@
-"""Files of weights in a Hugging Face folder: safetensors or torch's zip, whole or in shards. No code in them is run."""
+"""Reading the weights of a Hugging Face folder: safetensors or torch's zip format, in one file or in shards.
+
+No code in these files is run.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# In the order of preference that transformers has.
+# transformers prefers these files in the same order.
 _FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
-    """Return the file that holds a folder's weights, or the index of their shards, and its tensors.
+    """Return the file of a folder's weights, or the index of their shards, and the tensors.
 
     Raises:
         ValueError: if there is no such file, or one is damaged or missing; the message names it.
@@ -27,10 +30,10 @@ def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object that a JSON file holds.
+    """Return the object in a JSON file as a dict.
 
     Raises:
-        ValueError: if it holds something else, or cannot be read; the message names the file.
+        ValueError: if the file holds anything else, or cannot be read; the message names the file.
     """
     if not path.is_file():
         raise ValueError(f"{path} is no file")
@@ -85,10 +88,11 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:  # torch compresses nothing
+                # torch never compresses, so a file that unpacks to more than its size is not torch's.
+                if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
                     raise ValueError("it unpacks to more than its size")
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file, and for one that names code
+    except Exception as error:  # torch raises many types of error for a damaged file, and for a file that names code
         raise ValueError(
             f"{path} cannot be read as tensors alone ({_first_line(error)}): give the weights as model.safetensors"
         ) from None
