@@ -37,6 +37,10 @@ WRONG = {
     "added twice": (["pretrain", "+seed=3"], "+seed=3: seed is there already: write seed=3 without the +"),
     "deleted": (["pretrain", "~lr"], "~lr: there is nothing of this name to delete: did you mean ~optimizer.lr?"),
     "deleted option": (["pretrain", "~variant=x"], "~variant=x: there is nothing of this name to delete: ~variant"),
+    "empty mapping": (
+        ["pretrain", "objective.terms={}"],
+        "objective.terms={} changes nothing, for",
+    ),
     "no number": (["pretrain", "batch_size=many"], "batch_size=many: Value 'many' of type 'str' could not be"),
     "interpolation": (
         ["pretrain", "name=${sed}"],
