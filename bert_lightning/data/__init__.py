@@ -1,1 +1,1 @@
-"""Ids -> examples -> batches: token store, segment pairs, masking, sampling, loaders."""
+"""Data: token ids -> examples -> batches, by token store, segment pairs, masking, samplers and data loaders."""

@@ -1,8 +1,8 @@
-"""What each batch counts for, where several make one update: one after another, or on several ranks.
+"""Weights of batches that share one update, by gradient accumulation or on several ranks.
 
-A loss is a mean over predictions. Batches hold different numbers of them, so the mean of their means is not the mean
-over all. The batches of an update are therefore made before the first is handed out, and each is told their mean number
-of predictions: JointObjective weighs by it.
+A loss is a mean over predictions. Batches have different numbers of predictions, so the mean of their losses is not the
+mean over all predictions. Therefore all batches of an update are made before the first is handed out. Each batch gets
+their mean number of predictions, and `JointObjective` weights its losses by it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class CountedBatches:
     """The batches of `loader`, each with `mean_counts`: term -> mean number of predictions in the update's batches.
 
     Args:
-        loader: where this rank's batches come from.
-        size: how many make an update on each rank.
-        counts: predictions of each term in a batch.
-        mean_over_ranks: of a tensor that every rank gives.
+        loader: data loader of this rank.
+        size: number of batches per update on each rank.
+        counts: function that returns the number of predictions of each term in a batch.
+        mean_over_ranks: function that returns the mean of a tensor over all ranks.
     """
 
     loader: DataLoader[Any]

@@ -1,7 +1,7 @@
-"""Blocks of running text, one segment each: full, document and single sentences. Liu et al. 2019, section 4.2.
+"""Blocks of running text with one segment: full, document and single sentences. Liu et al. 2019, section 4.2.
 
-Block i is example i of every epoch; only the masks change. A sentence longer than a block is cut into even parts, and
-each part is a block: no text is lost.
+Block i is example i of every epoch; only the masks change. A sentence longer than a block is cut into even parts. Each
+part is a block of its own, so no text is lost.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from bert_lightning.ranges import Length, Share
 
 
 class Blocks:
-    """What the three share: spans of tokens, cut where documents meet.
+    """The base of all block builders: blocks are spans of the store's tokens, cut into pieces where documents meet.
 
     Args:
-        store: where the sentences are.
-        max_length: tokens of the longest sequence, special tokens included.
-        lone_prob: share of sentences that stand alone, each a short example of its own. They fill what remains of
-            packed rows: no row of whole sentences is ever quite full.
+        store: token store of the sentences.
+        max_length: maximal number of tokens in a sequence, including special tokens.
+        lone_prob: fraction of sentences that stand alone, each as a short example of its own. These fill the room that
+            is left in packed rows, because whole sentences never quite fill a row.
     """
 
     segments = 1
@@ -37,7 +37,7 @@ class Blocks:
         check_share("lone_prob", lone_prob)
         self.store, self.lone_prob = store, lone_prob
         self.max_length = self.row_length = max_length
-        self.room = max_length - 2  # tokens of text, where [CLS] opens and [SEP] closes
+        self.room = max_length - 2  # maximal number of tokens without the first [CLS] and the last [SEP]
         self.name = f"{self.kind}-{self.room}-{lone_prob:g}"
         self._table = table(store, self.name, 2, write_blocks(self._blocks()))
 
@@ -46,16 +46,22 @@ class Blocks:
 
     @property
     def spans(self) -> Ints:
-        """Tokens [begin, end) of every block, [N, 2]."""
+        """Return the tokens [begin, end) of every block, [N, 2]."""
         return self._table.rows
 
     def __call__(self, indices: Ints, keys: Bits) -> Pieces:
-        """The blocks at `indices` [B]; nothing of them is random."""
+        """Return the blocks at `indices` [B]. They have no randomness, so `keys` is not used."""
         row, start, length = self.pieces(indices)
         return Pieces(row, example=np.ones_like(row), segment=np.zeros_like(row), start=start, length=length)
 
     def pieces(self, indices: Ints) -> tuple[Ints, Ints, Ints]:
-        """The parts of the blocks that are each of one document: which of `indices`, first token, length, all [P]."""
+        """Cut the blocks at `indices` [B] into P pieces of one document each.
+
+        Returns:
+            which: [P] the piece belongs to the block at `indices[which]`.
+            start: [P] index of the first token.
+            length: [P] number of tokens.
+        """
         begin, end = self.spans[indices].T
         sentences, documents = self.store.sentences, self.store.documents
         first = np.searchsorted(documents, np.searchsorted(sentences, begin, side="right") - 1, side="right") - 1
@@ -67,21 +73,21 @@ class Blocks:
         return which, start, np.minimum(end[which], sentences[documents[document + 1]]) - start
 
     def lengths(self, indices: Ints) -> Ints:
-        """Tokens of the blocks with their special tokens, [B]."""
+        """Return the number of tokens in each block at `indices` [B], including special tokens, [B]."""
         which, _, length = self.pieces(indices)
         return np.bincount(which, length + 1, len(indices)).astype(np.int64) + 1
 
     def _blocks(self) -> Iterator[Ints]:
-        """Spans [begin, end) of tokens, [n, 2] at a time."""
+        """Yield the tokens [begin, end) of all blocks, [n, 2] at a time."""
         for ranges in runs(self.store, self._ends, look_ahead=self.room + 1):
             begin, end = self.store.sentences[ranges[:, 0]], self.store.sentences[ranges[:, 1]]
-            parts = -(-(end - begin) // self.room)  # more than one for a sentence that is too long
+            parts = -(-(end - begin) // self.room)  # above 1 for a sentence longer than a block
             part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
             begin, length, parts = (np.repeat(a, parts) for a in (begin, end - begin, parts))
             yield np.stack([begin + part * length // parts, begin + (part + 1) * length // parts], axis=1)
 
     def _ends(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
-        """For `runs`: where the block ends that begins at each sentence."""
+        """Return the end of the block that begins at each sentence, as `runs` asks for it."""
         longest = self._longest(numbers, starts, document)
         if not self.lone_prob:
             return longest
@@ -98,12 +104,12 @@ class Blocks:
 
 
 class FullSentences(Blocks):
-    """Whole sentences until the block is full, across documents, with [SEP] between two. RoBERTa's choice."""
+    """Blocks of whole sentences, filled across documents with [SEP] between two documents. RoBERTa uses them."""
 
     kind = "full"
 
     def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
-        # [SEP] after each document takes of the room; that after the block's last does so anyway.
+        # The [SEP] after each document takes room. The [SEP] at the end of the block is not counted in the room.
         following = np.arange(numbers[0], numbers[0] + len(starts))
         ends = starts + np.searchsorted(self.store.documents, following, side="left")
         full = np.searchsorted(ends, starts[: len(numbers)] + document + 1 + self.room, side="right") - 1
@@ -111,7 +117,7 @@ class FullSentences(Blocks):
 
 
 class DocumentSentences(Blocks):
-    """Whole sentences of one document until the block is full."""
+    """Blocks of whole sentences, filled from one document."""
 
     kind = "document"
 
@@ -121,7 +127,7 @@ class DocumentSentences(Blocks):
 
 
 class SingleSentences(Blocks):
-    """Every sentence by itself."""
+    """Blocks of one sentence each."""
 
     kind = "single"
 
@@ -130,6 +136,6 @@ class SingleSentences(Blocks):
 
 
 def _one_at_least(numbers: Ints, ends: Ints) -> Ints:
-    """Ends counted from the first of the sentences -> the sentences' own numbers, each after the one that begins."""
+    """Return `ends`, given relative to the first of the sentences, as sentence numbers; a block has one at least."""
     after: Ints = np.maximum(numbers[0] + ends, numbers + 1)
     return after

@@ -1,4 +1,4 @@
-"""The loaders that Lightning asks for."""
+"""Data modules: the data loaders of training and validation that Lightning asks for."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from bert_lightning.data.token_batches import TokenBatches, Windows
 from bert_lightning.data.workers import allow_open_files, leave_signals
 from bert_lightning.errors import UserError
 
-_ENDLESS = 2**40  # batches: more than any run takes
+_ENDLESS = 2**40  # number of batches that no run reaches
 
 
 class Examples(Protocol):
-    """Finished batches by positions; `len` is the number of examples of an epoch."""
+    """Finished batches, indexed by positions of the training stream. `len` is the number of examples in an epoch."""
 
     def __len__(self) -> int: ...
 
@@ -34,30 +34,33 @@ class Examples(Protocol):
 
     @property
     def seed(self) -> Any:
-        """Of their order."""
+        """Return the shuffle seed."""
 
     @property
     def longest(self) -> int:
-        """Tokens that no example exceeds."""
+        """Return the maximal number of tokens in an example."""
 
     def lengths(self, positions: Positions) -> Ints:
-        """Tokens of the examples at some positions."""
+        """Return the number of tokens in each example at `positions`, [B]."""
 
 
 class StreamDataModule(pl.LightningDataModule):
-    """Training batches from the stream of `train` as long as the module's budget lasts; `validation` once through.
+    """Loads training batches from an endless stream until the budget is spent, and validation batches once.
 
-    A checkpoint keeps how many examples the ranks were given together. A run that resumes goes on from there, at once
-    and with any number of workers; with another number of ranks, or accumulated batches, if their product is the same.
+    A checkpoint keeps the number of examples that all ranks were given together. A resumed run continues there at once,
+    with any number of workers. The number of ranks and of accumulated batches may change if their product stays equal.
 
     Args:
-        train: examples that the stream repeats, epoch after epoch.
-        validation: examples of validation, in order.
-        batch_size: sequences of a batch, on each rank.
-        batch_tokens: tokens of a training batch at most, on each rank, whatever number of sequences that is; None for
-            `batch_size` sequences.
-        validation_examples: how many of the validation examples are used at most; None for all.
-        num_workers: processes that make batches; the batches do not depend on it.
+        train: training examples, which the stream repeats epoch after epoch.
+        validation: validation examples, read in order.
+        batch_size: number of sequences in a batch on each rank.
+        batch_tokens: maximal number of tokens in a training batch on each rank, with any number of sequences; None for
+            batches of `batch_size` sequences.
+        validation_examples: maximal number of validation examples that are used; None for all.
+        num_workers: number of processes that make batches; the batches do not depend on it.
+
+    Raises:
+        UserError: if a number is too small, or the system does not allow so many workers.
     """
 
     def __init__(
@@ -84,8 +87,8 @@ class StreamDataModule(pl.LightningDataModule):
         self.windows: Windows | None = None
         if batch_tokens is not None:
             self.windows = Windows(train.lengths, len(train), train.longest, batch_tokens, train.seed)
-        self.position = 0  # in the training stream: examples given to all ranks
-        self.leg: Leg | None = None  # of training; none has begun yet
+        self.position = 0  # position in the training stream: number of examples given to all ranks
+        self.leg: Leg | None = None  # present leg of training; None before the first
         self.validation_size = min(len(validation), validation_examples or len(validation))
 
     def train_dataloader(self) -> Legs:
@@ -109,30 +112,30 @@ class StreamDataModule(pl.LightningDataModule):
         return self._loader(self.validation, OnceThrough(self.validation_size, batch_size, rank, ranks))
 
     def training_examples(self, leg: Leg) -> Examples:
-        """The examples of a leg of training."""
+        """Return the examples of a leg of training."""
         return self.train
 
     def begun(self, leg: Leg) -> tuple[int, ...]:
-        """Where the phases began that have begun by now, in this leg or before it."""
+        """Return the positions of the phases that have begun so far, in this leg or before it."""
         return ()
 
     @property
     def moments(self) -> tuple[float, ...]:
-        """Shares of training at which it matters to the examples how much has passed."""
+        """Return the fractions of training at which the examples change."""
         return ()
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Count what is handed to training: not what workers have made ahead."""
+        """Advance the position when training receives a batch; batches that workers made ahead do not count."""
         if self.trainer is not None and self.trainer.training:
             self.position = self._batches.after(self.position)
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream goes on; the same on every rank."""
+        """Return the state of the training stream: position and leg. It is the same on every rank."""
         return {"position": self.position, "leg": None if self.leg is None else dict(vars(self.leg))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on there."""
+        """Restore the state of the training stream."""
         self.position = state_dict["position"]
         self.leg = None if state_dict["leg"] is None else Leg(**state_dict["leg"])
 
@@ -143,15 +146,15 @@ class StreamDataModule(pl.LightningDataModule):
         return mean
 
     def batches_of_an_epoch(self) -> int:
-        """Batches of the training examples, once through, of all ranks together."""
+        """Return the number of batches in one epoch of training, on all ranks together."""
         return -(-len(self.train) // self.batch_size) if self.windows is None else len(self.windows.of_an_epoch())
 
     def _turn(self, budget: Budget, batches: int) -> bool:
-        """Begin another leg where what is spent asks for other batches than the present one. Whether it did.
+        """Begin a new leg if the spent budget requires other batch settings; return whether it did.
 
         Args:
-            budget: of the run.
-            batches: that make an update, on all ranks together.
+            budget: budget of the run.
+            batches: number of batches per update, on all ranks together.
         """
         last = self.leg
         moments = sorted({*budget.rises, *(self.moments if budget.updates is None else ())})
@@ -164,7 +167,7 @@ class StreamDataModule(pl.LightningDataModule):
         return True
 
     def _leg_batches(self, budget: Budget, trainer: pl.Trainer) -> DataLoader[Any] | CountedBatches:
-        """The batches of the present leg, from the present position on."""
+        """Return the batches of the present leg, from the present position on."""
         assert self.leg is not None, "a leg has begun"
         examples, ranks = self.training_examples(self.leg), (trainer.global_rank, trainer.world_size)
         if self.windows is None:
@@ -180,14 +183,17 @@ class StreamDataModule(pl.LightningDataModule):
         return CountedBatches(loader, trainer.accumulate_grad_batches, counts, self._mean_over_ranks)
 
     def _examples_of_a_batch(self, budget: Budget) -> float:
-        """After what is spent of the budget; of batches of tokens the mean, tried on examples of all of training."""
+        """Return the number of examples per batch at the present fraction of the budget.
+
+        If batches are measured in tokens, it is the mean over a sample that covers all of training.
+        """
         if self.windows is None:
             return budget.batch_size(self.batch_size, budget.share)
         windows = self._grown(self.windows, budget, budget.share)
         return windows.examples_of_a_batch(self.training_examples(Leg(share=0.0, pace=windows.trial)).lengths)
 
     def _grown(self, windows: Windows, budget: Budget, share: float) -> Windows:
-        """With the tokens that a batch has after a share of the budget, and at least those of one example."""
+        """Return `windows` with the batch size at a fraction of the budget; a batch has room for any example."""
         return replace(windows, budget=max(windows.longest, budget.batch_size(windows.budget, share)))
 
     def _loader(self, examples: Examples, batches: Sampler[Any]) -> DataLoader[Any]:
@@ -200,12 +206,12 @@ class StreamDataModule(pl.LightningDataModule):
             persistent_workers=self.num_workers > 0,
             worker_init_fn=leave_signals,
             pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # of its own, or each iterator would move the model's random state
+            generator=torch.Generator(),  # its own; otherwise each iterator would advance the model's random state
         )
 
 
 class PretrainingDataModule(StreamDataModule):
-    """Its training examples are told how far training is, for phases and for rates that change."""
+    """The data module of pretraining: it tells the examples how far training is, for phases and masking rates."""
 
     train: PretrainingExamples
 

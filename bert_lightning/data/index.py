@@ -1,8 +1,8 @@
-"""Where the examples of a store are: tables on disk, made once in bounded memory and memory-mapped.
+"""Tables that say where the examples of a store are: files that are made once in bounded memory, then memory-mapped.
 
-A table lies beside its store, or in the user's cache where the store's folder cannot be written. Its name holds all it
-depends on, and a file beside it holds its size and hash: a table that is damaged is made again. It may be deleted at
-any time.
+A table lies beside its store, or in the user's cache if the store's folder is read-only. Its name depends on everything
+that determines its content. A file beside it holds its size and hash, so that a damaged table is made again. A table
+may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ import numpy.typing as npt
 from bert_lightning.data.store import QUICK, TokenStore, sha256, write_whole
 
 Ints = npt.NDArray[np.int64]
-_WINDOW = 1 << 17  # sentences that are looked at together
+_WINDOW = 1 << 17  # sentences that are processed together
 
 
 class Table:
-    """Rows of `columns` int64 in a file. Pickled by name, so that a worker maps the file instead of copying it."""
+    """A memory-mapped table of int64 with `columns` columns.
+
+    It is pickled by its path, so that a worker maps the file instead of copying it.
+    """
 
     def __init__(self, path: Path, columns: int) -> None:
         self.path, self.columns = path, columns
@@ -37,7 +40,7 @@ class Table:
 
 
 def table(store: TokenStore, name: str, columns: int, write: Callable[[BinaryIO], None]) -> Table:
-    """Return the table `name` of `store`; `write` fills its file where there is none, or a damaged one."""
+    """Return the table `name` of `store`. If it is missing or damaged, `write` writes its file first."""
     counts = store.counts()
     digest = hashlib.sha256(repr((name, counts, store.folder.resolve())).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert_lightning"
@@ -70,7 +73,7 @@ def _seal_of(path: Path) -> Path:
 
 
 def _seal(path: Path) -> str:
-    """What the file beside a table holds: its size, and its hash where that takes no time."""
+    """Return the content of the file beside a table: the table's size, and its hash if hashing is quick."""
     size = path.stat().st_size
     return f"{size} {sha256(path) if size <= QUICK else ''}\n"
 
@@ -83,7 +86,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def write_blocks(blocks: Iterable[Ints]) -> Callable[[BinaryIO], None]:
-    """What writes `blocks` of rows one after another."""
+    """Return a function that writes `blocks` of rows one after another."""
 
     def write(file: BinaryIO) -> None:
         for block in blocks:
@@ -93,13 +96,14 @@ def write_blocks(blocks: Iterable[Ints]) -> Callable[[BinaryIO], None]:
 
 
 def runs(store: TokenStore, ends: Callable[[Ints, Ints, Ints], Ints], look_ahead: int) -> Iterator[Ints]:
-    """Cut a store's sentences into runs, in order and without gaps: [n, 2] sentences [begin, end) at a time.
+    """Cut a store's sentences into consecutive runs without gaps; yield their sentences [begin, end), [n, 2] at a time.
 
     Args:
-        store: whose sentences.
-        ends: where a run ends that would begin at each of some sentences. It is given the sentences' numbers [n],
-            the tokens at which they begin, with the `look_ahead` that follow, and the document of each [n].
-        look_ahead: sentences that a run can have at most.
+        store: token store of the sentences.
+        ends: function that returns the end of the run that would begin at each of some sentences [n]. Its arguments are
+            the sentences' numbers [n], the first token of each and of the `look_ahead` sentences that follow, and the
+            document of each sentence [n].
+        look_ahead: maximal number of sentences in a run.
     """
     begin, total = 0, len(store.sentences) - 1
     while begin < total:

@@ -1,4 +1,4 @@
-"""manifest.json: what a prepared folder was made from, what it holds, and the hashes that prove it."""
+"""The manifest of a prepared folder: the settings and sources, the content, and the hashes that verify it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NAME = "manifest.json"
 
 
 def digest(values: object) -> str:
-    """sha256 of plain data."""
+    """Return the SHA-256 hash of plain data, in hexadecimal digits."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def write(folder: Path, values: dict[str, Any]) -> None:
-    """Write the manifest of a folder that is complete, with the hash of every file in it and its own."""
+    """Write the manifest of a complete folder, with the hash of every file in the folder and of the manifest."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     listed = {str(f.relative_to(folder)): {"bytes": f.stat().st_size, "sha256": sha256(f)} for f in files}
     values = {**values, "files": listed}
@@ -27,14 +27,14 @@ def write(folder: Path, values: dict[str, Any]) -> None:
 
 
 def read(folder: Path, thorough: bool) -> dict[str, Any]:
-    """The manifest, after a check of the files that it names.
+    """Check the files that the manifest of a folder names, and return the manifest.
 
     Args:
-        folder: of the manifest.
-        thorough: hash every file; else those up to 256 MiB, and compare the sizes of the others.
+        folder: folder that holds the manifest.
+        thorough: whether to hash every file. Otherwise files above 256 MiB are checked by their size only.
 
     Raises:
-        UserError: a file is missing or not what it was.
+        UserError: if the manifest is damaged, or a file is missing or has changed.
     """
     fix = "delete the folder and run prepare again"
     try:
@@ -61,7 +61,7 @@ def read(folder: Path, thorough: bool) -> dict[str, Any]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Why a store with settings `old` does not serve `new`, a line each."""
+    """Return the reasons why a store with settings `old` cannot be used for settings `new`, one line each."""
     lines = [
         f"{name} was {old.get(name)}, is {value}"
         for name, value in new.items()

@@ -1,4 +1,4 @@
-"""Training in phases: most of it on short sequences, which are cheap, the end on long ones."""
+"""Phases of training: most of it runs on short sequences, which are cheap, and the end on long ones."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from bert_lightning.errors import UserError
 
 
 class Phase(NamedTuple):
-    """A share of training, and what its examples are."""
+    """One phase of training: its share of training, and the builder of its examples."""
 
     share: float
     builder: ExampleBuilder
 
 
 class Stretch(NamedTuple):
-    """Positions of the training stream within one phase, counted from where the phase begins."""
+    """Positions of the training stream in one phase, counted from the beginning of the phase."""
 
-    number: int  # of the phase
+    number: int  # number of the phase, from 0
     builder: ExampleBuilder
     positions: Ints
 
 
 class Phases(Sequence[Phase]):
-    """One phase after another. Devlin et al. 2019, appendix A.2: 90 % of training at 128 tokens, 10 % at 512.
+    """The phases of training, in order. Devlin et al. 2019, appendix A.2: 90 % of training at 128 tokens, 10 % at 512.
 
     Args:
-        store: where the sentences are.
-        builder: makes the examples of every phase.
-        phases: of each phase its `share` of training, and the arguments of `builder` that are its own.
+        store: token store of the sentences.
+        builder: function that makes the example builder of a phase.
+        phases: mapping for each phase, with its `share` of training and the arguments of `builder` for this phase.
 
     Raises:
-        UserError: no phase, a phase without a share, or shares that are not 1 together.
+        UserError: if there is no phase, a phase has no share, the shares do not add up to 1, or an argument is wrong.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Phases(Sequence[Phase]):
 
     @classmethod
     def of(cls, made: ExampleBuilder | Phases) -> Phases:
-        """Phases as they are; a single builder as the only phase."""
+        """Return phases unchanged, and a single builder as the only phase."""
         return made if isinstance(made, Phases) else cls(made.store, lambda _: made, [{"share": 1.0}])
 
     def __len__(self) -> int:
@@ -67,31 +67,31 @@ class Phases(Sequence[Phase]):
 
     @property
     def max_length(self) -> int:
-        """Tokens of the longest example of all phases."""
+        """Return the maximal number of tokens in an example, over all phases."""
         return max(phase.builder.max_length for phase in self._phases)
 
     @property
     def row_length(self) -> int:
-        """Tokens of the longest row of all phases."""
+        """Return the maximal number of tokens in a row, over all phases."""
         return max(phase.builder.row_length for phase in self._phases)
 
     @property
     def segments(self) -> int:
-        """Token types that are used."""
+        """Return the number of token types in use."""
         return max(phase.builder.segments for phase in self._phases)
 
     @property
     def last(self) -> Phases:
-        """The last phase alone: what the finished model reads, and so what it is validated on."""
+        """Return the last phase alone. The finished model reads its examples, so validation uses them too."""
         return Phases.of(self._phases[-1].builder)
 
     def begins(self, leg: Leg) -> tuple[int, ...]:
-        """Where each phase begins, as far as is known in a leg: behind the shares of those before it."""
+        """Return the position at which each phase begins, after the shares of earlier phases, as far as `leg` knows."""
         ends = np.cumsum([phase.share for phase in self._phases])[:-1]
         return leg.begins + tuple(leg.where(share) for share in [0.0, *ends][len(leg.begins) :])
 
     def stretches(self, positions: Positions, leg: Leg) -> Iterator[Stretch]:
-        """Cut `positions`, which are of one leg, where phases change."""
+        """Cut `positions`, which belong to one leg, where phases change."""
         positions = np.asarray(positions)
         for number, (begin, end) in enumerate(pairwise([*self.begins(leg), NOT_YET])):
             within = positions[(begin <= positions) & (positions < end)] - begin
