@@ -1,1 +1,1 @@
-"""Strings -> sentences -> ids: corpora, sentence splitting, tokenizers."""
+"""Turn texts into sentences and sentences into token ids: corpora, sentence splitting, tokenizers."""

@@ -1,4 +1,4 @@
-"""Parquet and Arrow files, row by row."""
+"""Read Parquet and Arrow files row by row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROWS_AT_ONCE = 1024
 
 
 def parts(path: Path) -> list[Part]:
-    """Row groups of Parquet, as many to a part as make about PART_BYTES; an Arrow file is one part."""
+    """Return the parts of a file: row groups of Parquet, about PART_BYTES in a part. An Arrow file is one part."""
     if path.suffix != ".parquet":
         return [Part((str(path),))]
     metadata = _parquet(path).metadata
@@ -32,10 +32,16 @@ def parts(path: Path) -> list[Part]:
 
 
 def read(path: Path, start: int = 0, end: int | None = None, columns: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """Rows of an Arrow file, or of the row groups from `start` up to `end` of a Parquet file; of these columns only.
+    """Yield the rows of an Arrow file, or of the row groups from `start` up to `end` of a Parquet file.
+
+    Args:
+        path: the file.
+        start: first row group of a Parquet file.
+        end: row group of a Parquet file at which to stop; None reads all.
+        columns: names of the columns to read; empty for all.
 
     Raises:
-        UserError: the file is damaged, or has no such column.
+        UserError: if the file is damaged, has no such column, or has two columns of that name.
     """
     import pyarrow
 
@@ -61,7 +67,7 @@ def _batches(path: Path, start: int, end: int | None, columns: Collection[str]) 
         try:
             table = pyarrow.ipc.open_file(source)
             batches = (table.get_batch(i) for i in range(table.num_record_batches))
-        except pyarrow.ArrowInvalid:  # the form that `datasets` keeps, without an index
+        except pyarrow.ArrowInvalid:  # the stream format, in which `datasets` stores its files, has no index
             source.seek(0)
             table = pyarrow.ipc.open_stream(source)
             batches = iter(table)
@@ -84,6 +90,7 @@ def _parquet(path: Path) -> Any:
 
 
 def _known(path: Path, columns: Collection[str], names: list[str]) -> list[str]:
+    """Return the names of the columns to read; raise UserError if a name is missing or occurs twice."""
     for name in columns:
         if name not in names:
             raise UserError(f"{path} has no column {name!r}; it has {', '.join(map(repr, names))}")

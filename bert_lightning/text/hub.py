@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, streamed; or the same rows from files that are here."""
+"""Stream data sets from the Hugging Face hub, or read the same rows from local files."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _SECONDS_TO_ANSWER = 3
 
 @dataclass(frozen=True)
 class HubDataset(Corpus):
-    """One document a row of a data set of the hub; a part is one of its shards, and is streamed, not kept.
+    """A corpus from a data set of the hub: each row is a document, each shard a part. Shards are streamed, not stored.
 
     Args:
-        dataset: its name.
-        config: which of its configurations.
-        split: which split.
-        text_column: where the text is.
-        language: of the sentences.
-        revision: commit or tag. Without one the newest is read, and a change there is not noticed.
-        path: files that are read in place of the hub, with the same column; file, folder or glob.
+        dataset: name of the data set.
+        config: name of its configuration.
+        split: name of its split.
+        text_column: name of the column that holds the text.
+        language: language of the text, a code of two letters.
+        revision: commit or tag. None: the newest one; a later change on the hub is not noticed.
+        path: file, folder or glob that is read instead of the hub. The files have the same text column.
     """
 
     dataset: str
@@ -75,7 +75,7 @@ class HubDataset(Corpus):
     def _rows(self, stream: Any) -> Iterator[dict[str, Any]]:
         try:
             yield from stream
-        except Exception as error:  # after retries of its own
+        except Exception as error:  # the library has already retried
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ConnectionError(f"{self.dataset} stopped ({reason}): run the same command again") from error
 
@@ -92,13 +92,13 @@ class HubDataset(Corpus):
             return datasets.load_dataset(
                 self.dataset, self.config, split=self.split, revision=self.revision, streaming=True
             )
-        except Exception as error:  # the libraries below raise many kinds
+        except Exception as error:  # the library raises many types of exceptions
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{self.dataset} cannot be read ({reason}): {mend}") from None
 
 
 def hub_answers() -> bool:
-    """Whether it is worth asking: without a network the library tries again for 23 seconds."""
+    """Return whether the hub can be reached. Without this check, the library retries for 23 seconds if it cannot."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return False
     try:
@@ -110,5 +110,5 @@ def hub_answers() -> bool:
         port = place.port or (80 if place.scheme == "http" else 443)
         with socket.create_connection((place.hostname or "", port), timeout=_SECONDS_TO_ANSWER):
             return True
-    except (OSError, ValueError):  # ValueError: an address that is none
+    except (OSError, ValueError):  # ValueError: the address is invalid
         return False

@@ -1,4 +1,4 @@
-"""JSON that people bring, read strictly: an error names the place."""
+"""Read the JSON that users provide strictly: an error names the position."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from bert_lightning.errors import UserError
 
 
 class _RepeatedKey(ValueError):
-    """An object has one key twice. Plain JSON readers keep the last value and say nothing."""
+    """The error for an object with the same key twice. Plain JSON readers silently keep the last value."""
 
 
 def json_value(text: str, place: str, of_file: bool = False) -> Any:
-    """Return what a text in JSON holds.
+    """Return the value that a JSON text holds.
 
     Args:
-        text: the JSON.
-        place: the beginning of the message of an error.
-        of_file: whether the text is a whole file; the line is then added to the place.
+        text: the JSON text.
+        place: position of the text, such as a file name; error messages begin with it.
+        of_file: whether the text is a whole file; error messages then add the line number to `place`.
 
     Raises:
-        UserError: if the text is not JSON, an object has a key twice, a string holds half a character, or a part is
-            too large for Python's reader.
+        UserError: if the text is not JSON, an object has a key twice, a string holds half of a surrogate pair, or
+            a number or the nesting is too large for Python's parser.
     """
 
     def at(position: int) -> str:
@@ -39,7 +39,7 @@ def json_value(text: str, place: str, of_file: bool = False) -> Any:
         raise UserError(f"{place}: {error}") from None
     except RecursionError:
         raise UserError(f"{place}: lists and objects are nested too deeply to be read: flatten them") from None
-    except ValueError:  # an integer that Python refuses to convert
+    except ValueError:  # an integer has more digits than Python converts
         limit = sys.get_int_max_str_digits()
         number = re.search(rf"\d{{{limit + 1}}}", text)
         where = at(number.start() if number else 0)
@@ -50,7 +50,11 @@ def json_value(text: str, place: str, of_file: bool = False) -> Any:
 
 
 def json_object(line: str, place: str) -> dict[str, Any]:
-    """Return the object on a line of JSONL; UserError as in `json_value`, and for any other value."""
+    """Return the object on a line of JSONL.
+
+    Raises:
+        UserError: if the line is not valid JSON, as in `json_value`, or holds another value than an object.
+    """
     row = json_value(line, place)
     if not isinstance(row, dict):
         raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}")
@@ -58,7 +62,7 @@ def json_object(line: str, place: str) -> dict[str, Any]:
 
 
 def described(value: Any) -> str:
-    """Name the kind of a value as JSON calls it, and show its beginning."""
+    """Return the JSON type of a value and the beginning of the value, for a message."""
     if value is None:
         return "null"
     kinds = {list: "a list", dict: "an object", bool: "a truth value", int: "a number", float: "a number"}
@@ -75,12 +79,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-# Escapes of a text that is JSON: a backslash, a whole character, or half of one.
+# Escapes in valid JSON: a backslash, a surrogate pair (one character), or half of a pair (group 1).
 _ESCAPE = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)", re.IGNORECASE)
 
 
 def _half_character(text: str) -> re.Match[str] | None:
-    """The first escape that is half a character, as group 1: JSON allows it, UTF-8 does not."""
+    """Return the first escape that is half of a surrogate pair, as group 1. JSON allows it, UTF-8 does not."""
     if "\\ud" not in text.lower():
         return None
     return next((escape for escape in _ESCAPE.finditer(text) if escape[1]), None)

@@ -1,4 +1,4 @@
-"""Lines of UTF-8 files, compressed or not; and where a large file may be cut into parts that are read by themselves."""
+"""Read the lines of UTF-8 files, compressed or not, and cut large files into parts that can be read separately."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from typing import IO
 
 from bert_lightning.errors import UserError
 
-PART_BYTES = 2**25  # of text in a part: what one process reads at a time, and what a killed run may have to repeat
-_LONGEST_LINE = 2**26  # bytes; a line is in memory as a whole
+PART_BYTES = 2**25  # size of a part: what one process reads at a time, and what a killed run may have to repeat
+_LONGEST_LINE = 2**26  # bytes; memory holds a line as a whole
 _OPEN: dict[str, Callable[..., IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: ignore[dict-item]
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a corpus that can be read by itself: whole files, or a range of one."""
+    """A part of a corpus that can be read separately: whole files, or a range of one file."""
 
     files: tuple[str, ...]
-    start: int = 0  # a byte, a row group, or a shard of a hub data set: the corpus knows
+    start: int = 0  # a byte, a row group, or a shard of a hub data set, depending on the corpus
     end: int | None = None
-    source: str = ""  # which corpus of a mixture
+    source: str = ""  # name of the corpus in a mixture
     copy: int = 0  # a mixture takes a corpus of weight 2 twice: copies 0 and 1
-    share: float = 1.0  # of the documents, chosen by a hash
+    share: float = 1.0  # share of the documents that is read, chosen by a hash
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a file can be read from its beginning only."""
+    """Return whether a file is compressed, so that it can only be read from its beginning."""
     return path.suffix in (*_OPEN, ".zst")
 
 
 def inner_suffix(path: Path) -> str:
-    """The ending that tells the format: `.jsonl` of `a.jsonl.gz`."""
+    """Return the ending that tells the format of a file, such as `.jsonl` for `a.jsonl.gz`."""
     return Path(path.stem).suffix if is_compressed(path) else path.suffix
 
 
 @contextlib.contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """A file's content as bytes, decompressed.
+    """Open a file for reading its bytes, decompressed.
 
     Raises:
-        UserError: compressed data that is damaged, or a compression that the standard library does not read.
+        UserError: if compressed data is damaged, or the standard library cannot read the compression.
     """
     if path.suffix == ".zst":
         raise UserError(f"{path}: .zst is not read; decompress it (zstd -d) or use .gz, .bz2 or .xz")
@@ -57,16 +57,16 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     except _DAMAGE as error:
         raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
     except OSError as error:
-        if error.errno is None:  # how bz2 says that the data is invalid
+        if error.errno is None:  # bz2 reports invalid data in this way
             raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
         raise
 
 
 def lines_of(path: Path, start: int = 0, end: int | None = None) -> Iterator[str]:
-    """Lines that begin at a byte from `start` up to `end`, without their ends; `start` must begin a line.
+    """Yield the lines that begin at a byte from `start` up to `end`, without line ends. `start` must begin a line.
 
     Raises:
-        UserError: bytes that are not UTF-8, or a line too long for memory.
+        UserError: if bytes are not UTF-8, or a line is too long for memory.
     """
     at = start
     try:
@@ -87,9 +87,9 @@ def lines_of(path: Path, start: int = 0, end: int | None = None) -> Iterator[str
 
 
 def cut(path: Path, at_blank_lines: bool) -> list[Part]:
-    """Parts of one file, each about PART_BYTES; they begin after a line end, or after a blank line.
+    """Return the parts of one file, each of about PART_BYTES. A compressed file is one part.
 
-    A compressed file is one part.
+    A part begins after the end of a line, or after a blank line if `at_blank_lines` is true.
     """
     size = path.stat().st_size
     if is_compressed(path):
@@ -106,7 +106,7 @@ def cut(path: Path, at_blank_lines: bool) -> list[Part]:
 
 
 def together(paths: list[Path]) -> list[Part]:
-    """Whole files, as many to a part as make about PART_BYTES."""
+    """Return parts of whole files; the files of one part have about PART_BYTES together."""
     parts: list[Part] = []
     group, size = [], 0
     for path in paths:

@@ -1,4 +1,4 @@
-"""Where an encoder or a tokenizer is kept, as a path on this machine: one form of location for every key."""
+"""Turn the location of an encoder or a tokenizer into a local path: one syntax for every config key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bert_lightning.text.files import PACKAGE_PREFIX, package_path
 from bert_lightning.text.hub import hub_answers
 
 HUB_PREFIX = "hub:"
-# Weights as tensors, and every form in which a tokenizer is kept; no weights of other libraries, no code.
+# Files to download: weights of PyTorch and every form of tokenizer; no weights of other frameworks, no code.
 _FILES = [
     "config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors", "pytorch_model.bin",
     "pytorch_model.bin.index.json", "pytorch_model-*.bin", "tokenizer.json", "tokenizer_config.json",
@@ -22,10 +22,10 @@ _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(@[\w./-]+)?", re.ASCII)
 def locate(location: str) -> Path:
     """Return the file or folder that a location names: a path, `pkg:package/folder`, or `hub:owner/name`.
 
-    Nothing says that a plain path exists; whoever reads it does.
+    A plain path may not exist; the code that reads it checks that.
 
     Raises:
-        UserError: if there is no such package or model, or the name is malformed.
+        UserError: if there is no such package or model, the name is malformed, or the path is not allowed.
     """
     if location.startswith(PACKAGE_PREFIX):
         return package_path(location)
@@ -35,19 +35,19 @@ def locate(location: str) -> Path:
         path = Path(location).expanduser()
         path.exists()
         return path
-    except OSError as error:  # such a name cannot be, or may not be asked for
+    except OSError as error:  # the name is impossible, or permission is denied
         raise UserError(f"{location[:80]!r} cannot be read ({error.strerror})") from None
     except RuntimeError:
         raise UserError(f"{location!r}: the home folder of ~ is not known: give the whole path") from None
 
 
 def hub_folder(location: str) -> Path:
-    """Return the files of `hub:owner/name`, or of a commit or tag of it by `hub:owner/name@revision`.
+    """Return the local folder of the model `hub:owner/name`, or of its commit or tag `hub:owner/name@revision`.
 
-    They are fetched once into the hub's own cache; without a network what is there is used.
+    The files are downloaded once, into the cache of the hub's library. Without a network, the cached files are used.
 
     Raises:
-        UserError: if the name is malformed, or there is no such model, or neither a network nor a copy.
+        UserError: if the name is malformed, there is no such model, or there is neither a network nor a cached copy.
     """
     named = location.removeprefix(HUB_PREFIX)
     if not _NAME.fullmatch(named) or ".." in named or "--" in named:
@@ -59,7 +59,7 @@ def hub_folder(location: str) -> Path:
     try:
         files = _FILES if offline else _files_of(name, revision or None)
         folder = snapshot_download(name, revision=revision or None, allow_patterns=files, local_files_only=offline)
-    except Exception as error:  # the library raises many kinds: no such name, no network, no permission
+    except Exception as error:  # the library raises many types: no such name, no network, no permission
         reason = "no network, and no copy on this machine" if offline else " ".join(str(error).split())[:200]
         raise UserError(
             f"{location} cannot be had ({reason}): check the name, or give a folder with its config.json, "
@@ -69,12 +69,12 @@ def hub_folder(location: str) -> Path:
 
 
 def _files_of(name: str, revision: str | None) -> list[str]:
-    """Return what to fetch of a model. Many are kept in both forms of weights: safetensors are enough then."""
+    """Return the names of the files to download. If a model has its weights in both formats, safetensors are enough."""
     from huggingface_hub import list_repo_files
 
     try:
         there = set(list_repo_files(name, revision=revision))
-    except Exception:  # whatever is wrong, fetching says it, or finds a copy that is here
+    except Exception:  # the download reports what is wrong, or finds a cached copy
         return _FILES
     both = not there.isdisjoint({"model.safetensors", "model.safetensors.index.json"})
     return [file for file in _FILES if not (both and file.startswith("pytorch_model"))]

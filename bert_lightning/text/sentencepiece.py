@@ -1,6 +1,6 @@
-"""SentencePiece model files (spiece.model): the protocol buffer as far as a unigram model needs it.
+"""Read SentencePiece model files (spiece.model): those parts of the protocol buffer that a unigram model needs.
 
-Fields as in google/sentencepiece, src/sentencepiece_model.proto.
+The fields are those of google/sentencepiece, src/sentencepiece_model.proto.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _UNIGRAM, _UNKNOWN = 1, 2
 
 
 def read_sentencepiece(path: Path) -> tuple[models.Unigram, bytes]:
-    """The model, and the table by which its normalization replaces characters.
+    """Return the model of a file, and the table by which its normalization replaces characters.
 
     Raises:
-        ValueError: the file is damaged, or its model is no unigram model.
+        ValueError: if the file is damaged, or its model is not a unigram model.
     """
     try:
         return _read(path.read_bytes())
@@ -52,7 +52,7 @@ def _read(data: bytes) -> tuple[models.Unigram, bytes]:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of each field of a message; numbers of fixed width as their bytes."""
+    """Yield the number and value of each field of a message. A number of fixed width is given as its bytes."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
@@ -69,6 +69,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the integer of variable length at position `at`, and the position after it."""
     value = shift = 0
     while True:
         byte = data[at]

@@ -1,4 +1,4 @@
-"""Special tokens: which token has which role, and the template that puts them around a text."""
+"""Special tokens: the role of each one, and the template that puts them around a text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer, processors
 
 from bert_lightning.errors import UserError
 
-# What each role is called, in order of preference: BERT, then RoBERTa; ALBERT's vocabulary has some of both.
+# Role -> usual names, in order of preference: BERT's, then RoBERTa's. ALBERT's vocabulary has some of both.
 USUAL_NAMES = {
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
@@ -19,27 +19,35 @@ USUAL_NAMES = {
     "sep": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
 }
-_REGISTERED = "{}_token"  # key of a role among the special tokens of the template that registers unusual names
+_REGISTERED = "{}_token"  # key of a role in the template that registers unusual names
 
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """Ids of the tokens that are not text."""
+    """The ids of the special tokens, by role."""
 
     pad: int
     unk: int
     cls: int
     sep: int
-    mask: int | None  # None where the tokenizer has none, which is enough for all but masked language modeling
+    mask: int | None  # None: the tokenizer has none; only masked language modeling needs one
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> SpecialIds:
-        """Return the ids of a tokenizer; only the mask may be missing, else UserError."""
+        """Return the ids of a tokenizer's special tokens.
+
+        Raises:
+            UserError: if a token other than the mask is missing.
+        """
         return cls.named(tokenizer, special_names(tokenizer))
 
     @classmethod
     def named(cls, tokenizer: Tokenizer, names: Mapping[str, str]) -> SpecialIds:
-        """Return the ids of the tokens that have these names; UserError as in `of`."""
+        """Return the ids of the special tokens whose names are given by role.
+
+        Raises:
+            UserError: if a role other than the mask has no name.
+        """
         if missing := [" or ".join(USUAL_NAMES[role]) for role in USUAL_NAMES if role not in {*names, "mask"}]:
             raise UserError(
                 f"the vocabulary has no {', '.join(missing)}: name them in tokenizer_config.json (cls_token and the "
@@ -50,7 +58,7 @@ class SpecialIds:
         return cls(ids["pad"], ids["unk"], ids["cls"], ids["sep"], ids.get("mask"))
 
     def require_mask(self) -> int:
-        """Return the id of the mask; UserError where the tokenizer has none."""
+        """Return the id of the mask token; raise UserError if the tokenizer has none."""
         if self.mask is None:
             raise UserError(
                 "the tokenizer has no [MASK] or <mask>, which masked language modeling needs: add one to its "
@@ -60,15 +68,15 @@ class SpecialIds:
 
 
 def special_names(tokenizer: Tokenizer) -> dict[str, str]:
-    """Return the name of each role's token: the registered one, else a usual one. A role that has none is left out."""
+    """Return role -> token: the registered one, or else a usual one. A role without a token is left out."""
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     usual = {role: next((name for name in names if name in vocabulary), None) for role, names in USUAL_NAMES.items()}
     return {role: name for role, name in (usual | _registered(tokenizer)).items() if name}
 
 
 def with_template(tokenizer: Tokenizer) -> Tokenizer:
-    """Make the special tokens of a new tokenizer atomic, and encoding give `[CLS] A [SEP] B [SEP]`."""
-    # A space before RoBERTa's <mask> belongs to it, for the word that it hides would have had it.
+    """Make the special tokens of a new tokenizer atomic, and its template `[CLS] A [SEP] B [SEP]`; return it."""
+    # A space before RoBERTa's <mask> belongs to it, as it would belong to the masked word.
     names = special_names(tokenizer).values()
     tokenizer.add_special_tokens([AddedToken(name, lstrip=name == "<mask>", special=True) for name in names])
     return complete(tokenizer)
@@ -77,12 +85,16 @@ def with_template(tokenizer: Tokenizer) -> Tokenizer:
 def complete(
     tokenizer: Tokenizer, stated: Mapping[str, str] | None = None, like_roberta: bool | None = None
 ) -> Tokenizer:
-    """Give a tokenizer what its encoder needs and it lacks; what it has stays.
+    """Add the special tokens and the template that an encoder needs, if the tokenizer lacks them; return the tokenizer.
 
     Args:
-        tokenizer: is changed in place.
-        stated: names of roles that its folder states.
-        like_roberta: two separators between the texts of a pair, and no token types; None: where `[CLS]` is `<s>`.
+        tokenizer: the tokenizer, which is changed in place.
+        stated: role -> token, as far as the folder of the tokenizer states them.
+        like_roberta: whether the texts of a pair have two separators between them and no token types. None: this
+            holds if the `[CLS]` token is `<s>`.
+
+    Raises:
+        UserError: if a role other than the mask has no token.
     """
     usual = special_names(tokenizer)
     names = usual | {role: name for role, name in (stated or {}).items() if tokenizer.token_to_id(name) is not None}
@@ -102,7 +114,7 @@ def complete(
 
 
 def _make_atomic(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
-    """Make tokens special; flags that they have already stay."""
+    """Make tokens special, so that they are never split. Their other flags stay."""
     added = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
     for name in names.values():
         token = added.get(name, AddedToken(name, special=True))
@@ -112,9 +124,9 @@ def _make_atomic(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
 
 
 def _register(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
-    """Keep names in the tokenizer itself, which is saved as one file.
+    """Store the names of the roles in the tokenizer, which is saved as one file.
 
-    A template that adds nothing holds them, for the library keeps those special tokens that a template does not use.
+    A template that adds nothing holds them, because the library keeps special tokens that a template does not use.
     """
     tokens: list[Any] = [
         {"id": _REGISTERED.format(role), "ids": [tokenizer.token_to_id(name)], "tokens": [name]}
@@ -125,6 +137,7 @@ def _register(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
 
 
 def _registered(tokenizer: Tokenizer) -> dict[str, str]:
+    """Return role -> token, as `_register` stored them."""
     if tokenizer.post_processor is None:
         return {}
     settings = json.loads(tokenizer.post_processor.__getstate__())

@@ -1,4 +1,4 @@
-"""Tables of delimited text, CSV and TSV, read strictly: an error names the line."""
+"""Read CSV and TSV tables strictly: an error names the line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from bert_lightning.errors import UserError
 from bert_lightning.text.lines import lines_of
 
-_LONGEST_VALUE = 2**26  # characters; an open quote would fill the memory with the rest of the file
+_LONGEST_VALUE = 2**26  # characters; without a limit, an unclosed quote reads the rest of the file into memory
 
 
 def read_delimited(
@@ -20,9 +20,9 @@ def read_delimited(
 
     Args:
         path: the file, compressed or not.
-        tabs: whether tabs separate the columns. A quote is then text, as in the files of GLUE. Else commas separate
-            them, and a value in quotes may hold commas and line ends.
-        header: names of the first columns, for a file without a header line; columns beyond them are left out.
+        tabs: whether tabs separate the columns. If so, a quote is plain text, as in the files of GLUE. If not, commas
+            separate the columns, and a value in quotes may hold commas and line ends.
+        header: names of the first columns, for a file without a header line. Further columns are left out.
         leave_out_short: whether rows with too few columns are left out.
 
     Raises:
@@ -45,7 +45,7 @@ def read_delimited(
 
 
 def _checked(names: Sequence[str], place: str) -> Sequence[str]:
-    """The names of the columns; UserError where two have one, since a row could keep only one of their values."""
+    """Return the column names; raise UserError if two are equal, since a row could keep only one of the values."""
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
         raise UserError(f"{place}: two columns are named {twice[0]!r}: rename one")
@@ -74,7 +74,7 @@ def _split_at_commas(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _problem(error: str, first: int, last: int) -> str:
-    """What is wrong with a row that the csv module refused between two lines."""
+    """Return the reason why the csv module refused a row that it read from line `first` to line `last`."""
     if "new-line character" in error:
         return "a carriage return stands inside this line: save the file with line ends of one kind"
     if last > first or "unexpected end" in error:
