@@ -1,7 +1,8 @@
-"""Several examples in a row of a stated number of tokens, so that little of it is padding.
+"""Packing: several examples share a row with a fixed number of tokens, so that little of the row is padding.
 
-Best fit decreasing, on the histogram of lengths instead of the examples: what a million examples cost is what their few
-hundred lengths cost. Krell et al. 2021, "Efficient sequence packing without cross-contamination", section 3.
+The algorithm is best fit decreasing, on the histogram of lengths instead of the examples. A million examples have only
+a few hundred lengths, and only these cost time. Krell et al. 2021, "Efficient sequence packing without
+cross-contamination", section 3.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from bert_lightning.data.store import TokenStore
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Length
 
-_AT_ONCE = 1 << 18
+_AT_ONCE = 1 << 18  # blocks that are processed together
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Lengths that fill a row together, and how many rows are filled so."""
+    """Lengths of examples that fill a row together, and the number of rows that they fill."""
 
     lengths: tuple[int, ...]  # longest first
     rows: int
@@ -34,10 +35,10 @@ class Pattern:
 def best_fit(histogram: Ints, capacity: int) -> list[Pattern]:
     """Pack `histogram[l]` examples of each length l into rows of `capacity` tokens, longest first.
 
-    Each goes where it leaves least room. Rows with the same room are filled together, so the time depends on the number
-    of lengths and not on that of examples.
+    Each example goes into the row where it leaves the least room. Rows with the same room are filled together. So the
+    time depends on the number of lengths, not on the number of examples.
     """
-    open_rows: list[list[Pattern]] = [[] for _ in range(capacity + 1)]  # by the room that is left
+    open_rows: list[list[Pattern]] = [[] for _ in range(capacity + 1)]  # patterns by the room that is left
     for length in range(len(histogram) - 1, 0, -1):
         count = int(histogram[length])
         room = length
@@ -54,7 +55,7 @@ def best_fit(histogram: Ints, capacity: int) -> list[Pattern]:
 
 
 def _fill(open_rows: list[list[Pattern]], room: int, length: int, count: int) -> int:
-    """Put up to `count` of `length` into the last pattern that leaves `room`; how many went in."""
+    """Put up to `count` examples of `length` into the last pattern with `room` left; return how many went in."""
     pattern = open_rows[room].pop()
     each = min(room // length, count)
     rows = min(pattern.rows, count // each)
@@ -65,15 +66,18 @@ def _fill(open_rows: list[list[Pattern]], room: int, length: int, count: int) ->
 
 
 class Packed:
-    """Rows of up to `tokens` tokens that hold several examples; no token attends to another example's.
+    """Packed sequences: rows of up to `tokens` tokens with several examples. No token attends to another example.
 
-    Which examples share a row is the same in every epoch. Examples of one length change places at random, so that what
-    stood together in the text does not stand together in a row.
+    Which examples share a row is the same in every epoch. Examples of the same length trade places at random, so that
+    neighbours in the text are not neighbours in a row.
 
     Args:
-        store: where the sentences are.
-        builder: makes the examples, from the store: blocks.
-        tokens: of a row, padding included.
+        store: token store of the sentences.
+        builder: function that makes the examples, which are blocks, from the store.
+        tokens: number of tokens in a row, including padding.
+
+    Raises:
+        UserError: if the examples are not blocks, or `tokens` is less than the maximal length of an example.
     """
 
     segments = 1
@@ -95,7 +99,7 @@ class Packed:
         self._by_length = table(store, f"{blocks.name}-by-length", 1, self._write_by_length)
         histogram = self._histogram()
         self.patterns = best_fit(histogram, tokens)
-        self._offsets = np.cumsum(histogram) - histogram  # of each length in the table by length
+        self._offsets = np.cumsum(histogram) - histogram  # first row of each length in the table by length
         self._histogram_of_lengths = histogram
         self._ends = np.cumsum([pattern.rows for pattern in self.patterns])
         self._number_slots()
@@ -105,19 +109,19 @@ class Packed:
 
     @property
     def density(self) -> float:
-        """Share of the rows' tokens that are no padding."""
+        """Return the fraction of the rows' tokens that are not padding."""
         lengths = np.arange(len(self._histogram_of_lengths))
         return float((self._histogram_of_lengths * lengths).sum() / (len(self) * self.tokens))
 
     def __call__(self, indices: Ints, keys: Bits) -> Pieces:
-        """The rows at `indices` [B]; nothing of them is random."""
+        """Return the rows at `indices` [B]. They have no randomness, so `keys` is not used."""
         row, block = self.members(indices)
         which, start, length = self.blocks.pieces(block)
         number = np.arange(len(row)) - np.searchsorted(row, row) + 1
         return Pieces(row[which], number[which], np.zeros_like(which), start, length)
 
     def members(self, indices: Ints) -> tuple[Ints, Ints]:
-        """The blocks in the rows at `indices` [B]: which row, and which block, both [n]."""
+        """Return the row [n], and the number [n], of each block in the rows at `indices` [B]."""
         pattern = np.searchsorted(self._ends, indices, side="right")
         within = indices - (self._ends[pattern] - self._rows[pattern])
         count = self._slots[pattern]
@@ -129,7 +133,7 @@ class Packed:
         return row, self._by_length.rows[self._offsets[length] + place, 0]
 
     def _number_slots(self) -> None:
-        """Tables of the patterns' slots: the examples of a length are dealt to its slots, row by row."""
+        """Make tables of the patterns' slots. The examples of a length fill the slots of that length, row by row."""
         dealt = np.zeros(len(self._histogram_of_lengths), dtype=np.int64)
         length: list[int] = []
         base: list[int] = []
@@ -156,7 +160,7 @@ class Packed:
         return histogram
 
     def _write_by_length(self, file: BinaryIO) -> None:
-        """Numbers of the blocks, shortest blocks first: a counting sort that keeps one stretch of them in memory."""
+        """Write the numbers of all blocks, shortest blocks first: a counting sort with one range of them in memory."""
         histogram = self._histogram()
         place = np.cumsum(histogram) - histogram
         file.truncate(8 * len(self.blocks))

@@ -1,7 +1,7 @@
-"""Parts of a corpus, tokenized by several processes, each written once and joined into one store at the end.
+"""Parts of a corpus: several processes tokenize them, each part is written once, and all are joined into one store.
 
-parts/<number>/<split>/  what `StoreWriter` leaves, and digests.bin where duplicates are to be dropped
-parts/<number>/part.json counts and hashes; the folder gets its name last, so one that is there is whole
+parts/<number>/<split>/  unfinished files of a `StoreWriter`, and digests.bin if duplicates are dropped
+parts/<number>/part.json counts and hashes; the folder gets its name last, so a folder that exists is complete
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from bert_lightning.text.words import encoder_of
 
 SPLITS = ("train", "validation")
 _DIGEST_BYTES = 16
-_CHARACTERS_AT_ONCE = 2**20
-_DIGESTS_AT_ONCE = 2**24  # 16 bytes each, and as much again to sort them
+_CHARACTERS_AT_ONCE = 2**20  # characters that are tokenized in one call
+_DIGESTS_AT_ONCE = 2**24  # digests in memory: 16 bytes each, and as much again to sort them
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is done to a corpus; the same for all its parts."""
+    """The settings for tokenizing a corpus, which are the same for all its parts."""
 
     corpus: Corpus
     split: Split
@@ -49,20 +49,20 @@ class Job:
         return self.folder / "parts" / f"{number:06d}"
 
     def has(self, number: int) -> bool:
-        """Whether a part is written."""
+        """Return whether a part is written."""
         return (self.part_folder(number) / "part.json").exists()
 
 
 @dataclass(frozen=True)
 class PartRecord:
-    """part.json."""
+    """The content of part.json."""
 
     counts: dict[str, dict[str, int]]
     hashes: dict[str, str] = field(default_factory=dict)
 
 
 def write_parts(job: Job, parts: Mapping[int, Part], workers: int, say: Callable[[str], None]) -> None:
-    """Tokenize parts, by their numbers; those that are there already stay."""
+    """Tokenize the parts of a corpus, given by number. Parts that exist already stay as they are."""
     todo = [(number, part) for number, part in parts.items() if not job.has(number)]
     if len(todo) < len(parts):
         say(f"going on: {len(parts) - len(todo)} of {len(parts)} parts are there")
@@ -71,7 +71,7 @@ def write_parts(job: Job, parts: Mapping[int, Part], workers: int, say: Callable
         for number, part in todo:
             _write_part(job, number, part, encoder)
         return
-    # Processes that start anew: a fork of one that has threads, as a tokenizer and torch have, may never end.
+    # Spawn, not fork: tokenizers and torch have threads, and a fork of a process with threads may hang.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(todo)), spawn, initializer=_start_worker, initargs=(job,)) as pool:
         futures = [pool.submit(_work, number, part) for number, part in todo]
@@ -89,7 +89,7 @@ _worker: tuple[Job, Encoder]
 
 def _start_worker(job: Job) -> None:
     global _worker
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes run in parallel already
     _worker = job, encoder_of(load_tokenizer(job.folder))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -131,14 +131,14 @@ def _write_part(job: Job, number: int, part: Part, encoder: Encoder) -> None:
         try:
             beside.rename(target)
         except OSError:
-            if not target.exists():  # or another process wrote the same
+            if not target.exists():  # unless another process wrote the same part
                 raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
 class _SplitWriter:
-    """One split of a part: gathers documents until there are enough to tokenize together."""
+    """Writes one split of a part. It gathers documents until there are enough to tokenize together."""
 
     def __init__(self, folder: Path, encoder: Encoder, digests: bool) -> None:
         self.store, self.encoder = StoreWriter(folder, encoder.dtype), encoder
@@ -177,10 +177,12 @@ class _SplitWriter:
 
 
 def join(job: Job, count: int, target: Path, dtype: IdType) -> dict[str, dict[str, int]]:
-    """The parts as finished stores in `target`; counts of each split, with the duplicates that were dropped.
+    """Join all parts into finished stores in `target`, and return the counts of each split.
+
+    The counts include the number of duplicates that were dropped.
 
     Raises:
-        UserError: a part is damaged.
+        UserError: if a part is damaged.
     """
     for number in range(count):
         _check_part(job.part_folder(number))
@@ -218,9 +220,9 @@ def _check_part(folder: Path) -> None:
 
 
 def first_of_equals(files: Sequence[Path]) -> npt.NDArray[np.bool_]:
-    """Which digests, in all the files together, stand there for the first time. A file may be missing: no digests.
+    """Return an array that is true for the first occurrence of each digest in all the files together.
 
-    Memory: a byte for each, and 16 M of them at once.
+    A missing file has no digests. Memory: one byte for each digest, and 16 M digests at a time.
     """
     kept = np.ones(sum(path.stat().st_size for path in files if path.exists()) // _DIGEST_BYTES, np.bool_)
     buckets = 1 + len(kept) // _DIGESTS_AT_ONCE

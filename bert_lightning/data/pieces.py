@@ -1,4 +1,4 @@
-"""Rows of a batch as pieces of the store, and the pieces as tensors: `[CLS] piece [SEP] piece [SEP]`."""
+"""Pieces of the token store that make the rows of a batch: `[CLS] piece [SEP] piece [SEP]`."""
 
 from __future__ import annotations
 
@@ -19,62 +19,62 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Pieces:
-    """Runs of the store's tokens, P in all, in the order in which they stand. [SEP] follows each of them."""
+    """P spans of the store's tokens, in the order in which they stand in the batch. [SEP] follows each of them."""
 
-    row: Ints  # [P] ascending from 0; every row has one
+    row: Ints  # [P] number of the row, ascending from 0; every row has at least one piece
     example: Ints  # [P] number of the example within its row, from 1; [CLS] stands before an example's first piece
     segment: Ints  # [P] token type, 0 or 1
-    start: Ints  # [P] first token
-    length: Ints  # [P] tokens
-    labels: Mapping[str, Ints] = field(default_factory=dict)  # key of the batch -> [B]
+    start: Ints  # [P] index of the first token in the store
+    length: Ints  # [P] number of tokens
+    labels: Mapping[str, Ints] = field(default_factory=dict)  # key of the batch -> labels [B]
 
     def example_of_tokens(self) -> Ints:
-        """[T] which example of the batch each token of text belongs to, counted from 0."""
+        """Return [T], the example of the batch that each token of text belongs to, counted from 0."""
         return np.repeat(np.cumsum(self.opens) - 1, self.length)
 
     def row_lengths(self) -> Ints:
-        """[B] tokens of each row, with its special tokens."""
+        """Return [B], the number of tokens in each row, including special tokens."""
         return np.bincount(self.row, self.length + 1 + self.opens).astype(np.int64)
 
     @property
     def opens(self) -> Bools:
-        """[P] true at the first piece of an example."""
+        """Return [P], true at the first piece of an example."""
         new = np.ones(len(self.row), dtype=bool)
         new[1:] = (self.row[1:] != self.row[:-1]) | (self.example[1:] != self.example[:-1])
         return new
 
 
 class ExampleBuilder(Protocol):
-    """Chooses which tokens make an example. The docstrings of its implementations are the place for sources."""
+    """Chooses the tokens that make an example. The docstrings of implementations name their sources."""
 
     store: TokenStore
-    max_length: int  # tokens of the longest example, special tokens included
-    row_length: int  # tokens of the longest row; one that packs has several examples in a row
-    segments: int  # token types it uses
+    max_length: int  # maximal number of tokens in an example, including special tokens
+    row_length: int  # maximal number of tokens in a row; a packed row has several examples
+    segments: int  # number of token types in use
     labels: tuple[str, ...]  # keys of `Pieces.labels`
 
     def __len__(self) -> int:
-        """Rows of an epoch."""
+        """Return the number of rows in an epoch."""
 
     def __call__(self, indices: Ints, keys: Bits) -> Pieces:
-        """The rows at `indices` [B]; `keys` [B] hold all their randomness."""
+        """Return the rows at `indices` [B]. `keys` [B] determine all their randomness."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Assembled pieces. Arrays of a batch are flat, row after row of `width`; of tokens of text, there are T."""
+    """The assembled rows of a batch, as flat arrays. T is the number of tokens without special tokens and padding."""
 
-    width: int
-    ids: Ints  # [B * S]
-    types: Ints  # [B * S]
+    width: int  # S, the number of tokens in each row
+    ids: Ints  # [B * S] token ids
+    types: Ints  # [B * S] token types
     examples: Ints  # [B * S] 0 at padding, else the number of the example within the row
-    num_tokens: int  # tokens that are no padding
-    text: Ints  # [T] where text stands in the flat arrays, ascending
-    source: Ints  # [T] where it stands in the store
+    num_tokens: int  # number of tokens without padding
+    text: Ints  # [T] index of each text token in the flat arrays, ascending
+    source: Ints  # [T] index of each text token in the store
 
 
 def join(parts: Sequence[Pieces]) -> Pieces:
-    """The rows of the first, then those of the next."""
+    """Concatenate the rows of several `Pieces`."""
     if len(parts) == 1:
         return parts[0]
     offsets = np.cumsum([0, *(part.row[-1] + 1 for part in parts)])
@@ -88,11 +88,11 @@ _COLUMNS = ("example", "segment", "start", "length")
 
 
 def assemble(pieces: Pieces, store: TokenStore, special: SpecialIds) -> Rows:
-    """Read the pieces from the store, and set the special tokens; rows are padded to the longest."""
+    """Read the pieces from the store, add the special tokens, and pad the rows to the longest of them."""
     opens = pieces.opens
-    size = pieces.length + 1 + opens  # of a piece with its [SEP], and [CLS] where it opens an example
+    size = pieces.length + 1 + opens  # tokens of each piece, with [SEP], and with [CLS] if it opens an example
     end = np.cumsum(size)
-    first = np.searchsorted(pieces.row, np.arange(pieces.row[-1] + 1))  # piece that begins each row
+    first = np.searchsorted(pieces.row, np.arange(pieces.row[-1] + 1))  # first piece of each row
     row_size = np.add.reduceat(size, first)  # [B]
     width = int(row_size.max())
     begin = pieces.row * width + (end - size) - (end[first] - size[first])[pieces.row]
@@ -120,11 +120,11 @@ def assemble(pieces: Pieces, store: TokenStore, special: SpecialIds) -> Rows:
 
 
 def _spread(columns: Sequence[Ints], row: Ints, size: Ints, row_size: Ints, width: int) -> list[Ints]:
-    """A value for every place of its piece, 0 for padding: each [P] -> [B * S]."""
-    place = np.arange(len(row)) + row  # of the pieces, if padding were one more at the end of each row
+    """Repeat the value of each piece for all its tokens, and set 0 at padding: each column [P] -> [B * S]."""
+    place = np.arange(len(row)) + row  # index of each piece, if the padding of each row counts as one more piece
     sizes = np.repeat(width, len(row) + len(row_size))
     sizes[place] = size
-    last = np.append(np.flatnonzero(np.diff(row)), len(row) - 1)  # piece of each row
+    last = np.append(np.flatnonzero(np.diff(row)), len(row) - 1)  # last piece of each row
     sizes[place[last] + 1] -= row_size
     spread = []
     for column in columns:

@@ -1,7 +1,7 @@
-"""Corpus -> tokenizer and token stores on disk, once: what `prepare` does, and `pretrain` where it is missing.
+"""Data preparation: corpus -> tokenizer and token stores on disk, made once, by `prepare` or by the first `pretrain`.
 
 A finished folder is named after the corpus and a digest of the settings and sources. Beside it, `<name>.partial` holds
-what is done so far: a run that was ended in any way goes on from there, and ends with the same bits.
+unfinished work. An interrupted run continues from there, and ends with the same bits.
 """
 
 from __future__ import annotations
@@ -41,19 +41,22 @@ class PreparedData:
     train: TokenStore
     validation: TokenStore
     fingerprint: str  # 16 hexadecimal digits that change with any token of the stores, or with the tokenizer
-    notes: tuple[str, ...] = ()  # what its user should know
+    notes: tuple[str, ...] = ()  # remarks for the user
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a store is made from. Its parts are the same for every number of processes and machines.
+    """The settings of a prepared folder. Its parts are the same for every number of processes and machines.
 
     Attributes:
-        corpus: what is read.
-        make_tokenizer: what tokenizes; trained on the training documents where it is trained.
-        validation_fraction: share of the documents for validation.
-        folder: where; its last part is the beginning of the name.
-        deduplicate: leave out documents whose characters, white space aside, stood in an earlier one.
+        corpus: documents that are read.
+        make_tokenizer: recipe of the tokenizer; a trained tokenizer is trained on the training documents.
+        validation_fraction: fraction of the documents for validation.
+        folder: path of the finished folder, to which a digest is added.
+        deduplicate: whether to leave out a document that equals an earlier one, white space aside.
+
+    Raises:
+        UserError: if `validation_fraction` is not above 0 and below 1.
     """
 
     corpus: Corpus
@@ -67,7 +70,7 @@ class Plan:
             raise UserError(f"data.validation_fraction={self.validation_fraction} must be above 0 and below 1")
 
     def settings(self) -> dict[str, object]:
-        """Everything that decides what the store holds, and the state of the sources."""
+        """Return everything that determines the content of the stores, including the state of the source files."""
         files = (*self.corpus.files(), *self.make_tokenizer.files())
         return {
             "corpus": repr(self.corpus),
@@ -78,31 +81,31 @@ class Plan:
         }
 
     def target(self) -> Path:
-        """The folder of the finished store. What changed has another name, so nothing is ever mixed up."""
+        """Return the path of the finished folder. It changes with settings and sources, so no data is mixed up."""
         return self.folder.with_name(f"{self.folder.name}-{manifest.digest(self.settings())[:12]}")
 
 
 def prepare(
     plan: Plan, say: Say, workers: int | None = None, thorough: bool = False, note: Say | None = None
 ) -> PreparedData:
-    """The stores of a plan, written unless they exist.
+    """Return the prepared data of a plan, and make it first if it does not exist.
 
     Args:
-        plan: what they are made from.
-        say: called with what is being done.
-        workers: processes that tokenize; None for as many as there are cores.
-        thorough: check the hash of every file of a store that exists, however large.
-        note: called with what the user should know of the corpus and the tokenizer; None: `say`.
+        plan: settings of the prepared data.
+        say: function that is called with messages of progress.
+        workers: number of processes that tokenize; None for the number of cores.
+        thorough: whether to check the hash of every existing file, however large.
+        note: function that is called with remarks on the corpus and the tokenizer; None for `say`.
 
     Raises:
-        UserError: an empty corpus, or a split without documents.
+        UserError: if the corpus is empty, or a split has no documents.
     """
     target, note = plan.target(), note or say
     made = False
     if not target.exists():
         _say_what_differs(plan, say)
         with unfinished(target, "lock") as partial:
-            if not target.exists():  # or another process has just finished the same
+            if not target.exists():  # unless another process has just finished it
                 made = True
                 with removed_if_the_sources_are_wrong(partial):
                     job = _begun(plan, partial, say, note)
@@ -117,9 +120,12 @@ def prepare(
 
 
 def prepare_shard(plan: Plan, shard: int, shards: int, workers: int | None, say: Say, note: Say | None = None) -> None:
-    """Tokenize every part whose number is `shard` modulo `shards`; `merge_shards` makes the store.
+    """Tokenize every part whose number is `shard` modulo `shards`; `merge_shards` then makes the stores.
 
-    Shards may be written at the same time, on machines that share the folder. The first to make the tokenizer decides.
+    Shards may be written at the same time, on machines that share the folder. All use the tokenizer that is made first.
+
+    Raises:
+        UserError: if `shard` is not from 0 to `shards` - 1.
     """
     if not 0 <= shard < shards:
         raise UserError(f"shard={shard} must be 0 to {shards - 1}, for shards={shards}")
@@ -135,10 +141,10 @@ def prepare_shard(plan: Plan, shard: int, shards: int, workers: int | None, say:
 
 
 def merge_shards(plan: Plan, shards: int, say: Say) -> PreparedData:
-    """The stores of a plan whose shards have all been written.
+    """Make the stores of a plan from its shards, and return the prepared data.
 
     Raises:
-        UserError: a shard is missing; the message names it.
+        UserError: if a shard is missing; the message names it.
     """
     target = plan.target()
     if not target.exists():
@@ -161,10 +167,10 @@ def merge_shards(plan: Plan, shards: int, say: Say) -> PreparedData:
 
 
 def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
-    """What `prepare` wrote into `folder`; `thorough` hashes even its largest files.
+    """Open a folder that `prepare` wrote; `thorough` hashes even its largest files.
 
     Raises:
-        UserError: the folder is not one, it is damaged, or its tokenizer is not the one its ids were made with.
+        UserError: if the folder is not a prepared one, is damaged, or has another tokenizer than the one of its ids.
     """
     known = manifest.read(folder, thorough)
     tokenizer = load_tokenizer(folder)
@@ -184,7 +190,7 @@ def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
 
 
 def _finish(plan: Plan, job: Job, say: Say) -> None:
-    """Join the parts, all of which are there."""
+    """Join all parts, which must exist, into the finished folder."""
     say("joining")
     tokenizer, joined = load_tokenizer(job.folder), job.folder / "joined"
     shutil.rmtree(joined, ignore_errors=True)
@@ -204,7 +210,7 @@ def _finish(plan: Plan, job: Job, say: Say) -> None:
 
 
 def _begun(plan: Plan, partial: Path, say: Say, note: Say) -> Job:
-    """The work of a plan, whose split is decided and whose tokenizer is made, here or before; the notes are said."""
+    """Return the job of a plan, after choosing its split and making its tokenizer if needed; report its notes."""
     if not (partial / "tokenizer.json").exists():
         notes: list[str] = []
         if skipped := plan.corpus.skipped():
@@ -221,10 +227,10 @@ def _begun(plan: Plan, partial: Path, say: Say, note: Say) -> Job:
 
 
 def _make_tokenizer(plan: Plan, partial: Path, split: Split, notes: list[str]) -> None:
-    """Write begin.json and tokenizer.json; of several processes the first to make the tokenizer decides."""
+    """Write begin.json and tokenizer.json. If several processes do so, the first tokenizer stays."""
     recipe = plan.make_tokenizer
     tokenizer = recipe(TrainingSample(plan.corpus, split, int(recipe.sample_megabytes * 10**6)), notes.append)
-    SpecialIds.of(tokenizer).require_mask()  # before hours of work: what is prepared here is for masking
+    SpecialIds.of(tokenizer).require_mask()  # checked before hours of work, because the data is for masking
     findings.report(tokenizer, TrainingSample(plan.corpus, split, findings.SAMPLE), notes.append)
     Begin(isinstance(split, WithinDocuments), tuple(notes)).write(partial)
     beside = partial / f"tokenizer.json.{os.getpid()}"
@@ -235,7 +241,7 @@ def _make_tokenizer(plan: Plan, partial: Path, split: Split, notes: list[str]) -
 
 
 def _say_what_differs(plan: Plan, say: Say) -> None:
-    """Say that a new store is made beside those there are, and what is new, against the one that differs least."""
+    """Say that a new store is made although others exist, and how it differs from the most similar one."""
     folder, settings = plan.folder, plan.settings()
     found = []
     for path in sorted(folder.parent.glob(f"{glob.escape(folder.name)}-*/{manifest.NAME}")):
