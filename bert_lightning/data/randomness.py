@@ -1,6 +1,6 @@
-"""Randomness without state: a draw is a function of a key and of counters.
+"""Random numbers without state: a random number is a function of a key and of counters.
 
-So an example is the same whichever worker or rank makes it, in whatever order, and after a resume. The generator is
+So an example is the same whichever worker or rank makes it, in any order, and after a resume. The generator is
 SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators") with the counters mixed in one by one.
 """
 
@@ -18,7 +18,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 
 
 class Stream(IntEnum):
-    """What a draw is for. Two purposes never share a stream, or their decisions would be correlated."""
+    """The purposes of random numbers. Two purposes never share a stream, or their decisions would be correlated."""
 
     ORDER = 0
     PAIR = 1
@@ -32,7 +32,10 @@ class Stream(IntEnum):
 
 
 def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
-    """Random bits, 64 for each element. Key and counters broadcast; further counters refine what came before."""
+    """Return 64 random bits for each element of the broadcast key and counters.
+
+    Counters are mixed in one by one: draw(key, a, b) equals draw(draw(key, a), b).
+    """
     bits = np.asarray(key).astype(np.uint64)
     with np.errstate(over="ignore"):
         for counter in counters:
@@ -44,21 +47,22 @@ def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
 
 
 def uniform(bits: Bits) -> npt.NDArray[np.float64]:
-    """Bits -> [0, 1)."""
+    """Turn random bits into floats in [0, 1)."""
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def integers(bits: Bits, below: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Bits -> whole numbers from 0 to `below` - 1, `below` up to 2**53."""
+    """Turn random bits into integers from 0 to `below` - 1. `below` is at most 2**53."""
     return np.asarray(uniform(bits) * np.asarray(below)).astype(np.int64)
 
 
 def permute(positions: npt.ArrayLike, size: npt.ArrayLike, key: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Where a random permutation of range(size) sends each position; `size` and `key` are one for all or one each.
+    """Return the image of each position under a random permutation of range(size).
 
-    No table: a Feistel network over the smallest rectangle that holds the range, walked until it lands inside (Black
-    and Rogaway 2002, "Ciphers with arbitrary finite domains", method 3). Any position of any permutation costs the
-    same, and since the rectangle has few places too many, hardly more than one walk.
+    `size` and `key` are one value for all positions, or one for each. No table is needed: a Feistel network permutes
+    the smallest rectangle that holds the range, and is repeated until the result lies in the range (Black and Rogaway
+    2002, "Ciphers with arbitrary finite domains", method 3). Every position costs the same. The rectangle is hardly
+    larger than the range, so one pass is nearly always enough.
     """
     x = np.atleast_1d(np.asarray(positions)).astype(np.uint64)
     sizes = np.broadcast_to(np.asarray(size).astype(np.uint64), x.shape)
@@ -71,11 +75,11 @@ def permute(positions: npt.ArrayLike, size: npt.ArrayLike, key: npt.ArrayLike) -
 
 
 def _feistel(x: Bits, sizes: Bits, keys: Bits) -> Bits:
-    """A permutation of range(width * height), the rectangle that holds range(sizes)."""
+    """Permute range(width * height), the rectangle that holds range(sizes)."""
     width = np.ceil(np.sqrt(sizes.astype(np.float64))).astype(np.uint64)
     height = (sizes + width - np.uint64(1)) // width
     left, right = x // height, x % height
-    rounds = draw(keys, np.arange(4)[:, None])  # a key for each round
+    rounds = draw(keys, np.arange(4)[:, None])  # one key for each of four rounds
     for even, odd in ((0, 1), (2, 3)):
         left = (left + draw(rounds[even], right) % width) % width
         right = (right + draw(rounds[odd], left) % height) % height
@@ -84,7 +88,7 @@ def _feistel(x: Bits, sizes: Bits, keys: Bits) -> Bits:
 
 
 def _mix(x: Any) -> Any:
-    """SplitMix64's output function. An array is changed in place."""
+    """Apply SplitMix64's output function. An array is changed in place."""
     x ^= x >> np.uint64(30)
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)

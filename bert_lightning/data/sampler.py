@@ -1,4 +1,4 @@
-"""Which positions of the training stream each rank takes, batch by batch."""
+"""Samplers: they choose the positions of the training stream that each rank takes, batch by batch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch.utils.data import Sampler
 from bert_lightning.data.randomness import Bits, Stream, draw, permute
 
 Ints = npt.NDArray[np.int64]
-Positions = range | Ints  # of the training stream, ascending
+Positions = range | Ints  # positions of the training stream, ascending
 
 
 def stream_indices(positions: Positions, size: int, seed: int | Bits) -> tuple[Ints, Ints]:
-    """Epoch and example of each position of the training stream, both [B].
+    """Return the epoch [B] and the example [B] at each position of the training stream.
 
-    The stream is epoch after epoch of `size` examples, each epoch in an order of its own.
+    The stream is a sequence of epochs of `size` examples. Each epoch has its own order.
     """
     epochs, slots = np.divmod(np.asarray(positions), size)
     return epochs, permute(slots, size, draw(seed, Stream.ORDER, epochs))
@@ -26,14 +26,14 @@ def stream_indices(positions: Positions, size: int, seed: int | Bits) -> tuple[I
 
 @dataclass(frozen=True)
 class StreamBatches(Sampler[range]):
-    """Batches of consecutive positions; the ranks share each global batch evenly.
+    """Samples batches of consecutive positions; the ranks share each global batch evenly.
 
-    Global batch b is the positions from b * world_size * batch_size on, as many as that. So the same global batch size
-    gives the same global batches, whatever the number of ranks. `start` is a position, a count of examples: whoever
-    resumes there takes up the stream at once.
+    Global batch b has world_size * batch_size positions, from b * world_size * batch_size on. So the same global batch
+    size gives the same global batches for any number of ranks. `start` is a position, which is a number of examples: a
+    resumed run continues there at once.
     """
 
-    batch_size: int  # sequences of one rank
+    batch_size: int  # number of sequences on one rank
     num_batches: int
     rank: int = 0
     world_size: int = 1
@@ -44,7 +44,7 @@ class StreamBatches(Sampler[range]):
         return self.world_size * self.batch_size
 
     def __len__(self) -> int:
-        """Batches of all of training, with those before `start`: Lightning counts them too."""
+        """Return the number of batches in all of training, with those before `start`: Lightning counts them too."""
         return self.num_batches
 
     def __iter__(self) -> Iterator[range]:
@@ -53,15 +53,15 @@ class StreamBatches(Sampler[range]):
             yield range(mine, mine + self.batch_size)
 
     def after(self, position: int) -> int:
-        """Where the stream goes on after the global batch that begins at `position`."""
+        """Return the position after the global batch that begins at `position`."""
         return position + self.global_batch
 
 
 @dataclass(frozen=True)
 class OnceThrough(Sampler[range]):
-    """Every position below `size` once, the last batch as short as it comes: for evaluation.
+    """Samples every position below `size` once, for evaluation. The last batch may be shorter than the others.
 
-    The ranks take the batches in turn, and none is repeated to make them even: some ranks may have one less.
+    The ranks take the batches in turn. No batch is repeated to make the ranks even, so some ranks may have one less.
     """
 
     size: int

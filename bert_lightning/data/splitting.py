@@ -1,4 +1,4 @@
-"""Training and validation: which documents, or which parts of them, are in which; and whether both have enough."""
+"""The split of a corpus into training and validation, by documents or within them, with checks of both sides."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document
 from bert_lightning.text.sentences import split_position
 
-_LOOKED_AT = 1000  # documents; a corpus that holds more is judged when it has been read
-_FAR_OFF = 5  # times the share of validation that was asked for, or one part of so many of it
-_LEAST_DOCUMENTS = 2  # on a side: next-sentence prediction takes its wrong continuations from another document
-_LONGEST_SENTENCE = 2000  # characters
-_FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # that are advised for a single document
-_PIECES, _PIECE_SENTENCES = 8, 2  # a part of a document is cut into so many pieces at most, none shorter than this
+_LOOKED_AT = 1000  # documents that are checked before tokenizing; a larger corpus is checked after it
+_FAR_OFF = 5  # factor by which the validation share may be larger or smaller than requested
+_LEAST_DOCUMENTS = 2  # on each side: next-sentence prediction takes its wrong continuations from another document
+_LONGEST_SENTENCE = 2000  # characters that count at most for one sentence
+_FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # fractions that an error suggests for a single document
+_PIECES, _PIECE_SENTENCES = 8, 2  # one side of a document has so many pieces at most, of so many sentences at least
 
 
 class Split(Protocol):
-    """Says which documents are for training and which for validation. Plain data, for it goes to other processes."""
+    """A rule that divides documents into training and validation. It is plain data that other processes receive."""
 
     def __call__(self, document: Document) -> tuple[list[Document], list[Document]]:
-        """Return what of a document is for training and what is for validation, as documents."""
+        """Return the training documents and the validation documents that a document gives."""
 
 
 @dataclass(frozen=True)
 class ByDocument:
-    """A document is in validation where a hash of its text falls below the fraction, else in training."""
+    """Puts a document into validation if a hash of its text is below the fraction, otherwise into training."""
 
     fraction: float
 
@@ -38,9 +38,9 @@ class ByDocument:
 
 @dataclass(frozen=True)
 class WithinDocuments:
-    """The last sentences of every document are for validation: for a corpus of one document or a few.
+    """Puts the last sentences of every document into validation: for a corpus of one document or a few.
 
-    Both parts are cut into pieces that count as documents, since some objectives need several.
+    Both parts are cut into pieces that count as documents, because some objectives need several documents.
     """
 
     fraction: float
@@ -53,7 +53,10 @@ class WithinDocuments:
 
 
 def _size(sentence: str) -> int:
-    """Characters; of a sentence that is none, such as a file in base64, those that a model might read."""
+    """Return the number of characters in a sentence, up to a limit.
+
+    The limit is for text that is no sentence, such as a file in base64: a model reads only its beginning.
+    """
     return min(len(sentence), _LONGEST_SENTENCE)
 
 
@@ -65,9 +68,10 @@ def _pieces(sentences: Document) -> list[Document]:
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """Training documents of a corpus, up to a number of characters, of all its parts alike; the same each time.
+    """A sample of the training documents, up to a number of characters, from all parts of a corpus.
 
-    A part gives its first documents: an equal share of what is left. So nothing but these is read, or held in memory.
+    Each part gives its first documents, up to an equal share of the characters that are left. So the sample is the same
+    each time, and no other documents are read.
     """
 
     corpus: Corpus
@@ -89,7 +93,7 @@ class TrainingSample:
 
 @dataclass
 class _Tally:
-    """Counts what a split puts on each side, one document after another: none is held in memory."""
+    """Counts the documents that a split puts on each side. No document stays in memory."""
 
     split: Split
     documents: int = 0
@@ -106,17 +110,17 @@ class _Tally:
         self.validation_size += sum(_size(sentence) for piece in validation for sentence in piece)
 
     def serves(self, fraction: float) -> bool:
-        """Whether both sides have documents enough, and about the share of the text that was asked for."""
+        """Return whether both sides have enough documents, and about the requested fraction of the text."""
         share = self.validation_size / max(self.train_size + self.validation_size, 1)
         most = min(_FAR_OFF * fraction, (1 + fraction) / 2)
         return min(self.train, self.validation) >= _LEAST_DOCUMENTS and fraction / _FAR_OFF <= share <= most
 
 
 def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -> Split:
-    """Return the split of a corpus: by documents, or within them where there are too few to be divided.
+    """Return the split of a corpus: by documents, or within documents if there are too few to be divided.
 
     Raises:
-        UserError: there is no text, or too little; the message has a fraction that serves, if one does.
+        UserError: if there is no text, or too little; the message suggests a fraction that works, if there is one.
     """
     by_document, within = _Tally(ByDocument(fraction)), _Tally(WithinDocuments(fraction))
     positions = set()
@@ -143,7 +147,7 @@ def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -
 
 
 def _one_text(corpus: Corpus, fraction: float, count: int) -> str:
-    """Why a corpus of one text is too little, with what helps."""
+    """Return the error message for a corpus of one text that is too short, with a fix."""
     document = next(iter(corpus))
     tallies = {other: _Tally(WithinDocuments(other)) for other in _FRACTIONS}
     for tally in tallies.values():
@@ -162,7 +166,7 @@ def _one_text(corpus: Corpus, fraction: float, count: int) -> str:
 
 
 def _one_side(corpus: Corpus, fraction: float, tally: _Tally, positions: list[float]) -> str:
-    """Why a fraction puts all documents on one side, with one that does not."""
+    """Return the error message for a fraction that puts all documents on one side, with a fraction that does not."""
     fits = [positions[1], positions[-2]] if len(positions) >= 2 * _LEAST_DOCUMENTS else [positions[0], positions[-1]]
     return (
         f"{_source(corpus)}: data.validation_fraction={fraction} puts {tally.validation} of {tally.documents} "
@@ -171,7 +175,7 @@ def _one_side(corpus: Corpus, fraction: float, tally: _Tally, positions: list[fl
 
 
 def _shortest_between(low: float, high: float) -> float:
-    """Return the number of fewest digits above `low` and at most `high`."""
+    """Return the number with the fewest digits that is above `low` and at most `high`."""
     for digits in range(1, 17):
         number: float = (int(low * 10**digits) + 1) / 10**digits
         if low < number <= high:
@@ -180,10 +184,10 @@ def _shortest_between(low: float, high: float) -> float:
 
 
 def check_counts(corpus: Corpus, fraction: float, counts: dict[str, dict[str, int]]) -> None:
-    """Check what was written, which may be less than was read: without duplicates and documents without tokens.
+    """Check that both splits have documents, once duplicates and documents without tokens are left out.
 
     Raises:
-        UserError: no document on a side.
+        UserError: if a split has no documents.
     """
     documents = {split: count["documents"] for split, count in counts.items()}
     if min(documents.values()) < 1:

@@ -1,4 +1,4 @@
-"""Batches of a fixed number of tokens, of examples of similar length."""
+"""Batches with a fixed number of tokens, made of examples of similar length."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from bert_lightning.data.randomness import Stream, draw, permute
 from bert_lightning.data.sampler import Ints
 from bert_lightning.errors import UserError
 
-_WINDOW = 64  # batches of the longest examples: what is sorted together
-_TRIAL = 8  # windows that tell how many examples a batch has
+_WINDOW = 64  # batches in a window, if all examples had the maximal length
+_TRIAL = 8  # windows that are tried to estimate the number of examples in a batch
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The training stream in windows of examples, each sorted by length, cut into batches, and these shuffled.
+    """The training stream in windows: each window is sorted by length and cut into batches, which are then shuffled.
 
-    So the order stays as random as a window is long, and an epoch, which windows end with, has every example once. A
-    window is a pure function of where it begins.
+    Only the examples of one window are sorted, so the longer the window, the more random the order stays. A window ends
+    with its epoch, so every epoch has each example once. A window is a pure function of its first position.
 
     Args:
-        lengths: positions of the stream -> tokens of their examples, padding not counted.
-        size: examples of an epoch.
-        longest: tokens that no example exceeds.
-        budget: tokens of a batch at most.
-        seed: of the order of a window's batches.
-        begin: position of the first window.
+        lengths: function that returns the number of tokens, without padding, of the examples at positions.
+        size: number of examples in an epoch.
+        longest: maximal number of tokens in an example.
+        budget: maximal number of tokens in a batch.
+        seed: shuffle seed of the batches in a window.
+        begin: position at which the first window begins.
 
     Raises:
-        UserError: an example may be longer than the budget.
+        UserError: if an example may be longer than the budget.
     """
 
     lengths: Callable[[Ints], Ints]
@@ -51,19 +51,19 @@ class Windows:
 
     @property
     def examples(self) -> int:
-        """Of a window; those of an epoch have about as many."""
+        """Return the number of examples in a window. The last window of an epoch may have fewer."""
         windows = -(-self.size // (_WINDOW * (self.budget // self.longest)))
         return -(-self.size // windows)
 
     def holding(self, position: int) -> range:
-        """The window that holds a position at `begin` or after it."""
+        """Return the window that contains a position. The position is at or after `begin`."""
         epoch = position - position % self.size
         start = max(epoch, self.begin)
         first = position - (position - start) % self.examples
         return range(first, min(first + self.examples, epoch + self.size))
 
     def batches(self, window: range) -> list[Ints]:
-        """Positions of each batch of a window, ascending; the batches in the order in which they are given."""
+        """Return the positions of each batch in a window. Positions are ascending, and batches are shuffled."""
         positions = np.arange(window.start, window.stop)
         lengths = self.lengths(positions)
         order = np.argsort(-lengths, kind="stable")
@@ -72,59 +72,60 @@ class Windows:
         return [np.sort(batches[turn]) for turn in turns]
 
     def of_an_epoch(self, epoch: int = 0) -> list[Ints]:
-        """All batches of an epoch."""
+        """Return all batches of an epoch."""
         starts = range(epoch * self.size, (epoch + 1) * self.size, self.examples)
         return [batch for start in starts for batch in self.batches(self.holding(start))]
 
     def examples_of_a_batch(self, lengths: Callable[[Ints], Ints]) -> float:
-        """How many examples a batch has in the mean, in the first windows of a stream of other `lengths`."""
+        """Return the mean number of examples per batch in the first windows of a stream with other `lengths`."""
         parts = [lengths(np.arange(self.examples) + window * self.examples) for window in range(_TRIAL)]
         return _TRIAL * self.examples / sum(1 + len(fill(np.sort(part)[::-1], self.budget)) for part in parts)
 
     @property
     def trial(self) -> int:
-        """Positions that `examples_of_a_batch` looks at."""
+        """Return the number of positions that `examples_of_a_batch` reads."""
         return _TRIAL * self.examples
 
 
 class TokenBatches(Sampler[Ints]):
-    """Batch after batch of `windows`, dealt to the ranks in turn: every rank has as many.
+    """Samples the batches of `windows` and deals them to the ranks in turn. All ranks get the same number.
 
-    Training goes on at once wherever a global batch ended; its position is a count of examples, as in StreamBatches.
+    A resumed run continues at once at the end of any global batch. Its position is a number of examples, as in
+    `StreamBatches`.
 
     Args:
-        windows: the batches.
-        num_batches: of all of training, on each rank.
-        rank: of this process.
-        world_size: how many ranks there are.
-        start: position to begin at.
+        windows: windows that give the batches.
+        num_batches: number of batches in all of training, on each rank.
+        rank: rank of this process.
+        world_size: number of ranks.
+        start: position at which to begin.
     """
 
     def __init__(self, windows: Windows, num_batches: int, rank: int = 0, world_size: int = 1, start: int = 0) -> None:
         self.windows, self.num_batches = windows, num_batches
         self.rank, self.world_size, self.start = rank, world_size, start
-        self._batches = lru_cache(maxsize=4)(windows.batches)  # workers are served ahead of what is counted
+        self._batches = lru_cache(maxsize=4)(windows.batches)  # workers read ahead of the position that is counted
 
     def __len__(self) -> int:
-        """Batches of all of training, with those before `start`: Lightning counts them too."""
+        """Return the number of batches in all of training, with those before `start`: Lightning counts them too."""
         return self.num_batches
 
     def __iter__(self) -> Iterator[Ints]:
         position = self.start
-        while True:  # whoever trains knows when to stop
+        while True:  # endless: the trainer decides when to stop
             batches = self.at(position)
             yield batches[self.rank]
             position += sum(map(len, batches))
 
     def after(self, position: int) -> int:
-        """Where the stream goes on after the global batch that begins at `position`."""
+        """Return the position after the global batch that begins at `position`."""
         return position + sum(map(len, self.at(position)))
 
     def at(self, position: int) -> list[Ints]:
-        """The positions of each rank's batch in the global batch that begins at `position`.
+        """Return the positions of each rank's batch, for the global batch that begins at `position`.
 
         Raises:
-            UserError: none begins there.
+            UserError: if no batch begins there.
         """
         found: list[Ints] = []
         while len(found) < self.world_size:
@@ -141,10 +142,10 @@ class TokenBatches(Sampler[Ints]):
 
 
 def fill(lengths: Ints, budget: int) -> list[int]:
-    """Where to cut examples of these lengths, in their order, so that each part has `budget` tokens at most.
+    """Return the indices at which to cut examples of these lengths, so that each part has at most `budget` tokens.
 
     Raises:
-        UserError: one example alone has more.
+        UserError: if one example alone has more tokens.
     """
     if lengths.max() > budget:
         raise UserError(f"batch_tokens={budget} is less than the {lengths.max()} tokens of one example")

@@ -1,4 +1,4 @@
-"""The folder of a store that is half done: who may write into it, what was decided, and what becomes of it."""
+"""The folder of an unfinished store: locks for its writers, decisions that were made, and cleanup after errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Begin:
-    """begin.json in a folder that is half done: what was decided before the first document was tokenized."""
+    """The content of begin.json in an unfinished folder: decisions made before the first document was tokenized."""
 
     within_documents: bool = False
     notes: tuple[str, ...] = ()
@@ -36,7 +36,11 @@ class Begin:
 
     @classmethod
     def read(cls, folder: Path) -> Begin:
-        """Return what is written there. An earlier version wrote no such file, and decided nothing."""
+        """Return the decisions in a folder. An earlier version wrote no begin.json: then they are the defaults.
+
+        Raises:
+            UserError: if the file is damaged.
+        """
         path = folder / _BEGIN
         if not path.exists():
             return cls()
@@ -49,9 +53,12 @@ class Begin:
 
 @contextlib.contextmanager
 def unfinished(target: Path, lock_name: str) -> Iterator[Path]:
-    """Yield the folder for what is half done, while no other process holds the same lock in it.
+    """Yield the folder for unfinished work, while no other process holds the same lock in it.
 
-    After an error nothing is left where nothing was done.
+    After an error, an empty folder is removed.
+
+    Raises:
+        UserError: if the disk is full.
     """
     partial = target.with_name(f"{target.name}.partial")
     lock = partial / lock_name
@@ -61,7 +68,7 @@ def unfinished(target: Path, lock_name: str) -> Iterator[Path]:
             partial.mkdir(parents=True, exist_ok=True)
             file = lock.open("a")
         except FileNotFoundError:  # another process has just finished, and removed it
-            if attempt > 100:  # or nothing can be made there, as in /proc
+            if attempt > 100:  # or no folder can be made there, as in /proc
                 raise
             continue
         with file:
@@ -80,7 +87,7 @@ def unfinished(target: Path, lock_name: str) -> Iterator[Path]:
 def _remove_what_is_empty(lock: Path, folders: list[Path]) -> None:
     if set(lock.parent.glob("*")) <= {lock}:
         lock.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # one that is not empty, or that another process removed
+        with contextlib.suppress(OSError):  # a folder is not empty, or another process removed it
             for folder in folders:
                 if folder.exists():
                     folder.rmdir()
@@ -100,7 +107,7 @@ def _full_disk_named(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def removed_if_the_sources_are_wrong(partial: Path) -> Iterator[None]:
-    """What mends the sources makes another store; so what was made from them is of no use."""
+    """Remove the unfinished folder if the sources are wrong: once they are fixed, another folder is used."""
     try:
         yield
     except UserError:

@@ -1,4 +1,4 @@
-"""Processes that make batches: what the system must allow them, and which signals they leave alone."""
+"""Worker processes that make batches: the open files that they need, and the signals that they ignore."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import signal
 
 from bert_lightning.errors import UserError
 
-_FILES, _FILES_OF_A_WORKER = 64, 32  # two batches that wait have about ten tensors each
+_FILES, _FILES_OF_A_WORKER = 64, 32  # open files: for each worker two batches wait, of about ten tensors each
 
-_WORKERS, _WORKERS_OF_A_CORE = 64, 4  # processes, at most: more of them only take memory
+_WORKERS, _WORKERS_OF_A_CORE = 64, 4  # the larger number is the limit: more workers only take memory
 
 
 def allow_open_files(num_workers: int) -> None:
-    """Raise this process's limit of open files to what `num_workers` need: workers hand tensors over as open files.
+    """Raise this process's limit of open files to what `num_workers` need, because they pass tensors as open files.
+
+    Without enough open files, a worker repeats its error forever.
 
     Raises:
-        UserError: the machine or the system does not allow as many. A worker without them repeats its error for ever.
+        UserError: if the machine cannot run so many workers, or the system does not allow so many open files.
     """
     cores = os.cpu_count() or 1
     if num_workers > (most := max(_WORKERS, _WORKERS_OF_A_CORE * cores)):
@@ -35,6 +37,6 @@ def allow_open_files(num_workers: int) -> None:
 
 
 def leave_signals(worker: int) -> None:
-    """Ignore what a terminal sends to every process of the command: the process that trains decides how to end."""
+    """Ignore signals that a terminal sends to all processes, so that the training process decides how to end."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
