@@ -1,6 +1,6 @@
-"""What a run may spend, and how much of that is spent: updates, tokens, operations or minutes.
+"""Budgets: what a run may spend and how much of it is spent, in updates, tokens, FLOPs or minutes.
 
-Learning rate, batch size, phases of length and rates of masks are functions of the share that is spent.
+Learning rate, batch size, phases of sequence length and masking rates are functions of the share that is spent.
 """
 
 from __future__ import annotations
@@ -18,36 +18,37 @@ Levels = Annotated[int, Range(least=2, most=1000)]
 
 
 class Meter(Protocol):
-    """What an update took, of all ranks together. They ask at the same update."""
+    """A meter of what the last update took on all ranks together. All ranks must ask at the same update."""
 
     def tokens(self) -> int:
-        """Tokens that were read, without padding."""
+        """Return the number of tokens that were read, without padding."""
 
     def operations(self) -> int:
-        """Floating-point operations, forward and backward."""
+        """Return the FLOPs of forward and backward."""
 
     def microseconds(self) -> int:
-        """Of training, on the slowest rank: waiting for batches and saving are among them, validation is not."""
+        """Return the training time on the slowest rank. Waiting for batches and saving count; validation does not."""
 
 
 class Budget:
-    """An amount of something, counted in whole numbers, so that all ranks and every resume count alike.
+    """Base class of budgets. A budget counts in whole numbers, so that all ranks and resumed runs count alike.
 
-    The update that spends the last of it is the last, and is spent whole.
+    The update that spends the rest of the budget is the last one. It is completed.
 
     Args:
-        amount: in `unit`s.
-        ramp: share of the budget in which the batch grows to its full size; None for full batches from the start.
-            Geiping and Goldstein 2023 grow it for 0.6 of theirs, https://arxiv.org/abs/2212.14034
-        ramp_levels: of equal height, in which it grows; the first batch has 1 / `ramp_levels` of the full size.
+        amount: size of the budget, in `unit`s.
+        ramp: share of the budget in which the batch grows to its full size. None: all batches are full. Geiping and
+            Goldstein 2023 use a ramp of 0.6, https://arxiv.org/abs/2212.14034
+        ramp_levels: number of equal steps in which the batch grows; the first batch has 1 / `ramp_levels` of the full
+            size.
 
     Raises:
-        UserError: a value out of range; the message names it.
+        UserError: if a value is out of range; the message names it.
     """
 
     unit: str
-    key: str  # of the config, which the amount is given by
-    countable = 1  # of them make a unit
+    key: str  # config key that sets the amount
+    countable = 1  # how many counted pieces make a unit
 
     def __init__(self, amount: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         if not isinstance(amount, (int, float)) or not 1 <= amount * self.countable < math.inf:
@@ -60,18 +61,18 @@ class Budget:
         if ramp_levels < 2:
             raise UserError(f"budget.ramp_levels={ramp_levels} must be 2 or more")
         self.total = round(amount * self.countable)
-        self.before = self.spent = 0  # before the last update, and after it
+        self.before = self.spent = 0  # amounts spent before and after the last update
         self.levels = 1 if ramp is None else ramp_levels
         self.rises = tuple((ramp or 0.0) * level / ramp_levels for level in range(1, self.levels))
 
     @property
     def updates(self) -> int | None:
-        """How many there will be; None where only training will tell."""
+        """Return the number of updates of the whole run; None if it is not known before training."""
         return None
 
     @property
     def share(self) -> float:
-        """That is spent, at most 1."""
+        """Return the share of the budget spent so far, in [0, 1]."""
         return min(1.0, self.spent / self.total)
 
     @property
@@ -79,26 +80,33 @@ class Budget:
         return self.spent >= self.total
 
     def charge(self, meter: Meter) -> None:
-        """Spend what an update took."""
+        """Add the cost of an update to the amount spent."""
         self.before, self.spent = self.spent, self.spent + self.cost(meter)
 
     def cost(self, meter: Meter) -> int:
-        """What an update takes of this budget."""
+        """Return the cost of the last update in counted pieces of this budget."""
         raise NotImplementedError
 
     def check(self, tokens: Callable[[], int]) -> None:
-        """Raises UserError where the budget does not reach for a first batch, whose tokens it may ask for."""
+        """Check that the budget is enough for a first batch.
+
+        Args:
+            tokens: function that returns the number of tokens of the first batch.
+
+        Raises:
+            UserError: if the budget is less than the first batch.
+        """
 
     def batch_size(self, full: int, share: float) -> int:
-        """Sequences of a batch after a share of the budget, `full` at the end of the ramp."""
+        """Return the number of sequences per batch when a share of the budget is spent; `full` after the ramp."""
         return -(-full * (1 + bisect_right(self.rises, share)) // self.levels)
 
     def batch_sizes(self, full: int) -> list[int]:
-        """Of all levels of the ramp."""
+        """Return the batch size at every level of the ramp."""
         return [self.batch_size(full, share) for share in (0.0, *self.rises)]
 
     def summary(self) -> dict[str, float | str]:
-        """What `summary.json` says of it."""
+        """Return the entry for the budget in `summary.json`."""
         return {
             "unit": self.unit,
             "total": round(self.total / self.countable, 4),
@@ -108,7 +116,7 @@ class Budget:
 
 
 class Steps(Budget):
-    """Updates."""
+    """A budget of updates."""
 
     unit, key = "steps", "trainer.max_steps"
 
@@ -126,7 +134,7 @@ class Steps(Budget):
 
 
 class Tokens(Budget):
-    """Tokens that the model reads, without padding."""
+    """A budget of tokens that the model reads, without padding."""
 
     unit, key = "tokens", "budget.tokens"
 
@@ -142,7 +150,7 @@ class Tokens(Budget):
 
 
 class Operations(Budget):
-    """Floating-point operations of the model's matrix products, forward and backward, as `Throughput` counts them."""
+    """A budget of FLOPs in matrix products of the model, forward and backward, as `Throughput` counts them."""
 
     unit, key = "operations", "budget.flops"
 
@@ -154,9 +162,9 @@ class Operations(Budget):
 
 
 class Minutes(Budget):
-    """Time spent training: without the start of the process, validation, and breaks between two processes."""
+    """A budget of training time. The start of a process, validation and breaks between two processes do not count."""
 
-    unit, key, countable = "minutes", "budget.minutes", 60_000_000  # microseconds
+    unit, key, countable = "minutes", "budget.minutes", 60_000_000  # microseconds per minute
 
     def __init__(self, minutes: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         super().__init__(minutes, ramp, ramp_levels)

@@ -1,1 +1,1 @@
-"""Runs -> figures and tables."""
+"""Compare runs and recipes: figures, costs and a baseline."""

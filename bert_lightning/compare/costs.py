@@ -1,4 +1,4 @@
-"""What a recipe costs, from its architecture alone: parameters, floating-point operations, memory."""
+"""Compute the costs of a recipe from its architecture alone: parameters, FLOPs and memory."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ from bert_lightning.objectives.base import JointObjective, Objective
 
 @dataclass(frozen=True)
 class Costs:
-    """Parameters are counts, operations are a token's (a multiplication and an addition are two), memory is bytes."""
+    """The costs of a recipe: numbers of parameters, FLOPs per token and bytes of memory.
 
-    total: int  # everything that pretraining trains: encoder, heads, generator
-    embedding: int  # the tables of the encoder, their norm and projection
-    encoder: int  # the encoder without them
-    forward: float  # of the encoder, on a full sequence
-    training: float  # forward and backward (twice the forward) of everything
-    memory: float  # what backward needs of one sequence's forward pass: the encoder's, in float32, without dropout
+    A multiplication and an addition are two FLOPs.
+    """
+
+    total: int  # parameters that pretraining trains: encoder, heads, generator
+    embedding: int  # parameters of the encoder's embedding tables, their norm and projection
+    encoder: int  # parameters of the encoder without its embeddings
+    forward: float  # FLOPs per token of the encoder, on a full sequence
+    training: float  # FLOPs per token of everything: forward, and backward as twice the forward
+    memory: float  # bytes that backward needs of the encoder's forward pass over one sequence: float32, no dropout
 
 
 def costs(
     config: BertConfig, make_objective: Callable[[BertConfig], JointObjective], length: int, masked: float
 ) -> Costs:
-    """Costs of full sequences of `length` tokens, a share `masked` of which is predicted. Nothing is allocated."""
+    """Return the costs of full sequences of `length` tokens. The share `masked` of the tokens is predicted.
+
+    The networks are built on the meta device, so that their parameters take no memory.
+    """
     with torch.device("meta"):
         encoder, objective = BERT(config), make_objective(config)
         objective.attach(encoder)
@@ -52,14 +58,14 @@ def costs(
 
 
 def parameters(module: nn.Module) -> int:
-    """Numbers that a module holds; what is shared counts once."""
+    """Return the number of parameters of a module. A shared parameter counts once."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def encoder_operations(encoder: BERT, length: int) -> float:
-    """Operations of a forward pass over a full sequence, a token. Products of matrices only, as everywhere."""
+    """Return the FLOPs per token of a forward pass over a full sequence. As everywhere, only matrix products count."""
     config = encoder.config
-    groups = config.num_hidden_groups or config.num_hidden_layers  # blocks that layers share count once below
+    groups = config.num_hidden_groups or config.num_hidden_layers  # `_matrices` counts a shared block once
     matrices = _matrices(encoder.blocks) * config.num_hidden_layers / groups
     # Queries times keys, and weights times values.
     attention = sum(4 * config.hidden_size * seen for seen in _tokens_seen(config, length))
@@ -67,11 +73,11 @@ def encoder_operations(encoder: BERT, length: int) -> float:
 
 
 def activations(encoder: BERT) -> int:
-    """Numbers that backward keeps of the forward pass, a token: attention weights not among them.
+    """Return how many numbers per token backward keeps of the forward pass, without the attention weights.
 
-    A layer keeps its input; queries, keys and values; their result, once by head and once as a vector; both sums and
-    the first norm; queries and keys once more, where positions turn them; and the two sides of its activation (four
-    vectors, where it is gated). A test measures it.
+    A layer keeps its input; queries, keys and values; the attention result, once by head and once as a vector; both
+    residual sums and the first norm; with rotary positions, queries and keys once more; and both sides of its
+    activation (four vectors if it is gated). A test measures this.
     """
     config = encoder.config
     wide = 4 if config.feed_forward == "gated" else 2
@@ -80,17 +86,17 @@ def activations(encoder: BERT) -> int:
 
 
 def _tokens_seen(config: BertConfig, length: int) -> list[int]:
-    """Tokens that a token of each layer reads, the ends of the sequence aside."""
+    """Return how many tokens a token attends to in each layer, except near the ends of the sequence."""
     window = min(length, (config.local_window or 0) + 1)  # half before, half after, and itself
     return [window if config.is_local(layer) else length for layer in range(config.num_hidden_layers)]
 
 
 def _head_operations(objective: Objective, config: BertConfig) -> int:
-    """Operations of one prediction: the head's matrices, and the table of words where it scores words."""
+    """Return the FLOPs of one prediction: the head's matrices, and the embedding table if it scores the vocabulary."""
     head = getattr(objective, "head", None)
     if not isinstance(head, nn.Module):
         return 0
-    # A head that scores words has a number for each word; without biases it has no matrix but the table of words.
+    # A head that scores the vocabulary has a bias for each token. Only a MaskedLMHead may have none.
     scores_words = isinstance(head, MaskedLMHead) or any(
         parameter.shape == (config.vocab_size,) for parameter in head.parameters()
     )

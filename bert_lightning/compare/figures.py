@@ -1,4 +1,4 @@
-"""Figures of runs, as PNG."""
+"""Draw figures of runs as PNG files."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def logged(run: RunFolder, name: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one metric in a run's `metrics.csv`."""
+    """Return the steps and values of one metric in a run's `metrics.csv`."""
     with (run.path / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = [(int(row["step"]), float(row[name])) for row in csv.DictReader(file) if row.get(name)]
     return [step for step, _ in rows], [value for _, value in rows]
 
 
 def learning_curves(run: RunFolder, unigram_loss: float, path: Path) -> None:
-    """Loss of masked words over the steps, training and validation, beside that of a unigram model."""
+    """Draw the loss of masked tokens over the steps, in training and validation, and that of a unigram model."""
     figure, axes = _axes(7)
     axes.plot(*logged(run, "train/mlm/loss"), color="0.75", linewidth=0.8, label="training batches")
     axes.plot(*logged(run, "val/mlm/loss"), color="tab:blue", marker="o", label="validation")
@@ -37,7 +37,7 @@ def learning_curves(run: RunFolder, unigram_loss: float, path: Path) -> None:
 
 
 def comparison(results: Mapping[str, Sequence[float]], ylabel: str, title: str, path: Path) -> None:
-    """A bar at the mean of each group's results, and a dot for each result."""
+    """Draw a bar up to the mean of each group's results, and a dot for each result."""
     figure, axes = _axes(6)
     for place, values in enumerate(results.values()):
         mean = sum(values) / len(values)
@@ -51,7 +51,11 @@ def comparison(results: Mapping[str, Sequence[float]], ylabel: str, title: str, 
 
 
 def check_matplotlib() -> None:
-    """Raises UserError where matplotlib is not installed."""
+    """Check that matplotlib is installed.
+
+    Raises:
+        UserError: if it is not installed.
+    """
     if importlib.util.find_spec("matplotlib") is None:
         raise UserError("figures need matplotlib: pip install 'bert-lightning[demo]'")
 

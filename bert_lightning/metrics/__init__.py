@@ -1,4 +1,4 @@
-"""What is measured: the terms of an objective, and predictions as the official scripts of the tasks measure them."""
+"""Metrics of the terms of an objective, and of predictions as the official scripts of the tasks compute them."""
 
 from bert_lightning.metrics.classification import F1, Accuracy, MacroF1, Matthews
 from bert_lightning.metrics.correlation import Correlations

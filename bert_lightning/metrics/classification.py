@@ -1,4 +1,4 @@
-"""Metrics of classes, from counts of (right, predicted) pairs. Equal to scikit-learn's, with missing classes too."""
+"""Classification metrics from counts of (label, prediction). They equal scikit-learn's, also if classes are missing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bert_lightning.metrics.tasks import TaskMetric
 
 
 class _Counted(TaskMetric):
-    """Counts how often each class was predicted for each."""
+    """Base class that counts how often each class was predicted for each true class."""
 
-    counts: Tensor  # [C, C] int64, right x predicted
+    counts: Tensor  # [C, C] int64, true class x predicted class
 
     def __init__(self, labels: Sequence[str]) -> None:
         super().__init__(labels)
@@ -29,13 +29,13 @@ class _Counted(TaskMetric):
         self.counts += torch.bincount(right * size + found, minlength=size * size).view(size, size)
 
     def _f1(self) -> Tensor:
-        """For each class, [C] float64; 0 for one that is neither right nor predicted."""
+        """Return the F1 of each class, [C] float64; 0 for a class that is neither true nor predicted anywhere."""
         hits = self.counts.diagonal().double()
         return 2 * hits / (self.counts.sum(0) + self.counts.sum(1)).clamp(min=1)
 
 
 class Accuracy(TaskMetric):
-    """Share of right answers, whatever they are."""
+    """The share of correct answers, for answers of any type."""
 
     values = ("accuracy",)
     right: Tensor
@@ -55,11 +55,14 @@ class Accuracy(TaskMetric):
 
 
 class F1(_Counted):
-    """F1 of one class, 0 where there is none of it: GLUE's for MRPC and QQP.
+    """The F1 of one class, which GLUE uses for MRPC and QQP. It is 0 if the class does not occur.
 
     Args:
         labels: the classes.
-        positive: the one that is measured.
+        positive: the class that is measured.
+
+    Raises:
+        UserError: if `positive` is not one of the labels.
     """
 
     values = ("f1",)
@@ -75,7 +78,7 @@ class F1(_Counted):
 
 
 class MacroF1(_Counted):
-    """Mean of the F1 of all classes that are right or predicted at least once."""
+    """The mean F1 of all classes that are true or predicted at least once."""
 
     values = ("macro_f1",)
 
@@ -85,7 +88,7 @@ class MacroF1(_Counted):
 
 
 class Matthews(_Counted):
-    """Matthews' correlation over all classes (Gorodkin 2004), 0 where either side is constant: GLUE's for CoLA."""
+    """The Matthews correlation of all classes (Gorodkin 2004), which GLUE uses for CoLA; 0 if a side is constant."""
 
     values = ("matthews",)
 

@@ -1,4 +1,4 @@
-"""Entity-level precision, recall and F1, as conlleval and seqeval count them."""
+"""Entity-level precision, recall and F1, counted as in conlleval and seqeval."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from bert_lightning.metrics.tasks import TaskMetric
 
 
 class EntityF1(TaskMetric):
-    """An entity is right if its type and both its ends are. Tjong Kim Sang and De Meulder 2003, section 2.4."""
+    """Precision, recall and F1 of entities. A predicted entity is correct if its type and both its ends are.
+
+    Source: Tjong Kim Sang and De Meulder 2003, section 2.4.
+    """
 
     values = ("precision", "recall", "f1")
-    counts: Tensor  # [3] int64: found and right, found, right
+    counts: Tensor  # [3] int64: number of correct, predicted and true entities
 
     def __init__(self, labels: Sequence[str] = ()) -> None:
         super().__init__(labels)

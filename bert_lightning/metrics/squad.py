@@ -1,4 +1,4 @@
-"""Exact match and F1 of answers, by the rules of the official scripts of SQuAD 1.1 and 2.0."""
+"""Exact match and F1 of answers, by the rules of the official scripts for SQuAD 1.1 and 2.0."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 class Squad(TaskMetric):
-    """Means over the questions, in %; against several right answers the best counts.
+    """Mean exact match and F1 over the questions, in %. If a question has several true answers, the best match counts.
 
     Args:
-        labels: none.
-        unanswerable: SQuAD 2.0's rules: also the values of the questions with and without an answer, and the best ones
-            that any threshold for "no answer" gives.
+        labels: not used.
+        unanswerable: whether the rules of SQuAD 2.0 apply. If so, there are also values for the questions with and
+            without an answer, and the best values that any threshold for "no answer" gives.
     """
 
     rows: list[Tensor]  # each [n, 6] float64, see `_row`
@@ -44,7 +44,11 @@ class Squad(TaskMetric):
         self.rows.append(torch.tensor(rows, dtype=torch.double, device=self.device).view(-1, 6))
 
     def _row(self, prediction: Prediction, right: list[str]) -> list[float]:
-        """Exact match and F1 of the answer; those of the best span, were it given; odds of none; is there an answer."""
+        """Return the row of a question, 6 numbers.
+
+        They are exact match and F1 of the answer; exact match and F1 of the best span, as if it were given; the odds of
+        "no answer"; and 1 if the question has an answer, else 0.
+        """
         if not self.unanswerable:
             return [_best(exact, prediction["answer"], right), _best(f1, prediction["answer"], right), 0, 0, 0, 1]
         right = [text for text in right if normalize(text)] or [""]
@@ -56,7 +60,7 @@ class Squad(TaskMetric):
         return [*mine, *given, prediction["null_odds"], float(right != [""])]
 
     def compute(self) -> dict[str, Tensor]:
-        # Sorted, so that sums over other ranks and batches round alike.
+        # Sort the rows: sums then round alike for any number of ranks and any batches.
         rows = torch.tensor(sorted(dim_zero_cat(self.rows).tolist()), dtype=torch.double).view(-1, 6)
         results = {"exact": _percent(rows[:, 0]), "f1": _percent(rows[:, 1])}
         if self.unanswerable:
@@ -68,30 +72,31 @@ class Squad(TaskMetric):
 
 
 def normalize(text: str) -> str:
-    """Lower case, without punctuation, articles and double spaces."""
+    """Return a text in lower case, without punctuation, articles and double spaces."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def exact(answer: str, right: str) -> float:
-    """1 if both are the same once normalised."""
+    """Return 1 if the normalized answers are equal, else 0."""
     return float(normalize(answer) == normalize(right))
 
 
 def f1(answer: str, right: str) -> float:
-    """Harmonic mean of precision and recall of the normalised words; 0 where none is shared."""
+    """Return the F1 (harmonic mean of precision and recall) of the normalized words; 0 if no word is shared."""
     found, wanted = normalize(answer).split(), normalize(right).split()
     shared = sum((Counter(found) & Counter(wanted)).values())
     return 2 * shared / (len(found) + len(wanted)) if shared else 0.0
 
 
 def _f1_or_nothing(answer: str, right: str) -> float:
-    """SQuAD 2.0's: nothing agrees with nothing."""
+    """Return the F1 by the rules of SQuAD 2.0: an empty answer matches only an empty answer."""
     if not normalize(answer) or not normalize(right):
         return exact(answer, right)
     return f1(answer, right)
 
 
 def _best(score: Callable[[str, str], float], answer: str, right: Sequence[str]) -> float:
+    """Return the highest score of an answer against any of the true answers."""
     return max(score(answer, text) for text in right)
 
 
@@ -100,13 +105,13 @@ def _percent(scores: Tensor) -> Tensor:
 
 
 def _best_threshold(scores: Tensor, odds: Tensor, has_answer: Tensor) -> tuple[Tensor, Tensor]:
-    """The best mean, in %, and the odds up to which the best span is then given (0 if it never is).
+    """Return the best mean score, in %, and the odds of "no answer" up to which a span is given (0 if none is given).
 
-    Starting from "no answer" everywhere, the spans are given in the order of their odds of none. Questions of equal
-    odds are answered together; the official script stops between them, in the order of its file.
+    The search begins with "no answer" for all questions. It then gives the spans in the order of their odds. Questions
+    with equal odds are answered together. The official script also stops between them, in the order of its file.
     """
     order = odds.argsort(stable=True)
-    # A question without an answer loses its point when a span is given; one with an answer gains the span's score.
+    # If a span is given, a question without an answer loses its point; one with an answer gains the span's score.
     gains = (scores - (has_answer == 0).double())[order]
     totals = (has_answer == 0).sum() + gains.cumsum(0)
     last_of_its_odds = torch.cat([odds[order].diff() != 0, torch.tensor([True])])[: len(odds)]

@@ -1,4 +1,4 @@
-"""Metrics of predictions: one state that ranks can sum or join, and one value or more from it."""
+"""Metrics of predictions. Their states can be summed or joined over ranks; each metric returns one value or more."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bert_lightning.objectives.base import Term
 
 
 class TaskMetric(Metric):
-    """Measures the answers of predictions against those of their examples.
+    """Base class of metrics that compare predicted answers with the answers of the examples.
 
-    Its states add up, or are rows that are joined, so that the values are the same on any number of ranks, in any
-    batches. Subclasses add the states, and say what the values are called.
+    Its states are sums, or rows that are joined over ranks. So the values are the same for any number of ranks and any
+    batches. Subclasses add the states and name the values.
 
     Args:
-        labels: the classes of the task, in the order of their scores; of the metrics of classes.
+        labels: classes of the task, in the order of their scores; used by the classification metrics.
     """
 
     full_state_update = False
@@ -32,7 +32,7 @@ class TaskMetric(Metric):
         self.widths: dict[str, int] = {}
 
     def add_rows(self, name: str, width: int) -> None:
-        """A state of rows, [n, `width`] float64, that is joined over the ranks, also where one has none."""
+        """Add a state of rows, [n, `width`] float64, which is joined over ranks, even if a rank has no rows."""
         self.add_state(name, [], dist_reduce_fx="cat")
         self.widths[name] = width
         self.reset()
@@ -40,7 +40,7 @@ class TaskMetric(Metric):
     def reset(self) -> None:
         super().reset()
         for name, width in self.widths.items():
-            # An empty list has no shape and type, and the ranks' must agree.
+            # An empty list has no shape and type, which must agree on all ranks.
             setattr(self, name, [torch.empty(0, width, dtype=torch.double, device=self.device)])
 
     def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
@@ -51,11 +51,11 @@ class TaskMetric(Metric):
 
 
 class TaskMetrics(nn.Module):
-    """The mean loss of a term, and the metrics of its task.
+    """The mean loss of one term of an objective, and the metrics of its task.
 
     Args:
         term: name of the term.
-        metrics: the metrics, under names that serve overrides only; what they measure is called as they say.
+        metrics: name -> metric. The names serve config overrides only; each metric names its own values.
     """
 
     def __init__(self, term: str, metrics: Mapping[str, TaskMetric]) -> None:
@@ -65,18 +65,18 @@ class TaskMetrics(nn.Module):
         self.metrics = nn.ModuleDict(dict(metrics))
 
     def names(self) -> list[str]:
-        """`term/name` of every value."""
+        """Return the name of every value, as `term/name`."""
         return [f"{self.term}/{name}" for name in ("loss", *(v for metric in self._metrics() for v in metric.values))]
 
     def update(self, term: Term | None, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
-        """Count a batch; without its term the loss stays out."""
+        """Count a batch. If it has no term, its loss is not counted."""
         if term is not None:
             self.loss.update(term.loss, weight=len(term.targets))
         for metric in self._metrics():
             metric.update(predictions, examples)
 
     def compute_and_reset(self) -> dict[str, Tensor]:
-        """Values by `term/name`; the counts start again."""
+        """Return the values by `term/name`, and start to count again."""
         results: dict[str, Any] = {"loss": self.loss.compute()} if self.loss.update_called else {}
         for metric in self._metrics():
             results |= metric.compute()

@@ -1,4 +1,4 @@
-"""Metrics of the terms of an objective: torchmetrics, named by yaml."""
+"""Metrics of the terms of an objective: classes of torchmetrics, chosen in yaml."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from bert_lightning.objectives.base import Term
 
 
 class Perplexity(MeanMetric):
-    """exp(sum of negative log-likelihoods / number of predictions), over everything seen. A mean of the loss, first."""
+    """The perplexity of all predictions seen: exp(sum of negative log-likelihoods / number of predictions)."""
 
     def compute(self) -> Tensor:
         return torch.exp(super().compute())
 
 
 class TermMetrics(nn.Module):
-    """For each term its mean loss, and the metrics that yaml gives it.
+    """The mean loss of each term of an objective, and the metrics that yaml adds.
 
     Args:
-        metrics: term -> name -> metric. A MeanMetric is fed the loss, weighted by its predictions; any other is fed
-            scores and targets.
+        metrics: term -> name -> metric. A MeanMetric receives the loss, weighted by the number of predictions. Any
+            other metric receives logits and targets.
         terms: names of the objective's terms.
 
     Raises:
-        UserError: metrics of a term that the objective does not have.
+        UserError: if `metrics` names a term that the objective does not have.
     """
 
     def __init__(self, metrics: Mapping[str, Mapping[str, Metric]], terms: Iterable[str]) -> None:
@@ -38,7 +38,7 @@ class TermMetrics(nn.Module):
             raise UserError(f"metrics.{unknown[0]}: the objective has no such term, only {', '.join(self.terms)}")
 
     def names(self) -> list[str]:
-        """`term/name` of every value."""
+        """Return the name of every value, as `term/name`."""
         return [f"{term}/{name}" for term in self.terms for name in self._of(term)]
 
     def update(self, terms: Mapping[str, Term]) -> None:
@@ -52,7 +52,7 @@ class TermMetrics(nn.Module):
                     metric.update(term.logits, term.targets)
 
     def compute_and_reset(self) -> dict[str, Tensor]:
-        """Values by `term/name`; the counts start again."""
+        """Return the values by `term/name`, and start to count again."""
         values = {f"{term}/{name}": metric for term in self.terms for name, metric in self._of(term).items()}
         results = {name: metric.compute() for name, metric in values.items()}
         for metric in values.values():

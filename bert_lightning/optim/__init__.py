@@ -1,4 +1,4 @@
-"""Which parameters learn how: groups, optimizers and schedules."""
+"""Parameter groups, optimizers and learning rate schedules."""
 
 from bert_lightning.optim.groups import build_optimizer, parameter_groups
 from bert_lightning.optim.optimizers import Lamb, Muon, bert_adamw

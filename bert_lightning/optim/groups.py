@@ -1,4 +1,4 @@
-"""Which parameters decay, and which learn more slowly than others."""
+"""Parameter groups: which parameters have weight decay, and which have a lower learning rate."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
-    """Groups that any optimizer takes, with two keys of ours: `hidden` and `lr_factor`.
+    """Return parameter groups that any optimizer takes, with two further keys: `hidden` and `lr_factor`.
 
-    Matrices decay; biases and norms, which are vectors, do not (google-research/bert `optimization.py`). `hidden` is
-    true for the matrices of blocks, which optimizers for matrices are made for; not for embeddings and heads.
+    Matrices decay. Biases and norms, which are vectors, do not (google-research/bert `optimization.py`). `hidden` is
+    true for the matrices of blocks, for which matrix optimizers are made. It is false for embeddings and heads.
 
     Args:
-        module: what is trained; its encoder is named `encoder`.
-        weight_decay: of matrices.
-        layer_decay: the learning rate shrinks by this factor from each layer to the one below it. As in
-            google-research/electra `_get_layer_lrs`: 1 for the objective, layer_decay^2 for the last block,
-            layer_decay^(n + 2) for the embeddings below n blocks. Blocks that layers share count once.
+        module: the module that is trained; its encoder has the name `encoder`.
+        weight_decay: weight decay of matrices.
+        layer_decay: factor by which the learning rate shrinks from each layer to the one below it. As in
+            google-research/electra `_get_layer_lrs`, `lr_factor` is 1 for the objective, layer_decay^2 for the last
+            block, and layer_decay^(n + 2) for the embeddings below n blocks. Blocks that layers share count once.
 
     Raises:
-        UserError: a `layer_decay` that is not in (0, 1].
+        UserError: if `layer_decay` is not in (0, 1].
     """
     if not 0 < layer_decay <= 1:
         raise UserError(f"layer_decay={layer_decay} must be above 0 and at most 1; 1 gives all layers the same rate")
@@ -47,10 +47,10 @@ def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float 
 
 
 def build_optimizer(make: Callable[[list[dict[str, Any]]], Optimizer], groups: list[dict[str, Any]]) -> Optimizer:
-    """The optimizer of `groups`; each group's learning rate is the optimizer's own times the group's `lr_factor`.
+    """Return an optimizer of `groups`. The learning rate of a group is the optimizer's own times its `lr_factor`.
 
     Raises:
-        UserError: settings that the optimizer refuses.
+        UserError: if the optimizer refuses its settings.
     """
     try:
         optimizer = make(groups)
@@ -63,7 +63,10 @@ def build_optimizer(make: Callable[[list[dict[str, Any]]], Optimizer], groups: l
 
 
 def _depth(name: str, blocks: int) -> int:
-    """0 for embeddings, 1 to `blocks` for blocks (and for what follows the last), `blocks` + 2 for the objective."""
+    """Return the depth of a parameter: 0 for embeddings, 1 to `blocks` for blocks, `blocks` + 2 for the objective.
+
+    Encoder parameters behind the last block have its depth.
+    """
     if not name.startswith("encoder."):
         return blocks + 2
     if name.startswith("encoder.embeddings."):

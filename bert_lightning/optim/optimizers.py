@@ -1,4 +1,4 @@
-"""Optimizers that torch does not have, or not in the form that a recipe needs."""
+"""Optimizers that torch lacks, or does not have in the form that a recipe needs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from torch.optim import AdamW, Optimizer
 
 from bert_lightning.ranges import Beta, NotNegative
 
-_CORRECTED = (
-    2.0**24
-)  # steps after which 1 - beta^step is 1 for every beta below 0.999999, and float32 counts no further
+# At this step, 1 - beta^step is 1 for every beta below 0.999999. In float32, counting by 1 ends here.
+_CORRECTED = 2.0**24
 
 
 def bert_adamw(
@@ -23,10 +22,10 @@ def bert_adamw(
     eps: NotNegative = 1e-6,
     fused: bool = True,
 ) -> AdamW:
-    """Adam with decoupled weight decay and without bias correction: google-research/bert `optimization.py`.
+    """Return Adam with decoupled weight decay and without bias correction: google-research/bert `optimization.py`.
 
-    It is torch's own AdamW that believes to have taken so many steps that the correction is exactly 1. Its early
-    updates are larger than AdamW's: at betas of 0.9 and 0.999 by 3.2 at first, 6.6 after 12 steps, 1.3 after 1,000.
+    It is torch's AdamW, started at a step count where bias correction equals 1. Its early updates are larger than
+    AdamW's: for betas of 0.9 and 0.999 by a factor of 3.2 at first, 6.6 after 12 steps and 1.3 after 1,000.
     """
     optimizer = AdamW(params, lr=lr, betas=betas, eps=eps, fused=fused)
     optimizer.register_step_pre_hook(_start_corrected)
@@ -34,7 +33,10 @@ def bert_adamw(
 
 
 def _start_corrected(optimizer: Optimizer, *_: Any) -> None:
-    """Give every parameter its state. Whether it has a gradient is not known yet: a closure may compute it."""
+    """Give every parameter without state an initial state with the step count `_CORRECTED`.
+
+    Parameters without a gradient get it too, because a closure may compute the gradient later.
+    """
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             state = optimizer.state[parameter]
@@ -46,10 +48,10 @@ def _start_corrected(optimizer: Optimizer, *_: Any) -> None:
 
 
 class Lamb(Optimizer):
-    """Adam's update, scaled for each matrix to the norm of the matrix. You et al. 2020, algorithm 2.
+    """The LAMB optimizer: Adam's update, scaled for each matrix to the matrix's norm. You et al. 2020, algorithm 2.
 
-    As google-research/albert `lamb_optimizer.py`: no bias correction, and vectors (biases, norms) are not scaled. The
-    queries', keys' and values' projections are one matrix here, and so have one scale.
+    As in google-research/albert `lamb_optimizer.py`, there is no bias correction, and vectors (biases, norms) are not
+    scaled. The projections of queries, keys and values are one matrix here, so they have one scale.
     """
 
     def __init__(
@@ -91,19 +93,19 @@ class Lamb(Optimizer):
 
 
 class Muon(Optimizer):
-    """torch's Muon for the matrices of blocks, AdamW for embeddings, heads and vectors: one optimizer to Lightning.
+    """One optimizer for Lightning: torch's Muon for the matrices of blocks, AdamW for embeddings, heads and vectors.
 
-    Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. Updates of both have about the same size, so that
-    one learning rate serves ("match_rms_adamw": Liu et al. 2025, "Muon is scalable for LLM training", section 2.2).
-    The queries', keys' and values' projections are one matrix here and are made orthogonal together.
+    Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. Updates of both have about the same size, so
+    one learning rate serves both ("match_rms_adamw": Liu et al. 2025, "Muon is scalable for LLM training", section
+    2.2). The projections of queries, keys and values are one matrix here and are orthogonalized together.
 
     Args:
-        params: groups of `parameter_groups`: those with `hidden` go to Muon.
-        lr: of both.
-        momentum: of Muon.
-        betas: of AdamW.
-        eps: of AdamW.
-        fused: of AdamW.
+        params: groups of `parameter_groups`; those with `hidden` go to Muon.
+        lr: learning rate of both.
+        momentum: momentum of Muon.
+        betas: betas of AdamW.
+        eps: epsilon of AdamW.
+        fused: whether AdamW uses its fused kernel.
     """
 
     def __init__(
@@ -117,7 +119,7 @@ class Muon(Optimizer):
     ) -> None:
         hidden = [group for group in params if group["hidden"]]
         others = [group for group in params if not group["hidden"]]
-        # torch refuses an optimizer without parameters; a part without any is left out.
+        # torch refuses an optimizer without parameters, so a part without any is left out.
         self.parts: list[Optimizer] = []
         if hidden:
             self.parts.append(torch.optim.Muon(hidden, lr=lr, momentum=momentum, adjust_lr_fn="match_rms_adamw"))
@@ -127,7 +129,7 @@ class Muon(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Groups and state are the same objects here and in the parts: schedules and checkpoints reach both."""
+        """Make the parts use the groups and state of this optimizer, so that schedules and checkpoints reach them."""
         groups = list(self.param_groups)
         for part in self.parts:
             part.param_groups, groups = groups[: len(part.param_groups)], groups[len(part.param_groups) :]

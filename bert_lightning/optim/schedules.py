@@ -1,4 +1,4 @@
-"""How the learning rate moves: pure functions of what is spent of a budget, in steps or in anything else."""
+"""Learning rate schedules: pure functions of the amount spent of a budget, in steps or in another unit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bert_lightning.ranges import Range, Share
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning-rate factor: up over the warmup, 1 at its end, then what `after` says, down to `floor`.
+    """A learning rate factor that rises to 1 during the warmup, and then follows `after` down to `floor`.
 
     Args:
-        warmup: share of the budget.
-        floor: factor that the end of training reaches.
-        start: factor that the warmup rises from.
+        warmup: share of the budget in which the factor rises.
+        floor: factor at the end of training.
+        start: factor at the beginning of the warmup.
     """
 
     warmup: Annotated[float, Range(least=0, below=1)]
@@ -34,9 +34,10 @@ class Schedule:
                 raise UserError(f"schedule.{name}={getattr(self, name)} is a factor of the rate: between 0 and 1")
 
     def __call__(self, before: int, after: int, total: int) -> float:
-        """Factor of the update that takes what is spent of `total` from `before` to `after`; step n from n to n + 1.
+        """Return the factor of the update that moves the amount spent of `total` from `before` to `after`.
 
-        No update has a factor of 0: in the warmup it has what its end has earned, later what its beginning has.
+        In steps, update n moves the amount from n to n + 1. No update has a factor of 0. In the warmup the factor
+        follows from the amount after the update, and later from the amount before it.
         """
         warmup = round(self.warmup * total)
         if before < warmup:
@@ -45,13 +46,13 @@ class Schedule:
         return self.floor + (1 - self.floor) * self.after(progress)
 
     def after(self, progress: float) -> float:
-        """From 1 at `progress` 0, the end of the warmup, to 0 at `progress` 1, the end of training."""
+        """Return the decay: 1 at `progress` 0, the end of the warmup, and 0 at `progress` 1, the end of training."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """A straight line down. google-research/bert `optimization.py`."""
+    """A linear decay, as in google-research/bert `optimization.py`."""
 
     def after(self, progress: float) -> float:
         return 1 - progress
@@ -59,7 +60,10 @@ class Linear(Schedule):
 
 @dataclass(frozen=True)
 class Polynomial(Schedule):
-    """(1 - progress) to a power; 1 is `Linear`. fairseq's `polynomial_decay`, with which RoBERTa was trained."""
+    """A decay as a power of (1 - progress); power 1 is `Linear`.
+
+    It is the `polynomial_decay` of fairseq, with which RoBERTa was trained.
+    """
 
     power: Annotated[float, Range(above=0, most=1000)] = 1.0
 
@@ -74,7 +78,7 @@ class Polynomial(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a cosine down. Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983, without restarts."""
+    """A decay along half a cosine, without restarts: Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983."""
 
     def after(self, progress: float) -> float:
         return 0.5 * (1 + math.cos(math.pi * progress))
@@ -82,10 +86,12 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class WarmupStableDecay(Schedule):
-    """1 until the last share of the budget, then down as 1 - sqrt. Hägele et al. 2024, https://arxiv.org/abs/2405.18392.
+    """A factor of 1 until the last share of the budget, and then a decay as 1 - sqrt.
+
+    Source: Hägele et al. 2024, https://arxiv.org/abs/2405.18392.
 
     Args:
-        decay: share of the budget that decays, at the end.
+        decay: share of the budget, at its end, in which the factor decays.
     """
 
     decay: Annotated[float, Range(above=0, most=1)] = 0.1
@@ -99,5 +105,5 @@ class WarmupStableDecay(Schedule):
             )
 
     def after(self, progress: float) -> float:
-        share = self.decay / (1 - self.warmup)  # of what follows the warmup
+        share = self.decay / (1 - self.warmup)  # share of the budget after the warmup
         return 1 - math.sqrt(max(0.0, (progress - (1 - share)) / share))

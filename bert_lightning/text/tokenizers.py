@@ -1,4 +1,7 @@
-"""Tokenizers of the `tokenizers` library: trained on a corpus, or loaded from files; and what the model must know."""
+"""Make tokenizers of the `tokenizers` library: train them on a corpus or load them from files.
+
+The facts about a tokenizer that a model needs are here too: its vocabulary size and its fingerprint.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from bert_lightning.text.locations import locate
 from bert_lightning.text.long_words import BERT_ENDS, LONGEST_WORD, WithoutLongWords
 from bert_lightning.text.sentencepiece import read_sentencepiece
 from bert_lightning.text.special_tokens import USUAL_NAMES, complete, special_names
-from bert_lightning.text.special_tokens import SpecialIds as SpecialIds  # other modules take these two from here
+from bert_lightning.text.special_tokens import SpecialIds as SpecialIds  # other modules import these two from here
 from bert_lightning.text.special_tokens import with_template as with_template
 from bert_lightning.text.trained import Note, TrainedTokenizer, ignore
 
@@ -27,29 +30,31 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class TokenizerRecipe(Protocol):
-    """Makes a tokenizer, from documents where it is trained."""
+    """A recipe that makes a tokenizer, either from files or by training on documents."""
 
-    sample_megabytes: int  # millions of characters that it is trained on at most
+    sample_megabytes: int  # limit of the training text, in millions of characters
 
     def files(self) -> list[Path]:
-        """The files that are read, beside the corpus."""
+        """Return the files that are read in addition to the corpus."""
 
     def __call__(self, documents: Iterable[Document], note: Note = ...) -> Tokenizer:
-        """Return the tokenizer; `note` is called with what its user should know."""
+        """Return the tokenizer. `note` is called with messages for the user."""
 
 
 @dataclass(frozen=True, repr=False)
 class TrainWordPiece(TrainedTokenizer):
-    """Train WordPiece on a corpus: the vocabulary of Devlin et al. 2019, at a size of your own.
+    """A recipe that trains WordPiece on a corpus: the vocabulary of Devlin et al. 2019, at any size.
 
-    The same documents give the same vocabulary. The library by itself numbers the pieces inside words in the order of a
-    hash table that differs in every process, and breaks ties by those numbers; so they are numbered here, beforehand.
+    The same documents give the same vocabulary. The library alone does not ensure this. It numbers the characters
+    inside words in the order of a hash table, which differs in every process, and breaks ties by these numbers. So the
+    recipe numbers the characters before training.
 
     Args:
-        vocab_size: words and pieces of the vocabulary, special tokens included.
-        lowercase: make all letters small.
-        sample_megabytes: millions of characters that it is trained on at most.
-        strip_accents: drop combining marks, which are vowels in many scripts; None: as BERT does, where it lowercases.
+        vocab_size: vocabulary size, special tokens included.
+        lowercase: whether all text is lowercased.
+        sample_megabytes: limit of the training text, in millions of characters.
+        strip_accents: whether combining marks are dropped, which are vowels in many scripts. None: as in BERT, if
+            `lowercase` is true.
     """
 
     vocab_size: Words
@@ -76,13 +81,13 @@ class TrainWordPiece(TrainedTokenizer):
             )
             raise UserError(f"no vocabulary can be trained: the training documents hold no words{long}")
         bounded.report(note)
-        # Rebuilt from its words alone, or the pieces numbered beforehand would stay special tokens.
+        # Rebuild the model from its vocabulary, or the characters that were numbered first would stay special tokens.
         model = models.WordPiece(tokenizer.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD)
         return with_template(_wordpiece(model, self.lowercase, self.strip_accents))
 
 
 def _characters_inside_words(tokenizer: Tokenizer, documents: Iterable[Document]) -> list[str]:
-    """Characters that can follow another in a word, sorted: letters and digits, no punctuation and no ideographs."""
+    """Return the characters that can follow another in a word, sorted. Punctuation and ideographs cannot."""
     raw: set[str] = set()
     for document in documents:
         raw.update(*document)
@@ -97,14 +102,14 @@ def _characters_inside_words(tokenizer: Tokenizer, documents: Iterable[Document]
 
 @dataclass(frozen=True)
 class LoadTokenizer:
-    """Load a tokenizer from a location: what `load_tokenizer` reads, a `.ckpt` of a run, `pkg:...` or `hub:...`."""
+    """A recipe that loads a tokenizer from a path for `load_tokenizer`, a run's `.ckpt`, `pkg:...` or `hub:...`."""
 
     path: str | None
     lowercase: bool | None = None
     sample_megabytes: ClassVar[int] = 0
 
     def files(self) -> list[Path]:
-        """What the tokenizer is made from, the files that describe it included."""
+        """Return the files that the tokenizer is made from, with the files that describe it."""
         files = _tokenizer_files(self._place())
         beside = [files[0].parent / name for name in DESCRIPTIONS]
         return files + [path for path in beside if path.is_file()]
@@ -120,23 +125,23 @@ class LoadTokenizer:
 
 
 def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
-    """Load the tokenizer at `path`, or the first of these that is in the folder at `path`.
+    """Load a tokenizer from a file, or from the first of these files that a folder holds.
 
-    tokenizer.json             any; it knows everything
+    tokenizer.json             any tokenizer, described completely
     vocab.txt                  WordPiece of BERT
     vocab.json and merges.txt  byte-level BPE of RoBERTa
     spiece.model (any .model)  SentencePiece unigram of ALBERT
 
-    What the files beside it say of casing and of added and special tokens holds too, as transformers has it; see
-    `read_folder`. A tokenizer.json decides what they leave open.
+    The files beside it may state casing, added tokens and special tokens. They are followed as in transformers; see
+    `read_folder`. A tokenizer.json decides what they do not state.
 
     Args:
-        path: a file or folder.
-        lowercase: make letters small, or do not, whatever the files beside vocab.txt or spiece.model say. None: as they
-            say, and small where they are silent.
+        path: the file or folder.
+        lowercase: whether text is lowercased, whatever the files beside vocab.txt or spiece.model state. None: as these
+            files state, and true if they state nothing.
 
     Raises:
-        UserError: no such file, one that cannot be read, or `lowercase` against what a tokenizer does by itself.
+        UserError: if there is no such file, it cannot be read, or `lowercase` contradicts the tokenizer itself.
     """
     path, *more = _tokenizer_files(path)
     folder = read_folder(path.parent).of_form(path)
@@ -163,11 +168,11 @@ def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
         raise UserError(f"{path} is not a tokenizer: {' '.join(str(error).split())}") from None
     if lowercase is False and tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str("A") == "a":
         raise UserError(f"tokenizer.lowercase=false: {path} makes letters small by itself, leave the setting out")
-    # Truncation and padding are the batch's business; a published tokenizer.json often has both on.
+    # A published tokenizer.json often truncates and pads. Here the code that makes batches does both.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     folder.add_tokens(tokenizer)
-    if path.suffix == ".model":  # SentencePiece itself has no mask; what a model lacks gets ids after its own
+    if path.suffix == ".model":  # SentencePiece has no mask; roles without a token get the next ids
         named = special_names(tokenizer) | folder.names
         tokenizer.add_special_tokens([names[0] for role, names in USUAL_NAMES.items() if role not in named])
     like_roberta = None if folder.tokenizer_class is None else folder.tokenizer_class == "RobertaTokenizer"
@@ -195,12 +200,12 @@ def _tokenizer_files(path: Path) -> list[Path]:
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:
-    """The rows that an embedding table needs: one more than the highest id, for ids need not be dense."""
+    """Return the rows that an embedding table needs: the highest id plus one, since ids may have gaps."""
     return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
 
 
 def fingerprint(tokenizer: Tokenizer) -> str:
-    """16 hexadecimal digits that change when any id, rule or normalisation changes."""
+    """Return 16 hexadecimal digits that change if any id, rule or normalization of the tokenizer changes."""
     settings = json.loads(tokenizer.to_str())
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -214,7 +219,7 @@ def _wordpiece(model: models.WordPiece, lowercase: bool, strip_accents: bool | N
 
 
 def byte_level(model: models.BPE) -> Tokenizer:
-    """GPT-2's pre-tokenization, which RoBERTa uses: Radford et al. 2019, section 2.2."""
+    """Return a tokenizer with the pre-tokenization of GPT-2, which RoBERTa uses: Radford et al. 2019, section 2.2."""
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -222,7 +227,10 @@ def byte_level(model: models.BPE) -> Tokenizer:
 
 
 def unigram(model: models.Unigram, characters: bytes, lowercase: bool, strip_accents: bool = True) -> Tokenizer:
-    """ALBERT's normalization around a SentencePiece model; `characters` is the table of replacements in its file."""
+    """Return a tokenizer with the normalization of ALBERT around a SentencePiece model.
+
+    `characters` is the table in the model's file by which its normalization replaces characters.
+    """
     tokenizer = Tokenizer(model)
     steps: list[normalizers.Normalizer] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]
     steps += [normalizers.NFKD(), normalizers.StripAccents()] if strip_accents else [normalizers.NFKC()]

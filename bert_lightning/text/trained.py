@@ -1,4 +1,4 @@
-"""What the recipes that train a tokenizer have in common."""
+"""The base class of the recipes that train a tokenizer."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from bert_lightning.errors import UserError
 
 Note = Callable[[str], None]
-_LARGEST_VOCABULARY = 2**22  # the library's trainers reserve memory for the vocabulary before they read any text
+_LARGEST_VOCABULARY = 2**22  # the library's trainers reserve memory for the vocabulary before they read text
 
 
 class TrainedTokenizer:
-    """The checks that the recipes for training share, and the text that names a store.
+    """Base class of the recipes that train a tokenizer: their checks, and the text that identifies a token store.
 
-    A setting that was added later is left out of the text while it has its default, so that older stores are found.
+    The text leaves out a newer setting while it has its default, so that older stores are found.
     """
 
     vocab_size: int
@@ -30,11 +30,15 @@ class TrainedTokenizer:
         return setting.name == "strip_accents" and getattr(self, setting.name) == setting.default
 
     def files(self) -> list[Path]:
-        """What the tokenizer is made from, beside the corpus."""
+        """Return the files that are read in addition to the corpus: none."""
         return []
 
     def check(self, least_vocab_size: int) -> None:
-        """Raise UserError unless every setting has a value that training can use."""
+        """Check that training can use the value of every setting.
+
+        Raises:
+            UserError: if it cannot use one; the message names the setting.
+        """
         size, sample = self.vocab_size, self.sample_megabytes
         if not isinstance(size, int) or not least_vocab_size <= size <= _LARGEST_VOCABULARY:
             raise UserError(
@@ -50,4 +54,4 @@ class TrainedTokenizer:
 
 
 def ignore(_: str) -> None:
-    """Take a note and do nothing."""
+    """Discard a note."""

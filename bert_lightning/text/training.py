@@ -1,4 +1,4 @@
-"""Tokenizers trained on a corpus, beside WordPiece: byte-level BPE (RoBERTa) and unigram (ALBERT)."""
+"""Train byte-level BPE tokenizers (RoBERTa) and unigram tokenizers (ALBERT) on a corpus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ALBERT_SPECIAL = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 
 @dataclass(frozen=True, repr=False)
 class TrainByteLevelBPE(TrainedTokenizer):
-    """Byte-level BPE as in RoBERTa: every text has ids, for the 256 bytes are in the vocabulary."""
+    """A recipe that trains byte-level BPE as in RoBERTa. Every text has ids: all 256 bytes are in the vocabulary."""
 
     vocab_size: Words
     sample_megabytes: Megabytes = 100
@@ -44,17 +44,17 @@ class TrainByteLevelBPE(TrainedTokenizer):
 
 @dataclass(frozen=True, repr=False)
 class TrainUnigram(TrainedTokenizer):
-    """Unigram (Kudo 2018) with the normalization of ALBERT.
+    """A recipe that trains unigram (Kudo 2018) with the normalization of ALBERT.
 
-    The same documents give the same tokenizer. The library by itself adds up in the order of a hash table that differs
-    in every process: scores differ in the tenth decimal, so they are rounded here; and the rarest characters get other
-    scores and places, see `_settled`.
+    The same documents give the same tokenizer. The library alone does not ensure this: it adds numbers in the order of
+    a hash table, which differs in every process. So scores differ in the tenth decimal, and are rounded here. The
+    rarest characters get other scores and ids; see `_settled`.
 
     Args:
-        vocab_size: pieces of the vocabulary, special tokens included.
-        lowercase: make all letters small.
-        sample_megabytes: millions of characters that it is trained on at most.
-        strip_accents: drop combining marks, which are vowels in many scripts.
+        vocab_size: vocabulary size, special tokens included.
+        lowercase: whether all text is lowercased.
+        sample_megabytes: limit of the training text, in millions of characters.
+        strip_accents: whether combining marks are dropped, which are vowels in many scripts.
     """
 
     vocab_size: Words
@@ -81,10 +81,10 @@ class TrainUnigram(TrainedTokenizer):
 
 
 def _settled(vocabulary: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    """A trained vocabulary without what is left to chance: special tokens first, then the likeliest pieces.
+    """Return a trained vocabulary in a reproducible form: special tokens first, then pieces by falling score.
 
-    Characters that no piece was learned for have the lowest score plus 0, 0.0001, 0.0002... as a hash table lists them;
-    here they all have the lowest.
+    Characters without a learned piece have the lowest score plus 0, 0.0001, 0.0002 and so on, in the order of a hash
+    table. Here they all get the lowest score.
     """
     special, learned = vocabulary[: len(_ALBERT_SPECIAL)], vocabulary[len(_ALBERT_SPECIAL) :]
     lowest = min((score for _, score in learned), default=0.0)

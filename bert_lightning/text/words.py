@@ -1,8 +1,8 @@
-"""Sentences -> ids, fast: words repeat, so each distinct one is tokenized once and looked up from then on.
+"""Tokenize sentences fast: words repeat, so each distinct word is tokenized once and looked up from then on.
 
-This holds where a space ends a pre-token whatever stands around it, and the model sees pre-tokens one by one. So it is
-for the pipelines of BERT (WordPiece), RoBERTa and GPT-2 (byte-level BPE) and ALBERT (unigram), with the exceptions that
-`_stays_one_word` names; every other tokenizer gets the library's own `encode_batch`. The ids are the same.
+This is exact if a space always ends a pre-token and the model reads pre-tokens one by one. So it serves the pipelines
+of BERT (WordPiece), RoBERTa and GPT-2 (byte-level BPE) and ALBERT (unigram). `_stays_one_word` names the exceptions.
+Every other tokenizer gets the library's own `encode_batch`. The ids are the same.
 """
 
 from __future__ import annotations
@@ -22,38 +22,37 @@ from bert_lightning.text.encoding import Encoded, Encoder, IdType, PlainEncoder,
 from bert_lightning.text.numbering import WordNumbers
 from bert_lightning.text.special_tokens import special_names
 
-# Distinct words kept at most; when there are more, those met first stay, for they are the frequent ones.
+# Limit of distinct words, and how many stay if it is exceeded: those met first, since they are the most frequent.
 _MOST_WORDS, _KEPT_WORDS = 2**19, 2**17
-_TOGETHER = 64
-_LINE_END = (
-    "\n"  # marks the first word of a sentence; where words are cut it stands between two, a piece without tokens
-)
+_TOGETHER = 64  # pieces in one call of the tokenizer
+# Marks the first word of a sentence. When words are cut into pieces, it is the piece between two words: no tokens.
+_LINE_END = "\n"
 
-# A space is a boundary by itself: what stands before and after it never matters.
+# Pre-tokenizers that split at every space and drop it.
 _SPLIT_AT_SPACES = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
-# A space belongs to the word after it.
+# Pre-tokenizers in which a space belongs to the word after it.
 _SPACE_LEADS = {"ByteLevel", "Metaspace"}
-# Change characters, and whether and how they do depends on nothing beyond a space.
+# Normalizers that change characters, and never look beyond the next space to do so.
 _LOCAL_NORMALIZERS = {
     "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Strip", "StripAccents",
 }  # fmt: skip
-# BERT isolates ideographs and punctuation. Texts with ideographs are cut there too, or Chinese would have no words to
-# look up. To cut at fewer than BERT does is exact as well; these are the frequent ones.
+# BERT splits at each ideograph and punctuation mark. A text with ideographs is cut at these frequent ones: Chinese
+# would have no words to look up otherwise. Cutting at fewer characters than BERT does is exact as well.
 _ALONE = "\u3400-\u4dbf\u4e00-\u9fff，。、；：？！（）《》“”‘’「」『』【】…—·"  # noqa: RUF001
 _IDEOGRAPHS_BEGIN = np.uint8(0xE3), np.uint8(0xE9)  # first bytes of U+3000 to U+9FFF in UTF-8
 _CUT_AT_IDEOGRAPHS = re.compile(f"\n?[{_ALONE}]|\n?[^ \n{_ALONE}]+|\n")
-# Pieces of a word in ASCII that have the same tokens whatever stands beside them. BERT isolates punctuation; GPT-2 cuts
-# by an expression, which is this one where there is only ASCII and no white space but the leading space.
+# Pieces of an ASCII word that have the same tokens whatever stands beside them. BERT splits at punctuation. GPT-2
+# splits by a regular expression, which equals this one if the only white space is a leading space.
 _BERT_PIECES = re.compile(r"[^!-/:-@\[-`{-~\n]+|[!-/:-@\[-`{-~\n]")
 _GPT2_PIECES = re.compile(r"\n|'(?:[stmd]|re|ve|ll)| ?[A-Za-z]+| ?[0-9]+| ?[^ A-Za-z0-9\n]+")
 
 
 def encoder_of(tokenizer: Tokenizer) -> Encoder:
-    """The fastest encoder that is exact for a tokenizer."""
+    """Return the fastest encoder that is exact for a tokenizer."""
     settings = json.loads(tokenizer.to_str())
     before = steps_of(settings["pre_tokenizer"], "pretokenizers")
     normalizers = steps_of(settings["normalizer"], "normalizers")
-    # A dropout draws anew each time; an added token that holds a space, or is found after normalization, is in no word.
+    # BPE dropout draws anew each time. An added token with a space, or one found after normalization, is in no word.
     added = _further_tokens(tokenizer)
     exact = not settings["model"].get("dropout") and not any(t.normalized or _has_space(t.content) for t in added)
     exact &= len(before) == 1 or all(step.get("prepend_scheme") != "first" for step in before)
@@ -71,7 +70,7 @@ def encoder_of(tokenizer: Tokenizer) -> Encoder:
 
 
 def _further_tokens(tokenizer: Tokenizer) -> list[AddedToken]:
-    """Return the added tokens that are found in texts: all but those with a role, which an author only types."""
+    """Return the added tokens that are found in texts: all but those with a role, which are plain text there."""
     roles = set(special_names(tokenizer).values())
     return [token for token in tokenizer.get_added_tokens_decoder().values() if token.content not in roles]
 
@@ -81,7 +80,7 @@ def _has_space(text: str) -> bool:
 
 
 def _replaces_within_words(normalizer: dict[str, Any]) -> bool:
-    """A replacement of a text without spaces; or of several spaces by one, which no whole word holds."""
+    """Return whether a step replaces text without spaces, or several spaces by one, which no word contains."""
     if normalizer["type"] != "Replace":
         return False
     pattern, content = normalizer["pattern"], normalizer["content"]
@@ -89,10 +88,10 @@ def _replaces_within_words(normalizer: dict[str, Any]) -> bool:
 
 
 class _Tokens:
-    """Tokens of numbered texts, one after another. Number 0 has none."""
+    """The tokens of numbered texts, one text after another. Text 0 has no tokens."""
 
     def __init__(self, dtype: IdType) -> None:
-        self.ends = np.zeros(2, np.int64)  # [texts + 1] where the tokens of a text end, a 0 in front
+        self.ends = np.zeros(2, np.int64)  # [texts + 1] end of each text's tokens, a 0 in front
         self.tokens = np.zeros(0, dtype)
         self.word_starts = np.zeros(0, np.bool_)
 
@@ -100,19 +99,19 @@ class _Tokens:
         return len(self.ends) - 1
 
     def learn(self, *encoded: Encoded) -> None:
-        """The tokens of the next texts."""
+        """Append the tokens of the next texts."""
         self.tokens = np.concatenate([self.tokens, *(some.tokens for some in encoded)])
         self.word_starts = np.concatenate([self.word_starts, *(some.word_starts for some in encoded)])
         lengths = np.concatenate([some.lengths for some in encoded])
         self.ends = np.concatenate([self.ends, self.ends[-1] + np.cumsum(lengths)])
 
     def forget(self, kept: int) -> None:
-        """All but the first texts."""
+        """Keep the first `kept` texts and forget the others."""
         self.ends = self.ends[: kept + 1].copy()
         self.tokens, self.word_starts = self.tokens[: self.ends[-1]].copy(), self.word_starts[: self.ends[-1]].copy()
 
     def gather(self, numbers: npt.NDArray[np.int64]) -> Encoded:
-        """The tokens of texts, one text after another."""
+        """Return the tokens of the texts with these numbers, one text after another."""
         begin = self.ends[numbers]
         lengths = self.ends[numbers + 1] - begin
         ends = np.cumsum(lengths)
@@ -121,7 +120,7 @@ class _Tokens:
 
 
 class _PieceNumbers(dict[str, int]):
-    """Numbers pieces in the order in which they are first asked for."""
+    """A dict that numbers pieces in the order in which they are first looked up."""
 
     def __missing__(self, piece: str) -> int:
         self[piece] = number = len(self)
@@ -130,20 +129,20 @@ class _PieceNumbers(dict[str, int]):
 
 @dataclass(frozen=True)
 class _Rules:
-    """What holds for the words of a tokenizer."""
+    """The rules for the words of a tokenizer."""
 
-    space_leads: bool  # a space is part of the word after it; else it is a boundary and nothing more
-    cut: re.Pattern[str] | None = None  # matches the pieces of a word in ASCII; None where words stay whole
-    separator: str = ""  # makes pieces in ASCII pre-tokens; a line end is one too, a space is not
+    space_leads: bool  # whether a space is part of the word after it, or only a boundary
+    cut: re.Pattern[str] | None = None  # matches the pieces of an ASCII word; None: words are not cut
+    separator: str = ""  # makes ASCII pieces pre-tokens; a line end is a pre-token too, a space is not
     cut_at_ideographs: bool = False
-    double_spaces: bool = False  # the first of two spaces is a word by itself
+    double_spaces: bool = False  # whether the first of two spaces is a word
 
 
 class WordEncoder:
-    """Every distinct word is tokenized once; a sentence is a list of numbers of words, and its ids are a gather.
+    """An encoder that tokenizes every distinct word once. It gathers the ids of a sentence by its word numbers.
 
-    A word here is what stands between two spaces. One that is new is cut into pieces where the pre-tokenization cuts it
-    for certain (at punctuation), and only pieces that are new reach the tokenizer.
+    A word here is the text between two spaces. A new word is cut into pieces where the pre-tokenization always cuts it
+    (at punctuation). Only new pieces reach the tokenizer.
     """
 
     def __init__(self, tokenizer: Tokenizer, rules: _Rules) -> None:
@@ -151,9 +150,9 @@ class WordEncoder:
         self.dtype, self.added = self.plain.dtype, [token.content for token in _further_tokens(tokenizer)]
         self.numbers, self.words = WordNumbers(), _Tokens(self.dtype)
         self.piece_numbers, self.pieces = _PieceNumbers({_LINE_END: 0}), _Tokens(self.dtype)
-        self.is_first = np.zeros(1, np.bool_)  # [words] begins a sentence
-        self.is_whole = np.ones(1, np.bool_)  # [words] has these tokens wherever it stands
-        self._learn_words(self.numbers(b"")[1])  # number 1 is what stands between two spaces
+        self.is_first = np.zeros(1, np.bool_)  # [words] whether it begins a sentence
+        self.is_whole = np.ones(1, np.bool_)  # [words] whether it has these tokens wherever it stands
+        self._learn_words(self.numbers(b"")[1])  # word 1 is the empty word between two spaces
 
     def __call__(self, sentences: Sequence[str]) -> Encoded:
         text = _LINE_END + f" {_LINE_END}".join(sentences)
@@ -169,7 +168,7 @@ class WordEncoder:
         return Encoded(encoded.tokens, encoded.word_starts, np.add.reduceat(encoded.lengths, first))
 
     def _with_spaces(self, text: str) -> bytes:
-        """A text in UTF-8, with spaces around ideographs where they are words."""
+        """Return a text in UTF-8, with spaces around ideographs if the tokenizer makes them words."""
         data = text.encode()
         if self.rules.cut_at_ideographs and not text.isascii():
             begin, end = _IDEOGRAPHS_BEGIN
@@ -187,7 +186,7 @@ class WordEncoder:
         is_cut = np.array([self._can_be_cut(text, whole) for text, whole in zip(texts, is_whole, strict=True)])
         learned = _Tokens(self.dtype)
         learned.learn(self._cut(list(compress(texts, is_cut))), self.plain(list(compress(texts, ~is_cut))))
-        place = np.argsort(np.argsort(~is_cut, kind="stable"))  # back into the order of their numbers
+        place = np.argsort(np.argsort(~is_cut, kind="stable"))  # back to the order of the numbers
         self.words.learn(learned.gather(place + 1))
         self.is_first = np.append(self.is_first, is_first)
         self.is_whole = np.append(self.is_whole, is_whole)
@@ -196,7 +195,7 @@ class WordEncoder:
         return self.rules.cut is not None and whole and text.isascii() and text.isprintable() and text != " "
 
     def _cut(self, words: list[str]) -> Encoded:
-        """Tokens of words from those of their pieces."""
+        """Return the tokens of words, put together from the tokens of their pieces."""
         if self.rules.cut is None or not words:
             return self.plain([])
         pieces = self.rules.cut.findall(_LINE_END.join(words))
@@ -212,14 +211,14 @@ class WordEncoder:
         return Encoded(encoded.tokens, encoded.word_starts, np.diff(token_ends[word_ends]))
 
     def _encode_pieces(self, pieces: list[str]) -> Iterator[Encoded]:
-        """Pieces in ASCII, many to a call, for a call costs more than a word; the pre-tokens tell whose a token is."""
+        """Yield the tokens of ASCII pieces, many per call, since a call costs more than a word."""
         groups = [pieces[i : i + _TOGETHER] for i in range(0, len(pieces), _TOGETHER)]
         separator = self.rules.separator
         step = 2 if separator == _LINE_END else 1
         texts = [separator.join(group) for group in groups]
         encodings = self.plain.encodings(texts)
         for group, encoding in zip(groups, encodings, strict=True):
-            word_ids = np.asarray(encoding.word_ids, np.int64)
+            word_ids = np.asarray(encoding.word_ids, np.int64)  # they tell the piece of each token
             lengths = np.bincount(word_ids, minlength=1)
             if len(lengths) != step * len(group) - step + 1 or not lengths.all():  # a piece without tokens
                 yield self.plain(group)
@@ -229,9 +228,9 @@ class WordEncoder:
             yield Encoded(tokens, np.diff(word_ids[of_piece], prepend=-1) != 0, lengths[::step])
 
     def _stays_one_word(self, text: str) -> bool:
-        """Whether a text, its leading space included, has the same tokens wherever it stands.
+        """Return whether a text, its leading space included, has the same tokens wherever it stands.
 
-        Not so where spaces follow each other, where other white space is, or comes out of the normalization.
+        It does not if it holds several spaces or other white space, before or after normalization.
         """
         if text == " ":
             return self.rules.double_spaces
@@ -247,7 +246,7 @@ class WordEncoder:
         first: npt.NDArray[np.int64],
         added: Sequence[str],
     ) -> None:
-        """Sentences with a word that is not whole, or an added token, get tokens of their own, as if of one word."""
+        """Tokenize each sentence with an added token, or with a word that is not whole, as if it were one word."""
         broken_at = ~self.is_whole[numbers]
         if added:
             broken_at[first] |= [any(content in sentence for content in added) for sentence in sentences]
@@ -260,12 +259,12 @@ class WordEncoder:
         number = len(self.words)
         self.words.learn(self.plain([sentences[i] for i in broken]))
         for i in broken:
-            numbers[first[i] : ends[i]] = 0  # nothing
+            numbers[first[i] : ends[i]] = 0  # no tokens
             numbers[first[i]] = number
             number += 1
 
     def _forget(self, kept: int) -> None:
-        """All but the first words. The sentences that were learned for once have the highest numbers."""
+        """Keep the first `kept` words. Sentences that were learned for one call have the highest numbers and go."""
         if kept < len(self.words):
             self.words.forget(kept)
         if kept < len(self.numbers):
@@ -274,6 +273,6 @@ class WordEncoder:
 
 
 def _is_word(text: str) -> bool:
-    """One word, a space in front or not; ▁ stands for a space in unigram models."""
+    """Return whether a text is one word, with or without a leading space. In unigram models, ▁ is a space."""
     word = text.removeprefix(" ")
     return word.split() == [word] and "\u2581" not in word
