@@ -165,7 +165,7 @@ class Rows(Corpus):
 
 @dataclass(frozen=True)
 class Mixture(Corpus):
-    """A mixture of corpora. The weight of a corpus says how often it is read: 1 once, 0.5 half of it, 3 three times.
+    """A mixture of corpora. A weight says how often a corpus is read: 3 means three times, 0.5 means half of it.
 
     A weight is the number of epochs of a source in one epoch of the mixture, as in The Pile (Gao et al. 2020, table 1).
     A hash of the text decides which documents a fraction takes.

@@ -47,7 +47,7 @@ def text_reader(tokenizer: Tokenizer, of_words: bool = False) -> Tokenizer:
 
     If `of_words` is true, every word gets a leading space, as inside a sentence. RoBERTa has different tokens for
     `rejects` with and without a leading space, so transformers requires `add_prefix_space=True` for it. Here the space
-    is added for all byte-level and Metaspace tokenizers. ModernBERT's is one: transformers runs its words together.
+    is added for all byte-level and Metaspace tokenizers. ModernBERT's is one, whose words transformers joins.
 
     The given tokenizer itself is returned if it already reads texts in this way.
     """

@@ -26,8 +26,8 @@ class HubDataset(Corpus):
 
     Args:
         dataset: name of the data set.
-        config: name of its configuration.
-        split: name of its split.
+        config: name of the data set's configuration.
+        split: name of the data set's split.
         text_column: name of the column that holds the text.
         language: language of the text, a code of two letters.
         revision: commit or tag. None: the newest one; a later change on the hub is not noticed.

@@ -22,10 +22,10 @@ _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?(@[\w./-]+)?", re.ASCII)
 def locate(location: str) -> Path:
     """Return the file or folder that a location names: a path, `pkg:package/folder`, or `hub:owner/name`.
 
-    A plain path may not exist; the code that reads it checks that.
+    The function does not check that a plain path exists; the code that reads the path does.
 
     Raises:
-        UserError: if there is no such package or model, the name is malformed, or the path is not allowed.
+        UserError: if there is no such package or model, the name is malformed, or access is denied.
     """
     if location.startswith(PACKAGE_PREFIX):
         return package_path(location)

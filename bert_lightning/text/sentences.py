@@ -13,14 +13,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufffe\uffff]")
 
 
 def clean(text: str) -> str:
-    """Return a text without the HTML breaks and control characters of web corpora. Breaks become a new line."""
+    """Return a text without control characters, and with a new line for each run of HTML breaks."""
     if "<" in text:
         text = _BREAK.sub("\n", text)
     return _CONTROL.sub("", text)
 
 
 def split_sentences(text: str, language: str) -> list[str]:
-    """Return the sentences of clean text, in order, none empty. A sentence ends at the latest where its line ends."""
+    """Return the sentences of clean text, in order, none empty. No sentence crosses the end of a line."""
     sentences = (s.strip() for line in text.splitlines() for s in sentencex.segment(language, line))
     return [sentence for sentence in sentences if sentence]
 

@@ -53,8 +53,8 @@ class TrainWordPiece(TrainedTokenizer):
         vocab_size: vocabulary size, special tokens included.
         lowercase: whether all text is lowercased.
         sample_megabytes: limit of the training text, in millions of characters.
-        strip_accents: whether combining marks are dropped, which are vowels in many scripts. None: as in BERT, if
-            `lowercase` is true.
+        strip_accents: whether combining marks are dropped, which are vowels in many scripts. None: they are
+            dropped if `lowercase` is true, as in BERT.
     """
 
     vocab_size: Words
@@ -132,8 +132,8 @@ def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
     vocab.json and merges.txt  byte-level BPE of RoBERTa
     spiece.model (any .model)  SentencePiece unigram of ALBERT
 
-    The files beside it may state casing, added tokens and special tokens. They are followed as in transformers; see
-    `read_folder`. A tokenizer.json decides what they do not state.
+    The files beside it may state casing, added tokens and special tokens, which hold as in transformers; see
+    `read_folder`. A tokenizer.json decides what these files do not state.
 
     Args:
         path: the file or folder.
@@ -200,7 +200,7 @@ def _tokenizer_files(path: Path) -> list[Path]:
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:
-    """Return the rows that an embedding table needs: the highest id plus one, since ids may have gaps."""
+    """Return how many rows an embedding table needs: the highest id plus one, since ids may have gaps."""
     return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
 
 

@@ -133,7 +133,7 @@ class _Rules:
 
     space_leads: bool  # whether a space is part of the word after it, or only a boundary
     cut: re.Pattern[str] | None = None  # matches the pieces of an ASCII word; None: words are not cut
-    separator: str = ""  # makes ASCII pieces pre-tokens; a line end is a pre-token too, a space is not
+    separator: str = ""  # keeps ASCII pieces apart in one text; a line end is a pre-token itself, a space is not
     cut_at_ideographs: bool = False
     double_spaces: bool = False  # whether the first of two spaces is a word
 
@@ -218,7 +218,7 @@ class WordEncoder:
         texts = [separator.join(group) for group in groups]
         encodings = self.plain.encodings(texts)
         for group, encoding in zip(groups, encodings, strict=True):
-            word_ids = np.asarray(encoding.word_ids, np.int64)  # they tell the piece of each token
+            word_ids = np.asarray(encoding.word_ids, np.int64)  # number of each token's pre-token
             lengths = np.bincount(word_ids, minlength=1)
             if len(lengths) != step * len(group) - step + 1 or not lengths.all():  # a piece without tokens
                 yield self.plain(group)
@@ -264,7 +264,7 @@ class WordEncoder:
             number += 1
 
     def _forget(self, kept: int) -> None:
-        """Keep the first `kept` words. Sentences that were learned for one call have the highest numbers and go."""
+        """Keep the first `kept` words. Sentences that were learned for one call are behind them."""
         if kept < len(self.words):
             self.words.forget(kept)
         if kept < len(self.numbers):
