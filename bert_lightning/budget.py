@@ -72,7 +72,7 @@ class Budget:
 
     @property
     def share(self) -> float:
-        """Return the share of the budget spent so far, in [0, 1]."""
+        """Return the fraction of the budget spent so far, in [0, 1]."""
         return min(1.0, self.spent / self.total)
 
     @property

@@ -13,7 +13,10 @@ from bert_lightning.objectives.base import Term
 
 
 class Perplexity(MeanMetric):
-    """The perplexity of all predictions seen: exp(sum of negative log-likelihoods / number of predictions)."""
+    """The perplexity of all predictions seen: exp(sum of negative log-likelihoods / number of predictions).
+
+    It is a MeanMetric of the loss until `compute`, which takes the exponential.
+    """
 
     def compute(self) -> Tensor:
         return torch.exp(super().compute())
