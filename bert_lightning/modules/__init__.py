@@ -1,1 +1,1 @@
-"""LightningModules: one base, one for pretraining and one for fine-tuning."""
+"""LightningModules: a base class, one module for pretraining and one for fine-tuning."""

@@ -1,4 +1,4 @@
-"""The life of a model under Lightning: step, validate, log, optimise, save. No architecture and no loss."""
+"""The life cycle of a model under Lightning: step, validate, log, optimise, save. No architecture and no loss."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ from bert_lightning.modules.sharding import gather, scatter, shard, whole
 from bert_lightning.objectives.base import JointObjective, Term
 from bert_lightning.optim import build_optimizer, parameter_groups
 
-CARD_KEY = "bert_lightning"  # where a checkpoint keeps its card
+CARD_KEY = "bert_lightning"  # key of a checkpoint that holds its metadata
 
 
 class EncoderModule(pl.LightningModule):
-    """Trains an encoder under an objective. A checkpoint's keys are `encoder.*` and `objective.terms.<name>.head.*`.
+    """A LightningModule that trains an encoder under an objective.
+
+    The keys of a checkpoint's tensors are `encoder.*` and `objective.terms.<name>.head.*`.
 
     Args:
         encoder: the network.
-        objective: heads and losses.
+        objective: the heads and losses.
         metrics: term -> name -> torchmetrics metric, for validation.
-        optimizer: makes the optimizer from parameter groups.
-        schedule: (spent before an update, spent after it, all of the budget) -> factor of the update's learning rate.
-        budget: what the run may spend.
-        weight_decay: for matrices; biases and norms have none.
-        layer_decay: factor of the learning rate from a layer to the one below it; 1 for one rate.
-        max_grad_norm: gradients are scaled down to this 2-norm; None leaves them.
-        tokenizer_fingerprint: of the tokenizer that the encoder reads; a checkpoint keeps it.
+        optimizer: function that makes the optimizer from parameter groups.
+        schedule: function (spent before an update, spent after it, total budget) -> factor of its learning rate.
+        budget: the budget of the run.
+        weight_decay: the weight decay of matrices. Biases and norms have none.
+        layer_decay: factor of the learning rate from a layer to the one below it; 1: one learning rate for all layers.
+        max_grad_norm: the 2-norm to which larger gradients are scaled down; None: no clipping.
+        tokenizer_fingerprint: the fingerprint of the encoder's tokenizer, which checkpoints store.
     """
 
     def __init__(
@@ -63,14 +65,17 @@ class EncoderModule(pl.LightningModule):
         self._update: list[dict[str, Tensor]] = []  # losses of the batches since the last update
 
     def card(self) -> dict[str, Any]:
-        """Plain data that rebuilds the model without any yaml; every checkpoint holds it."""
+        """Return the metadata of a checkpoint: plain data that rebuilds the model without any yaml."""
         return {
             "config": self.encoder.config.to_dict(),
             "tokenizer_fingerprint": self.tokenizer_fingerprint,
         }
 
     def configure_model(self) -> None:
-        """Called by Lightning on every rank. The strategy of trainer=sharded has a mesh of ranks, no other has."""
+        """Shard the model if there is a mesh of ranks, which only the strategy of trainer=sharded has.
+
+        Lightning calls this method on every rank.
+        """
         if self.device_mesh is not None:
             shard(self, self.device_mesh.device_type)
 
@@ -84,7 +89,10 @@ class EncoderModule(pl.LightningModule):
         return loss
 
     def _log_update(self, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
-        """Log the losses of the update's batches so far, of all ranks, taken together; with the last, the update's."""
+        """Log the mean losses of the update's batches so far, over all ranks.
+
+        After the last batch of an update this is the loss of the update.
+        """
         self._update.append(
             {"loss": loss.detach(), **{f"{name}/loss": value.detach() for name, value in terms.items()}}
         )
@@ -120,7 +128,7 @@ class EncoderModule(pl.LightningModule):
         return optimizer
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Set the update's learning rate. What the update takes of the budget is charged: callbacks come first."""
+        """Set the learning rate of the update. Callbacks run before, so the update is already charged to the budget."""
         factor = self.schedule(self.budget.before, self.budget.spent, self.budget.total)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
@@ -130,7 +138,7 @@ class EncoderModule(pl.LightningModule):
         parameters = [p for p in self.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         self.log("train/gradient_norm", whole(norm))
-        if self.max_grad_norm is not None:  # not by Lightning, which refuses fused optimizers under mixed precision
+        if self.max_grad_norm is not None:  # Lightning's clipping refuses fused optimizers under mixed precision
             nn.utils.clip_grads_with_norm_(parameters, self.max_grad_norm, norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

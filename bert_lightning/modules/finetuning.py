@@ -1,4 +1,4 @@
-"""Fine-tuning: a pretrained encoder under the objective of one task."""
+"""The module for fine-tuning, which trains a pretrained encoder under the objective of one task."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from bert_lightning.modules.base import EncoderModule
 
 
 class FinetuningModule(EncoderModule):
-    """Trains encoder and head of a task; validation decodes predictions and measures them as `evaluate` does.
+    """A LightningModule that fine-tunes an encoder and the head of one task.
+
+    Validation decodes predictions and measures them as `evaluate` does.
 
     Args:
-        task: what a checkpoint keeps, so that `evaluate` and `predict` need no yaml: kind, objective, labels, length.
-        kind: decodes scores.
-        labels: classes in the order of their scores.
-        task_metrics: of the decoded predictions.
-        frozen_blocks: 0 freezes the embeddings, n also the n lowest blocks; None nothing.
-        parts: of the `EncoderModule`; its objective has one term.
+        task: the task as plain data: kind, objective, labels and length. Checkpoints store it, so that `evaluate` and
+            `predict` need no yaml.
+        kind: the kind of task, which decodes scores into predictions.
+        labels: the classes in the order of their scores.
+        task_metrics: the metrics of the decoded predictions.
+        frozen_blocks: the number of lowest blocks to freeze, together with the embeddings; None: freeze nothing.
+        parts: the other arguments of `EncoderModule`. The objective has one term.
     """
 
     def __init__(

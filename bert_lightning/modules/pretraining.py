@@ -1,4 +1,4 @@
-"""Pretraining: an encoder, and the objectives it learns from."""
+"""The module for pretraining, which trains an encoder from scratch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from bert_lightning.modules.base import EncoderModule
 
 
 class PretrainingModule(EncoderModule):
-    """Trains an encoder from scratch. Its checkpoint serves `finetune` (encoder) and `predict` (filling in masks).
+    """A LightningModule that trains an encoder from scratch.
 
-    It keeps the length of the longest sequence: embeddings of later positions have learned nothing.
+    Its checkpoints serve `finetune` (the encoder) and `predict` (which fills in masked tokens). They store the length
+    of the longest training sequence, because the embeddings of later positions have learned nothing.
     """
 
     def __init__(self, *, max_length: int, **parts: Any) -> None:

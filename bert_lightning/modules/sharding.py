@@ -1,6 +1,6 @@
-"""Parameters, gradients and optimizer state shared out over ranks: FSDP2. Zhao et al. 2023, arXiv:2304.11277.
+"""Sharding of parameters, gradients and optimizer state over ranks: FSDP2. Zhao et al. 2023, arXiv:2304.11277.
 
-The one place that knows how a model is cut. `model/` does not: what is cut here computes as it did.
+Only this file knows how a model is sharded. The code in `model/` does not, and a sharded model computes the same.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from bert_lightning.model.block import TransformerBlock
 
 
 def shard(module: nn.Module, device_type: str) -> None:
-    """Each of all ranks keeps its part of every parameter below `module`.
+    """Shard `module` over all ranks: each rank keeps its part of every parameter.
 
-    A block is gathered when it computes and let go afterwards. Everything else (embeddings, heads, which may share
-    tables) is gathered once a step, when `module` itself is called: what reads such a parameter runs inside that call.
+    The parameters of a block are gathered when it computes, and freed afterwards. All others (of embeddings and heads,
+    which may share tables) are gathered once per step, when `module` itself is called. Code that reads one of these
+    must run inside that call.
     """
     mesh = init_device_mesh(device_type, (dist.get_world_size(),))
     for part in module.modules():
@@ -28,12 +29,15 @@ def shard(module: nn.Module, device_type: str) -> None:
 
 
 def whole(value: Tensor) -> Tensor:
-    """The tensor, where each rank may have a part of it."""
+    """Return the full tensor, even if each rank holds only a part of it."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 def gather(module: nn.Module) -> None:
-    """Give every rank all parameters until `scatter`: ranks that evaluate take different numbers of batches."""
+    """Give every rank all parameters until `scatter` is called.
+
+    Ranks evaluate different numbers of batches, so they cannot gather parameters together at each batch.
+    """
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.set_reshard_after_forward(False, recurse=False)
@@ -41,7 +45,7 @@ def gather(module: nn.Module) -> None:
 
 
 def scatter(module: nn.Module) -> None:
-    """Let go of what `gather` gave."""
+    """Free the parameters that `gather` collected, so that each rank holds only its part again."""
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.set_reshard_after_forward(part is not module, recurse=False)

@@ -1,1 +1,1 @@
-"""Hidden states -> loss: objectives as plain modules that own their heads."""
+"""Objectives: plain PyTorch modules that own their heads and turn hidden states into a loss."""

@@ -1,4 +1,4 @@
-"""What a loss is made of, and how several become one."""
+"""The base class of all objectives, and the joint objective whose loss is a weighted sum."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Batch = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Term:
-    """One objective's part of a step: n predictions, their loss, and what is needed to measure them."""
+    """The result of one objective for a batch: the loss of its n predictions, and what metrics need to measure them."""
 
     loss: Tensor  # [], mean over the n predictions
-    logits: Tensor  # [n, C], the scores of the classes; [n] where yes or no is asked
+    logits: Tensor  # [n, C], logits of the classes; [n] for a binary question
     targets: Tensor  # [n]
 
 
 class Objective(nn.Module):
-    """A head and its loss over the encoder's hidden states. Subclasses implement `forward` and `count`.
+    """An objective: a head and its loss over the encoder's hidden states. Subclasses implement `forward` and `count`.
 
     Args:
         weight: factor of this loss in a joint objective.
 
     Raises:
-        UserError: a negative weight.
+        UserError: if the weight is negative.
     """
 
-    reads: tuple[str, ...] = ()  # keys of the batch that it needs beside the encoder's inputs
-    writes: tuple[str, ...] = ()  # keys that its `inputs` adds for others
+    reads: tuple[str, ...] = ()  # keys of the batch that it needs in addition to the encoder's inputs
+    writes: tuple[str, ...] = ()  # keys that its `inputs` adds to the batch for other objectives
 
     def __init__(self, weight: NotNegative = 1.0) -> None:
         super().__init__()
@@ -47,37 +47,45 @@ class Objective(nn.Module):
         self.weight = weight
 
     def attach(self, encoder: BERT, terms: Mapping[str, Objective]) -> None:
-        """Share what is shared with the encoder or with another of the `terms`. Called once, before training."""
+        """Share parameters with the encoder or with another of the `terms`. It is called once, before training."""
 
     def check(self, tokenizer: Tokenizer, max_length: int) -> None:
-        """Raises UserError where the objective cannot serve text of this tokenizer or sequences of this length."""
+        """Check that the objective can serve text of this tokenizer and sequences of up to `max_length` tokens.
+
+        Raises:
+            UserError: if it cannot.
+        """
 
     def inputs(self, encoder: BERT, batch: Batch) -> Batch:
-        """The batch that the encoder and all objectives get to see."""
+        """Return the batch that the encoder and all objectives read."""
         return batch
 
     def count(self, batch: Batch) -> int:
-        """Predictions that the loss is a mean over; one a sequence unless a subclass says otherwise."""
+        """Return the number of predictions that the loss is a mean over. The default is one per sequence."""
         return len(batch["input_ids"])
 
     def positions(self, batch: Batch) -> Tensor | None:
-        """The places whose vectors this objective reads, [M] int64 into the flattened [B * S]; None: all.
+        """Return the positions whose hidden states this objective reads, [M] int64; None: all.
 
-        Where no objective reads the rest, the encoder's last layer leaves it out.
+        They are indices into the flattened batch [B * S]. If no objective reads the other positions, the encoder's
+        last layer does not compute them.
         """
         return None
 
     def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
-        """`hidden` is [M, H] at `positions`, or [B, S, H]; `batch` holds what `data/batch.py` declares."""
+        """Return the loss and the predictions for a batch.
+
+        `hidden` is [M, H] at `positions`, or [B, S, H]. `batch` has the keys that `data/batch.py` declares.
+        """
         raise NotImplementedError
 
 
 class JointObjective(nn.Module):
-    """Objectives that share one pass of the encoder; the loss is their weighted sum.
+    """A joint objective: several objectives that share one pass of the encoder. The loss is their weighted sum.
 
     Args:
-        config: the encoder's.
-        terms: for each objective what makes it from the config.
+        config: the config of the encoder.
+        terms: name of each objective -> function that makes it from the config.
     """
 
     def __init__(
@@ -87,15 +95,16 @@ class JointObjective(nn.Module):
         self.terms = nn.ModuleDict({name: make(config) for name, make in terms.items()})
 
     def attach(self, encoder: BERT) -> None:
-        """Let every objective share what it shares. Called once, before training."""
+        """Let every objective share parameters with the encoder and the others. It is called once, before training."""
         for objective in self.objectives().values():
             objective.attach(encoder, self.objectives())
 
     def check(self, tokenizer: Tokenizer, max_length: int, keys: Iterable[str]) -> None:
-        """Find what cannot work before training. `keys` are those of the batches.
+        """Check before training that the objectives fit the batches and the text. `keys` are those of the batches.
 
         Raises:
-            UserError: an objective reads what neither the examples nor another objective writes, or refuses the text.
+            UserError: if an objective reads a key that neither the examples nor another objective writes, or if it
+                cannot serve the text.
         """
         there = {*keys, *(key for objective in self.objectives().values() for key in objective.writes)}
         for name, objective in self.objectives().items():
@@ -108,15 +117,15 @@ class JointObjective(nn.Module):
             objective.check(tokenizer, max_length)
 
     def counts(self, batch: Batch) -> dict[str, int]:
-        """Predictions of each term in a batch."""
+        """Return the number of predictions of each term in a batch."""
         return {name: objective.count(batch) for name, objective in self.objectives().items()}
 
     def forward(self, encoder: BERT, batch: Batch) -> tuple[Tensor, dict[str, Term]]:
-        """The loss to minimise, and the terms it is made of.
+        """Return the loss to minimise, and the terms that it is the sum of.
 
-        Each term is a mean over its predictions in the batch. Where the batch is one of several that make an update,
-        `mean_counts` holds the mean number of predictions of these, and the mean of their losses is the loss of the
-        update's predictions taken together.
+        Each term is a mean over its predictions in the batch. With gradient accumulation, an update has several
+        batches, and `mean_counts` in the batch is their mean number of predictions. Each term is then weighted by its
+        share of the predictions. So the mean of the batches' losses is the loss over all predictions of the update.
         """
         objectives = self.objectives()
         for objective in objectives.values():
@@ -131,11 +140,14 @@ class JointObjective(nn.Module):
         return torch.stack(weighted).sum(), terms
 
     def objectives(self) -> dict[str, Objective]:
-        """The terms by name, typed."""
+        """Return the objectives by name, with their type."""
         return dict(self.terms.items())  # type: ignore[arg-type]
 
     def shares(self, batch: Batch) -> dict[str, float]:
-        """What each term counts for in this batch, beside the mean batch of its update; 1 where that is one batch."""
+        """Return the factor of each term in this batch: its number of predictions over the mean batch of the update.
+
+        The factor is 1 if the update is one batch.
+        """
         if "mean_counts" not in batch:
             return dict.fromkeys(self.terms, 1.0)
         means = batch["mean_counts"]
@@ -143,7 +155,10 @@ class JointObjective(nn.Module):
 
 
 def hidden_states(encoder: BERT, batch: Batch, positions: Sequence[Tensor | None]) -> list[Tensor]:
-    """What each of several readers sees of one pass: [M, H] at its positions, or [B, S, H] for None."""
+    """Run the encoder once, and return the hidden states for each of several objectives.
+
+    They are [M, H] at the objective's positions, or [B, S, H] if these are None.
+    """
     inputs = batch["input_ids"], batch["token_type_ids"], batch["attention_mask"]
     chosen = [places for places in positions if places is not None]
     if len(chosen) == len(positions):
@@ -153,6 +168,6 @@ def hidden_states(encoder: BERT, batch: Batch, positions: Sequence[Tensor | None
 
 
 def first_tokens(batch: Batch) -> Tensor:
-    """The place of each row's first token, [CLS], in the flattened batch [B * S]: [B]."""
+    """Return the index of each row's first token, [CLS], in the flattened batch [B * S]: [B]."""
     rows, length = batch["input_ids"].shape
     return torch.arange(0, rows * length, length, device=batch["input_ids"].device)

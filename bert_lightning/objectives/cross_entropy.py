@@ -1,4 +1,4 @@
-"""Cross-entropy that holds one matrix of the scores' size where the usual one holds two or three."""
+"""Cross-entropy that holds one matrix of the logits' size, where the usual implementation holds two or three."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_BLOCK = 2**19  # scores of a block: 2 MiB of probabilities
+_BLOCK = 2**19  # logits in a block: 2 MiB of probabilities
 
 
 def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the targets, in float32, [n, C] and [n] -> []. Zero, not NaN, where there is none."""
+    """Return the mean cross-entropy over the targets, in float32, [n, C] and [n] -> []. Without targets it is 0."""
     loss: Tensor = _SummedCrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
     return loss / max(1, targets.numel())
 
 
 class _SummedCrossEntropy(torch.autograd.Function):
-    """-sum log softmax(logits)[target]. The gradient is softmax - one-hot, in the type of the logits.
+    """The summed cross-entropy: -sum log softmax(logits)[target].
 
-    On the CPU it is made by blocks of rows that stay in the cache, so that nothing else of the logits' size is held.
+    Its gradient is softmax - one-hot, in the type of the logits. On a CPU it is made in blocks of rows that stay in the
+    cache, so nothing else of the logits' size is held.
     """
 
     @staticmethod
@@ -41,10 +42,10 @@ class _SummedCrossEntropy(torch.autograd.Function):
 
 
 def _block(scores: Tensor, targets: Tensor, gradient: Tensor) -> Tensor:
-    """Write the gradient of a block, and return its loss, [n, C] and [n] -> []."""
+    """Write the gradient of a block of rows, and return its summed loss, [n, C] and [n] -> []."""
     in_place = gradient.dtype == torch.float32
     probabilities = torch.softmax(scores, -1, dtype=torch.float32, out=gradient if in_place else None)
-    # log sum exp from the largest score, whose probability cannot underflow: x_max - log p_max.
+    # log sum exp is x_max - log p_max: the probability of the largest logit cannot underflow.
     log_sums = scores.amax(-1).float() - probabilities.amax(-1).log()
     targets = targets[:, None]
     chosen = scores.gather(1, targets).float()

@@ -1,7 +1,7 @@
-"""Learning from a larger encoder. Sanh et al. 2019, "DistilBERT", https://arxiv.org/abs/1910.01108, section 2.
+"""Distillation from a teacher encoder. Sanh et al. 2019, "DistilBERT", https://arxiv.org/abs/1910.01108, section 2.
 
-Two objectives in one list, beside masked words: the teacher's scores as soft targets, and the direction of its hidden
-states. The first holds the teacher and writes the teacher's hidden states for the second.
+It adds two objectives to masked language modeling: the teacher's distribution as soft targets, and the direction of
+its hidden states. The first owns the teacher and writes the teacher's hidden states into the batch for the second.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.objectives.base import Batch, Objective, Term
 from bert_lightning.ranges import NotNegative, Positive
 
-_TEACHER_HEAD = "objective.terms.mlm.head."  # where a checkpoint keeps the head for masked words
+_TEACHER_HEAD = "objective.terms.mlm.head."  # prefix of the MLM head's keys in a checkpoint
 
 
 class Teacher(Protocol):
-    """Weights and tokenizer of an encoder; `runs.checkpoint.load` gives one."""
+    """The weights and the tokenizer of a trained encoder. `runs.checkpoint.load` returns one."""
 
     config: BertConfig
     tokenizer: Tokenizer
@@ -38,20 +38,21 @@ class Teacher(Protocol):
 
 
 class SoftTargets(Objective):
-    """Kullback-Leibler divergence from the teacher's distribution over words to the student's, at a temperature.
+    """A soft-target loss: KL(teacher || student) of their distributions over the vocabulary, at a temperature.
 
-    The teacher is no part of the checkpoint, of the parameters or of training mode.
+    The teacher is not trained, is not in the checkpoint, and always stays in evaluation mode.
 
     Args:
-        config: the student's.
-        teacher: a run or a Hugging Face folder, loaded.
-        temperature: both distributions are softened by it; the loss is scaled by its square (Hinton et al. 2015, 2).
-        student_head: the term whose head for masked words is the student's.
-        masked_only: compare at masked positions only, and not at every token; cheaper (`--restrict_ce_to_mask`).
+        config: the config of the student.
+        teacher: a loaded run or Hugging Face folder.
+        temperature: the divisor of the logits. The loss is scaled by its square (Hinton et al. 2015, section 2).
+        student_head: name of the term that has the student's MLM head.
+        masked_only: whether to compare at masked positions only, not at every token. It is cheaper
+            (`--restrict_ce_to_mask` in the original code).
         weight: factor of this loss.
 
     Raises:
-        UserError: a teacher that has no head for masked words.
+        UserError: if the teacher has no MLM head or another vocabulary size, or the temperature is not positive.
     """
 
     reads = ("masked_positions", "masked_labels")
@@ -81,7 +82,7 @@ class SoftTargets(Objective):
             )
         head = MaskedLMHead(teacher.config)
         teacher.fill(head, _TEACHER_HEAD)
-        # Set past nn.Module: what is registered would be trained, saved and put into training mode.
+        # Bypass nn.Module.__setattr__: a registered module would be trained, saved and put into training mode.
         for name, part in (("teacher", teacher.encoder()), ("teacher_head", head)):
             object.__setattr__(self, name, part.eval().requires_grad_(False))
         self.vocabulary = teacher.tokenizer.get_vocab()
@@ -122,14 +123,17 @@ class SoftTargets(Objective):
         return Term(divergence / max(1, len(places)), student, teacher.argmax(-1))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Devices and types, which the teacher follows like any part."""
+        """Move the teacher to a device or type together with this module, in which it is not registered."""
         for part in (self.teacher, self.teacher_head):
             part._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
 class HiddenDirection(Objective):
-    """1 - cosine of the student's and the teacher's last hidden state, over all tokens. Needs a term with a teacher."""
+    """A loss on the direction of hidden states: 1 - cosine of the student's and the teacher's last ones, over tokens.
+
+    Another term must have the teacher.
+    """
 
     reads = ("teacher_hidden",)
 
@@ -155,5 +159,5 @@ class HiddenDirection(Objective):
 
 
 def _real(batch: Batch) -> Tensor:
-    """Places of the real tokens in the flattened batch, [T]."""
+    """Return the indices of the real tokens in the flattened batch, [T]."""
     return (batch["attention_mask"] > 0).flatten().nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""Objectives of labelled tasks: a head, its scores, and their loss."""
+"""Objectives of labelled tasks. Each has a head, the scores that it predicts with, and a loss."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from bert_lightning.ranges import NotNegative, Positive
 
 
 class Downstream(Objective):
-    """An objective whose scores can be had without answers, for prediction.
+    """The objective of a labelled task. Its scores can be computed without labels, for prediction.
 
-    `batch` is a `LabelledBatch`; `positions` and `scores` need neither its labels nor its examples.
+    `batch` is a `LabelledBatch`. `positions` and `scores` read neither its labels nor its examples.
     """
 
-    learns_a_head: ClassVar[bool] = True  # so an encoder alone does not do
+    learns_a_head: ClassVar[bool] = True  # True: prediction needs a trained head, not only an encoder
 
     def count(self, batch: Mapping[str, Any]) -> int:
-        """Targets that the loss is a mean over."""
+        """Return the number of targets that the loss is a mean over."""
         return len(batch["labels"])
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """What the task's kind decodes."""
+        """Return the scores that the task's kind decodes into predictions."""
         raise NotImplementedError
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Mean over the targets."""
+        """Return the mean loss over the targets."""
         raise NotImplementedError
 
     def forward(self, hidden: Tensor, encoder: BERT, batch: Mapping[str, Any]) -> Term:
@@ -44,7 +44,7 @@ class Downstream(Objective):
 
 
 class OfSequence(Downstream):
-    """Scores of the whole input. Where they read [CLS] alone, the last layer computes nothing else."""
+    """An objective that scores whole inputs. If its head reads [CLS] alone, the last layer computes nothing else."""
 
     head: SequenceClassificationHead
 
@@ -52,18 +52,18 @@ class OfSequence(Downstream):
         return None if self.head.reads_all else first_tokens(batch)
 
     def of_sequences(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """The head's scores of what `positions` asked for, [B, H] or [B, S, H] -> [B, C]."""
+        """Return the head's scores of each input, [B, H] at `positions` or [B, S, H] -> [B, C]."""
         scores: Tensor = self.head(hidden if self.head.reads_all else hidden[:, None], batch["attention_mask"])
         return scores
 
 
 class Classification(OfSequence):
-    """One class for the whole input. Devlin et al. 2019, section 4.1.
+    """Classification: one class for each whole input. Devlin et al. 2019, section 4.1.
 
     Args:
-        config: the encoder's.
-        num_labels: classes.
-        class_weights: how much an example of each class counts in the mean; None for all the same.
+        config: the config of the encoder.
+        num_labels: the number of classes.
+        class_weights: weights of the classes in the mean loss; None: all equal.
         weight: factor of this loss.
     """
 
@@ -86,7 +86,7 @@ class Classification(OfSequence):
 
 
 class Regression(OfSequence):
-    """A number for the whole input, by squared error, as for STS-B in Devlin et al. 2019, section 4.1."""
+    """Regression: a number for each whole input, by squared error, as for STS-B in Devlin et al. 2019, section 4.1."""
 
     def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
@@ -100,7 +100,10 @@ class Regression(OfSequence):
 
 
 class Tagging(Downstream):
-    """A class for each word, at its first token. Devlin et al. 2019, section 5.3. Arguments as in `Classification`."""
+    """Token classification: one class for each word, at its first token. Devlin et al. 2019, section 5.3.
+
+    The arguments are those of `Classification`.
+    """
 
     def __init__(
         self,
@@ -126,7 +129,10 @@ class Tagging(Downstream):
 
 
 class SpanExtraction(Downstream):
-    """First and last token of the answer. Devlin et al. 2019, section 4.2; 4.3 with [CLS] for no answer."""
+    """Span extraction: the first and the last token of the answer. Devlin et al. 2019, section 4.2.
+
+    The span of a question without an answer is [CLS] (section 4.3).
+    """
 
     def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
@@ -137,11 +143,14 @@ class SpanExtraction(Downstream):
         return scores.float().masked_fill(~batch["attention_mask"].bool()[..., None], -torch.inf)
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(scores, targets)  # over S, the mean of first and last tokens
+        return F.cross_entropy(scores, targets)  # softmax over S; mean over first and last tokens
 
 
 class MultipleChoice(OfSequence):
-    """A score for each continuation, read with its text; the softmax is over the choices. Devlin et al. 2019, 4.4."""
+    """Multiple choice: one score for each choice, which is read together with its text. Devlin et al. 2019, 4.4.
+
+    The softmax is over the choices of an example.
+    """
 
     def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
@@ -157,12 +166,14 @@ class MultipleChoice(OfSequence):
 
 
 class Similarity(Downstream):
-    """How alike two texts are that were read apart: the cosine of their vectors. Reimers and Gurevych 2019, section 3.
+    """Text similarity: the cosine of the embeddings of two texts. Reimers and Gurevych 2019, section 3.
+
+    The encoder reads the two texts separately.
 
     Args:
-        config: the encoder's.
-        pooling: (hidden [B, S, H], mask [B, S]) -> [B, H].
-        criterion: (vectors of the first texts, of the second, targets) -> loss.
+        config: the config of the encoder.
+        pooling: function (hidden [B, S, H], mask [B, S]) -> embeddings [B, H].
+        criterion: function (embeddings of the first texts, of the second texts, targets) -> loss.
         weight: factor of this loss.
     """
 
@@ -176,11 +187,11 @@ class Similarity(Downstream):
         weight: NotNegative = 1.0,
     ) -> None:
         super().__init__(weight)
-        self.head = nn.Identity()  # nothing is learned beside the encoder
+        self.head = nn.Identity()  # only the encoder learns
         self.pooling, self.criterion = pooling, criterion
 
     def vectors(self, hidden: Tensor, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """The vectors of the two texts of each unit, at length 1, 2 x [units, H]."""
+        """Return the embeddings of the two texts of each unit, scaled to length 1: 2 x [units, H]."""
         pooled = F.normalize(self.pooling(hidden.float(), batch["attention_mask"]), dim=-1)  # [2 units, H]
         return pooled[0::2], pooled[1::2]
 
@@ -195,10 +206,10 @@ class Similarity(Downstream):
 
 
 class CosineError:
-    """Squared error of the cosine against the target. Reimers and Gurevych 2019, section 3.1, regression.
+    """A regression loss: the squared error of the cosine. Reimers and Gurevych 2019, section 3.1.
 
     Args:
-        highest: the target that stands for cosine 1; 0 stands for 0.
+        highest: the target of cosine 1. The target of cosine 0 is 0.
     """
 
     def __init__(self, highest: Positive = 1.0) -> None:
@@ -209,11 +220,12 @@ class CosineError:
 
 
 class InBatchContrast:
-    """Tell the second text of a pair from those of the other pairs of the batch. Henderson et al. 2017, section 4.4.
+    """A contrastive loss: find the second text of a pair among those of the whole batch. Henderson et al. 2017, 4.4.
 
     Args:
         scale: factor of the cosines, an inverse temperature.
-        positive: pairs with a target below this teach nothing by themselves; their texts still stand among the others.
+        positive: the least target of a positive pair. Pairs below it have no loss of their own, but their second texts
+            are still negatives of other pairs.
     """
 
     def __init__(self, scale: Positive = 20.0, positive: float = 0.0) -> None:
@@ -225,7 +237,7 @@ class InBatchContrast:
 
 
 def _weighted_cross_entropy(scores: Tensor, targets: Tensor, weights: Sequence[float] | None) -> Tensor:
-    """[n, C] and [n] -> []; divided by the weights of the targets."""
+    """Return the mean cross-entropy over the targets, weighted by their classes, [n, C] and [n] -> []."""
     if weights is None:
         return mean_cross_entropy(scores, targets)
     of_class = torch.tensor(weights, dtype=torch.float, device=scores.device)

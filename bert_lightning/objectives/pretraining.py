@@ -1,4 +1,4 @@
-"""What BERT and ALBERT are pretrained on: hidden words, and how two segments belong together."""
+"""The pretraining objectives of BERT and ALBERT: masked tokens, and the relation of two segments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bert_lightning.ranges import NotNegative
 
 
 class MaskedLM(Objective):
-    """Predict the hidden words, from their positions alone: [M, H] -> [M, V]. Devlin et al. 2019, section 3.1."""
+    """Masked language modeling: predict the tokens at masked positions, [M, H] -> [M, V]. Devlin et al. 2019, 3.1."""
 
     reads = ("masked_positions", "masked_labels")
 
@@ -34,7 +34,10 @@ class MaskedLM(Objective):
 
 
 class SegmentPair(Objective):
-    """Two classes of the pair of segments, read from the first token. Subclasses name the label."""
+    """A two-class objective for pairs of segments, which reads the first token.
+
+    Subclasses name the key of the batch that holds the label.
+    """
 
     label: str
 
@@ -51,14 +54,14 @@ class SegmentPair(Objective):
 
 
 class NextSentence(SegmentPair):
-    """The second segment follows the first (0) or is from another document (1). Devlin et al. 2019, section 3.1."""
+    """Next-sentence prediction: segment B follows A (0) or is from another document (1). Devlin et al. 2019, 3.1."""
 
     label = "next_sentence_label"
     reads = (label,)
 
 
 class SentenceOrder(SegmentPair):
-    """Two segments that follow each other stand in their order (0) or swapped (1). Lan et al. 2020, section 3.1."""
+    """Sentence-order prediction: consecutive segments are in their order (0) or swapped (1). Lan et al. 2020, 3.1."""
 
     label = "sentence_order_label"
     reads = (label,)

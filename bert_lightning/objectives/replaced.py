@@ -1,7 +1,7 @@
-"""Replaced-token detection: a small generator fills in masks, and the encoder finds what it got wrong.
+"""Replaced-token detection: a small generator fills in masked tokens, and the encoder detects its wrong guesses.
 
-Clark et al. 2020, "ELECTRA", https://arxiv.org/abs/2003.10555. Two objectives in one list: the generator's loss (weight
-1 in the paper) and the detection (weight 50). The generator writes the batch that the encoder reads.
+Clark et al. 2020, "ELECTRA", https://arxiv.org/abs/2003.10555. It consists of two objectives: the generator's loss
+(weight 1 in the paper) and the detection loss (weight 50). The generator writes the batch that the encoder reads.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from bert_lightning.ranges import NotNegative, Range
 
 
 class Generator(Objective):
-    """A masked language model of its own, whose guesses replace the hidden words in what the encoder reads.
+    """A generator: a small masked language model whose samples replace the masked tokens in the encoder's input.
 
-    Nothing of the encoder's loss reaches it: a sampled word has no gradient.
+    The encoder's loss does not train the generator, because a sampled token has no gradient.
 
     Args:
-        config: the encoder's; the generator's follows from it.
-        width: hidden size, heads and feed-forward as a share of the encoder's.
-        fields: fields of the generator's config that are given instead, as `num_hidden_layers: 6`.
-        sharing: "tied": all embeddings but their projection are the encoder's own (google-research/electra);
-            "disentangled": the encoder reads the generator's word embeddings plus a table of its own, and its loss
-            moves that table alone (He et al. 2023, DeBERTaV3, section 3.2); "none": two sets of embeddings.
-        weight: factor of its loss.
+        config: the config of the encoder, from which the generator's is derived.
+        width: hidden size, heads and feed-forward size as a fraction of the encoder's.
+        fields: fields of the generator's config that are set explicitly, such as `num_hidden_layers: 6`.
+        sharing: "tied": the generator uses the encoder's embeddings, except their projection (google-research/electra).
+            "disentangled": the encoder's word embeddings are the generator's plus a table of its own, and the encoder's
+            loss trains that table alone (He et al. 2023, DeBERTaV3, section 3.2). "none": nothing is shared.
+        weight: factor of the generator's loss.
 
     Raises:
-        UserError: values that make no generator, or embeddings that cannot be shared.
+        UserError: if the values make no valid generator, or the embeddings cannot be shared.
     """
 
     reads = ("masked_positions", "masked_labels", "masked_draws")
@@ -70,7 +70,7 @@ class Generator(Objective):
         words = sample(logits.detach(), batch["masked_draws"])
         ids, replaced = batch["input_ids"].clone(), torch.zeros_like(batch["input_ids"])
         ids.view(-1)[positions] = words
-        replaced.view(-1)[positions] = (words != labels).long()  # the right guess is no replacement
+        replaced.view(-1)[positions] = (words != labels).long()  # a correct guess is not a replacement
         return {**batch, "input_ids": ids, "replaced": replaced, "generator_logits": logits}
 
     def count(self, batch: Batch) -> int:
@@ -82,7 +82,10 @@ class Generator(Objective):
 
 
 class ReplacedTokens(Objective):
-    """Tell for each token whether it was replaced (1) or is the author's (0). Clark et al. 2020, equation 2."""
+    """Replaced-token detection: predict whether each token was replaced (1) or is original (0).
+
+    Clark et al. 2020, equation 2.
+    """
 
     reads = ("replaced",)
 
@@ -101,10 +104,12 @@ class ReplacedTokens(Objective):
 
 
 def generator_config(config: BertConfig, width: float, fields: Mapping[str, Any]) -> BertConfig:
-    """A config `width` times as wide, with heads as wide as the encoder's (google-research/electra, 64 there).
+    """Return a generator's config: `width` times as wide as the encoder, with attention heads of the same width.
+
+    google-research/electra also keeps the head width, which is 64 there.
 
     Raises:
-        UserError: a width outside (0, 1], or values that do not fit each other.
+        UserError: if the width is outside (0, 1], or values do not fit each other.
     """
     if not 0 < width <= 1:
         raise UserError(f"width={width} of the generator is a share of the encoder's: above 0 and at most 1")
@@ -123,22 +128,23 @@ def generator_config(config: BertConfig, width: float, fields: Mapping[str, Any]
 
 
 def sample(logits: Tensor, draws: Tensor) -> Tensor:
-    """A word from each row's softmax, [M, V] -> [M], by the inverse of the cumulative distribution.
+    """Sample a token from the softmax of each row, [M, V] -> [M], by inverting the cumulative distribution.
 
-    One random number a row, `draws` [M], which the batch holds: so the words do not depend on the rank that samples
-    them. torch.multinomial and Gumbel noise draw one for each of the V words.
+    `draws` [M] has one uniform random number per row. The batch holds them, so the samples do not depend on the rank.
+    torch.multinomial and Gumbel noise would draw one number for each of the V tokens.
     """
     cumulative = logits.float().softmax(-1).cumsum(-1)
     drawn = draws[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, drawn, right=True)[:, 0].clamp(max=logits.size(-1) - 1)  # u may round to 1
+    # A draw may round to 1, beyond the last token.
+    return torch.searchsorted(cumulative, drawn, right=True)[:, 0].clamp(max=logits.size(-1) - 1)
 
 
 class _PlusDetached(nn.Module):
-    """A table seen as itself plus another, which gets no gradient."""
+    """A parametrization that adds another embedding table to a table. The other table gets no gradient."""
 
     def __init__(self, other: nn.Embedding) -> None:
         super().__init__()
-        self.others = (other,)  # in a tuple: its parameters stay the generator's
+        self.others = (other,)  # a tuple, so that it is not registered: its parameters are the generator's alone
 
     def forward(self, own: Tensor) -> Tensor:
         return own + self.others[0].weight.detach()
@@ -147,7 +153,7 @@ class _PlusDetached(nn.Module):
 def _tie(generator: BERT, encoder: BERT) -> None:
     _check_embeddings(generator, encoder)
     for name, part in encoder.embeddings.named_children():
-        if name != "projection":  # from the embeddings' width to the encoder's own
+        if name != "projection":  # a projection leads to the encoder's own width, so it cannot be shared
             setattr(generator.embeddings, name, part)
 
 
@@ -155,10 +161,10 @@ def _disentangle(generator: BERT, encoder: BERT) -> None:
     _check_embeddings(generator, encoder)
     word = encoder.embeddings.word
     with torch.no_grad():
-        generator.embeddings.word.weight.copy_(word.weight)  # so that the sum is what the encoder starts from
+        generator.embeddings.word.weight.copy_(word.weight)  # so that the sum equals the encoder's initial table
         word.weight.zero_()
     parametrize.register_parametrization(word, "weight", _PlusDetached(generator.embeddings.word), unsafe=True)
-    # A checkpoint also holds the sum, under the name that every reader of an encoder knows.
+    # A checkpoint also stores the sum, under the key that holds the word embeddings of any encoder.
     word.register_state_dict_post_hook(_add_sum)
     word.register_load_state_dict_pre_hook(_drop_sum)
 
@@ -181,7 +187,7 @@ def _check_embeddings(generator: BERT, encoder: BERT) -> None:
 
 
 def _separate(generator: BERT, encoder: BERT) -> None:
-    """Nothing is shared."""
+    """Share nothing between generator and encoder."""
 
 
 _SHARING = {"tied": _tie, "disentangled": _disentangle, "none": _separate}

@@ -1,4 +1,4 @@
-"""The span boundary objective: predict hidden words from the two tokens beside their span."""
+"""The span boundary objective: predict masked tokens from the two tokens beside their span."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from bert_lightning.ranges import Length, NotNegative
 
 
 class SpanBoundary(Objective):
-    """Each word of a masked span from the tokens around the span and its place in it. Joshi et al. 2020, section 3.2.
+    """The span boundary objective: predict each token of a masked span from the two tokens beside the span.
 
-    A span is a run of consecutive masked positions. facebookresearch/SpanBERT, `BertPairTargetPredictionHead`.
+    Its place in the span is also an input. A span is a run of consecutive masked positions. Joshi et al. 2020, section
+    3.2; facebookresearch/SpanBERT, `BertPairTargetPredictionHead`.
 
     Args:
-        config: the encoder's.
-        max_length: places in a span that have an embedding; later ones have the last.
-        position_size: width of these embeddings.
+        config: the config of the encoder.
+        max_length: the number of places in a span that have an embedding. Later places share the last one.
+        position_size: the width of these embeddings.
         weight: factor of this loss.
     """
 
@@ -39,7 +40,7 @@ class SpanBoundary(Objective):
 
     def positions(self, batch: Batch) -> Tensor | None:
         begin, end = spans(batch["masked_positions"])
-        return torch.cat([begin - 1, end])  # [2M], the tokens beside the span
+        return torch.cat([begin - 1, end])  # [2M], the tokens beside each span
 
     def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
         positions, labels = batch["masked_positions"], batch["masked_labels"]
@@ -50,7 +51,10 @@ class SpanBoundary(Objective):
 
 
 class SpanBoundaryHead(nn.Module):
-    """Boundaries [M, H] twice and places in the span [M] -> scores over the vocabulary [M, V]."""
+    """A span boundary head: it predicts masked tokens, 2 x [M, H] and [M] -> logits over the vocabulary [M, V].
+
+    It reads the hidden states beside each token's span, and the token's place in the span.
+    """
 
     def __init__(self, config: BertConfig, max_length: int, position_size: int) -> None:
         super().__init__()
@@ -72,9 +76,10 @@ class SpanBoundaryHead(nn.Module):
 
 
 def spans(positions: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of ascending positions where its run of consecutive positions begins and ends (one after), both [M].
+    """Return, for each position, the first position of its run and the one after the last, both [M].
 
-    A run never crosses into another row: the first token of a row is special and never masked.
+    A run is a maximal range of consecutive positions; `positions` ascend. A run never crosses into another row, because
+    the first token of a row is special and never masked.
     """
     starts = F.pad(positions.diff() != 1, (1, 0), value=True)
     if not len(positions):
