@@ -1,1 +1,1 @@
-"""What watches a run: throughput and progress."""
+"""Lightning callbacks: checkpoints, exact resumption, signals, the budget, throughput and progress."""

@@ -1,4 +1,4 @@
-"""What all ranks decide together, at the same update."""
+"""Communication between ranks, so that all of them decide the same at the same update."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from bert_lightning.errors import UserError
 
 
 class Agreed(UserError):
-    """Raised by every rank at the same update, so that they can still save together."""
+    """An error that every rank raises at the same update, so that the ranks can still save together."""
 
 
-_GROUPS: dict[Any, Any] = {}  # the default process group -> a group that talks between CPUs
+_GROUPS: dict[Any, Any] = {}  # the default process group -> a group that communicates between CPUs
 
 
 def agreed(*values: int) -> list[int]:
-    """For each value the largest that any rank has. Every rank must ask, at the same update."""
+    """Return, for each value, the maximum over all ranks. Every rank must call this function, at the same update."""
     return _reduced(values, dist.ReduceOp.MAX)
 
 
 def summed(*values: int) -> list[int]:
-    """For each value the sum over all ranks. Every rank must ask, at the same update."""
+    """Return, for each value, the sum over all ranks. Every rank must call this function, at the same update."""
     return _reduced(values, dist.ReduceOp.SUM)
 
 
 def gathered(value: Any) -> list[Any]:
-    """The values of all ranks, in their order, on every rank."""
+    """Return the values of all ranks, in the order of ranks. Every rank must call this function and gets them all."""
     if not distributed():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
@@ -37,7 +37,7 @@ def gathered(value: Any) -> list[Any]:
 
 
 def distributed() -> bool:
-    """Whether this process is one of several ranks that can talk to each other."""
+    """Return whether this process is one of several ranks that can communicate."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
@@ -50,7 +50,7 @@ def _reduced(values: tuple[int, ...], how: Any) -> list[int]:
 
 
 def _cpu_group() -> Any:
-    """A group over gloo: asking it costs a GPU nothing, where asking NCCL would wait for all that is queued."""
+    """Return a process group over gloo. It costs a GPU nothing, whereas NCCL would wait for all work queued there."""
     world = dist.group.WORLD
     if world not in _GROUPS:
         _GROUPS.clear()

@@ -1,4 +1,4 @@
-"""When a run is saved: by steps, by minutes, at a signal, before a crash ends it, and at its end."""
+"""Saving checkpoints of a run: by steps, by minutes, at a signal, before a crash ends it, and at its end."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ _STEP = re.compile(r"step-[0-9]+\.ckpt")
 
 
 class Checkpoints(Checkpoint):
-    """`step-N.ckpt` after update N, its logs and its validation; `last.ckpt` is a link to the newest.
+    """A callback that writes `step-N.ckpt` after update N with its logs and its validation.
+
+    `last.ckpt` is a link to the newest checkpoint.
 
     Args:
-        every_steps: save after every so many updates.
-        every_minutes: save when so many minutes have passed since the last time.
-        keep_last: how many are kept.
-        keep_every: those of multiples of this step are kept forever.
-        signals: what asks the run to save and stop: at the end of an update and of a validation under way.
+        every_steps: the number of updates from one checkpoint to the next.
+        every_minutes: the minutes since the last checkpoint after which the next one is due.
+        keep_last: the number of newest checkpoints to keep.
+        keep_every: the step whose multiples are kept forever.
+        signals: the signals that ask the run to save and stop. It stops at the end of the update, and of a validation
+            under way.
     """
 
     def __init__(
@@ -50,15 +53,15 @@ class Checkpoints(Checkpoint):
         self.dirpath = ""  # set by the run
         self._signal = SignalFlag(signals)
         self._step, self._saved_step, self._saved_at = 0, -1, time.monotonic()
-        self._intact = False  # weights and optimizer are those of the end of an update
+        self._intact = False  # whether weights and optimizer are those of the end of an update
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._step = self._saved_step = trainer.global_step
         self._saved_at, self._intact = time.monotonic(), True
-        self._signal.install()  # here, where Lightning has installed its own
+        self._signal.install()  # not earlier: Lightning has just installed handlers of its own
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """The first moment at which the update before is logged and validated."""
+        """Save if it is time, and stop if a signal asks for it. Only now is the last update logged and validated."""
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
@@ -75,7 +78,7 @@ class Checkpoints(Checkpoint):
         done = trainer.fit_loop.total_batch_idx + 1
         interval = trainer.val_check_batch
         due = trainer.should_stop or (interval and done % interval == 0)
-        self._intact = not due  # a resume would leave out the validation
+        self._intact = not due  # a checkpoint made before a validation that is due would skip it when resumed
 
     def on_validation_end(self, *_: Any) -> None:
         self._intact = True
@@ -91,7 +94,10 @@ class Checkpoints(Checkpoint):
             )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Lose nothing, where that is possible: alone or with all ranks, and not between the halves of an update."""
+        """Save the last finished update if that is possible.
+
+        It is possible if this is the only rank, or all ranks fail together. No update or validation may be unfinished.
+        """
         boundary = self._exact(trainer).boundary
         unsaved = boundary is not None and boundary.step > max(self._saved_step, 0)
         together = not distributed() or isinstance(exception, Agreed)
@@ -104,7 +110,10 @@ class Checkpoints(Checkpoint):
         return int(self.every_minutes is not None and passed >= 60 * self.every_minutes)
 
     def _save(self, trainer: Trainer) -> bool:
-        """Write, then forget what is too old. True if the file is there; a full disk costs no training."""
+        """Write a checkpoint, delete those that are too old, and return whether the new file exists.
+
+        A full disk does not stop training.
+        """
         path = Path(self.dirpath) / f"step-{self._step}.ckpt"
         self._exact(trainer).remember(trainer)
         trainer.save_checkpoint(path)
@@ -127,7 +136,7 @@ class Checkpoints(Checkpoint):
         link.replace(path.with_name(LAST))
 
     def _forget(self) -> None:
-        # A later one, by its name, is of no step of this run so far.
+        # This run has not reached the later steps, so their checkpoints are not its own.
         saved = [path for path in saved_steps(Path(self.dirpath)) if step_of(path) <= self._step]
         for path in saved[self.keep_last :]:
             if not self.keep_every or step_of(path) % self.keep_every:
@@ -138,9 +147,10 @@ class Checkpoints(Checkpoint):
 
 
 class Best(ModelCheckpoint):
-    """`best.ckpt`: the weights with the best value of `monitor`. A folder that was moved is no other run.
+    """A callback that keeps `best.ckpt`: the weights with the best value of `monitor`.
 
-    Lightning deletes the file that a checkpoint names as the best one before. So no path is read from a checkpoint.
+    Lightning deletes the file that a checkpoint names as the previous best one. The folder of a run may have been moved
+    since. So no path is read from a checkpoint.
     """
 
     def __init__(self, monitor: str, mode: str) -> None:
@@ -157,10 +167,10 @@ class Best(ModelCheckpoint):
 
 
 def saved_steps(folder: Path) -> list[Path]:
-    """Return the files `step-N.ckpt` in a folder, the newest first. Other names are nobody's mistake."""
+    """Return the files `step-N.ckpt` in a folder, the newest first. Files with other names are ignored."""
     return sorted((p for p in folder.glob("step-*.ckpt") if _STEP.fullmatch(p.name)), key=step_of, reverse=True)
 
 
 def step_of(path: Path) -> int:
-    """The update after which `step-N.ckpt` was written."""
+    """Return the number N of the update after which `step-N.ckpt` was written."""
     return int(path.stem.partition("-")[2])

@@ -1,4 +1,7 @@
-"""What Lightning leaves out of a checkpoint, so that a run that resumes draws, reads and logs what it would have."""
+"""Exact resumption: checkpoints with the state that Lightning leaves out.
+
+A resumed run draws, reads and logs what the uninterrupted run would have.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ from lightning.pytorch.callbacks import Callback
 from bert_lightning.callbacks.agreement import gathered
 from bert_lightning.callbacks.random_state import capture, restore
 
-_RANDOM = "random_states"  # where a checkpoint keeps them, one a rank
+_RANDOM = "random_states"  # key of a checkpoint that holds the random state of each rank
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """Everything that moves with the updates, beside weights and optimizer, as it was when an update ended."""
+    """The state at the end of an update: everything that updates change, except weights and optimizer."""
 
     step: int
     loops: dict[str, Any]
@@ -28,17 +31,17 @@ class Boundary:
 
 
 class Exact(Callback):
-    """Keeps the state of the last finished update, and puts it into every checkpoint, whenever that is written.
+    """A callback that keeps the state of the last finished update, and puts it into every checkpoint.
 
-    Lightning alone saves no random state, counts a batch that was fetched and not trained on, and skips a validation
-    that was due at the saved step; a checkpoint that is written between the end of an update with its logs and
-    validation and the next update lacks nothing. Validation does not move the training's randomness.
+    Lightning alone saves no random state, counts a batch that was fetched but not trained on, and skips a validation
+    that was due at the saved step. With this callback a checkpoint is complete if it is written after an update, its
+    logs and its validation, and before the next update. Validation does not change the random state of training.
     """
 
     def __init__(self) -> None:
         self.boundary: Boundary | None = None
         self.metrics: dict[str, float] = {}
-        self.seconds = 0.0  # of all the processes that trained this run, one after another
+        self.seconds = 0.0  # total time of all processes that trained this run, one after another
         self._since = time.monotonic()
         self._stopped = False
         self._restored: list[dict[str, Any]] | None = None
@@ -50,7 +53,7 @@ class Exact(Callback):
         states, self._restored = self._restored, None
         if states is not None and len(states) == trainer.world_size:
             restore(states[trainer.global_rank])
-        elif states is not None or trainer.global_rank:  # another number of ranks; or ranks that all begin alike
+        elif states is not None or trainer.global_rank:  # the number of ranks changed, or all ranks have one seed
             torch.manual_seed(_mixed(torch.initial_seed(), trainer.global_step, trainer.global_rank))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
@@ -86,10 +89,13 @@ class Exact(Callback):
         self.seconds = state_dict["seconds"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        trainer.should_stop = self._stopped  # early stopping had ended the run, and nothing was left but its summary
+        trainer.should_stop = self._stopped  # True if early stopping ended the run: only its summary is left to write
 
     def remember(self, trainer: Trainer) -> None:
-        """Keep what the summary shows and Lightning forgets. Called before a checkpoint is made, and at the end."""
+        """Store the metrics, the time and early stopping, which the summary needs and Lightning does not save.
+
+        It is called before each checkpoint, and at the end of the run.
+        """
         self.metrics.update({name: float(value) for name, value in trainer.callback_metrics.items()})
         self._stopped = trainer.should_stop
         now = time.monotonic()
@@ -97,7 +103,7 @@ class Exact(Callback):
 
 
 def _mixed(*values: int) -> int:
-    """One seed of several numbers."""
+    """Return one seed that depends on all of several numbers."""
     seed = 0
     for value in values:
         seed = (seed * 6364136223846793005 + value + 1442695040888963407) % 2**63

@@ -1,4 +1,4 @@
-"""Matrix products of float32 numbers through oneDNN, where that loses no accuracy."""
+"""Float32 matrix products by oneDNN on a CPU, if that loses no accuracy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _SIZE = 256
 
 
 class FastProducts(Callback):
-    """On a CPU, let oneDNN make the float32 products of a run, which is faster than the default library.
+    """A callback that lets oneDNN compute the float32 matrix products of a run on a CPU, which is faster.
 
-    PyTorch then also allows it to round their inputs to bfloat16, which it does on processors that gain from it. So a
-    product is compared first, and where it is rounded the default library stays. `callbacks.fast_products=null` leaves
-    everything as it is.
+    PyTorch's setting also allows oneDNN to round the inputs to bfloat16, which it does on processors that gain from it.
+    So one product is compared first. If it is rounded, the default library stays. `callbacks.fast_products=null` turns
+    the callback off.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class FastProducts(Callback):
 
 
 def onednn_is_exact() -> bool:
-    """Whether oneDNN's float32 products differ from those of the default library by rounding alone."""
+    """Return whether oneDNN's float32 products are accurate: it does not round their inputs to bfloat16."""
     numbers = torch.Generator().manual_seed(0)
     left, right = torch.randn(2, _SIZE, _SIZE, generator=numbers)
     exact = left.double() @ right.double()
@@ -41,4 +41,4 @@ def onednn_is_exact() -> bool:
         error = (left @ right - exact).abs().max()
     finally:
         torch.set_float32_matmul_precision(before)
-    return bool(error < 1e-4)  # float32: about 1e-5; inputs rounded to bfloat16: about 1e-1
+    return bool(error < 1e-4)  # the error is about 1e-5 in float32, and 1e-1 with inputs rounded to bfloat16

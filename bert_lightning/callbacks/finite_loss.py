@@ -1,4 +1,4 @@
-"""A loss that is not a number never reaches the weights."""
+"""A guard against losses that are not finite, so that none of them reaches the weights."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from bert_lightning.errors import UserError
 
 
 class FiniteLoss(Callback):
-    """Before each update: if the loss of any of its batches, on any rank, is not finite, the update does not happen.
+    """A callback that cancels an update if the loss of any of its batches, on any rank, is not finite.
 
-    The batches are written to the run's folder, as `not-finite-step-N-rank-R.pt`: a list, to be read by torch.load.
+    A rank with such a loss saves its batches of the update in the run's folder, as `not-finite-step-N-rank-R.pt`: a
+    list, which torch.load reads.
 
     Args:
-        action: `stop` ends the run, `skip` goes on with the next batch and counts (`train/skipped_updates`).
+        action: `stop` ends the run. `skip` continues with the next batch and counts the update
+            (`train/skipped_updates`).
     """
 
     def __init__(self, action: str = "stop") -> None:
         if action not in ("stop", "skip"):
             raise UserError(f"callbacks.finite_loss.{action=} must be stop or skip")
         self.action, self.skipped = action, 0
-        self._batches: list[Any] = []  # of the update under way
+        self._batches: list[Any] = []  # the batches of the current update
         self._losses: list[Tensor] = []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -52,7 +54,7 @@ class FiniteLoss(Callback):
                 f"without the update: bert-lightning resume {path.parent} callbacks.finite_loss.action=skip"
             )
         self.skipped += 1
-        pl_module.zero_grad(set_to_none=True)  # an optimizer leaves alone what has no gradient
+        pl_module.zero_grad(set_to_none=True)  # an optimizer does not change parameters without a gradient
         pl_module.log("train/skipped_updates", float(self.skipped))
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Counting a step's floating-point operations, PyTorch's fused attention on the CPU included."""
+"""A counter of the FLOPs of a training step that includes PyTorch's fused attention on a CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ Shape = tuple[int, ...]
 
 
 def operations_counter() -> FlopCounterMode:
-    """Counts the matrix products of what runs inside of it; PyTorch's own leaves out the CPU's fused attention."""
+    """Return a context manager that counts the FLOPs of the matrix products inside it.
+
+    PyTorch's own counter leaves out the fused attention of the CPU.
+    """
     aten = torch.ops.aten
     return FlopCounterMode(
         display=False,
@@ -23,11 +26,11 @@ def operations_counter() -> FlopCounterMode:
 
 
 def _attention(query: Shape, key: Shape, *_: Any, **__: Any) -> int:
-    """Queries times keys, and weights times values; [n, N, q, D] and [n, N, s, D]."""
+    """Return the FLOPs of attention: queries times keys and weights times values, [n, N, q, D] and [n, N, s, D]."""
     sequences, heads, length, width = query
     return 4 * sequences * heads * length * key[2] * width
 
 
 def _attention_backward(gradient: Shape, query: Shape, key: Shape, *_: Any, **__: Any) -> int:
-    """Twice the forward: that the scores are computed again is no work of the model's."""
+    """Return twice the FLOPs of the forward pass. Computing the scores again does not count as work of the model."""
     return 2 * _attention(query, key)

@@ -1,4 +1,4 @@
-"""One bar for training and one for validation."""
+"""Progress bars: one for training and one for validation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's bars, without the version number, and redrawn every ten batches.
+    """Lightning's progress bars, without the version number, and redrawn every ten batches.
 
-    Where the number of updates is not known beforehand, the share of the budget is shown instead.
+    If the number of updates is not known beforehand, the bar shows the fraction of the budget that is spent.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The state of every global random generator, as a checkpoint can hold it: tensors and plain data."""
+"""Saving and restoring every global random generator. The state is tensors and plain data, as in a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 
 
 def capture() -> dict[str, Any]:
-    """State of Python's, NumPy's and torch's generators, and of the current CUDA device's."""
-    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002, it is this global state that is meant
+    """Return the state of the random generators of Python, NumPy, torch and the current CUDA device."""
+    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002, the global state itself is wanted
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
@@ -21,7 +21,7 @@ def capture() -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any]) -> None:
-    """Draw from here on what was drawn after `capture`."""
+    """Set the random generators to a captured state, so that they repeat what they drew after `capture`."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002

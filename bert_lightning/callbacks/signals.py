@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: they set a flag, and nothing else."""
+"""Signals that ask a run to stop. Their handler only sets a flag, and the run stops when it is safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from bert_lightning.errors import ExpectedError, UserError
 
 
 class Interrupted(ExpectedError):
-    """A run stopped because a signal asked it to. `step`: the update that it saved, None where another process did."""
+    """The error of a run that stopped because a signal asked it to.
+
+    `step` is the update that the run saved; None if another process saved it.
+    """
 
     def __init__(self, number: int, step: int | None, folder: str) -> None:
         after = "" if step is None else f" after step {step}"
@@ -23,7 +26,7 @@ class Interrupted(ExpectedError):
 
     @classmethod
     def said(cls, message: str) -> Interrupted:
-        """What another process raised, from its message."""
+        """Return the error that another process raised, rebuilt from its message."""
         error = cls.__new__(cls)
         Exception.__init__(error, message)
         return error
@@ -34,18 +37,20 @@ class Interrupted(ExpectedError):
 
     @property
     def exit_code(self) -> int:
-        """128 and the signal's number, as shells have it."""
+        """Return 128 plus the signal's number, as shells do."""
         return 128 + self.number
 
 
-_SAME_PRESS = 2.0  # seconds in which a second SIGINT repeats the first: a launcher passes on what its ranks got already
+# A second SIGINT within these seconds counts as the first: a launcher forwards the one that its ranks already received.
+_SAME_PRESS = 2.0
 
 
 class SignalFlag:
-    """Remember the last of the signals `names` that this process received since `install`; 0 for none.
+    """A flag that remembers the last of the signals `names` that this process received since `install`; 0 for none.
 
-    The handler only sets `received` and says so. A checkpoint made inside a handler would hold half an update, and a
-    collective begun there would meet another one. A second SIGINT, some seconds later, raises KeyboardInterrupt.
+    The handler only sets `received` and prints a note. A checkpoint made inside a handler could hold half an update,
+    and a collective operation begun there could meet another one. A second SIGINT some seconds later raises
+    KeyboardInterrupt.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -56,14 +61,14 @@ class SignalFlag:
         self._owner, self._since = 0, 0.0
 
     def install(self) -> None:
-        """Listen from now on. A signal that this process was started to ignore, as by nohup, stays ignored."""
+        """Start listening. A signal that this process was started to ignore, as nohup does, stays ignored."""
         self._owner = os.getpid()
         for number in self.numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._set)
 
     def _set(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._owner:  # a worker, forked with this handler: it ends as it would have without
+        if os.getpid() != self._owner:  # a forked worker inherits the handler, but ends as it would without it
             os._exit(128 + number)
         now = time.monotonic()
         if number == self.received == signal.SIGINT and now - self._since > _SAME_PRESS:
@@ -75,7 +80,7 @@ class SignalFlag:
 
 
 def _say(text: str) -> None:
-    """Write past the buffers of sys.stderr, which a handler may have interrupted in the middle of a write."""
+    """Write a text to standard error on rank 0, without sys.stderr: the handler may have interrupted a write to it."""
     if os.environ.get("RANK", "0") == "0":
         with contextlib.suppress(OSError):
             os.write(2, text.encode())

@@ -1,4 +1,4 @@
-"""What every update takes of the run's budget, and the end of the run when nothing is left."""
+"""Charging every update to the run's budget, and ending the run when the budget is spent."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from bert_lightning.callbacks.throughput import Throughput
 
 
 class Spending(Callback):
-    """Charges each update to the budget right before it happens, so that its learning rate can depend on it.
+    """A callback that charges each update to the budget just before it happens, as its learning rate depends on that.
 
-    What is charged is agreed between the ranks, so all of them stop after the same update; it is validated and saved.
-    A checkpoint keeps what is spent. This is the budget's `Meter`.
+    The ranks agree on each charge, so all of them stop after the same update, which is validated and saved. A
+    checkpoint stores the amount spent. This class is the budget's `Meter`.
     """
 
     def __init__(self, budget: Budget, throughput: Throughput | None) -> None:
         self.budget, self.throughput = budget, throughput
-        self._finished = 0  # spent by finished updates: one that failed is made again
-        self._tokens = 0  # of this rank, since the last update
-        self._seconds = self._since = 0.0  # of training since the last update, without and from the present stretch
+        self._finished = 0  # amount spent by finished updates: a failed update is repeated
+        self._tokens = 0  # tokens on this rank since the last update
+        # Training time since the last update, up to the last validation, and the moment from which time runs now.
+        self._seconds = self._since = 0.0
 
     def tokens(self) -> int:
         return summed(self._tokens)[0]

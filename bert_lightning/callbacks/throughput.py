@@ -1,4 +1,4 @@
-"""What an hour of training buys: tokens, floating-point operations, and where the rest of the time goes."""
+"""The throughput of training in tokens and FLOPs, and where the rest of the time goes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bert_lightning.callbacks.operations import operations_counter
 
 @dataclass
 class _Counts:
-    """What was counted since some moment, on this rank."""
+    """The counts of some period of training, on this rank."""
 
-    seconds: float = 0.0  # of training; validation is left out
-    waiting: float = 0.0  # of those, between batches: until the next one was there
-    tokens: int = 0  # without padding
-    places: int = 0  # with padding
+    seconds: float = 0.0  # time of training, without validation
+    waiting: float = 0.0  # time spent waiting for the next batch, which is part of `seconds`
+    tokens: int = 0  # tokens without padding
+    places: int = 0  # tokens with padding
 
     def add(self, other: _Counts) -> None:
         for name, value in vars(other).items():
@@ -30,26 +30,27 @@ class _Counts:
 
 
 class Throughput(Callback):
-    """Logs rates over the steps since the last log, and keeps those of the whole run for its summary.
+    """A callback that logs rates over the steps since the last log, and keeps those of the whole run for its summary.
 
-    - `tokens_per_second`: real tokens, of all ranks.
-    - `padding`: share of the batches' places that hold no token.
-    - `data_wait`: share of the time in which the loop waited for a batch.
-    - `flops_per_second`: of the model's matrix products, forward and backward, counted on the first batch of every rank
-      and scaled by tokens. `mfu` is its share of the ceiling: what products of the model's own width reach on this CPU,
-      measured at the start, or what the GPU's datasheet says (never run on a GPU by us; left out for a card unknown to
-      Lightning).
-    - `peak_memory`: bytes, of the process on a CPU, allocated by torch on a GPU.
+    - `tokens_per_second`: real tokens per second, over all ranks.
+    - `padding`: fraction of the batches' places that are padding.
+    - `data_wait`: fraction of the time in which the loop waited for a batch.
+    - `flops_per_second`: FLOPs of the model's matrix products, forward and backward. They are counted on the first
+      batch of every rank and scaled by tokens.
+    - `mfu`: `flops_per_second` as a fraction of the ceiling. On a CPU the ceiling is what products of the model's width
+      reach, measured at the start. On a GPU it is the datasheet's number (we have not run this on a GPU); `mfu` is
+      left out for a GPU that Lightning does not know.
+    - `peak_memory`: bytes of the process on a CPU, or bytes allocated by torch on a GPU.
     """
 
     def __init__(self) -> None:
         self.total, self._recent = _Counts(), _Counts()
-        self.total_tokens = 0  # of all ranks, and of the runs that this one continues
+        self.total_tokens = 0  # tokens of all ranks, including those of the runs that this one continues
         self.flops_per_token: float | None = None
         self.ceiling: float | None = None
-        self._counted: tuple[FlopCounterMode, int] | None = None  # with the tokens of the batch that is being counted
+        self._counted: tuple[FlopCounterMode, int] | None = None  # the running FLOP counter, and its batch's tokens
         self._last = self._began = 0.0  # when the last batch ended, and when the current one began
-        self._interrupted = False  # something else than fetching a batch happened since the last one
+        self._interrupted = False  # whether anything but fetching a batch happened since the last one
         self._step, self._world_size = 0, 1
         self._continued = [0, 0]  # tokens and places since the last log of the run that this one continues
 
@@ -57,7 +58,7 @@ class Throughput(Callback):
         self.ceiling = peak_flops(pl_module.device, trainer.precision, _width(pl_module))
         self._step, self._world_size = trainer.global_step, trainer.world_size
         self._last = time.perf_counter()
-        if trainer.is_global_zero:  # they are of all ranks, and will be added up over them again
+        if trainer.is_global_zero:  # one rank takes the counts of all, because they are summed over ranks again
             self._recent.tokens, self._recent.places = self._continued
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -83,21 +84,21 @@ class Throughput(Callback):
         self._last = now
         accumulating, self._step = trainer.global_step == self._step, trainer.global_step
         due = trainer.global_step % trainer.log_every_n_steps == 0 or trainer.should_stop  # type: ignore[attr-defined]
-        if due and not accumulating:  # Lightning logs the last update too
+        if due and not accumulating:  # `due` includes the last update, because Lightning logs it too
             self._log(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._take(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._interrupted = True  # validating and saving is not waiting
+        self._interrupted = True  # validating and saving do not count as waiting for data
 
     def summary(self) -> dict[str, float | None]:
-        """The rates of the whole run. `total` holds the tokens of all ranks, and the seconds of this one."""
+        """Return the rates of the whole run. `total` holds the tokens of all ranks, and the seconds of this one."""
         return self._rates(self.total)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the ranks counted together; what each counted since the last log is not lost."""
+        """Return the counts of all ranks together, including those since the last log."""
         recent = gathered((self._recent.tokens, self._recent.places))
         return {
             "total_tokens": self.total_tokens,
@@ -115,7 +116,7 @@ class Throughput(Callback):
         pl_module.log_dict({f"train/{name}": value for name, value in rates.items() if value is not None})
 
     def _take(self, trainer: Trainer) -> _Counts:
-        """What was counted since the last call, tokens and places of all ranks; the count starts again."""
+        """Return the counts since the last call, with tokens and places of all ranks, and start counting again."""
         taken, self._recent = self._recent, _Counts()
         if trainer.world_size > 1:
             counts = torch.tensor([taken.tokens, taken.places], device=trainer.strategy.root_device)
@@ -138,5 +139,5 @@ class Throughput(Callback):
 
 
 def _width(module: LightningModule) -> int:
-    """The width of the widest square matrix of the model: what a product is measured with."""
+    """Return the width for measuring the ceiling: the largest square that fits into one of the model's matrices."""
     return max((min(p.shape) for p in module.parameters() if p.ndim == 2), default=1)
