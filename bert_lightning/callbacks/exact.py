@@ -33,7 +33,7 @@ class Boundary:
 class Exact(Callback):
     """A callback that keeps the state of the last finished update, and puts it into every checkpoint.
 
-    Lightning alone saves no random state, counts a batch that was fetched but not trained on, and skips a validation
+    Lightning alone saves no random state. It counts a batch that was fetched but not trained on, and skips a validation
     that was due at the saved step. With this callback a checkpoint is complete if it is written after an update, its
     logs and its validation, and before the next update. Validation does not change the random state of training.
     """
@@ -53,7 +53,7 @@ class Exact(Callback):
         states, self._restored = self._restored, None
         if states is not None and len(states) == trainer.world_size:
             restore(states[trainer.global_rank])
-        elif states is not None or trainer.global_rank:  # the number of ranks changed, or all ranks have one seed
+        elif states is not None or trainer.global_rank:  # the number of ranks changed, or all ranks began with one seed
             torch.manual_seed(_mixed(torch.initial_seed(), trainer.global_step, trainer.global_rank))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:

@@ -14,7 +14,7 @@ from bert_lightning.callbacks.throughput import Throughput
 
 
 class Spending(Callback):
-    """A callback that charges each update to the budget just before it happens, as its learning rate depends on that.
+    """A callback that charges each update to the budget just before it happens: its learning rate depends on that.
 
     The ranks agree on each charge, so all of them stop after the same update, which is validated and saved. A
     checkpoint stores the amount spent. This class is the budget's `Meter`.
@@ -24,7 +24,7 @@ class Spending(Callback):
         self.budget, self.throughput = budget, throughput
         self._finished = 0  # amount spent by finished updates: a failed update is repeated
         self._tokens = 0  # tokens on this rank since the last update
-        # Training time since the last update, up to the last validation, and the moment from which time runs now.
+        # `_seconds`: training time since the last update, up to the last pause. `_since`: when that pause ended.
         self._seconds = self._since = 0.0
 
     def tokens(self) -> int:

@@ -4,8 +4,8 @@ A batch arrives as [B, S] with padding. The encoder computes its T real tokens a
 where one sequence ends and the next begins. A layout converts between the two forms. It also holds the groups of
 sequences that attention computes together.
 
-Sizes are rounded up a little. A matrix product of a new size costs several times as much as one of a size that the
-process has seen before, because oneDNN in bf16 compiles a program for each size.
+Sizes are rounded up a little, because oneDNN in bf16 compiles a program for each size. A matrix product of a new size
+costs several times as much as one of a size that the process has seen before.
 """
 
 from __future__ import annotations

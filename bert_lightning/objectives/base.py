@@ -121,7 +121,7 @@ class JointObjective(nn.Module):
         return {name: objective.count(batch) for name, objective in self.objectives().items()}
 
     def forward(self, encoder: BERT, batch: Batch) -> tuple[Tensor, dict[str, Term]]:
-        """Return the loss to minimise, and the terms that it is the sum of.
+        """Return the loss to minimise, and the terms whose weighted sum it is.
 
         Each term is a mean over its predictions in the batch. With gradient accumulation, an update has several
         batches, and `mean_counts` in the batch is their mean number of predictions. Each term is then weighted by its

@@ -130,9 +130,9 @@ class SoftTargets(Objective):
 
 
 class HiddenDirection(Objective):
-    """A loss on the direction of hidden states: 1 - cosine of the student's and the teacher's last ones, over tokens.
+    """A cosine loss: 1 - cosine of the student's and the teacher's last hidden state, as a mean over all tokens.
 
-    Another term must have the teacher.
+    It needs another term that owns the teacher.
     """
 
     reads = ("teacher_hidden",)
