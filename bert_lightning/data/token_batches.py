@@ -51,7 +51,7 @@ class Windows:
 
     @property
     def examples(self) -> int:
-        """Return the number of examples in a window. The last window of an epoch may have fewer."""
+        """Return the number of examples in a window, by which an epoch is cut about evenly."""
         windows = -(-self.size // (_WINDOW * (self.budget // self.longest)))
         return -(-self.size // windows)
 

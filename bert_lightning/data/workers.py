@@ -10,7 +10,7 @@ from bert_lightning.errors import UserError
 
 _FILES, _FILES_OF_A_WORKER = 64, 32  # open files: for each worker two batches wait, of about ten tensors each
 
-_WORKERS, _WORKERS_OF_A_CORE = 64, 4  # the larger number is the limit: more workers only take memory
+_WORKERS, _WORKERS_OF_A_CORE = 64, 4  # at most: 64 workers, or 4 for each core if these are more
 
 
 def allow_open_files(num_workers: int) -> None:

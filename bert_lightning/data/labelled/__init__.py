@@ -1,1 +1,1 @@
-"""Labelled data: rows -> examples of a kind -> tokens -> batches, and back from scores to answers."""
+"""Labelled data: rows -> examples of a task type -> tokens -> batches, and from scores back to answers."""

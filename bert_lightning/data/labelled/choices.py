@@ -1,4 +1,4 @@
-"""The kind whose question is a text, and whose answer is one of some continuations: SWAG (Zellers et al. 2018)."""
+"""Multiple choice: a text and several continuations, one of which is right, as in SWAG (Zellers et al. 2018)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from bert_lightning.errors import UserError
 
 @dataclass(frozen=True)
 class Choices(Kind):
-    """A text, its possible continuations, and which is right. Columns `text`, those of `choices`, and `label`.
+    """Multiple choice: a text, its possible continuations, and the label of the right one.
+
+    The columns are `text`, those of `choices`, and `label`.
 
     Args:
-        choices: columns of the continuations; the one column of a list of them does too.
-        beginning: column of what every continuation begins with, as SWAG has it; None for nothing.
-        first_label: the label of the first choice, 0 or 1.
+        choices: columns of the continuations, or a single column that holds a list of them.
+        beginning: column with the beginning of every continuation, as in SWAG; None for no such column.
+        first_label: label of the first choice, 0 or 1.
     """
 
     choices: Sequence[str] = ("choice0", "choice1")
@@ -31,7 +33,7 @@ class Choices(Kind):
     first_label: int = 0
 
     def inputs(self, row: Row) -> dict[str, Any]:
-        if "choices" in row.values:  # typed by somebody
+        if "choices" in row.values:  # a user typed the row, see `parse`
             values, start = [row.get("choices")], ""
         else:
             values = [row.get(name) for name in self.choices]
@@ -84,5 +86,5 @@ class Choices(Kind):
 
 
 def _fits(label: str, count: int, first: int) -> bool:
-    """Whether a label is the number of one of `count` choices, counted from `first`."""
+    """Return whether a label is the number of one of `count` choices, counted from `first`."""
     return label.isdecimal() and 0 <= int(label) - first < count

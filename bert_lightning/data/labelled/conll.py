@@ -1,4 +1,4 @@
-"""Words with tags: files of columns, and the schemes in which tags say where an entity begins and ends."""
+"""Words with tags: files with one word per line, and the tagging schemes that mark where an entity begins and ends."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bert_lightning.text.files import read_lines
 
 _OUTSIDE = "O"
 _DOCUMENT = "-DOCSTART-"
-# Names of the same four roles: BIOES, BMES (M inside, no I), BILOU (L last, U unit).
+# BIOES, BMES (M for inside) and BILOU (L for last, U for unit) name the same four roles.
 _ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
 
 
 class Entity(NamedTuple):
-    """Words `start` to `end` - 1 are one entity."""
+    """One entity: the words `start` to `end` - 1."""
 
     type: str
     start: int
@@ -25,13 +25,14 @@ class Entity(NamedTuple):
 
 
 def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iterator[Row]:
-    """Sentences of a file with one word a line, columns between spaces or tabs, a blank line between sentences.
+    """Yield the sentences of a file with one word per line, and a blank line between sentences.
 
-    Where the file has tabs between columns, spaces are parts of words. Rows have `words` and `tags`; the lines of
-    CoNLL-2003 that start a document are left out. `where` names the line of the first word, the others follow it.
+    Spaces or tabs separate the columns of a line. If the file has tabs, spaces are parts of words. A row has `words`
+    and `tags`. Lines that start a document in CoNLL-2003 are left out. `where` names the line of the first word; the
+    other words are on the lines after it.
 
     Raises:
-        UserError: a line without these columns, or a file whose ending says that it holds no columns.
+        UserError: if a line lacks these columns, or the file's ending says that the file has no columns.
     """
     if path.suffix.lower() in TABLES and path.suffix.lower() != ".tsv":
         raise UserError(
@@ -61,14 +62,14 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
 
 
 def _fields(line: str, tabs: bool) -> list[str]:
-    """Columns of a line. Only ASCII spaces and tabs separate: any other space, as U+3000, may be a word."""
+    """Return the columns of a line. ASCII spaces and tabs alone separate: another space, as U+3000, may be a word."""
     if not tabs:
         return [field for field in line.strip(" \t").split(" ") if field]
     return [field.strip(" ") or field for field in line.rstrip(" \t").split("\t")]
 
 
 def entities(tags: Sequence[str]) -> set[Entity]:
-    """Entities of IOB2 tags, as conlleval and seqeval read them: an I without a beginning begins one too."""
+    """Return the entities of IOB2 tags, as conlleval and seqeval read them: an I without a B begins an entity too."""
     found: set[Entity] = set()
     start, kind = 0, ""
     for i, tag in enumerate([*tags, _OUTSIDE]):
@@ -82,18 +83,18 @@ def entities(tags: Sequence[str]) -> set[Entity]:
 
 
 def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: str = "auto") -> list[list[str]]:
-    """The same entities in IOB2, where every entity begins with B.
+    """Convert tags to IOB2, where every entity begins with B.
 
     Args:
-        sentences: the tags of each.
+        sentences: tags of each sentence.
         where: `file:line` of the first tag of each sentence.
-        scheme: iob1 (B where I would not tell neighbours of one type apart: CoNLL-2003; two entities of its training
-            file begin with B all the same, so a B begins one wherever it stands), iob2, bioes (BMES and BILOU too),
-            bioes_cut (bioes, where an entity may lack its beginning or its end), or auto: the one that all sentences
-            follow, and never bioes_cut.
+        scheme: scheme of the tags: iob1, iob2, bioes (also BMES and BILOU), bioes_cut (bioes, but an entity may lack
+            its beginning or its end), or auto (the scheme that all sentences follow, never bioes_cut). In iob1, as in
+            CoNLL-2003, B separates neighbouring entities of one type. Two entities of its training file begin with B
+            without need, so a B always begins an entity.
 
     Raises:
-        UserError: a tag that is none, or a sequence that the scheme does not have, with its line.
+        UserError: if a tag is invalid, or the scheme does not allow a sequence of tags; the message names the line.
     """
     readers = {"iob1": _read_iob1, "iob2": _read_iob2, "bioes": _read_bioes, "bioes_cut": _read_bioes_cut}
     if scheme not in (*readers, "auto"):
@@ -111,7 +112,7 @@ def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: st
 
 
 def _scheme(sentences: Sequence[Sequence[str]]) -> str:
-    """IOB1 where an I begins an entity: that tells it from IOB2."""
+    """Return the tagging scheme of all sentences. An I that begins an entity tells IOB1 from IOB2."""
     roles = {tag.partition("-")[0] for tags in sentences for tag in tags}
     if roles & {"S", "E", "M", "L", "U"}:
         return "bioes"

@@ -1,4 +1,4 @@
-"""Texts and words -> token sequences -> the tensors that the encoder reads."""
+"""Encoding of labelled data: texts and words -> token sequences -> the tensors that the encoder reads."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from bert_lightning.data.batch import EncoderInputs
 from bert_lightning.text.encoding import text_reader
 
 TextInput = str | tuple[str, str] | list[str]  # a text, a pair of texts, or words
-_CHUNK = 1000  # texts encoded at a time: the library's encodings are some kilobytes each and live no longer than this
+_CHUNK = 1000  # texts that are encoded together: each takes some kilobytes in the library's form, until it is converted
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One sequence with its special tokens."""
+    """One token sequence, including special tokens. `first` is empty without words, `offsets` without a context."""
 
-    ids: npt.NDArray[np.int32]  # [S]
-    types: npt.NDArray[np.uint8]  # [S]
-    first: npt.NDArray[np.int32]  # [W], where each word begins in `ids`, -1 if it is not there; of sequences of words
-    offsets: npt.NDArray[np.int32]  # [S, 2], characters of the context, -1 outside; of windows over a context
-    is_cut: bool = False  # tokens beyond the maximal length were left out
+    ids: npt.NDArray[np.int32]  # [S] token ids
+    types: npt.NDArray[np.uint8]  # [S] token types
+    first: npt.NDArray[np.int32]  # [W] index of each word's first token in `ids`, -1 for a word without tokens
+    offsets: npt.NDArray[np.int32]  # [S, 2] first character of each token in the context, and the end; -1 outside
+    is_cut: bool = False  # whether tokens beyond the maximal length were left out
 
 
 _NONE = np.empty(0, np.int32)
 
 
 def encode(texts: Sequence[TextInput], tokenizer: Tokenizer, max_length: int, with_masks: bool = False) -> list[Tokens]:
-    """`[CLS] text [SEP]` or `[CLS] a [SEP] b [SEP]` for each, cut to `max_length` tokens, the longer of a pair first.
+    """Encode each text as `[CLS] text [SEP]`, and each pair as `[CLS] a [SEP] b [SEP]`, cut to `max_length` tokens.
 
-    A special token that an author typed is text, as in pretraining; `with_masks` takes `[MASK]` for a mask. Words are
-    read as they are in a sentence, a space before each; see `text_reader`.
+    The longer text of a pair is cut first. A special token that an author typed is plain text, as in pretraining;
+    `with_masks` reads `[MASK]` as the mask token. Words are read as in a sentence, with a space before each; see
+    `text_reader`.
     """
     found: list[Tokens] = []
     of_words = bool(texts) and isinstance(texts[0], list)
@@ -53,7 +54,10 @@ def encode(texts: Sequence[TextInput], tokenizer: Tokenizer, max_length: int, wi
 def encode_windows(
     questions: Sequence[str], contexts: Sequence[str], tokenizer: Tokenizer, max_length: int, overlap: int
 ) -> list[list[Tokens]]:
-    """For each question windows `[CLS] question [SEP] part of context [SEP]`; neighbours share `overlap` tokens."""
+    """Encode each question with its context, as windows `[CLS] question [SEP] part of the context [SEP]`.
+
+    Neighbouring windows share `overlap` tokens.
+    """
     found: list[list[Tokens]] = []
     with _reader(tokenizer) as reader:
         reader.enable_truncation(max_length, stride=overlap, strategy="only_second")
@@ -66,7 +70,7 @@ def encode_windows(
 
 
 def cut(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[str]:
-    """The beginning of each text, as much as `max_tokens` tokens are made of."""
+    """Return the beginning of each text, up to `max_tokens` tokens."""
     with _reader(tokenizer) as reader:
         encodings = reader.encode_batch(list(texts), add_special_tokens=False)
     return [
@@ -76,7 +80,7 @@ def cut(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[str
 
 
 def collate(inputs: Sequence[Tokens], pad: int) -> EncoderInputs:
-    """Pad sequences to the longest of them."""
+    """Pad sequences to the longest of them, and return the inputs of the encoder."""
     lengths = torch.tensor([len(tokens.ids) for tokens in inputs])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # [B, S]
     ids, types = torch.full(mask.shape, pad), torch.zeros(mask.shape, dtype=torch.long)
@@ -87,7 +91,7 @@ def collate(inputs: Sequence[Tokens], pad: int) -> EncoderInputs:
 
 @contextmanager
 def _reader(tokenizer: Tokenizer, with_masks: bool = False, of_words: bool = False) -> Iterator[Tokenizer]:
-    """Give the tokenizer that reads texts or words, and afterwards put its settings back."""
+    """Yield the tokenizer that reads texts or words, and restore its settings afterwards."""
     reader = text_reader(tokenizer, of_words)
     reader.encode_special_tokens = not with_masks
     try:

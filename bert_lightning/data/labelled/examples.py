@@ -1,4 +1,4 @@
-"""Labelled examples as batches, asked for by positions."""
+"""Labelled examples as batches, indexed by positions of the training stream."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ from bert_lightning.text.tokenizers import SpecialIds
 
 
 class LabelledExamples(Dataset[LabelledBatch]):
-    """Batches of encoded examples, asked for by positions of the training stream, as in `PretrainingExamples`.
+    """Batches of encoded examples, indexed by positions of the training stream, as in `PretrainingExamples`.
 
     Args:
-        kind: what the examples are.
-        examples: the examples, with answers.
-        labels: classes in the order of their scores; empty where the kind has none.
-        tokenizer: ids and special tokens.
-        max_length: tokens of the longest sequence.
-        seed: order of the stream; None keeps the examples' order, and counts whole examples instead of what training
-            counts.
+        kind: task type of the examples.
+        examples: examples with answers.
+        labels: classes in the order of their logits; empty if the task type has no classes.
+        tokenizer: tokenizer that encodes the examples.
+        max_length: maximal number of tokens in a sequence.
+        seed: shuffle seed of the stream. None keeps the examples' order, and makes each example one unit; training may
+            use smaller units.
+
+    Raises:
+        UserError: if there are no examples, or an answer is not among the labels.
     """
 
     def __init__(
@@ -54,11 +57,11 @@ class LabelledExamples(Dataset[LabelledBatch]):
 
     @property
     def longest(self) -> int:
-        """Tokens that no unit exceeds."""
+        """Return the maximal number of tokens in a unit."""
         return int(self._lengths.max())
 
     def lengths(self, positions: Positions) -> Ints:
-        """Tokens of the units at `positions`, all their sequences together, [units]."""
+        """Return the number of tokens in each unit at `positions`, in all its sequences together, [units]."""
         lengths: Ints = self._lengths[self._indices(positions)]
         return lengths
 
@@ -73,7 +76,7 @@ class LabelledExamples(Dataset[LabelledBatch]):
 
 
 def labelled_batch(kind: Kind, units: Sequence[Unit], pad: int) -> LabelledBatch:
-    """The batch of some units, without answers."""
+    """Return the batch of some units, without answers."""
     inputs = collate([tokens for unit in units for tokens in unit.sequences], pad)
     sizes = torch.tensor([len(unit.sequences) for unit in units])
     batch = LabelledBatch(**inputs, group_sizes=sizes, units=Units(units))  # type: ignore[typeddict-item]

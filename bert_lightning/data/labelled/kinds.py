@@ -1,4 +1,4 @@
-"""What every kind of labelled example does: row -> example -> tokens -> targets, and scores -> prediction."""
+"""The base of all task types: row -> example -> tokens -> targets, and scores -> prediction."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from bert_lightning.data.labelled.rows import TABLES, Row, check_mappings, read_
 from bert_lightning.errors import UserError
 from bert_lightning.text.json_text import described
 
-Prediction = dict[str, Any]  # plain data; "answer" is what the metrics compare with the example's
-SEPARATOR = " ||| "  # between the parts of an example that stands on one line; a tab does it too
+Prediction = dict[str, Any]  # plain data; the metrics compare its "answer" with the answer of the example
+SEPARATOR = " ||| "  # separates the parts of an example on one line; a tab does so too
 
 
 @dataclass(frozen=True)
 class Example:
-    """What is asked, and what is right. Plain data."""
+    """One example of a task: its inputs and the right answer. It is plain data."""
 
     id: str
-    where: str  # of its row, for errors
+    where: str  # place of its row, for error messages
     inputs: dict[str, Any]
-    answer: Any = None  # None where nobody said
+    answer: Any = None  # None if it is not known
 
 
 class Unit(NamedTuple):
-    """What a batch counts: an example with its sequences (one, or several that are decided together)."""
+    """The item that a batch counts: an example with its sequences (one, or several that are decided together)."""
 
     example: Example
     sequences: list[Tokens]
 
     @property
     def is_cut(self) -> bool:
-        """Whether something of it was left out, beyond the maximal length."""
+        """Return whether tokens beyond the maximal length were left out."""
         return any(tokens.is_cut for tokens in self.sequences)
 
 
 class Units:
-    """The units of a batch. No tuple and no dataclass, so that Lightning passes it along as it is."""
+    """The units of a batch. This is neither a tuple nor a dataclass, so that Lightning passes it on unchanged."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
         self.units = list(units)
@@ -58,25 +58,24 @@ class Units:
 
 @dataclass(frozen=True)
 class Kind(ABC):
-    """One way to ask and to answer. Subclasses say how.
+    """A task type: how rows become inputs and targets, and how scores become predictions.
 
     Args:
-        columns: the names used here -> the columns of the rows.
-        names: value of a label in the rows -> its name; a value without one is its own name.
+        columns: column name in this program -> column name in the rows.
+        names: value of a label in the rows -> name of the label; a value without a name is its own name.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
-    parts: ClassVar[tuple[str, ...]] = (
-        "text",
-    )  # columns that make up the question, in the order in which a line holds them
+    # Columns of the inputs, in their order on one line.
+    parts: ClassVar[tuple[str, ...]] = ("text",)
 
     def __post_init__(self) -> None:
         check_mappings("task.kind", columns=self.columns, names=self.names)
 
     def examples(self, rows: Sequence[Row], answered: bool = True, first: int = 0) -> list[Example]:
-        """The examples of rows, numbered from `first`; without `answered` their answers are not read."""
+        """Return the examples of rows, numbered from `first`. Their answers are read only if `answered` is true."""
         answers: Sequence[Any] = self.answers(rows) if answered else [None] * len(rows)
         return [
             Example(self._id(row, number), row.where, self.inputs(row), answer)
@@ -84,27 +83,35 @@ class Kind(ABC):
         ]
 
     def inputs(self, row: Row) -> dict[str, Any]:
-        """What is asked, from the columns of `parts`."""
+        """Return the inputs of an example, from the columns of `parts`."""
         return {part: self._text(row, part) for part in self.parts}
 
     @abstractmethod
     def answers(self, rows: Sequence[Row]) -> Sequence[Any]:
-        """What is right for each row; UserError where a row does not say."""
+        """Return the right answer of each row.
+
+        Raises:
+            UserError: if a row has no valid answer.
+        """
 
     def labels(self, examples: Sequence[Example]) -> list[str]:
-        """The classes that occur, sorted; none where the answer is not a class."""
+        """Return the classes that occur, sorted; empty if the answer is not a class."""
         return []
 
     def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
-        """Raises UserError for an answer that is none of the labels."""
+        """Check that every answer is among the labels.
+
+        Raises:
+            UserError: if an answer is not.
+        """
         return
 
     def key(self, row: Row) -> str:
-        """By what rows are split into training and validation."""
+        """Return the text of a row by which it goes into training or validation."""
         return self._text(row, self.parts[0])
 
     def remarks(self, rows: Sequence[Row]) -> Iterator[str]:
-        """Say what a user should know of rows with answers that are read all the same."""
+        """Yield remarks for the user on labelled rows that are unusual but readable."""
         for part in self.parts:
             yield from remarks.empty_texts(rows, self._column(part), partial(self._text, name=part))
         yield from remarks.swallowed_rows(rows)
@@ -112,26 +119,30 @@ class Kind(ABC):
 
     @abstractmethod
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
-        """A unit for each example."""
+        """Return one unit for each example."""
 
     def training_units(self, units: Sequence[Unit]) -> list[Unit]:
-        """What training counts as one, where that is less than an example."""
+        """Return the units that training counts, which may be smaller than an example."""
         return list(units)
 
     @abstractmethod
     def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
-        """What the loss compares the scores with."""
+        """Return the targets that the loss compares with the scores."""
 
     def places(self, units: Sequence[Unit], length: int) -> Tensor | None:
-        """Positions in the flattened batch [B * `length`] that get a score; None for sequences as a whole."""
+        """Return the positions in the flattened batch [B * `length`] that get a score; None for whole sequences."""
         return None
 
     @abstractmethod
     def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
-        """A prediction for each unit, from the scores of a batch of them."""
+        """Return a prediction for each unit of a batch, from the scores of the batch."""
 
     def parse(self, line: str) -> dict[str, Any]:
-        """A row from what somebody typed."""
+        """Return the columns of a row from a line that a user typed.
+
+        Raises:
+            UserError: if a part of the example is missing or empty.
+        """
         if len(self.parts) == 1:
             return {self._column(self.parts[0]): line.strip()}
         fields = parts_of(line)
@@ -143,12 +154,12 @@ class Kind(ABC):
         return dict(zip(map(self._column, self.parts), fields, strict=True))
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
-        """The rows of a file that asks for answers; None where it holds one text a line."""
+        """Return the rows of a file that is to be predicted; None if the file holds one text per line."""
         return read_table(path) if path.suffix.lower() in TABLES else None
 
     @abstractmethod
     def show(self, example: Example, prediction: Prediction) -> str:
-        """A prediction for people, on one line or a few."""
+        """Return a prediction as readable text, on one line or a few."""
 
     def _column(self, name: str) -> str:
         return self.columns.get(name, name)
@@ -160,7 +171,7 @@ class Kind(ABC):
         return text_of(self._value(row, name), f"{row.where}: column {self._column(name)!r}")
 
     def _label(self, row: Row) -> str:
-        """The label as a file with text alone would hold it: 1, not True or 1.0; without space around it."""
+        """Return the label as a text file would hold it: 1, not True or 1.0, and without space around it."""
         value, column = self._value(row, "label"), self._column("label")
         if isinstance(value, bool | float) and value == int(value):
             return str(int(value))
@@ -180,7 +191,7 @@ def text_of(value: Any, place: str) -> str:
     """Return a text, or a number as a text.
 
     Raises:
-        UserError: if it is anything else. A list is never read as the text of itself.
+        UserError: if the value is anything else, such as a list.
     """
     if isinstance(value, str):
         return value
@@ -190,10 +201,10 @@ def text_of(value: Any, place: str) -> str:
 
 
 def parts_of(line: str) -> list[str]:
-    """Return the parts of an example that stands on one line, without space around them."""
+    """Return the parts of an example on one line, without space around them."""
     return [part.strip() for part in (line.split("\t") if "\t" in line else line.split(SEPARATOR))]
 
 
 def unknown_label(example: Example, label: str, labels: Sequence[str]) -> UserError:
-    """The error for a label that is none of the known ones."""
+    """Return the error for a label that is not among the known labels."""
     return UserError(f"{example.where}: label {label!r} is not one of the labels ({', '.join(map(repr, labels))})")

@@ -1,4 +1,4 @@
-"""The kind whose question is answered by a part of a context. Devlin et al. 2019, sections 4.2 and 4.3."""
+"""Question answering: the answer is a span of a context. Devlin et al. 2019, sections 4.2 and 4.3."""
 
 from __future__ import annotations
 
@@ -25,33 +25,35 @@ from bert_lightning.text.json_text import described
 
 
 class Span(NamedTuple):
-    """A candidate: characters `start` to `end` - 1 of the context."""
+    """A candidate answer: the characters `start` to `end` - 1 of the context."""
 
-    score: float  # sum of the scores of its first and its last token
+    score: float  # sum of the scores of the span's first and last token
     start: int
     end: int
 
 
 @dataclass(frozen=True)
 class Questions(Kind):
-    """A question and the context that answers it. Columns `question`, `context` and `answers`.
+    """Question answering: a question, and a context that contains the answer.
 
-    A context longer than the sequence becomes several windows; an example is one unit with all of them, so that no
-    question is split over batches or ranks. Training takes the windows one by one.
+    The columns are `question`, `context` and `answers`. A context longer than a sequence is cut into windows. An
+    example is one unit with all its windows, so that no question is split over batches or ranks. In training, each
+    window is a unit.
 
     `answers` is SQuAD's list of `text` and `answer_start`, the hub's form of it, a list of texts, or one text. A text
     without a start is taken where it first occurs. The metrics read the texts.
 
     Args:
-        overlap: tokens that neighbouring windows share (`doc_stride` of transformers' run_qa).
-        max_question_tokens: longer questions are cut (`max_query_length` of google-research/bert).
-        max_answer_tokens: no longer answer is given.
+        overlap: number of tokens that neighbouring windows share (`doc_stride` of transformers' run_qa).
+        max_question_tokens: maximal number of tokens in a question; longer questions are cut (`max_query_length` of
+            google-research/bert).
+        max_answer_tokens: maximal number of tokens in a predicted answer.
         unanswerable: whether a question may have no answer (SQuAD 2.0).
-        null_threshold: no answer is given where the score for none exceeds the best answer's by more than this.
-        candidates: spans whose scores are turned into probabilities (`n_best_size`).
+        null_threshold: margin by which the score of no answer must exceed the best answer's score to be predicted.
+        candidates: number of spans whose scores are turned into probabilities (`n_best_size`).
 
     Raises:
-        UserError: a number of tokens or spans that is too small.
+        UserError: if a number of tokens or spans is too small.
     """
 
     overlap: Annotated[int, Range(least=0, most=2**20)] = 128
@@ -92,7 +94,7 @@ class Questions(Kind):
         return [_placed(answer, context, row.where) for answer in given]
 
     def _is_impossible(self, row: Row) -> bool | None:
-        """What the row says of SQuAD 2.0's `is_impossible`; None where it says nothing."""
+        """Return the value of SQuAD 2.0's `is_impossible` in a row; None if the row has none."""
         value = row.values.get(self._column("is_impossible"))
         if value is None or value == "":
             return None
@@ -125,11 +127,14 @@ class Questions(Kind):
         return [Unit(example, [window]) for example, windows in units for window in windows]
 
     def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
-        """First and last token of the first answer in each window, [N, 2]; 0, [CLS], where it is not whole in it."""
+        """Return the first and last token of the first answer in each window, [N, 2].
+
+        They are 0, the position of [CLS], if the answer is not entirely in the window.
+        """
         return torch.tensor([_target(example.answer, window) for example, windows in units for window in windows])
 
     def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
-        """`scores` [N, S, 2] of all windows of the units."""
+        """Return a prediction for each unit, from the `scores` [N, S, 2] of all windows of the units."""
         rows = iter(scores.float().numpy(force=True))
         return [self._decide(example, [(window, next(rows)) for window in windows]) for example, windows in units]
 
@@ -153,15 +158,14 @@ class Questions(Kind):
         }  # fmt: skip
 
     def _spans(self, tokens: Tokens, scores: npt.NDArray[np.float32]) -> Iterator[Span]:
-        """The best spans of a window that lie in the context and are not too long."""
+        """Yield the best spans of a window that lie in the context and are not too long."""
         inside = np.flatnonzero(tokens.offsets[:, 0] >= 0)
         if not len(inside):
             return
         longest = self.max_answer_tokens
         ends = np.pad(scores[inside, 1], (0, longest - 1), constant_values=-np.inf)
-        sums = scores[inside, 0][:, None] + np.lib.stride_tricks.sliding_window_view(
-            ends, longest
-        )  # [start, length - 1]
+        # The score of each span, indexed by [start, length - 1].
+        sums = scores[inside, 0][:, None] + np.lib.stride_tricks.sliding_window_view(ends, longest)
         flat = sums.ravel()
         best = np.argpartition(flat, -min(self.candidates, flat.size))[-self.candidates :]
         for at in best[np.isfinite(flat[best])]:
@@ -170,7 +174,7 @@ class Questions(Kind):
             yield Span(float(flat[at]), int(tokens.offsets[first, 0]), int(tokens.offsets[last, 1]))
 
     def _distinct(self, spans: Sequence[Span]) -> list[Span]:
-        """The best spans; one that two windows hold counts once."""
+        """Return the best spans. A span that two windows contain counts once."""
         found: dict[tuple[int, int], Span] = {}
         for span in spans:
             found.setdefault((span.start, span.end), span)
@@ -192,7 +196,7 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def _listed(given: Any, where: str) -> list[Any]:
-    """The answers of a row, in whichever form, as a list."""
+    """Return the answers of a row as a list, whatever form they have."""
     if isinstance(given, dict):
         texts, starts = given.get("text"), given.get("answer_start")
         if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
@@ -205,7 +209,11 @@ def _listed(given: Any, where: str) -> list[Any]:
 
 
 def _placed(given: Any, context: str, where: str) -> dict[str, Any]:
-    """One answer with its place in the context; UserError where it has none there."""
+    """Return one answer with its place in the context.
+
+    Raises:
+        UserError: if the answer is not at its place in the context.
+    """
     text, start = (given.get("text"), given.get("answer_start")) if isinstance(given, dict) else (given, None)
     if text is None or text == "":
         raise UserError(f"{where}: the answer {given!r} has no text: fix it or leave it out")

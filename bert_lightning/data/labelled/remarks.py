@@ -1,4 +1,4 @@
-"""What a user should know of labelled rows that are read all the same: each remark is one line."""
+"""Remarks for the user on labelled rows that are unusual but readable. Each remark is one line."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from bert_lightning.data.labelled.rows import Row
 
 
 def counted(rows: Sequence[Row]) -> str:
-    """Return the number of rows and the place of the first."""
+    """Return the number of rows and the place of the first row."""
     return f"{len(rows)} row{'s' * (len(rows) > 1)} (the first: {rows[0].where})"
 
 
 def empty_texts(rows: Sequence[Row], column: str, text: Callable[[Row], str]) -> Iterator[str]:
-    """Rows whose text is empty."""
+    """Yield a remark on the rows whose text is empty."""
     if empty := [row for row in rows if not text(row).strip()]:
         yield f"{counted(empty)}: column {column!r} is empty, and read as an empty text"
 
 
 def spaces_around(rows: Sequence[Row], column: str, value: Callable[[Row], Any]) -> Iterator[str]:
-    """Rows whose label has space around it."""
+    """Yield a remark on the rows whose label has space around it."""
     if odd := [row for row in rows if isinstance(label := value(row), str) and label != label.strip()]:
         yield f"{counted(odd)}: the label in column {column!r}, {value(odd[0])!r}, is read without the space around it"
 
 
 def swallowed_rows(rows: Sequence[Row]) -> Iterator[str]:
-    """Rows of CSV with a value in quotes that holds lines which look like rows: its quote may have been left open.
+    """Yield a remark on CSV rows with a quoted value whose lines look like rows: its quote may not be closed.
 
-    Only a value of three lines or more can be told from a text with line ends of its own.
+    Only in a value of three lines or more can such lines be told from a text with line breaks.
     """
     if odd := [
         row for row in rows if ".csv:" in row.where and any(_looks_like_rows(row, v) for v in row.values.values())
@@ -45,20 +45,20 @@ def _looks_like_rows(row: Row, value: str) -> bool:
 
 
 def quoted_values(rows: Sequence[Row]) -> Iterator[str]:
-    """Rows of TSV with a value that a writer of CSV has put in quotes, which are text there."""
+    """Yield a remark on TSV rows with a value that looks quoted as in CSV: in TSV, quotes are text."""
     of_tabs = (row for row in rows if ".tsv:" in row.where or ".txt:" in row.where)
     if odd := [row for row in of_tabs if any(map(_is_quoted, row.values.values()))]:
         yield f"{counted(odd)}: quotes are text in a file with tabs: write it without them, or as .csv"
 
 
 def _is_quoted(value: str) -> bool:
-    """Whether a value stands in quotes and has quotes inside, each of them doubled."""
+    """Return whether a value is in quotes and has quotes inside, each of them doubled."""
     inner = value[1:-1]
     return value[:1] == value[-1:] == '"' and '""' in inner and '"' not in inner.replace('""', "")
 
 
 def alike(labels: Collection[str]) -> list[list[str]]:
-    """Return the groups of labels that differ in case, width or quotes only."""
+    """Return the groups of labels that differ only in case, character width or quotes."""
     groups: dict[str, list[str]] = {}
     for label in labels:
         groups.setdefault(unicodedata.normalize("NFKC", label).casefold().strip("\"' "), []).append(label)
@@ -66,7 +66,7 @@ def alike(labels: Collection[str]) -> list[list[str]]:
 
 
 def one_number(labels: Collection[str]) -> list[str]:
-    """Return two labels that are one number, as 1 and 1.0; empty where there are none."""
+    """Return two labels that are the same number, such as 1 and 1.0; empty if there are none."""
     numbers: dict[float, str] = {}
     for label in labels:
         try:
@@ -79,7 +79,7 @@ def one_number(labels: Collection[str]) -> list[str]:
 
 
 def in_both(train: Sequence[Row], validation: Sequence[Row]) -> Iterator[str]:
-    """Rows that are training and validation data at once."""
+    """Yield a remark on the validation rows that are training rows too."""
     places = Counter(row.where for row in train)
     if both := [row for row in validation if row.where in places]:
         yield f"{counted(both)} of the validation data are training data too: what is measured is no estimate"

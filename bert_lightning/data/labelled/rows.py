@@ -1,4 +1,4 @@
-"""Rows with their place, from CSV, TSV, JSONL, JSON and Parquet files."""
+"""Rows of CSV, TSV, JSONL, JSON and Parquet files, each with its place for error messages."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bert_lightning.text.tables import read_delimited
 
 
 class Row(NamedTuple):
-    """One row of a source, and where it stands: what an error names."""
+    """One row of a source, with its place for error messages."""
 
     where: str  # file:line, or data set:row
     values: Mapping[str, Any]
 
     def get(self, column: str) -> Any:
-        """The value of a column.
+        """Return the value of a column.
 
         Raises:
-            UserError: no such column, or no value there (null, NaN, Infinity).
+            UserError: if there is no such column, or no value in it (null, NaN, Infinity).
         """
         if column not in self.values:
             raise UserError(
@@ -38,23 +38,24 @@ class Row(NamedTuple):
         return value
 
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")  # what `read_table` reads; it takes .txt for .tsv
+# Endings of files that `read_table` reads. It also reads .txt as .tsv.
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 def read_table(
     path: Path, header: Sequence[str] | Mapping[str, Sequence[str]] | None = None, leave_out_short: bool = False
 ) -> Iterator[Row]:
-    """Rows of a table, in the format that the ending of the file names.
+    """Yield the rows of a table. The ending of the file names its format.
 
     Args:
-        path: .csv; .tsv or .txt (tabs, quotes are text, as GLUE ships them); .jsonl; .json (a list, or an object of
-            rows); .parquet.
-        header: names of the first columns of a CSV or TSV file without a header line, columns beyond are left out; or
-            file name -> these names, where only some of the files lack the line.
-        leave_out_short: rows of a CSV or TSV file with too few columns are left out.
+        path: .csv; .tsv or .txt (separated by tabs, quotes are text, as GLUE ships them); .jsonl; .json (a list, or an
+            object of rows); or .parquet.
+        header: names of the first columns of a CSV or TSV file without a header line; further columns are left out. Or
+            a mapping from file name to these names, if only some files lack the header line.
+        leave_out_short: whether to leave out the rows of a CSV or TSV file that have too few columns.
 
     Raises:
-        UserError: another ending, a broken line, or a row that does not fit the header.
+        UserError: if the ending is another one, a line is broken, or a row does not fit the header.
     """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv", ".txt"):
@@ -73,19 +74,27 @@ def read_table(
 
 
 def load_json(path: Path) -> Any:
-    """The value of a JSON file; UserError with the line where it is broken, as in `json_value`."""
+    """Return the value of a JSON file.
+
+    Raises:
+        UserError: if the JSON is broken; the message names the line, as in `json_value`.
+    """
     return json_value("\n".join(read_lines(path)), str(path), of_file=True)
 
 
 def check_mappings(group: str, **settings: object) -> None:
-    """Raise a UserError for a setting that is no mapping of names to values."""
+    """Check that the settings of a config group are mappings of names to values.
+
+    Raises:
+        UserError: if a setting is not.
+    """
     for name, value in settings.items():
         if not isinstance(value, Mapping):
             raise UserError(f"{group}.{name}={value} must be a mapping, {{name: value}}; {{}} for none")
 
 
 def _header(header: Any, path: Path) -> Sequence[str] | None:
-    """The names of a file's columns, where the setting gives them."""
+    """Return the column names that the setting gives for a file; None if it gives none."""
     names = header.get(path.name) if isinstance(header, Mapping) else header
     if names is None:
         return None

@@ -1,4 +1,4 @@
-"""Where labelled rows come from: files, or the hub by `datasets`; and which of them are training, validation, test."""
+"""Sources of labelled rows: files, or the Hugging Face hub; and the choice of rows for training and validation."""
 
 from __future__ import annotations
 
@@ -19,28 +19,31 @@ from bert_lightning.text.sentences import split_position
 
 
 class Source(Protocol):
-    """Rows by split."""
+    """A source of labelled rows, by split: train, validation, test."""
 
     def has(self, split: str) -> bool:
-        """Whether the source names that split."""
+        """Return whether the source names a split."""
 
     def files(self, split: str) -> list[Path]:
-        """The files of a split; none where it is not read from files."""
+        """Return the files of a split; empty if its rows do not come from files."""
 
     def read(self, split: str) -> list[Row] | None:
-        """The rows of a split; None where the source does not have that split."""
+        """Return the rows of a split; None if the source does not have the split."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """Files of one layout.
+    """Labelled rows from files of one layout.
 
     Args:
-        path: the folder of the splits' files, or the file of the training rows alone.
-        splits: split -> file, below `path` where that is a folder; or `path` itself. `train` may be left out where
-            `path` is a file.
-        reader: what reads a file (`read_table`, `read_columns`, `read_squad`).
-        where: column -> value; other rows are left out.
+        path: folder with the files of all splits, or file with the training rows alone.
+        splits: split -> its file, which is below `path` if that is a folder, or is `path` itself. `train` may be left
+            out if `path` is a file.
+        reader: function that reads a file (`read_table`, `read_columns`, `read_squad`).
+        where: column -> value; rows with another value are left out.
+
+    Raises:
+        UserError: if `reader` is missing, or `splits` or `where` is not a mapping.
     """
 
     path: str
@@ -86,19 +89,19 @@ class Files:
         names_files = path.is_file() or self.path.startswith(PACKAGE_PREFIX) or glob.has_magic(self.path)
         if names_files and not path.is_dir():
             return name
-        # The folder is a name even where it holds a bracket; the name of the split may be a pattern.
+        # The folder is taken literally, even with brackets in its name. The file of the split may be a pattern.
         return str((Path(glob.escape(str(path))) if glob.has_magic(name) else path) / name)
 
 
 @dataclass(frozen=True)
 class Hub:
-    """A data set of the Hugging Face hub, or a folder that `datasets` reads; class numbers become their names.
+    """Labelled rows from the Hugging Face hub, or from a folder that `datasets` reads. Class numbers become names.
 
     Args:
-        path: name or folder.
-        name: configuration.
-        splits: our split -> theirs.
-        columns: our name of a column -> theirs, where the two differ.
+        path: name of the data set, or folder.
+        name: configuration of the data set.
+        splits: name of a split in this program -> its name in the data set.
+        columns: name of a column in this program -> its name in the data set, if the two differ.
     """
 
     path: str
@@ -143,7 +146,7 @@ class Hub:
 
 
 def _class_names(feature: Any) -> list[str] | None:
-    """Names of a ClassLabel, or of a list of them."""
+    """Return the class names of a ClassLabel, or of a list of them; None for another feature."""
     names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
     return names
 
@@ -153,23 +156,24 @@ def _named(value: Any, names: list[str] | None) -> Any:
         return value
     if isinstance(value, list):
         return [_named(part, names) for part in value]
-    return names[value] if value >= 0 else None  # -1 marks the hidden labels of a test set
+    return names[value] if value >= 0 else None  # -1 marks the unpublished labels of a test set
 
 
 def split_rows(
     source: Source, split: str, validation_fraction: float | None, key: Callable[[Row], str]
 ) -> tuple[list[Row], list[Row]]:
-    """Training rows, and those of validation: the source's own, or a share of the training rows.
+    """Return the training rows and the validation rows: the source's own, or a fraction of its training rows.
 
     Args:
-        source: the rows.
+        source: source of the rows.
         split: name of the validation split.
-        validation_fraction: the share, where the source has no such split; None forbids it.
-        key: the text of a row, by whose hash the share is chosen as `prepare` chooses it: rows of one text (questions
+        validation_fraction: fraction of the training rows for validation, if the source has no such split; None
+            forbids this.
+        key: function that returns the text of a row. Its hash decides, as in `prepare`. So rows of one text (questions
             of one paragraph, duplicates) stay together, and pretraining on the same texts leaves out the same ones.
 
     Raises:
-        UserError: no rows on a side.
+        UserError: if there are no rows for training or for validation.
     """
     train = source.read("train")
     if train is None:
@@ -183,7 +187,7 @@ def split_rows(
             "share of the training rows by task.validation_fraction=0.1"
         )
     positions = np.array([split_position([key(row)]) for row in train])
-    # A share of few rows may be none of them: then it is the text with the lowest position.
+    # A small fraction of few rows may choose none of them. Then the text with the lowest position is chosen.
     chosen = positions < max(validation_fraction, math.nextafter(float(positions.min()), math.inf))
     if chosen.all():
         raise UserError(
@@ -196,10 +200,10 @@ def split_rows(
 
 
 def subset(rows: Sequence[Row], size: int | None, name: str = "task.train_examples") -> list[Row]:
-    """A random `size` of the rows, the same for every seed of training; all if None.
+    """Return a random subset of `size` rows, the same for every training seed; all rows if `size` is None.
 
     Raises:
-        UserError: fewer rows than that.
+        UserError: if `size` is below 1, or there are fewer rows.
     """
     if size is None:
         return list(rows)

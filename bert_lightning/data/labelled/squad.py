@@ -1,4 +1,4 @@
-"""SQuAD's JSON: articles, paragraphs, questions. Rajpurkar et al. 2016 and 2018."""
+"""Reading of SQuAD's JSON: articles, paragraphs, questions. Rajpurkar et al. 2016 and 2018."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bert_lightning.errors import UserError
 
 
 def read_squad(path: Path) -> Iterator[Row]:
-    """Yield a row for each question: id, title, question, context, answers; and is_impossible where the file says it.
+    """Yield a row for each question: id, title, question, context, answers, and is_impossible if the file has it.
 
     Raises:
         UserError: if the file is not in the form of SQuAD 1.1 or 2.0, or two questions have one id.
@@ -34,13 +34,13 @@ def read_squad(path: Path) -> Iterator[Row]:
 
 
 def is_squad(path: Path) -> bool:
-    """Whether a JSON file is of that form, rather than a table of rows."""
+    """Return whether a JSON file has the form of SQuAD, rather than of a table of rows."""
     content = load_json(path)
     return isinstance(content, dict) and isinstance(content.get("data"), list)
 
 
 def _row(article: dict[str, Any], context: str, question: dict[str, Any]) -> dict[str, Any]:
-    """The columns of one question. `plausible_answers` of SQuAD 2.0 are wrong ones, and left out."""
+    """Return the columns of one question. SQuAD 2.0's `plausible_answers` are wrong answers, so they are left out."""
     row = {
         "id": question["id"],
         "title": article.get("title", ""),

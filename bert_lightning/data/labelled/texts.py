@@ -1,4 +1,4 @@
-"""Kinds whose question is a text or a pair of texts."""
+"""Task types that read a text or a pair of texts: classification, regression and similarity."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bert_lightning.text.sentences import clean
 
 @dataclass(frozen=True)
 class Classified(Kind):
-    """A text and its class. Columns `text` and `label`."""
+    """Text classification: a text and its class. The columns are `text` and `label`."""
 
     def inputs(self, row: Row) -> dict[str, Any]:
         return {part: clean(text) for part, text in super().inputs(row).items()}
@@ -80,7 +80,7 @@ class Classified(Kind):
 
 @dataclass(frozen=True)
 class ClassifiedPair(Classified):
-    """Two texts and the class of the pair. Columns `text`, `text_pair` and `label`."""
+    """Text pair classification: two texts and the class of the pair. The columns are `text`, `text_pair`, `label`."""
 
     parts: ClassVar[tuple[str, ...]] = ("text", "text_pair")
 
@@ -90,7 +90,7 @@ class ClassifiedPair(Classified):
 
 @dataclass(frozen=True)
 class ScoredPair(ClassifiedPair):
-    """Two texts read together, and a number for the pair. Columns `text`, `text_pair` and `label`."""
+    """Text pair regression: two texts in one sequence, and a number. The columns are `text`, `text_pair`, `label`."""
 
     def answers(self, rows: Sequence[Row]) -> list[Any]:
         return [_as_number(row, self._value(row, "label")) for row in rows]
@@ -102,7 +102,7 @@ class ScoredPair(ClassifiedPair):
         return []
 
     def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
-        """Every number is an answer."""
+        """Accept all answers, because every number is valid."""
 
     def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
         return torch.tensor([unit.example.answer for unit in units], dtype=torch.float)
@@ -116,7 +116,10 @@ class ScoredPair(ClassifiedPair):
 
 @dataclass(frozen=True)
 class EmbeddedPair(ScoredPair):
-    """Two texts read apart, one sequence each, and how alike they are. Columns `text`, `text_pair` and `label`."""
+    """Text similarity: two texts in a sequence each, and how alike they are, as a number.
+
+    The columns are `text`, `text_pair` and `label`.
+    """
 
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
         left = encode([example.inputs["text"] for example in examples], tokenizer, max_length)
@@ -133,6 +136,6 @@ def _as_number(row: Row, value: Any) -> float:
         number = nan if "_" in str(value) else float(value)  # Python reads 1_0 as 10
     except (TypeError, ValueError, OverflowError):
         number = nan
-    if not isfinite(number):  # float("nan") is read, and would be the loss
+    if not isfinite(number):  # Python reads "nan" as a number, and the loss would be nan
         raise UserError(f"{row.where}: {value!r} is not a number, and the label of this task is one")
     return number

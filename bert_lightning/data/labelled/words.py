@@ -1,4 +1,4 @@
-"""The kind whose question is words, with a tag each: named entities."""
+"""Token classification: words with one tag each, as in named entity recognition."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, 
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.errors import UserError
 
-# An ideograph; a word with what may stand inside it; or one sign. What a treebank would make of plain text, nearly.
+# A word of plain text, nearly as in a treebank: an ideograph, a word with its inner punctuation, or one other sign.
 _WORD = re.compile(r"[㐀-鿿豈-﫿]|(?:(?:\w\.){2,}|[^\W㐀-鿿豈-﫿]+(?:[-'\u2019.,:/&@]\w+)*)|\S")
-# Endings that files of one word a line have; those of CoNLL-2003 are named after their set.
+# Endings of files with one word per line. CoNLL-2003 uses the name of the split as the ending.
 _COLUMNS = (".conll", ".iob", ".iob2", ".bio", ".bioes", ".bmes", ".testa", ".testb")
 
 
 @dataclass(frozen=True)
 class TaggedWords(Kind):
-    """Words and their tags. Columns `words` and `tags`, each a list; tags come out in IOB2.
+    """Token classification: words and their tags. The columns are `words` and `tags`, two lists; answers are in IOB2.
 
     Args:
-        scheme: of the rows' tags, as `to_iob2` takes it.
-        word_column: of the files of columns that `rows_of` reads.
+        scheme: tagging scheme of the rows, one of those of `to_iob2`.
+        word_column: number of the words' column in the column files that `rows_of` reads.
     """
 
     scheme: str = "auto"
@@ -80,7 +80,7 @@ class TaggedWords(Kind):
         return [Unit(example, [tokens]) for example, tokens in zip(examples, sequences, strict=True)]
 
     def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
-        """The tags of all words that have a token, [n]: the first token of a word speaks for it."""
+        """Return the class [n] of each word that has a token. The first token of a word stands for the word."""
         return torch.tensor(
             [
                 labels.index(tag)
@@ -96,7 +96,10 @@ class TaggedWords(Kind):
         return torch.from_numpy(np.concatenate(rows).astype(np.int64))
 
     def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
-        """Words without a token (cut off, or nothing but control characters) are outside of every entity."""
+        """Return a prediction for each unit, from the scores of a batch.
+
+        Words without a token (cut off, or nothing but control characters) are outside of every entity.
+        """
         probabilities, classes = (part.tolist() for part in scores.float().softmax(-1).max(-1))
         predictions, at = [], 0
         for example, (tokens,) in units:
@@ -111,7 +114,7 @@ class TaggedWords(Kind):
         return {self._column("words"): line}
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
-        """A file of columns may lack the tags: only the column of the words is read."""
+        """Return the rows of a file that is to be predicted. A column file may lack tags: only its words are read."""
         if path.suffix.lower() not in _COLUMNS:
             return super().rows_of(path)
         return read_columns(path, self.word_column, tag_column=self.word_column)
@@ -124,7 +127,7 @@ class TaggedWords(Kind):
 
 
 def split_words(text: str) -> Iterator[tuple[str, int]]:
-    """Words of plain text, and where each begins: numbers, dates and abbreviations whole, punctuation apart."""
+    """Yield the words of plain text with their positions: numbers, dates and abbreviations whole, punctuation apart."""
     for match in _WORD.finditer(text):
         yield match.group(), match.start()
 
