@@ -1,4 +1,4 @@
-"""Weights of batches that share one update, by gradient accumulation or on several ranks.
+"""Loss weights for batches that share one update, by gradient accumulation or on several ranks.
 
 A loss is a mean over predictions. Batches have different numbers of predictions, so the mean of their losses is not the
 mean over all predictions. Therefore all batches of an update are made before the first is handed out. Each batch gets

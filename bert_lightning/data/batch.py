@@ -37,7 +37,7 @@ class PretrainingBatch(MaskedBatch, total=False):
 class LabelledBatch(EncoderInputs, total=False):
     """A batch from `LabelledExamples`.
 
-    A unit is one example with all its sequences. In training on questions, a unit is one window of a context.
+    A unit is one example with all its sequences. In training for question answering, it is one window of a context.
     """
 
     labels: Tensor  # targets of the objective: [units], [n] for words, or [B, 2] for spans

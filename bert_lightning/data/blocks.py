@@ -58,7 +58,7 @@ class Blocks:
         """Cut the blocks at `indices` [B] into P pieces of one document each.
 
         Returns:
-            which: [P] the piece belongs to the block at `indices[which]`.
+            which: [P] number of the piece's block within `indices`.
             start: [P] index of the first token.
             length: [P] number of tokens.
         """
@@ -97,6 +97,7 @@ class Blocks:
         return np.where(lone[: len(numbers)], numbers + 1, np.minimum(longest, next_lone))
 
     def _lone(self, sentences: Ints) -> Bools:
+        """Return whether each sentence stands alone: a fixed random choice, the same in every epoch."""
         return uniform(draw(0, Stream.LONE, sentences)) < self.lone_prob
 
     def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
@@ -136,6 +137,6 @@ class SingleSentences(Blocks):
 
 
 def _one_at_least(numbers: Ints, ends: Ints) -> Ints:
-    """Return `ends`, given relative to the first of the sentences, as sentence numbers; a block has one at least."""
+    """Turn ends that count from the first sentence into sentence numbers. A block has at least one sentence."""
     after: Ints = np.maximum(numbers[0] + ends, numbers + 1)
     return after

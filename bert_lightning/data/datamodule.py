@@ -45,10 +45,11 @@ class Examples(Protocol):
 
 
 class StreamDataModule(pl.LightningDataModule):
-    """Loads training batches from an endless stream until the budget is spent, and validation batches once.
+    """Loads training batches from an endless stream until the budget is spent, and each validation example once.
 
-    A checkpoint keeps the number of examples that all ranks were given together. A resumed run continues there at once,
-    with any number of workers. The number of ranks and of accumulated batches may change if their product stays equal.
+    A checkpoint keeps the number of examples that all ranks together have received. A resumed run continues there at
+    once, with any number of workers. The number of ranks and the number of accumulated batches may change if their
+    product stays the same.
 
     Args:
         train: training examples, which the stream repeats epoch after epoch.
@@ -116,7 +117,7 @@ class StreamDataModule(pl.LightningDataModule):
         return self.train
 
     def begun(self, leg: Leg) -> tuple[int, ...]:
-        """Return the positions of the phases that have begun so far, in this leg or before it."""
+        """Return the positions at which phases have begun so far, in this leg or before it."""
         return ()
 
     @property

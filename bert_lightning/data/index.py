@@ -79,6 +79,7 @@ def _seal(path: Path) -> str:
 
 
 def _is_whole(path: Path) -> bool:
+    """Return whether a table exists and matches the size and hash in the file beside it."""
     try:
         return _seal_of(path).read_text(encoding="utf-8") == _seal(path)
     except (OSError, ValueError):

@@ -30,7 +30,7 @@ class Leg:
         share: fraction of the budget that is spent at the beginning.
         pace: number of positions that the whole budget would take. It is infinite if only training can tell; then the
             fraction stays at `share` throughout the leg.
-        begins: positions at which the earlier phases began, up to the beginning of the leg.
+        begins: positions at which phases began, for all phases that began before the leg.
     """
 
     position: int = 0

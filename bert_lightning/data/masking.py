@@ -28,7 +28,7 @@ class Text:
     """The T tokens of a batch that may be masked, in the order of the batch."""
 
     position: Ints  # [T] index into the flattened batch; after a gap, a new piece of text begins
-    word_starts: Callable[[], Bools]  # returns [T], true where a word begins
+    word_starts: Callable[[], Bools]  # returns [T], true where a word of the tokenizer begins
     examples: Callable[[], Ints]  # returns [T], the example of each token, ascending from 0; a packed row has several
 
     def piece_starts(self) -> Bools:
@@ -91,7 +91,7 @@ class TokenMasking:
         mask_prob: fraction of the chosen tokens that become [MASK].
         random_prob: fraction of the chosen tokens that become a random token of the whole vocabulary; the rest stay.
         exact: whether to choose round(rate * tokens) tokens of each example, at least one, instead of each unit at
-            random. A unit that would exceed this number is skipped, so long units may miss the number.
+            random. A unit that would exceed this number is skipped, so fewer tokens may be chosen if units are long.
     """
 
     rate: Annotated[float, Range(above=0, most=1)] | RateSchedule = 0.15
@@ -126,7 +126,7 @@ class TokenMasking:
         width = len(ids) // len(keys)
         # Keys [4, B] for the choice of units, the action on each chosen token, random tokens, and lengths of runs.
         streams = draw(keys, np.arange(4)[:, None])
-        chance = draw(streams[0][:, None], np.arange(width))  # [B, S]; all positions are cheaper than some
+        chance = draw(streams[0][:, None], np.arange(width))  # [B, S]; drawing all is cheaper than drawing some
         rate = self.rate(progress)[:, None] if isinstance(self.rate, RateSchedule) else self.rate
         first = self._unit_starts(text, streams[3], width)
         # Position [U] of each unit's first token.
@@ -226,9 +226,9 @@ def _tokens(first: Ints, chosen: Bools, count: int) -> tuple[Ints, Ints]:
 
 
 def _exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
-    """Return [U], true for chosen units.
+    """Choose units of each example up to its number of tokens to choose; return [U], true for a chosen unit.
 
-    Units are taken in random order within each example, while they fit the number of tokens to choose.
+    Units are tried in random order, and a unit that does not fit is skipped.
     """
     begins = np.flatnonzero(np.diff(example, prepend=-1))  # first unit of each example
     example = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(example)))
@@ -267,7 +267,7 @@ def _shuffled(chance: Bits, example: Ints, begins: Ints) -> Ints:
 
 
 def _follow(following: Ints) -> Ints:
-    """Return the path of indices from 0 on, where i leads to `following[i]` > i, up to the length of `following`."""
+    """Return the indices of a path: it starts at 0, goes from i to `following[i]` > i, and ends with the array."""
     chain, at, end = [], 0, len(following)
     steps = following.tolist()
     while at < end:

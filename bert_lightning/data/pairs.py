@@ -34,7 +34,7 @@ class Pairs:
     first_length: Ints
     second: Ints  # index of B's first token
     second_length: Ints
-    label: npt.NDArray[np.bool_]  # target of the prediction: B is random, or the segments are swapped
+    label: npt.NDArray[np.bool_]  # label to predict: true if B is random, or if the segments are swapped
 
     def pieces(self, key: str) -> Pieces:
         """Return the pieces A, B, A, B... of the batch, with the labels under `key`."""
@@ -108,6 +108,7 @@ class SentencePairs:
         raise NotImplementedError
 
     def _cut(self, indices: Ints, keys: Bits) -> _Cut:
+        """Cut the chunks at `indices` [B] into A and the sentences after A."""
         starts, (begin, end) = self.store.sentences, self.chunks[indices].T
         bits = draw(keys, np.arange(8)[:, None])
         short = uniform(bits[0]) < self.short_seq_prob
@@ -116,7 +117,7 @@ class SentencePairs:
         return _Cut(begin, begin + 1 + integers(bits[1], end - begin - 1), end, target, bits)
 
     def _truncated(self, cut: _Cut, second: Ints, second_end: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-        """Truncate A and the sentences [second, second_end) to the room; return the first token and length of each.
+        """Truncate A and the sentences [second, second_end) so that both fit; return first token and length of each.
 
         A random number of the excess tokens is cut from the front, the rest from the back, as in `truncate_seq_pair` of
         google-research/bert.
@@ -165,7 +166,7 @@ class SegmentPairs(SentencePairs):
         return Pairs(*self._truncated(cut, second, second_end), is_random)
 
     def _elsewhere(self, cut: _Cut, tokens: Ints) -> tuple[Ints, Ints]:
-        """Choose sentences of a random other document that have `tokens` tokens or more, if it is that long.
+        """Choose consecutive sentences of a random other document: at least `tokens` tokens, or up to its end.
 
         Returns:
             first: [B] first sentence.
@@ -262,6 +263,7 @@ def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
 
 
 def _chunk_ends(documents: Ints, room: int, numbers: Ints, starts: Ints, document: Ints) -> Ints:
+    """Return the end of the chunk that begins at each sentence, as `runs` asks for it."""
     reach = numbers[0] + np.searchsorted(starts, starts[: len(numbers)] + room)
     ends: Ints = np.minimum(documents[document + 1], np.maximum(numbers + 2, reach))
     return ends

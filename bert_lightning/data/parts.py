@@ -95,6 +95,7 @@ def _start_worker(job: Job) -> None:
 
 
 def _end_with_parent() -> None:
+    """End this worker as soon as its parent process has ended, so that no worker is left behind."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "runs in a worker"
     parent.join()
@@ -107,6 +108,7 @@ def _work(number: int, part: Part) -> None:
 
 
 def _write_part(job: Job, number: int, part: Part, encoder: Encoder) -> None:
+    """Tokenize one part into a temporary folder, then give the folder its final name."""
     target = job.part_folder(number)
     beside = target.with_name(f"{target.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
@@ -179,7 +181,7 @@ class _SplitWriter:
 def join(job: Job, count: int, target: Path, dtype: IdType) -> dict[str, dict[str, int]]:
     """Join all parts into finished stores in `target`, and return the counts of each split.
 
-    The counts include the number of duplicates that were dropped.
+    If duplicates are dropped, the counts include their number.
 
     Raises:
         UserError: if a part is damaged.

@@ -86,12 +86,12 @@ class Phases(Sequence[Phase]):
         return Phases.of(self._phases[-1].builder)
 
     def begins(self, leg: Leg) -> tuple[int, ...]:
-        """Return the position at which each phase begins, after the shares of earlier phases, as far as `leg` knows."""
+        """Return the position at which each phase begins; `NOT_YET` if it is not known in `leg`."""
         ends = np.cumsum([phase.share for phase in self._phases])[:-1]
         return leg.begins + tuple(leg.where(share) for share in [0.0, *ends][len(leg.begins) :])
 
     def stretches(self, positions: Positions, leg: Leg) -> Iterator[Stretch]:
-        """Cut `positions`, which belong to one leg, where phases change."""
+        """Cut `positions`, which belong to one leg, where phases change; yield the positions of each phase."""
         positions = np.asarray(positions)
         for number, (begin, end) in enumerate(pairwise([*self.begins(leg), NOT_YET])):
             within = positions[(begin <= positions) & (positions < end)] - begin

@@ -1,4 +1,4 @@
-"""Pieces of the token store that make the rows of a batch: `[CLS] piece [SEP] piece [SEP]`."""
+"""Pieces of the token store that make the rows of a batch, and their assembly: `[CLS] piece [SEP] piece [SEP]`."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Plan:
         corpus: documents that are read.
         make_tokenizer: recipe of the tokenizer; a trained tokenizer is trained on the training documents.
         validation_fraction: fraction of the documents for validation.
-        folder: path of the finished folder, to which a digest is added.
+        folder: path of the finished folder, without the digest that ends its name.
         deduplicate: whether to leave out a document that equals an earlier one, white space aside.
 
     Raises:
@@ -170,7 +170,7 @@ def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
     """Open a folder that `prepare` wrote; `thorough` hashes even its largest files.
 
     Raises:
-        UserError: if the folder is not a prepared one, is damaged, or has another tokenizer than the one of its ids.
+        UserError: if the folder is not a prepared one, is damaged, or its ids were made with another tokenizer.
     """
     known = manifest.read(folder, thorough)
     tokenizer = load_tokenizer(folder)

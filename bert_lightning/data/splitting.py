@@ -16,11 +16,11 @@ _FAR_OFF = 5  # factor by which the validation share may be larger or smaller th
 _LEAST_DOCUMENTS = 2  # on each side: next-sentence prediction takes its wrong continuations from another document
 _LONGEST_SENTENCE = 2000  # characters that count at most for one sentence
 _FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # fractions that an error suggests for a single document
-_PIECES, _PIECE_SENTENCES = 8, 2  # one side of a document has so many pieces at most, of so many sentences at least
+_PIECES, _PIECE_SENTENCES = 8, 2  # most pieces of one side of a document, and fewest sentences of a piece
 
 
 class Split(Protocol):
-    """A rule that divides documents into training and validation. It is plain data that other processes receive."""
+    """A rule that divides documents into training and validation. It is plain data, to be sent to other processes."""
 
     def __call__(self, document: Document) -> tuple[list[Document], list[Document]]:
         """Return the training documents and the validation documents that a document gives."""
@@ -110,7 +110,7 @@ class _Tally:
         self.validation_size += sum(_size(sentence) for piece in validation for sentence in piece)
 
     def serves(self, fraction: float) -> bool:
-        """Return whether both sides have enough documents, and about the requested fraction of the text."""
+        """Return whether both sides have enough documents, and validation has about the requested share of the text."""
         share = self.validation_size / max(self.train_size + self.validation_size, 1)
         most = min(_FAR_OFF * fraction, (1 + fraction) / 2)
         return min(self.train, self.validation) >= _LEAST_DOCUMENTS and fraction / _FAR_OFF <= share <= most

@@ -93,8 +93,8 @@ def _offsets(path: Path) -> npt.NDArray[np.int64]:
 class Documents:
     """A sequence of documents: T tokens in S sentences in D documents. No sentence and no document is empty."""
 
-    tokens: npt.NDArray[Any]  # [T]
-    word_starts: npt.NDArray[np.bool_]  # [T]
+    tokens: npt.NDArray[Any]  # [T] token ids
+    word_starts: npt.NDArray[np.bool_]  # [T] true if the token begins a word
     sentence_lengths: npt.NDArray[np.integer[Any]]  # [S] number of tokens
     document_lengths: npt.NDArray[np.integer[Any]]  # [D] number of sentences
 
@@ -181,6 +181,7 @@ class StoreWriter:
 
 
 def _lengths_to_offsets(source: Path, target: Path, count: int) -> None:
+    """Read `count` lengths from `source`, and write their offsets to `target` as an .npy file, in bounded memory."""
     with source.open("rb") as lengths, target.open("wb") as offsets:
         header = {"descr": "<i8", "fortran_order": False, "shape": (count + 1,)}
         np.lib.format.write_array_header_1_0(offsets, header)
@@ -208,7 +209,7 @@ def read_part(folder: Path, dtype: IdType, documents_at_once: int = 1024) -> Ite
 
 
 def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> dict[str, int]:
-    """Write the tokens of `documents` into a store in `folder`, and return its counts.
+    """Tokenize `documents`, write them into a store in `folder`, and return its counts.
 
     Sentences without tokens are left out.
     """

@@ -51,7 +51,7 @@ class Windows:
 
     @property
     def examples(self) -> int:
-        """Return the number of examples in a window, by which an epoch is cut about evenly."""
+        """Return the number of examples in a window. It divides an epoch into windows of about equal size."""
         windows = -(-self.size // (_WINDOW * (self.budget // self.longest)))
         return -(-self.size // windows)
 
@@ -63,7 +63,7 @@ class Windows:
         return range(first, min(first + self.examples, epoch + self.size))
 
     def batches(self, window: range) -> list[Ints]:
-        """Return the positions of each batch in a window. Positions are ascending, and batches are shuffled."""
+        """Return the positions of each batch in a window, ascending within a batch. The batches are shuffled."""
         positions = np.arange(window.start, window.stop)
         lengths = self.lengths(positions)
         order = np.argsort(-lengths, kind="stable")

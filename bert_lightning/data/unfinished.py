@@ -55,7 +55,7 @@ class Begin:
 def unfinished(target: Path, lock_name: str) -> Iterator[Path]:
     """Yield the folder for unfinished work, while no other process holds the same lock in it.
 
-    After an error, an empty folder is removed.
+    If an error occurs while the folder is still empty, the folder is removed.
 
     Raises:
         UserError: if the disk is full.
@@ -107,7 +107,7 @@ def _full_disk_named(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def removed_if_the_sources_are_wrong(partial: Path) -> Iterator[None]:
-    """Remove the unfinished folder if the sources are wrong: once they are fixed, another folder is used."""
+    """Remove the unfinished folder after a UserError. Once the sources are fixed, another folder is used."""
     try:
         yield
     except UserError:

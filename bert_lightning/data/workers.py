@@ -8,9 +8,11 @@ import signal
 
 from bert_lightning.errors import UserError
 
-_FILES, _FILES_OF_A_WORKER = 64, 32  # open files: for each worker two batches wait, of about ten tensors each
+# Open files of this process, and of each worker: two batches wait, of about ten tensors each.
+_FILES, _FILES_OF_A_WORKER = 64, 32
 
-_WORKERS, _WORKERS_OF_A_CORE = 64, 4  # at most: 64 workers, or 4 for each core if these are more
+# The most workers, in all or for each core; the larger number holds. Further workers only take memory.
+_WORKERS, _WORKERS_OF_A_CORE = 64, 4
 
 
 def allow_open_files(num_workers: int) -> None:

@@ -27,9 +27,9 @@ class Entity(NamedTuple):
 def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iterator[Row]:
     """Yield the sentences of a file with one word per line, and a blank line between sentences.
 
-    Spaces or tabs separate the columns of a line. If the file has tabs, spaces are parts of words. A row has `words`
-    and `tags`. Lines that start a document in CoNLL-2003 are left out. `where` names the line of the first word; the
-    other words are on the lines after it.
+    Spaces or tabs separate the columns of a line. If the file has tabs between columns, spaces are parts of words. A
+    row has `words` and `tags`. Lines that start a document in CoNLL-2003 are left out. `where` names the line of the
+    first word; the other words are on the lines after it.
 
     Raises:
         UserError: if a line lacks these columns, or the file's ending says that the file has no columns.
@@ -62,7 +62,10 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
 
 
 def _fields(line: str, tabs: bool) -> list[str]:
-    """Return the columns of a line. ASCII spaces and tabs alone separate: another space, as U+3000, may be a word."""
+    """Return the columns of a line.
+
+    Only ASCII spaces and tabs separate columns. Another space, such as U+3000, may be a word.
+    """
     if not tabs:
         return [field for field in line.strip(" \t").split(" ") if field]
     return [field.strip(" ") or field for field in line.rstrip(" \t").split("\t")]

@@ -25,7 +25,7 @@ class Tokens:
     ids: npt.NDArray[np.int32]  # [S] token ids
     types: npt.NDArray[np.uint8]  # [S] token types
     first: npt.NDArray[np.int32]  # [W] index of each word's first token in `ids`, -1 for a word without tokens
-    offsets: npt.NDArray[np.int32]  # [S, 2] first character of each token in the context, and the end; -1 outside
+    offsets: npt.NDArray[np.int32]  # [S, 2] characters [start, end) of each token in the context; -1 outside of it
     is_cut: bool = False  # whether tokens beyond the maximal length were left out
 
 
@@ -108,6 +108,7 @@ def _tokens(
 
 
 def _first_pieces(encoding: Encoding, num_words: int) -> npt.NDArray[np.int32]:
+    """Return the index of each word's first token, -1 for a word without tokens."""
     first = np.full(num_words, -1, np.int32)
     for position, word in reversed(list(enumerate(encoding.word_ids))):
         if word is not None:

@@ -107,7 +107,7 @@ class Kind(ABC):
         return
 
     def key(self, row: Row) -> str:
-        """Return the text of a row by which it goes into training or validation."""
+        """Return the text of a row whose hash puts the row into training or validation."""
         return self._text(row, self.parts[0])
 
     def remarks(self, rows: Sequence[Row]) -> Iterator[str]:
@@ -154,7 +154,7 @@ class Kind(ABC):
         return dict(zip(map(self._column, self.parts), fields, strict=True))
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
-        """Return the rows of a file that is to be predicted; None if the file holds one text per line."""
+        """Return the rows of a file of inputs to predict; None if the file holds one input per line."""
         return read_table(path) if path.suffix.lower() in TABLES else None
 
     @abstractmethod

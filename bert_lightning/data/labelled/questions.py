@@ -49,7 +49,7 @@ class Questions(Kind):
             google-research/bert).
         max_answer_tokens: maximal number of tokens in a predicted answer.
         unanswerable: whether a question may have no answer (SQuAD 2.0).
-        null_threshold: margin by which the score of no answer must exceed the best answer's score to be predicted.
+        null_threshold: margin by which the score for no answer must exceed the best answer's for it to be predicted.
         candidates: number of spans whose scores are turned into probabilities (`n_best_size`).
 
     Raises:
@@ -127,7 +127,7 @@ class Questions(Kind):
         return [Unit(example, [window]) for example, windows in units for window in windows]
 
     def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
-        """Return the first and last token of the first answer in each window, [N, 2].
+        """Return the first and last token of the first answer in each of N windows, [N, 2].
 
         They are 0, the position of [CLS], if the answer is not entirely in the window.
         """
@@ -228,6 +228,7 @@ def _placed(given: Any, context: str, where: str) -> dict[str, Any]:
 
 
 def _target(answers: Sequence[dict[str, Any]], window: Tokens) -> tuple[int, int]:
+    """Return the first and last token of the first answer in a window; 0 and 0 if the answer is not entirely in it."""
     if not answers:
         return 0, 0
     start, end = answers[0]["answer_start"], answers[0]["answer_start"] + len(answers[0]["text"])

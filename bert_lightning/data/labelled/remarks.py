@@ -31,7 +31,7 @@ def spaces_around(rows: Sequence[Row], column: str, value: Callable[[Row], Any])
 def swallowed_rows(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a remark on CSV rows with a quoted value whose lines look like rows: its quote may not be closed.
 
-    Only in a value of three lines or more can such lines be told from a text with line breaks.
+    This shows only in a value of three lines or more; a shorter one may be a text with a line break.
     """
     if odd := [
         row for row in rows if ".csv:" in row.where and any(_looks_like_rows(row, v) for v in row.values.values())

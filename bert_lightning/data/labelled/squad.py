@@ -1,4 +1,4 @@
-"""Reading of SQuAD's JSON: articles, paragraphs, questions. Rajpurkar et al. 2016 and 2018."""
+"""A reader of SQuAD's JSON: articles, paragraphs, questions. Rajpurkar et al. 2016 and 2018."""
 
 from __future__ import annotations
 

@@ -90,7 +90,10 @@ class ClassifiedPair(Classified):
 
 @dataclass(frozen=True)
 class ScoredPair(ClassifiedPair):
-    """Text pair regression: two texts in one sequence, and a number. The columns are `text`, `text_pair`, `label`."""
+    """Text pair regression: two texts in one sequence, and a number for the pair.
+
+    The columns are `text`, `text_pair` and `label`.
+    """
 
     def answers(self, rows: Sequence[Row]) -> list[Any]:
         return [_as_number(row, self._value(row, "label")) for row in rows]
@@ -116,7 +119,7 @@ class ScoredPair(ClassifiedPair):
 
 @dataclass(frozen=True)
 class EmbeddedPair(ScoredPair):
-    """Text similarity: two texts in a sequence each, and how alike they are, as a number.
+    """Text pair similarity: two texts, each in its own sequence, and a number that says how alike they are.
 
     The columns are `text`, `text_pair` and `label`.
     """

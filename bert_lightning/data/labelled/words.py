@@ -32,7 +32,7 @@ class TaggedWords(Kind):
 
     Args:
         scheme: tagging scheme of the rows, one of those of `to_iob2`.
-        word_column: number of the words' column in the column files that `rows_of` reads.
+        word_column: index of the column that holds the words, in the column files that `rows_of` reads.
     """
 
     scheme: str = "auto"
@@ -114,7 +114,7 @@ class TaggedWords(Kind):
         return {self._column("words"): line}
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
-        """Return the rows of a file that is to be predicted. A column file may lack tags: only its words are read."""
+        """Return the rows of a file of inputs to predict. A column file may lack tags: only its words are read."""
         if path.suffix.lower() not in _COLUMNS:
             return super().rows_of(path)
         return read_columns(path, self.word_column, tag_column=self.word_column)
