@@ -101,9 +101,9 @@ def runs(store: TokenStore, ends: Callable[[Ints, Ints, Ints], Ints], look_ahead
 
     Args:
         store: token store of the sentences.
-        ends: function that returns the end of the run that would begin at each of some sentences [n]. Its arguments are
-            the sentences' numbers [n], the first token of each and of the `look_ahead` sentences that follow, and the
-            document of each sentence [n].
+        ends: function that returns the end of the run that would begin at each of n sentences. Its arguments are the
+            numbers of these sentences [n], the first tokens of these and the next `look_ahead` sentences, and the
+            documents of these sentences [n].
         look_ahead: maximal number of sentences in a run.
     """
     begin, total = 0, len(store.sentences) - 1

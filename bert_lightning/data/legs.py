@@ -1,7 +1,7 @@
 """The legs of training: segments in which the batch settings are fixed and positions alone determine the batches.
 
 Workers make batches ahead, so a batch cannot depend on what is spent before it is used. If the spent fraction of the
-budget changes the batch settings, a new leg begins, at an update that all ranks and every resumed run agree on.
+budget changes the batch settings, a new leg begins. All ranks and every resumed run begin it at the same update.
 """
 
 from __future__ import annotations

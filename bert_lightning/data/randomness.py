@@ -60,8 +60,8 @@ def permute(positions: npt.ArrayLike, size: npt.ArrayLike, key: npt.ArrayLike) -
     """Return the image of each position under a random permutation of range(size).
 
     `size` and `key` are one value for all positions, or one for each. No table is needed: a Feistel network permutes
-    the smallest rectangle that holds the range, and is repeated until the result lies in the range (Black and Rogaway
-    2002, "Ciphers with arbitrary finite domains", method 3). Every position costs the same. The rectangle is hardly
+    the smallest rectangle that holds the range. It is repeated until the result lies in the range: Black and Rogaway
+    2002, "Ciphers with arbitrary finite domains", method 3. Every position costs the same. The rectangle is hardly
     larger than the range, so one pass is nearly always enough.
     """
     x = np.atleast_1d(np.asarray(positions)).astype(np.uint64)

@@ -91,10 +91,10 @@ def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: st
     Args:
         sentences: tags of each sentence.
         where: `file:line` of the first tag of each sentence.
-        scheme: scheme of the tags: iob1, iob2, bioes (also BMES and BILOU), bioes_cut (bioes, but an entity may lack
-            its beginning or its end), or auto (the scheme that all sentences follow, never bioes_cut). In iob1, as in
-            CoNLL-2003, B separates neighbouring entities of one type. Two entities of its training file begin with B
-            without need, so a B always begins an entity.
+        scheme: scheme of the tags: iob1, iob2, bioes (also BMES and BILOU), bioes_cut, or auto. In iob1, as in
+            CoNLL-2003, B separates neighbouring entities of one type. Two entities of CoNLL's training file begin with
+            B without need, so a B always begins an entity. In bioes_cut, an entity may lack its beginning or its end.
+            auto is the scheme that all sentences follow, and never bioes_cut.
 
     Raises:
         UserError: if a tag is invalid, or the scheme does not allow a sequence of tags; the message names the line.
