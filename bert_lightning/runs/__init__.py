@@ -1,1 +1,1 @@
-"""What a run is on disk."""
+"""Runs: their files on disk, how training starts, and on which ranks it executes."""

@@ -1,4 +1,4 @@
-"""Encoders from where they are kept: a run, a checkpoint file, a Hugging Face folder, the hub, an installed package."""
+"""Load pretrained weights from a run, a checkpoint file, a Hugging Face folder, the hub or an installed package."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from bert_lightning.runs.reading import unreadable
 from bert_lightning.text.locations import locate
 from bert_lightning.text.tokenizers import fingerprint, load_tokenizer, vocabulary_size
 
-# Hugging Face layout -> our checkpoint's keys (`model/interop.py` uses the names of BertForPreTraining).
+# Prefixes of Hugging Face weights under the names of `model/interop.py` -> prefixes in our checkpoints.
 _HUGGING_FACE_PREFIXES = {
     "bert.": "encoder.",
     "masked_lm.": "objective.terms.mlm.head.",
     "next_sentence.": "objective.terms.nsp.head.",
     "replaced_tokens.": "objective.terms.replaced.head.",
 }
-_OF_FAMILY = {"albert": {"next_sentence.": "objective.terms.sop.head."}}  # its question of pairs is their order
+# Prefixes that differ in a model family. ALBERT's head for segment pairs predicts their order.
+_OF_FAMILY = {"albert": {"next_sentence.": "objective.terms.sop.head."}}
 
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights on the CPU, under the names of our checkpoints, and what is needed to use them."""
+    """Pretrained weights on the CPU, under the names of our checkpoints, with their config, tokenizer and metadata."""
 
     path: Path
     config: BertConfig
@@ -42,16 +43,16 @@ class PretrainedWeights:
     card: dict[str, Any] = field(default_factory=dict)
 
     def encoder(self) -> BERT:
-        """The encoder with these weights."""
+        """Return a new encoder with these weights."""
         bert = BERT(self.config)
         self.fill(bert, "encoder.")
         return bert
 
     def fill(self, module: nn.Module, prefix: str) -> None:
-        """Give `module` the weights below `prefix`.
+        """Load the weights whose names begin with `prefix` into `module`.
 
         Raises:
-            UserError: some are missing, or have another shape.
+            UserError: if a weight is missing, or has another shape than in `module`.
         """
         wanted = {name: self.tensors[prefix + name] for name in module.state_dict() if prefix + name in self.tensors}
         if missing := [name for name in module.state_dict() if name not in wanted]:
@@ -65,21 +66,22 @@ class PretrainedWeights:
         module.load_state_dict(wanted)
 
     def has(self, prefix: str) -> bool:
-        """Whether there are weights below `prefix`, or it is that of a trained head that has no weights of its own."""
-        terms = self.card.get("terms")  # an older checkpoint has none
+        """Return whether the module with this `prefix` was trained. A trained head may have no weights of its own."""
+        terms = self.card.get("terms")  # None in checkpoints of older versions
         trained = isinstance(terms, list) and prefix in [f"objective.terms.{term}.head." for term in terms]
         return trained or any(name.startswith(prefix) for name in self.tensors)
 
 
 def load(location: str) -> PretrainedWeights:
-    """The weights at `location`.
+    """Load the pretrained weights at `location`.
 
-    A run's folder, a `.ckpt`, a folder with `config.json`, `pkg:package/folder`, or `hub:owner/name`.
+    Only tensors and plain data are read. A checkpoint that would execute code is refused.
 
-    Only tensors and plain data are read; a checkpoint that wants to execute code is refused.
+    Args:
+        location: a run's folder, a `.ckpt` file, a folder with `config.json`, `pkg:package/folder` or `hub:owner/name`.
 
     Raises:
-        UserError: nothing there, something else, or a damaged file.
+        UserError: if there is no encoder at this location, or a file is damaged.
     """
     path = locate(location)
     try:

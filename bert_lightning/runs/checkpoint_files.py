@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or absent, and how the newest whole one is found."""
+"""Write checkpoint files so that none is incomplete, find the newest intact one, and check that it fits the run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from bert_lightning.runs.writing import replacing
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the place, forces to disk, renames: a name stands for a whole file, whenever the power fails.
+    """Lightning's writer of checkpoints, made atomic: a file is complete or absent, even after a power failure.
 
-    Nothing is raised where a file cannot be written, since the other ranks wait for this one: the file is then absent,
-    and a note says why. Files are zip archives with a CRC-32 of each tensor, made by torch and checked by `damage`.
+    It writes a temporary file in the same folder, forces it to disk and renames it. If a file cannot be written, it
+    prints a note and raises nothing, since the other ranks wait for this one. Files are zip archives with a CRC-32 of
+    each tensor: torch makes them, and `damage` checks them.
 
     Args:
-        run: what identifies the run; every file keeps it.
+        run: the identity of the run, which every checkpoint stores; None: not stored.
     """
 
     def __init__(self, run: Mapping[str, Any] | None = None) -> None:
@@ -42,23 +43,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             folder = os.open(target.parent, os.O_RDONLY)
             os.fsync(folder)
             os.close(folder)
-        except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
             reason = getattr(error, "strerror", None) or str(error)[:120]
             note(f"{target} could not be written ({reason}); training goes on")
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        """Tensors and plain data only, whatever the caller says: a checkpoint never executes code."""
+        """Load tensors and plain data only, on the CPU, whatever the arguments say: a checkpoint executes no code."""
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return checkpoint
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The newest checkpoint in `folder` that is whole. Damaged ones are named on standard error, and passed over.
+    """Return the newest intact checkpoint in `folder`; None if no checkpoint was written yet.
 
-    None where no checkpoint was written yet.
+    A note on standard error names each damaged checkpoint that is skipped.
 
     Raises:
-        UserError: there are checkpoints, and all are damaged, or one may not be read.
+        UserError: if all checkpoints are damaged, or the system refuses to open one.
     """
     saved = saved_steps(folder)
     for path in saved:
@@ -74,17 +75,22 @@ def newest_whole(folder: Path) -> Path | None:
 
 
 def check_same_model(path: Path, card: dict[str, Any], mine: dict[str, Any]) -> None:
-    """Whether the checkpoint at `path` is one of this model and tokenizer.
+    """Check that a checkpoint was written for this model and this tokenizer.
+
+    Args:
+        path: the checkpoint's file, for the message.
+        card: the checkpoint's metadata.
+        mine: the metadata that the run itself would write.
 
     Raises:
-        UserError: it is not; the message says in what they differ.
+        UserError: if the model or the tokenizer is another one; the message names the differences.
     """
     if card["tokenizer_fingerprint"] != mine["tokenizer_fingerprint"]:
         raise UserError(
             f"{path} was made with another tokenizer (fingerprint {card['tokenizer_fingerprint'][:12]}, the run's is "
             f"{mine['tokenizer_fingerprint'][:12]}): restore the tokenizer, or the checkpoint, of this run"
         )
-    theirs, ours = BertConfig().to_dict() | card["config"], mine["config"]  # an older one lacks newer fields
+    theirs, ours = BertConfig().to_dict() | card["config"], mine["config"]  # older versions lack newer fields
     differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
     if differing:
         pairs = ", ".join(f"{key} {theirs.get(key)} there and {ours.get(key)} here" for key in differing)
@@ -92,7 +98,16 @@ def check_same_model(path: Path, card: dict[str, Any], mine: dict[str, Any]) -> 
 
 
 def check_same_tensors(path: Path, theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
-    """Raise UserError where the checkpoint at `path` holds other tensors than the model has."""
+    """Check that a checkpoint holds exactly the tensors of the model, with equal shapes.
+
+    Args:
+        path: the checkpoint's file, for the message.
+        theirs: the checkpoint's tensors by name.
+        ours: the model's tensors by name.
+
+    Raises:
+        UserError: if a name is missing on either side, or a shape differs.
+    """
     for name in dict.fromkeys([*ours, *theirs]):
         if name not in theirs or name not in ours:
             there = "lacks" if name not in theirs else "holds"

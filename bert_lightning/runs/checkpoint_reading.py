@@ -1,4 +1,4 @@
-"""The one reader of checkpoint files: checksums are compared, and every part that is used later has its type."""
+"""Read checkpoint files. The checksums, and the types of all parts that are used later, are checked first."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.base import CARD_KEY
 from bert_lightning.runs.reading import unreadable
 
-RUN_KEY = "bert_lightning_run"  # where a checkpoint keeps what identifies its run
+RUN_KEY = "bert_lightning_run"  # key of a checkpoint that holds the identity of its run
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return the checkpoint at `path`, on the CPU.
 
     Raises:
-        UserError: if the file is missing, unreadable, damaged or of something else.
+        UserError: if the file is missing, unreadable, damaged or no checkpoint of this program.
     """
     try:
         if problem := damage(path, to_resume=False):
@@ -39,10 +39,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def damage(path: Path, to_resume: bool = True) -> str | None:
-    """Return what is wrong with a checkpoint file; None for a whole one. Reads all of it.
+    """Return what is wrong with a checkpoint file, or None if it is intact. The whole file is read.
+
+    Args:
+        path: the checkpoint's file.
+        to_resume: whether the checkpoint must also have what a run needs to resume, such as optimizer states.
 
     Raises:
-        OSError: if the system does not let it be read.
+        OSError: if the system refuses to open or read the file.
     """
     if path.exists() and not path.is_file():
         return "it is no file"
@@ -58,15 +62,15 @@ def damage(path: Path, to_resume: bool = True) -> str | None:
         checkpoint = torch.load(path, map_location="meta", weights_only=True, mmap=True)
     except OSError:
         raise
-    except Exception as error:  # torch raises many kinds
+    except Exception as error:  # torch raises errors of many types for damaged files
         return " ".join(str(error).split())[:160]
     return next(_problems(checkpoint, path, to_resume), None)
 
 
 def check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Raise UserError where a weight is not a number: every answer would be none either."""
+    """Raise UserError if a weight is NaN or infinite: every output of the model could then be NaN."""
     for name, tensor in tensors.items():
-        # The sum is not finite where a number is not, and is the cheaper question. It may also overflow by itself.
+        # The sum is cheaper to check, and not finite if a value is not. It may also overflow, so the values decide.
         if tensor.is_floating_point() and not tensor.sum().isfinite() and not tensor.isfinite().all():
             count = int((~tensor.isfinite()).sum())
             raise UserError(
@@ -75,7 +79,7 @@ def check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def _problems(checkpoint: Any, path: Path, to_resume: bool) -> Iterator[str]:
-    """Yield what a checkpoint lacks of one of this program, the first thing first."""
+    """Yield a phrase for each problem of a loaded checkpoint. Later checks assume that the earlier ones passed."""
     card = checkpoint.get(CARD_KEY) if isinstance(checkpoint, dict) else None
     if not isinstance(card, dict):
         yield "it is no checkpoint of a run of this program"
@@ -97,6 +101,7 @@ def _problems(checkpoint: Any, path: Path, to_resume: bool) -> Iterator[str]:
 
 
 def _card_problems(card: dict[str, Any], state: dict[str, Tensor]) -> Iterator[str]:
+    """Yield a phrase for each problem of a checkpoint's metadata, or of the tensors that the metadata describes."""
     settings = card.get("config")
     try:
         config = BertConfig(**settings)  # type: ignore[arg-type]
@@ -116,7 +121,10 @@ def _card_problems(card: dict[str, Any], state: dict[str, Tensor]) -> Iterator[s
 
 
 def _shape_problems(config: BertConfig, state: dict[str, Tensor]) -> Iterator[str]:
-    """Compare with an encoder without memory: no size of a foreign file is ever allocated."""
+    """Yield a phrase for each tensor that the encoder of `config` needs and `state` lacks or has in another shape.
+
+    The encoder is built on the meta device: a foreign file's sizes allocate no memory.
+    """
     try:
         with torch.device("meta"):
             wanted = {f"encoder.{name}": tensor for name, tensor in BERT(config).state_dict().items()}
@@ -131,6 +139,7 @@ def _shape_problems(config: BertConfig, state: dict[str, Tensor]) -> Iterator[st
 
 
 def _task_problems(task: Any) -> Iterator[str]:
+    """Yield a phrase for each problem of the fine-tuning task that a checkpoint's metadata describes."""
     if not isinstance(task, dict):
         yield f"its task is {task!r:.40}"
         return

@@ -1,4 +1,4 @@
-"""`metrics.csv`: a row for every logged step, whole at any moment, and continued where a checkpoint left it."""
+"""The log `metrics.csv`: one row for each logged step. A resumed run continues the rows at its checkpoint's step."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ from bert_lightning.runs.writing import replacing
 
 
 class CsvLog(Logger):
-    """Rows are appended as they come. A new column rewrites the file beside its place, and renames it.
+    """A logger that appends a row to a CSV file at each call.
 
-    Rows that cannot be written are kept until they can be: a full disk costs none of them as long as the process lives.
+    If a row brings a new column, the whole file is written to a temporary file, which then replaces it. Rows that
+    cannot be written are kept in memory and written later: a full disk loses none while the process lives.
 
     Args:
-        path: the file.
-        first_step: of the rows to come; those from there on that an interrupted run left are dropped.
+        path: the CSV file.
+        first_step: step of the first row to come. Rows of this step or later, from an interrupted run, are dropped.
+
+    Raises:
+        UserError: if `first_step` is above 0 and the file is not the readable log of a run.
     """
 
     def __init__(self, path: Path, first_step: int = 0) -> None:
         super().__init__()
         self.path, self.first_step = path, first_step
-        self._columns: list[str] | None = None  # None: the file was not looked at yet
-        self._waiting: list[dict[str, Any]] = []  # rows to be written
+        self._columns: list[str] | None = None  # None: the file was not read yet
+        self._waiting: list[dict[str, Any]] = []  # rows that are not written yet
         self._failed = False
         if first_step:
             self._check()
@@ -47,7 +51,7 @@ class CsvLog(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """The run's folder has config.yaml."""
+        """Do nothing: the hyperparameters are in `config.yaml` in the run's folder."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -60,18 +64,19 @@ class CsvLog(Logger):
             self._try()
 
     def _check(self) -> None:
-        """Raise UserError where the rows of the run so far cannot be continued."""
+        """Raise UserError if the existing file cannot be read, or is not the log of a run."""
         try:
             rows = self._rows()
             whole = all("step" in row and None not in row and None not in row.values() for row in rows)
         except OSError as error:
             raise UserError(unreadable(self.path, error)) from None
-        except (ValueError, csv.Error):  # not UTF-8, or no table
+        except (ValueError, csv.Error):  # the file is not UTF-8, or not a table
             whole = False
         if not whole:
             raise UserError(f"{self.path} is not the log of a run: move it away, and the run logs from here on")
 
     def _try(self) -> None:
+        """Write the waiting rows, or keep them if that fails. Only the first of several failures prints a note."""
         try:
             self._write()
         except OSError as error:
@@ -80,7 +85,7 @@ class CsvLog(Logger):
             self._failed = True
 
     def _write(self) -> None:
-        """Write the rows that wait, all or none."""
+        """Write all waiting rows, or none if an error occurs."""
         if self._columns is None:
             self._columns = self._continue()
         columns = sorted({*self._columns, *(key for row in self._waiting for key in row)})
@@ -92,6 +97,7 @@ class CsvLog(Logger):
         self._waiting, self._failed = [], False
 
     def _append(self, columns: list[str], rows: list[dict[str, Any]]) -> None:
+        """Append rows to the file. On an error, cut the file to its former size, so that no partial row stays."""
         size = self.path.stat().st_size
         try:
             with self.path.open("a", newline="", encoding="utf-8") as file:
@@ -101,7 +107,7 @@ class CsvLog(Logger):
             raise
 
     def _continue(self) -> list[str]:
-        """The columns of what an earlier part of the run wrote, without the rows that will be written again."""
+        """Drop the rows of the file that this process will write again, and return the columns of the others."""
         rows = [row for row in self._rows() if (row.get("step") or "").isdigit() and int(row["step"]) < self.first_step]
         if not rows:
             self.path.unlink(missing_ok=True)
@@ -113,7 +119,7 @@ class CsvLog(Logger):
         if not self.path.exists():
             return []
         text = self.path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # the last row may be torn
+        whole = text[: text.rfind("\n") + 1]  # a killed process may have left a partial last row
         return list(csv.DictReader(whole.splitlines(keepends=True)))
 
     def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:

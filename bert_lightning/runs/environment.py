@@ -1,4 +1,4 @@
-"""Where a run happens, as its summary says; and what it tells the user."""
+"""Facts about the environment for a run's summary (versions, commit, processor), and notes to the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGES = ("torch", "lightning", "hydra-core", "torchmetrics", "tokenizers", "
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of this package and of those that can change a result."""
+    """Return the versions of Python, of this package, and of the packages that can change a result."""
     from bert_lightning import __version__
 
     found = {"python": platform.python_version(), "bert-lightning": __version__}
@@ -27,14 +27,14 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Commit of the code that runs, with `+changes` where the checkout differs from it; None outside a checkout."""
+    """Return the git commit of this package, with `+changes` if tracked files differ; None outside a checkout."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        # A wheel may sit below somebody else's checkout: only a tracked file of ours says that this is our commit.
+        # The package may be installed inside another project's checkout. The commit is ours if git tracks this file.
         git("ls-files", "--error-unmatch", Path(__file__).name)
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
@@ -42,7 +42,7 @@ def git_commit() -> str | None:
 
 
 def processor() -> str:
-    """Name of the processor, as the system tells it."""
+    """Return the name of the CPU, as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -52,5 +52,5 @@ def processor() -> str:
 
 @rank_zero_only
 def note(text: str) -> None:
-    """Say on standard error, once for all ranks, what went another way than asked for."""
+    """Print a note on standard error, from rank 0 only: something differs from what the user asked for."""
     print(f"note: {' '.join(text.split())[:300]}", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
-"""A run is a folder: what it holds, how it is named, and how the newest is found.
+"""The folder of a run: its files, its name, its lock, and how the newest run is found.
 
 config.yaml          the resolved config that the run was started from
-tokenizer.json       what turns text into the ids this model reads
+tokenizer.json       the tokenizer of the model
 checkpoints/         step-N.ckpt, the state after N updates; last.ckpt, a link to the newest; best.ckpt, weights only
 metrics.csv          every logged value (tensorboard/ beside it holds the same)
 summary.json         written last: final metrics, versions, seed, commit, wall time
@@ -25,16 +25,16 @@ from bert_lightning.runs.reading import read_json
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The paths of one run."""
+    """The folder of one run: the paths of its files, and a lock against other processes."""
 
     path: Path
 
     @classmethod
     def named(cls, runs: str, name: str, job: str | None = None) -> RunFolder:
-        """Return the folder `runs`/`name`/`job` of a new run.
+        """Return the folder `runs`/`name`/`job` of a new run. `job` is None outside a sweep.
 
         Raises:
-            UserError: if a part could lead elsewhere, cannot be typed, or lies inside another run.
+            UserError: if a part is not printable or not a plain folder name, or if the folder lies inside another run.
         """
         if not runs or not runs.isprintable():
             raise UserError(f"runs={runs!r} must be the path of a folder, in printable characters")
@@ -68,7 +68,7 @@ class RunFolder:
         return self.path / ".lock"
 
     def check_free(self) -> None:
-        """Raise UserError where a run, or something that is no folder, is there already."""
+        """Raise UserError if the folder holds a run already, or the path is not a folder."""
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path} is a file: choose another name=..., or delete it")
         if self.config.exists():
@@ -76,12 +76,12 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from writing here, as long as this one lives; one a machine is enough to ask.
+        """Lock the folder against other processes inside the `with` block. On each machine, one process takes the lock.
 
-        A folder that does not exist is made. One that is still empty at the end is removed.
+        A folder that does not exist is created. If it is still empty at the end, it is removed.
 
         Raises:
-            UserError: if another process holds the folder.
+            UserError: if another process holds the lock, or the folder cannot be locked.
         """
         lock = self._locked()
         try:
@@ -93,13 +93,13 @@ class RunFolder:
                 self.path.rmdir()
 
     def _locked(self) -> int:
-        """Return the open lock file. The lock is of this process: workers that it leaves hold nothing."""
+        """Lock the folder and return the descriptor of the open lock file. Forked workers do not inherit the lock."""
         while True:
             with suppress(FileExistsError):
                 self.path.mkdir(parents=True)
             try:
                 lock = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-            except FileNotFoundError:  # the process before has just removed the empty folder
+            except FileNotFoundError:  # the previous process has just removed the empty folder
                 continue
             except OSError as error:
                 raise UserError(f"{self.lock} cannot be opened ({error.strerror}): delete it") from None
@@ -113,13 +113,13 @@ class RunFolder:
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(lock), os.stat(self.lock)):
                     return lock
-            os.close(lock)  # the process before has removed this file between our two calls: another may hold a new one
+            os.close(lock)  # the previous process removed this file after we opened it: another may hold a new one
 
     def read_summary(self) -> dict[str, Any]:
-        """Return what the run left at its end.
+        """Return the run's summary, which a run writes when it ends.
 
         Raises:
-            UserError: if the file is missing, damaged, or lacks what every summary has.
+            UserError: if the file is missing or damaged, or lacks a key that every summary has.
         """
         summary = read_json(self.summary)
         if problem := _problem(summary):
@@ -131,7 +131,7 @@ class RunFolder:
 
 
 def _check_name(key: str, value: str) -> None:
-    """Raise UserError unless the value names a folder below another: `a`, or `a/b`."""
+    """Raise UserError unless the value of this config key is the relative path of a folder, such as `a` or `a/b`."""
     parts = value.split("/")
     if not value.isprintable() or any(part in ("", ".", "..") or part != part.strip() for part in parts):
         raise UserError(f"{key}={value!r} must name a folder: printable characters, no . or .. and no / at its ends")
@@ -139,10 +139,10 @@ def _check_name(key: str, value: str) -> None:
         raise UserError(f"{key}={long[:20]}... has {len(long.encode())} bytes: use {_LONGEST_NAME} at most")
 
 
-_LONGEST_NAME = 255  # bytes, of the usual file systems
+_LONGEST_NAME = 255  # most bytes of a file's name in the usual file systems
 
 _NUMBER = (int, float)
-# What the verbs read of a summary, by dotted key.
+# Types of the values that the verbs read from a summary, by dotted key.
 _SUMMARY: dict[str, tuple[type, ...]] = {
     "verb": (str,),
     "steps": (int,),
@@ -158,7 +158,7 @@ _SUMMARY: dict[str, tuple[type, ...]] = {
 
 
 def _problem(summary: dict[str, Any]) -> str | None:
-    """Return what is wrong with a summary; None for a whole one."""
+    """Return what is wrong with a summary, or None if it has all keys with values of the right types."""
     values = dict(summary)
     for key, kinds in _SUMMARY.items():
         group, _, name = key.rpartition(".")
@@ -173,10 +173,14 @@ def _problem(summary: dict[str, Any]) -> str | None:
 
 
 def newest_run(root: Path, verbs: tuple[str, ...]) -> Path:
-    """Return the finished run of one of these verbs that ended last. Damaged summaries are named, and passed over.
+    """Return the run of one of these verbs that finished last. A note names each damaged summary that is skipped.
+
+    Args:
+        root: the folder that is searched, with all folders in it.
+        verbs: the verbs that made the runs in question, such as `pretrain`.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is no finished run of these verbs.
     """
     finished = sorted(root.rglob("summary.json"), key=lambda summary: summary.stat().st_mtime, reverse=True)
     for path in finished:

@@ -7,11 +7,11 @@ from datetime import datetime
 
 
 def job() -> str | None:
-    """The number of the batch job; None outside one, and in a shell that SLURM gave."""
+    """Return the id of the SLURM batch job; None outside SLURM and in an interactive SLURM shell."""
     return os.environ.get("SLURM_JOB_ID") if os.environ.get("ENVIRONMENT") == "BATCH" else None
 
 
 def stamp() -> str:
-    """What tells a run from others of its name: its job, whose number stays when SLURM starts it again, or the time."""
+    """Return a suffix for the name of a run: the id of its SLURM job, which a requeue keeps, or the current time."""
     number = job()
     return f"job{number}" if number else datetime.now().strftime("%Y%m%d-%H%M%S")
