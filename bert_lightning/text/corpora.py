@@ -129,7 +129,7 @@ class Rows(Corpus):
 
     path: str
     text_column: str = "text"
-    where: dict[str, str] = field(default_factory=dict)
+    where: dict[str, str | int | float | bool] = field(default_factory=dict)
     language: str = "en"
 
     def __post_init__(self) -> None:

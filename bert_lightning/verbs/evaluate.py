@@ -17,7 +17,7 @@ from bert_lightning.runs.folder import RunFolder, newest_run
 from bert_lightning.runs.trust import trusting
 from bert_lightning.verbs.answering import Answerer
 from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
-from bert_lightning.verbs.saved import saved_config
+from bert_lightning.verbs.saved import saved_task
 from bert_lightning.verbs.tasks import kind_of, read_examples, task_metrics
 
 
@@ -65,10 +65,9 @@ def _task_of_run(source: PretrainedWeights) -> DictConfig:
     run = RunFolder(folder)
     if not run.config.exists():
         raise UserError(f"{source.path} does not say which data it was trained on: give the task by task=...")
-    config = saved_config(run)
-    if config.verb != "finetune":
+    task = saved_task(run)
+    if task is None:
         raise UserError(f"{source.path} was trained for no task: fine-tune it first, or give one by task=...")
-    task: DictConfig = config.task
     return task
 
 

@@ -103,7 +103,8 @@ def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
         term = ".".join(name.split(".")[:3])
         head = "" if prefix is None else _PREFIXES[prefix].rstrip(".")
-        if prefix is None or (head != "bert" and terms.setdefault(head, term) != term):  # two terms, one place
+        is_head = prefix is not None and prefix.startswith("objective.")
+        if prefix is None or (is_head and terms.setdefault(head, term) != term):  # two terms, one place
             left[term] = None
         else:
             ours[_PREFIXES[prefix] + name.removeprefix(prefix)] = tensor

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -10,7 +13,7 @@ from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import devices
 from bert_lightning.runs.same import read_config
 from bert_lightning.runs.trust import check_targets
-from bert_lightning.verbs.validation import check_config
+from bert_lightning.verbs.validation import check_config, check_part
 
 
 def saved_config(folder: RunFolder) -> DictConfig:
@@ -21,10 +24,33 @@ def saved_config(folder: RunFolder) -> DictConfig:
     """
     config = read_config(folder)
     check_targets(config, folder.config)  # before the check of values, which imports what the targets name
-    try:
+    with _naming(folder):
         check_config(config)
         config.trainer.devices = devices(config.trainer)
+    return config
+
+
+def saved_task(folder: RunFolder) -> DictConfig | None:
+    """Return the task of a run; None for a run without one. The other parts of its config are not built, nor checked.
+
+    Raises:
+        UserError: if there is no run, or its task is damaged or hostile.
+    """
+    config = read_config(folder)
+    if config.verb != "finetune":
+        return None
+    check_targets(config.get("task"), folder.config, "task")
+    with _naming(folder):
+        check_part(config, "task")
+    task: DictConfig = config.task
+    return task
+
+
+@contextmanager
+def _naming(folder: RunFolder) -> Iterator[None]:
+    """Let an error name the file."""
+    try:
+        yield
     except (UserError, OmegaConfBaseException) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{folder.config}: {reason} (restore the file from a copy of the run)") from None
-    return config

@@ -57,6 +57,17 @@ def check_config(config: DictConfig, overrides: Iterable[str] = (), complete: bo
         check.deleted(key, values)
 
 
+def check_part(config: DictConfig, name: str) -> None:
+    """Check one part of a config that a run's folder holds. Nothing that the other parts name is imported.
+
+    Raises:
+        UserError: if a value cannot be right; the message names its key.
+    """
+    hints = typing.get_type_hints(SCHEMAS[config.verb], include_extras=True)
+    values: Any = OmegaConf.to_container(config)
+    _Check({}, composed=False).value(name, values.get(name), hints[name])
+
+
 class _Misfit(Exception):
     """A value that one of several types does not take. Its `depth` is that of the key which the message names."""
 

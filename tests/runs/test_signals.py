@@ -28,7 +28,7 @@ def runs(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGQUIT", "SIGTERM"])
-def test_the_update_under_way_is_saved(name, command, tiny_run, runs):
+def test_the_update_under_way_is_saved(name, command, tiny_run, runs, monkeypatch):
     handler = signal.getsignal(signal.Signals[name])
     code, _, errors = command("pretrain", *tiny_run, *SETTINGS, "name=stopped", sent("training", 2, name))
     assert code == 128 + signal.Signals[name]
@@ -39,6 +39,7 @@ def test_the_update_under_way_is_saved(name, command, tiny_run, runs):
     assert saved(runs / "stopped") == ["step-2.ckpt"]
     assert signal.getsignal(signal.Signals[name]) is handler
     trained(command, (*tiny_run, *SETTINGS), "whole")
+    monkeypatch.setenv("BERT_LIGHTNING_TRUST", "tests.runs.faults")
     code, _, errors = command("resume", "runs/stopped", "callbacks.signals.step=99")
     assert code == 0, errors
     assert differences(runs / "whole", runs / "stopped") == []
