@@ -1,1 +1,1 @@
-"""What the commands do: one file a verb, from a composed config to a result on disk."""
+"""The commands, one module for each verb: from a composed config to a result on disk."""

@@ -1,4 +1,4 @@
-"""A fine-tuned checkpoint as something that answers: examples in, predictions out, without any yaml."""
+"""Prediction by a fine-tuned checkpoint: examples in, predictions out. It needs no yaml beside the checkpoint."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from bert_lightning.verbs.tasks import card_of, class_of_card, from_card, joint_
 
 
 class Answerer:
-    """Answers examples with the head and the labels of a checkpoint.
+    """A predictor of answers: it uses the encoder, the head and the labels of a checkpoint.
 
     Args:
         source: the checkpoint.
-        task: in place of the checkpoint's own, for an encoder whose task needs no head (similarity).
+        task: config of a task without a head (similarity), for a checkpoint that holds no task; None otherwise.
 
     Raises:
-        UserError: the checkpoint lacks a task, or weights of the head.
+        UserError: if the checkpoint lacks a task, or weights of the head.
     """
 
     def __init__(self, source: PretrainedWeights, task: DictConfig | None = None) -> None:
@@ -37,7 +37,7 @@ class Answerer:
             card = _without_a_head(source, task)
         self.kind: Kind = from_card(source.path, card, "kind")
         self.labels: list[str] = card["labels"]
-        self.num_cut = 0  # examples so far of which something was left out
+        self.num_cut = 0  # examples so far that were cut to the maximal length
         self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
         make_objective = from_card(source.path, card, "objective")
         objective = joint_objective(make_objective, card["term"], self.labels, source.config)
@@ -54,7 +54,7 @@ class Answerer:
 
     @torch.inference_mode()
     def __call__(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Example, Prediction]]:
-        """Predictions in the order of the examples."""
+        """Yield each example with its prediction, in the given order."""
         units = self.kind.encode(examples, self.tokenizer, self.max_length) if examples else []
         self.num_cut += sum(unit.is_cut for unit in units)
         for start in range(0, len(units), batch_size):
@@ -69,13 +69,21 @@ class Answerer:
 
 
 def check_numbers(path: Path, scores: torch.Tensor) -> None:
-    """Raise UserError where a score is not a number, which no answer can be made of."""
+    """Check that every score is a number.
+
+    Raises:
+        UserError: if a score is NaN, so that there is no answer.
+    """
     if scores.isnan().any():
         raise UserError(f"{path} computes scores that are not numbers (NaN): its weights are of no use, train it anew")
 
 
 def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[str, Any]:
-    """What the checkpoint of a task would keep, where the task learns no head."""
+    """Return the task metadata that a checkpoint of `task` would hold, for a checkpoint that holds none.
+
+    Raises:
+        UserError: if `task` is None, or has a head to learn.
+    """
     if task is None:
         raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
     card = card_of(task, [])

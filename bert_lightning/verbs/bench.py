@@ -1,4 +1,7 @@
-"""`bert-lightning bench`: what a training step reaches on this machine's CPU, plain and as it is."""
+"""`bert-lightning bench`: measure the speed of training steps on this machine's CPU.
+
+It compares the step of this program, "as it is", with a plain step.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +27,20 @@ from bert_lightning.optim import parameter_groups
 from bert_lightning.verbs.common import build
 from bert_lightning.verbs.memory import check_memory
 
-_WORDS = 30522  # where the model has no vocabulary of its own
+_WORDS = 30522  # vocabulary size of a model whose config gives none
 _MASKED = 0.15
-_SPREAD = 0.6  # of the logarithm of a sequence's length
+_SPREAD = 0.6  # standard deviation of the logarithm of a sequence's length
+# Precision -> whether the step computes in bfloat16 (autocast).
 _PRECISIONS = {"32-true": False, "bf16-mixed": True}
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Random words; sequences of a log-normal length, as texts have, or all full."""
+    """A batch of random tokens. Sequence lengths are log-normal, as those of texts, or all maximal."""
 
     ids: Tensor  # [B, S]
     mask: Tensor  # [B, S]
-    positions: Tensor  # [M], into the flattened batch
+    positions: Tensor  # [M], masked positions in the flattened batch
     targets: Tensor  # [M]
 
     @classmethod
@@ -53,7 +57,7 @@ class _Batch:
 
 
 def run(config: DictConfig) -> None:
-    """Measure both steps in turn, and print tokens per second and their ratio."""
+    """Measure both steps on the same batches, and print tokens per second and their ratio."""
     _check(config)
     if config.model.vocab_size is None:
         config.model.vocab_size = _WORDS
@@ -81,7 +85,7 @@ def run(config: DictConfig) -> None:
 
 
 def _step(architecture: BertConfig, config: DictConfig, fast: bool) -> Callable[[_Batch], None]:
-    """A training step. The plain one computes padding, and scores of every word at every place."""
+    """Return a training step. The plain one also computes padding, and logits at every position, masked or not."""
     torch.manual_seed(config.seed)
     model = BertForMaskedLM(BERT(architecture, unpad=fast)).train()
     optimizer = torch.optim.AdamW(parameter_groups(model, 0.01), lr=1e-4, fused=fast)
@@ -116,7 +120,7 @@ def _check(config: DictConfig) -> None:
 
 
 def _report(config: DictConfig, seconds: dict[str, list[float]], tokens: list[int], flops: float, width: int) -> None:
-    """The first step warmed up and does not count."""
+    """Print speeds, their ratio and FLOP/s. The first step is a warm-up and does not count."""
     rates = {name: [n / s for n, s in zip(tokens[1:], times[1:], strict=True)] for name, times in seconds.items()}
     ratios = [ours / plain for plain, ours in zip(*rates.values(), strict=True)]
     reached = statistics.median(rates["as it is"])

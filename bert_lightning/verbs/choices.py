@@ -1,4 +1,4 @@
-"""What the command line chose. A run keeps it in its config, so that its folder says how it was asked for."""
+"""Options and overrides of the command line. A run keeps them in its config, so that its folder holds its command."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
 
 
 def task_overrides(hydra: Any) -> list[str]:
-    """Return the overrides of the Hydra job as they were given: an interpolation in one stays as it is."""
+    """Return the overrides of the Hydra job as they were given. Interpolations in them are not resolved."""
     found: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     return list(found)
 
 
 def composed_recipe(overrides: Sequence[str]) -> DictConfig:
-    """Compose and check the config of a pretraining that is not run: it may lack a corpus."""
+    """Compose and check a pretraining config that will not be run. It may lack a corpus."""
     config = compose("pretrain", [*overrides, "name=recipe"])
     check_config(config, overrides, complete=False)
     return config

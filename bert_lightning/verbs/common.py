@@ -1,4 +1,4 @@
-"""From a composed config to objects, with errors that a user can read."""
+"""Build objects from a composed config, with errors that a user can read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bert_lightning.runs.folder import RunFolder
 
 
 def build(node: DictConfig, *arguments: Any, **extra: Any) -> Any:
-    """Make what a node's `_target_` names.
+    """Build the object that a node's `_target_` names.
 
     Raises:
-        UserError: the target refused a value; the message names the node.
+        UserError: if the target refuses a value; the message names the node, or is the target's own UserError.
     """
     try:
         return hydra.utils.instantiate(node, *arguments, _convert_="object", **extra)
@@ -30,17 +30,17 @@ def build(node: DictConfig, *arguments: Any, **extra: Any) -> Any:
 
 
 def build_values(group: DictConfig) -> list[Any]:
-    """What the entries of a group make, in order; an entry set to null is left out."""
+    """Build the entries of a group, and return them in order. An entry set to null is left out."""
     return [made for made in build(group).values() if made is not None]
 
 
 def run_folder(config: DictConfig) -> RunFolder:
-    """`runs`/`name`; each job of a sweep has a folder of its own below that, named after what the sweep varies."""
+    """Return the run's folder: `runs`/`name`, or a subfolder for each job of a sweep, named after what the sweep varies."""
     return RunFolder.named(config.runs, config.name, config.job)
 
 
 def resolved(config: DictConfig) -> DictConfig:
-    """A copy without interpolations: what a run's `config.yaml` holds."""
+    """Return a copy of the config with interpolations resolved, as a run's `config.yaml` holds it."""
     copy = OmegaConf.create(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
     assert isinstance(copy, DictConfig), "a config is a mapping"
     return copy

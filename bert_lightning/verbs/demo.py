@@ -1,4 +1,4 @@
-"""`bert-lightning demo`: the whole path on real text, in minutes, with an honest comparison at the end."""
+"""`bert-lightning demo`: pretrain and fine-tune on real text in minutes, and compare with models that know less."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _MAJORITY, _RANDOM, _PRETRAINED = "majority class", "random weights", "pretraine
 
 
 def run(config: DictConfig) -> None:
-    """Pretrain; fine-tune from pretrained and from random weights, with each seed; show both, figures and fillings."""
+    """Pretrain, fine-tune from pretrained and from random weights with each seed, and print the comparison.
+
+    Two figures are written to the demo's folder.
+    """
     started = time.time()
     if not config.seeds:
         raise UserError("seeds=[] leaves nothing to compare: give one seed or more")
@@ -37,7 +40,7 @@ def run(config: DictConfig) -> None:
         raise UserError(f"sentences: {without[0]!r} has no [MASK]")
     check_matplotlib()
     folder = run_folder(config).path
-    composed("finetune", config.finetune)  # checked now, not after the minutes of pretraining
+    composed("finetune", config.finetune)  # check it now, not after minutes of pretraining
     pretraining = _composed("pretrain", config.pretrain, name="pretrain", runs=str(folder), seed=config.seed)
     encoder, summary = pretrain(pretraining)
     scores = _fine_tune(config, folder, encoder)
@@ -54,7 +57,10 @@ def _composed(verb: str, overrides: list[str], **values: Any) -> DictConfig:
 
 
 def _fine_tune(config: DictConfig, folder: Path, encoder: RunFolder) -> dict[str, list[float]]:
-    """Accuracies in % of each arm, one a seed. The arms differ in the weights they start from, and in nothing else."""
+    """Return the accuracies of each arm in %, one per seed, and that of the majority class.
+
+    The arms differ only in the weights that they start from.
+    """
     scores: dict[str, list[float]] = {_MAJORITY: [], _RANDOM: [], _PRETRAINED: []}
     for seed in config.seeds:
         for arm in (_RANDOM, _PRETRAINED):
@@ -76,7 +82,7 @@ def _fine_tune(config: DictConfig, folder: Path, encoder: RunFolder) -> dict[str
 
 
 def _unigram(config: DictConfig) -> float:
-    """Perplexity of the unigram model on the words that validation masked."""
+    """Return the perplexity of the unigram model on the masked tokens of validation."""
     data = prepared_data(config)
     batches = pretraining_batches(config, data).val_dataloader()
     words = np.concatenate([batch["masked_labels"].numpy() for batch in batches])

@@ -1,4 +1,4 @@
-"""`bert-lightning diff variant=albert variant=bert`: what one recipe changes, as resolved keys side by side."""
+"""`bert-lightning diff variant=albert variant=bert`: compare two recipes by their resolved config keys."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ def run(config: DictConfig) -> None:
 
 
 def sides(overrides: list[str]) -> tuple[list[str], list[str]]:
-    """The overrides of the two recipes. A key given twice is what is compared; one given once belongs to both.
+    """Return the overrides of the left recipe and of the right recipe.
 
-    Where no key is given twice, the right side is the defaults.
+    A key that is given twice has its first value on the left and its second on the right. A key that is given once
+    belongs to both. If no key is given twice, the right recipe has the defaults.
 
     Raises:
-        UserError: nothing to compare, or a key given more than twice.
+        UserError: if there is nothing to compare, or a key is given more than twice.
     """
     if not overrides:
         raise UserError("diff compares two recipes: bert-lightning diff variant=albert variant=bert")
@@ -53,19 +54,19 @@ def sides(overrides: list[str]) -> tuple[list[str], list[str]]:
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
-    """Columns as wide as their widest entry."""
+    """Return the rows as text, each column as wide as its widest entry."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def _together(names: list[str]) -> list[str]:
-    """Each once, and those of one part (`optimizer`, `masking`) in a row, wherever they came from."""
+    """Return each key once, with the keys of one part (`optimizer`, `masking`) next to each other."""
     parts = list(dict.fromkeys(name.partition(".")[0] for name in names))
     return sorted(dict.fromkeys(names), key=lambda name: parts.index(name.partition(".")[0]))
 
 
 def _flat(config: DictConfig) -> dict[str, str]:
-    """Every leaf by its path, as it would be typed, but how a part is called (`_partial_`)."""
+    """Return the value of every leaf by its path, as a user types them. `_partial_` is left out."""
     leaves: dict[str, str] = {}
 
     def visit(node: Any, path: str) -> None:

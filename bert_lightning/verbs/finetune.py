@@ -1,4 +1,4 @@
-"""`bert-lightning finetune`: an encoder and labelled examples -> a model of a task."""
+"""`bert-lightning finetune`: encoder and labelled examples -> a model for a task."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from bert_lightning.verbs.training import check_execution, start
 
 
 def run(config: DictConfig) -> None:
-    """Fine-tune, and say what was reached and what to do next."""
+    """Fine-tune, and print the results and the next command."""
     folder, summary = finetune(with_recipe(with_choices(config)))
     if not summary:
         print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
@@ -52,7 +52,7 @@ def run(config: DictConfig) -> None:
 
 
 def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
-    """Say what the finished run reached and what to do next. `resume` says it too."""
+    """Print the results of a finished run and the next command. `resume` calls this too."""
     best = summary["best"]
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
     if best is not None and best["value"] is not None:
@@ -62,7 +62,10 @@ def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> No
 
 
 def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
-    """Everything that can be wrong is found before the run's folder is made."""
+    """Fine-tune, and return the run's folder and its summary. All checks come before the folder is made.
+
+    The summary is empty with `launch=none`, which only writes the folder.
+    """
     check_execution(config)
     config.trainer.devices = devices(config.trainer)
     source, data, batches = _inputs(config)
@@ -79,7 +82,7 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
 
 
 def parts(config: DictConfig) -> Parts:
-    """What a resolved config trains."""
+    """Return the parts of a run (module, data, tokenizer) from its resolved config."""
     return _parts(config, *_inputs(config))
 
 
@@ -96,7 +99,7 @@ def _parts(config: DictConfig, source: PretrainedWeights, data: TaskData, batche
 
 
 def _check_memory(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule) -> None:
-    """Estimate what a batch of examples of the mean length takes."""
+    """Check that a training step fits into memory, by the mean length of the first 1000 examples."""
     some = batches.train.lengths(np.arange(min(len(batches.train), 1000)))
     tokens = config.batch_tokens or config.batch_size * float(some.mean())
     if config.launch == "auto":
@@ -105,11 +108,10 @@ def _check_memory(config: DictConfig, source: PretrainedWeights, batches: Stream
 
 
 def set_steps(config: DictConfig, batches: int) -> None:
-    """Give the trainer its steps from `epochs` of so many `batches`, and a validation after each epoch.
+    """Set the trainer's steps from `epochs`, and its validation interval to one epoch, unless they are given.
 
-    What is given already stays as it is.
-
-    Where the epochs do not divide the steps, the interval is the divisor next below an epoch, within half of it.
+    An epoch has `batches` batches on one rank. The interval must divide the steps. If an epoch does not, the interval
+    is the largest divisor above half an epoch. If there is none, validation runs only at the end.
     """
     trainer = config.trainer
     of_a_step = trainer.accumulate_grad_batches * trainer.devices * trainer.num_nodes
@@ -124,7 +126,7 @@ def set_steps(config: DictConfig, batches: int) -> None:
         trainer.val_check_interval = near[0] if near else steps
 
 
-_SHORTEST = 5  # two texts of a word each, and three special tokens
+_SHORTEST = 5  # two texts of one token each, and three special tokens
 
 
 def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
@@ -135,14 +137,14 @@ def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
         raise UserError(
             f"task.max_length={length} is longer than the encoder's max_position_embeddings={longest}: lower it"
         )
-    _architecture(config, source)  # refuses what no encoder has
+    _architecture(config, source)  # raises UserError if no encoder has these settings
     blocks = source.config.num_hidden_layers
     if config.frozen_blocks is not None and not 0 <= config.frozen_blocks <= blocks:
         raise UserError(f"frozen_blocks={config.frozen_blocks} must be null or 0 to {blocks}")
 
 
 def _say_what_is_lost(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule) -> None:
-    """Notes on texts that are cut, and on positions that pretraining has not seen."""
+    """Note to the user how many texts are cut, and whether some may be longer than the texts of pretraining."""
     length = config.task.max_length
     learned = source.card.get("max_length", source.config.max_position_embeddings)
     if length > learned:
@@ -153,7 +155,11 @@ def _say_what_is_lost(config: DictConfig, source: PretrainedWeights, batches: St
 
 
 def _architecture(config: DictConfig, source: PretrainedWeights) -> BertConfig:
-    """The encoder's, with what this run changes of it."""
+    """Return the architecture of the encoder, with the settings that this run changes.
+
+    Raises:
+        UserError: if no encoder has these settings.
+    """
     given = {name: config[name] for name in ("dropout_rate", "classifier_pooling") if config[name] is not None}
     try:
         return replace(source.config, **given)
@@ -187,7 +193,7 @@ def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> Fi
     )
 
 
-# Next-sentence and sentence-order prediction train a pooler; a head that has one goes on from it, as in BERT.
+# Next-sentence and sentence-order prediction train a pooler. As in BERT, a task head with a pooler starts from it.
 _POOLER = re.compile(r"^objective\.terms\.\w+\.head\.pooler\.")
 
 
@@ -200,7 +206,7 @@ def _fill_pooler(objective: JointObjective, source: PretrainedWeights) -> None:
 
 
 def labelled_batches(config: DictConfig, source: PretrainedWeights, data: TaskData | None = None) -> StreamDataModule:
-    """Batches of training and of validation."""
+    """Return the training and validation batches of a task."""
     task = config.task
     data = data or training_data(task, config.validation_examples)
     train, validation = (

@@ -1,4 +1,4 @@
-"""`bert-lightning glue`: one encoder on every task of GLUE, with several seeds and the same hyperparameters."""
+"""`bert-lightning glue`: fine-tune an encoder on every GLUE task, with several seeds and the same hyperparameters."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def run(config: DictConfig) -> None:
 
 
 def _place(config: DictConfig, task: str) -> Path:
-    """Where the files of a task are, below `path`."""
+    """Return the path of a task's files: its folder below `path`."""
     return Path(config.path).expanduser() / str(config.folders[task])
 
 
 def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictConfig:
-    """The config of one run, checked before the first starts."""
+    """Compose and check the config of one run. All are checked before the first run starts."""
     place = [] if config.path is None else [f"task.path={quoted(_place(config, task))}"]
     chosen = any(override.startswith("recipe=") for override in config.finetune)
     overrides = [*([] if chosen else ["recipe=bert"]), *config.finetune, f"task={task}", *place]
@@ -83,7 +83,10 @@ def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictCon
 
 
 def _scores(task: str, config: DictConfig) -> dict[str, float]:
-    """Scores after the last step, in %: no checkpoint is chosen by the set that it is measured on."""
+    """Fine-tune, and return the scores after the last step, in %.
+
+    No checkpoint is chosen by its validation score, because the scores are measured on the same examples.
+    """
     folder, summary = finetune(config)
     found = {
         task: _score(task, {n.rpartition("/")[2]: v for n, v in summary["metrics"].items() if n.startswith("val/")})
@@ -100,7 +103,7 @@ def _score(task: str, metrics: dict[str, Any]) -> float:
 
 
 def averages(scores: dict[str, list[float]]) -> dict[str, list[float]]:
-    """For each seed the mean over the tasks, with and without WNLI; the two parts of MNLI count as one task."""
+    """Return the mean over the tasks for each seed, with and without WNLI. The two parts of MNLI count as one task."""
     merged = {name: values for name, values in scores.items() if name not in _AVERAGED_AS_ONE}
     if parts := [scores[name] for name in _AVERAGED_AS_ONE if name in scores]:
         merged["mnli"] = [statistics.mean(values) for values in zip(*parts, strict=True)]
@@ -114,7 +117,7 @@ def averages(scores: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def shown(scores: dict[str, list[float]], means: dict[str, list[float]]) -> str:
-    """A line a task: what is measured, the mean over the seeds and the standard deviation."""
+    """Return one line per task: its metrics, the mean over the seeds and the standard deviation."""
     lines = []
     for name, values in (scores | means).items():
         spread = f"± {statistics.stdev(values):.2f}" if len(values) > 1 else ""

@@ -1,4 +1,4 @@
-"""Types of parameters: how they are found beside a `_target_`, and how they are said in words."""
+"""Type hints: find those of the parameters that a `_target_` has, and describe them in words."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a config writes it, cut where it is long."""
+    """Return a value as a config writes it, cut to 80 characters."""
     words: dict[object, str] = {None: "null", True: "true", False: "false"}
     text = words[value] if value is None or isinstance(value, bool) else " ".join(str(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def parameters_of(target: Any, path: str) -> tuple[dict[str, Any], bool]:
-    """Return the types of a target's parameters, and whether it takes any others too."""
+    """Return the types of a target's parameters, and whether it takes other keyword arguments too.
+
+    Raises:
+        UserError: if the target is not a dotted name, or cannot be imported.
+    """
     if not isinstance(target, str) or not target:
         raise UserError(f"{path}._target_={shown(target)} must be the dotted name of a class or a function")
     try:
@@ -45,11 +49,11 @@ def parameters_of(target: Any, path: str) -> tuple[dict[str, Any], bool]:
 
 
 def _annotations(target: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotations of parameters; none where they cannot be read, as with names that a module lacks."""
+    """Return the annotations of a target's parameters; none if they cannot be read, as with an undefined name."""
     of_class = isinstance(target, type)
     places: list[Any] = [target] if not of_class else [target.__init__]
     if dataclasses.is_dataclass(target):
-        places = [target]  # a base class may stand in another module: each field is read in its own
+        places = [target]  # reads each field in the module of its class: a base class may be in another one
     try:
         return typing.get_type_hints(places[0], include_extras=True)
     except Exception:
@@ -57,7 +61,7 @@ def _annotations(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def in_words(hint: Any) -> str:
-    """Return a type in words."""
+    """Return the description of a type in words, for an error message."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         limits = [str(mark) for mark in inner[1:] if isinstance(mark, Range | OneOf)]
@@ -76,7 +80,7 @@ def in_words(hint: Any) -> str:
 
 
 def is_of_type(value: Any, hint: Any) -> bool:
-    """Return whether a value is of a type, its limits aside."""
+    """Return whether a value has a type, regardless of its limits. A `Literal` has limits only: false."""
     kind = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
     if typing.get_origin(kind) is Literal:
         return False

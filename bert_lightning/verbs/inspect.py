@@ -1,4 +1,4 @@
-"""`bert-lightning inspect`: look before you train."""
+"""`bert-lightning inspect`: print statistics of the corpus, its examples and their masks before training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def run(config: DictConfig) -> None:
-    """Print the counts of the corpus, what its examples and masks measure, and some examples."""
+    """Print the counts of the corpus, statistics of its examples and masks, and some examples."""
     for name, least in (("batch_size", 1), ("sample", 1), ("show", 0)):
         if config[name] < least:
             raise UserError(f"{name}={config[name]} must be {least} or more")
@@ -35,7 +35,7 @@ def run(config: DictConfig) -> None:
 
 
 def report(config: DictConfig, data: PreparedData, examples: PretrainingExamples) -> Iterator[str]:
-    """The lines of the report."""
+    """Yield the lines of the report."""
     yield f"\n{data.folder}"
     yield f"{'':12}{'documents':>14}{'sentences':>14}{'tokens':>16}{'tokens a sentence':>20}"
     for name, store in (("train", data.train), ("validation", data.validation)):
@@ -55,7 +55,7 @@ def report(config: DictConfig, data: PreparedData, examples: PretrainingExamples
 
 
 def _measured(examples: PretrainingExamples, batch_size: int, sample: int) -> Iterator[str]:
-    """Lengths, padding, labels and masks of the first `sample` sequences of the stream."""
+    """Yield statistics of the first `sample` sequences of the stream: lengths, padding, labels and masks."""
     lengths: list[Ints] = []
     labels: list[Ints] = []
     places = real = text = masked = hidden = kept = runs = 0
@@ -93,7 +93,10 @@ def _measured(examples: PretrainingExamples, batch_size: int, sample: int) -> It
 
 
 def _readable(batch: PretrainingBatch, tokenizer: Tokenizer, mask: int) -> Iterator[str]:
-    """A sequence, a line for each segment: [hidden word], {word>replaced by}, (kept word)."""
+    """Yield the labels of a sequence, and its text on one line per segment.
+
+    A predicted token is shown as [masked], {original>replacement} or (kept).
+    """
     for key in _label_keys(batch):
         yield f"  {key}={int(batch[key])}"  # type: ignore[literal-required]
     ids, words = batch["input_ids"][0].tolist(), _unmasked(batch).tolist()
@@ -118,7 +121,7 @@ def _readable(batch: PretrainingBatch, tokenizer: Tokenizer, mask: int) -> Itera
 
 
 def _unmasked(batch: PretrainingBatch) -> Ints:
-    """The flat ids before they were masked."""
+    """Return the token ids before masking, of the flattened batch: [B * S]."""
     ids = batch["input_ids"].reshape(-1).clone()
     ids[batch["masked_positions"]] = batch["masked_labels"]
     return ids.numpy()

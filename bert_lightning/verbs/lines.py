@@ -1,4 +1,4 @@
-"""Lines that somebody wants answered, from a file or from standard input."""
+"""Lines of input for `predict`, from a file or from standard input."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ STANDARD_INPUT = "-"
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines, where they come from, and whether somebody types them."""
+    """Lines of input, the name of their source, and whether a user types them."""
 
-    source: str  # for errors
+    source: str  # name for error messages
     lines: Iterator[str]
     typed: bool = False
 
 
 def lines_of(file: str | None) -> Lines:
-    """Return the lines of a file; of standard input where it is `-` or none.
+    """Return the lines of a file, or of standard input if `file` is `-` or None.
 
     Raises:
         UserError: if there is no such file.
@@ -36,20 +36,28 @@ def lines_of(file: str | None) -> Lines:
     if stream.isatty():
         print("# one text a line; end with Ctrl-D", file=sys.stderr)
     if isinstance(stream, io.TextIOWrapper):
-        # A carriage return inside a line does not end it: line i of the output belongs to line i of the input.
+        # Only a newline ends a line, not a carriage return: line i of the output belongs to line i of the input.
         stream.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
     return Lines("standard input", _read(stream), stream.isatty())
 
 
 def existing(path: Path) -> Path:
-    """Return the path; UserError where no file is there."""
+    """Return the path of an existing file.
+
+    Raises:
+        UserError: if there is no file.
+    """
     if not path.exists() or path.is_dir():
         raise UserError(f"file={path} " + ("is a folder" if path.is_dir() else "does not exist"))
     return path
 
 
 def valid(text: str) -> str:
-    """Return the text; UserError where it is not UTF-8. Python keeps bytes of another encoding as half characters."""
+    """Return a text that is valid UTF-8.
+
+    Raises:
+        UserError: if the text is not. Python keeps the bytes of another encoding as lone surrogates.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -62,5 +70,5 @@ def _read(stream: TextIO) -> Iterator[str]:
         for number, line in enumerate(stream):
             text = line.rstrip("\r\n")
             yield text if number else text.removeprefix("\ufeff")
-    except OSError as error:  # as where it was opened for writing
+    except OSError as error:  # for example: it is open for writing only
         raise UserError(f"standard input cannot be read ({error.strerror or error})") from None

@@ -1,6 +1,6 @@
-"""Whether this machine can hold a run, from an estimate of its memory that is too low rather than too high.
+"""Check that this machine can hold a run. The estimate of its memory is too low rather than too high.
 
-Everything is arithmetic on whole numbers: nothing is built, so that 10,000 layers take no time to be refused.
+The estimate is arithmetic on whole numbers. Nothing is built, so that even 10,000 layers are refused at once.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def check_memory(config: BertConfig, tokens: float, bytes_of_a_number: int = 4, 
     """Check that a training step fits into this machine.
 
     Args:
-        config: the encoder's.
-        tokens: of a batch, without padding.
-        bytes_of_a_number: of the hidden states; 2 in half precision.
-        shards: ranks that share the parameters.
+        config: config of the encoder.
+        tokens: number of tokens in a batch, without padding.
+        bytes_of_a_number: bytes of one number in the hidden states; 2 in half precision.
+        shards: number of ranks that share the parameters.
 
     Raises:
-        UserError: if it does not; the message says what is needed and what there is.
+        UserError: if it does not fit; the message gives the memory that is needed and the memory of the machine.
     """
     parameters, kept = parameter_count(config), numbers_kept(config)
     model, batch = parameters * _BYTES_OF_A_PARAMETER // shards, int(tokens * kept * bytes_of_a_number)
@@ -40,7 +40,7 @@ def check_memory(config: BertConfig, tokens: float, bytes_of_a_number: int = 4, 
 
 
 def parameter_count(config: BertConfig) -> int:
-    """Return the number of parameters of an encoder with its table of words, but for biases and norms."""
+    """Return the number of parameters of an encoder, with its embedding tables but without biases and norms."""
     width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     block = 4 * width * width + (3 if config.feed_forward == "gated" else 2) * width * inner
     positions = config.max_position_embeddings if config.positions == "learned" else 0
@@ -50,13 +50,19 @@ def parameter_count(config: BertConfig) -> int:
 
 
 def numbers_kept(config: BertConfig) -> int:
-    """Return how many numbers a token's forward pass keeps for the backward pass, as `compare.costs` counts them."""
+    """Return how many numbers per token the forward pass keeps for the backward pass.
+
+    `compare.costs.activations` explains the count. This one leaves out what rotary positions add.
+    """
     wide = 4 if config.feed_forward == "gated" else 2
     return config.num_hidden_layers * (9 * config.hidden_size + wide * config.intermediate_size)
 
 
 def memory() -> int:
-    """Return the bytes of memory that this process can have: the machine's, a container's share, or all GPUs'."""
+    """Return the bytes of memory that this process can use.
+
+    It is the memory of the machine, within the limit of a container, or that of all GPUs if this is more.
+    """
     host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = _CGROUP.read_text().strip() if _CGROUP.exists() else "max"
     host = min(host, int(limit)) if limit.isdigit() else host

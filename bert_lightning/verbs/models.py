@@ -1,4 +1,4 @@
-"""`bert-lightning models`: every published size of every recipe, with what it costs."""
+"""`bert-lightning models`: list every published size of every recipe, with its costs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEAD = (
 
 
 def run(config: DictConfig) -> None:
-    """Print a row for each size. Overrides choose recipes and sizes, and change what they hold."""
+    """Print a table with one row per size. Overrides choose recipes and sizes, and change their settings."""
     rows = [_row(*found) for found in recipes(list(config.overrides))]
     print(table([_HEAD, *rows]))
     print(
@@ -31,7 +31,7 @@ def run(config: DictConfig) -> None:
 
 
 def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
-    """Variant, size and config of every row: the published sizes of all variants, or what the overrides name."""
+    """Yield variant, size and config of every row: the published sizes of all variants, or what the overrides name."""
     given = dict(override.split("=", 1) for override in overrides if override.partition("=")[0] in ("variant", "model"))
     others = [override for override in overrides if override.partition("=")[0] not in given]
     variants = [given["variant"]] if "variant" in given else _options("variant")
@@ -44,7 +44,10 @@ def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
 
 
 def recipe_costs(config: DictConfig) -> Costs:
-    """Costs at the published vocabulary and length, where the config has no vocabulary of its own."""
+    """Return the costs of a recipe at its published sequence length, without the objectives that have a teacher.
+
+    A config without a vocabulary size gets the published one.
+    """
     if config.model.vocab_size is None:
         config.model.vocab_size = config.published.vocab_size or 30522
     with open_dict(config):
@@ -68,6 +71,6 @@ def _row(variant: str, model: str, config: DictConfig) -> tuple[str, ...]:
 
 
 def _options(group: str) -> list[str]:
-    """The options of a group, the user's own among them."""
+    """Return the options of a config group, including the user's own."""
     options: list[str] = GlobalHydra.instance().config_loader().get_group_options(group)
     return options

@@ -1,4 +1,4 @@
-"""Files of predictions that appear when they are whole, and a bar while they are made."""
+"""Output of predictions: files that appear when they are complete, notes and a progress bar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 @contextmanager
 def json_lines(path: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Writes a line for each call to a file that gets its name at the end; nothing without a path."""
+    """Open a file for rows of JSON, and yield a function that writes one row. The file gets its name at the end.
+
+    Without a path, the function writes nothing.
+    """
     if path is None:
         yield lambda _: None
         return
@@ -30,20 +33,20 @@ def json_lines(path: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
 
 
 def note_cut(cut: int, total: int, examples: str, length: int) -> None:
-    """Say on standard error how many examples were not read whole, if any."""
+    """Print on standard error how many examples were cut, if any."""
     if cut:
         what = "is longer than" if cut == 1 else "are longer than"
         print(f"note: {cut} of {total} {examples} {what} task.max_length={length}, and cut", file=sys.stderr)
 
 
 def note_written(path: str | None) -> None:
-    """Say on standard error where the predictions are, if anywhere."""
+    """Print on standard error where the predictions were written, if anywhere."""
     if path is not None:
         print(f"# predictions: {path}", file=sys.stderr)
 
 
 def progress(items: Iterable[T], total: int) -> Iterable[T]:
-    """The items, with a bar on a terminal."""
+    """Return the items, with a progress bar if standard error is a terminal."""
     from tqdm import tqdm
 
     return tqdm(items, total=total, leave=False, disable=not sys.stderr.isatty())  # type: ignore[no-any-return]
