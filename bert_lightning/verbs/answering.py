@@ -25,7 +25,7 @@ class Answerer:
 
     Args:
         source: the checkpoint.
-        task: config of a task without a head (similarity), for a checkpoint that holds no task; None otherwise.
+        task: config of a task without a head (similarity). It is used if the checkpoint holds no task.
 
     Raises:
         UserError: if the checkpoint lacks a task, or weights of the head.

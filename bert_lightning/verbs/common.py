@@ -35,7 +35,7 @@ def build_values(group: DictConfig) -> list[Any]:
 
 
 def run_folder(config: DictConfig) -> RunFolder:
-    """Return the run's folder: `runs`/`name`, or a subfolder for each job of a sweep, named after what the sweep varies."""
+    """Return the run's folder: `runs`/`name`, or a subfolder of it for each job of a sweep, named after what varies."""
     return RunFolder.named(config.runs, config.name, config.job)
 
 

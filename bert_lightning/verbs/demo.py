@@ -1,4 +1,4 @@
-"""`bert-lightning demo`: pretrain and fine-tune on real text in minutes, and compare with models that know less."""
+"""`bert-lightning demo`: pretrain and fine-tune on real text in minutes, and compare with random weights."""
 
 from __future__ import annotations
 

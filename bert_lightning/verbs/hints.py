@@ -80,7 +80,7 @@ def in_words(hint: Any) -> str:
 
 
 def is_of_type(value: Any, hint: Any) -> bool:
-    """Return whether a value has a type, regardless of its limits. A `Literal` has limits only: false."""
+    """Return whether a value has a type, regardless of its limits. It is never of a `Literal` type."""
     kind = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
     if typing.get_origin(kind) is Literal:
         return False

@@ -1,4 +1,4 @@
-"""`bert-lightning predict`: a run and texts -> filled-in masks, or the answers of its task."""
+"""`bert-lightning predict`: a run and texts -> words for masked tokens, or the answers of the run's task."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from bert_lightning.verbs.output import json_lines, note_cut, note_written, prog
 
 
 class Masked(NamedTuple):
-    """A text with masks, and its tokens."""
+    """A text with [MASK] in it, and its tokens."""
 
     text: str
     tokens: Tokens
 
 
 class FillMask:
-    """The likeliest words for each [MASK] of a text."""
+    """A predictor of masked tokens: it finds the likeliest words for each [MASK] of a text."""
 
     def __init__(self, source: PretrainedWeights, top_k: int) -> None:
         if not 1 <= top_k <= source.config.vocab_size:
@@ -46,14 +46,22 @@ class FillMask:
         source.fill(self.head, "objective.terms.mlm.head.")
         special = SpecialIds.of(source.tokenizer)
         self.mask_id, self.pad_id = special.require_mask(), special.pad
-        self.mask = special_names(source.tokenizer)["mask"]  # RoBERTa calls it <mask>; a text says [MASK]
+        self.mask = special_names(source.tokenizer)["mask"]  # <mask> in RoBERTa; users always write [MASK]
 
     def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
-        """Raises UserError for a text without a mask."""
+        """Return the likeliest words for each mask of each text.
+
+        Raises:
+            UserError: if a text has no mask.
+        """
         return self.answer([self.read(text, number) for number, text in enumerate(texts, 1)])
 
     def read(self, text: str, number: int) -> Masked:
-        """Return the tokens of a text; UserError where it has no mask, or one beyond what is read."""
+        """Return a text with its tokens.
+
+        Raises:
+            UserError: if the text has no mask, or has one beyond the maximal length.
+        """
         if "[MASK]" not in text:
             raise UserError(f"{text!r} has no [MASK] to fill in: write [MASK] where a word is missing")
         masked = text.replace("[MASK]", self.mask)
@@ -64,7 +72,7 @@ class FillMask:
 
     @torch.inference_mode()
     def answer(self, asked: Sequence[Masked]) -> list[dict[str, Any]]:
-        """The likeliest words for each mask of each text."""
+        """Return the likeliest words for each mask of each text."""
         batch = collate([tokens for _, tokens in asked], self.pad_id)
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
         rows, columns = torch.nonzero(batch["input_ids"] == self.mask_id, as_tuple=True)
@@ -75,7 +83,7 @@ class FillMask:
         return [{"text": t, "masks": m, "shown": _readable(t, m)} for (t, _), m in zip(asked, masks, strict=True)]
 
     def unanswered(self, number: int) -> dict[str, Any]:
-        """What stands in the output for a line without an answer."""
+        """Return the output record of a line that has no answer."""
         return {"text": None, "masks": []}
 
     def _words(self, probabilities: Tensor, ids: Tensor) -> list[dict[str, Any]]:
@@ -84,23 +92,27 @@ class FillMask:
 
 
 class AnswerLines:
-    """Answers to what stands on a line, or in a row of a table, as the checkpoint's task asks it."""
+    """A predictor of answers: it answers lines of text, or rows of a table, by the task of a checkpoint."""
 
     def __init__(self, source: PretrainedWeights) -> None:
         self.answers = Answerer(source)
         self.kind, self.count = self.answers.kind, 0
 
     def read(self, text: str, number: int) -> Example:
-        """Return what stands on a line; UserError where it lacks a part."""
+        """Return the example that a line holds.
+
+        Raises:
+            UserError: if the line lacks a part of the example.
+        """
         (example,) = self.examples([Row(f"{text[:40]!r}", self.kind.parse(text))], number - 1)
         return example
 
     def examples(self, rows: Sequence[Row], first: int = 0) -> list[Example]:
-        """Return the examples of rows with the columns of the task; their answers are not read."""
+        """Return the examples of rows, which have the columns of the task. Their answers are not read."""
         return self.kind.examples(rows, answered=False, first=first)
 
     def answer(self, asked: Sequence[Example]) -> list[dict[str, Any]]:
-        """A prediction for each example."""
+        """Return a prediction for each example."""
         self.count += len(asked)
         return [
             {"id": example.id, **example.inputs, **prediction, "shown": self.kind.show(example, prediction)}
@@ -108,15 +120,15 @@ class AnswerLines:
         ]
 
     def unanswered(self, number: int) -> dict[str, Any]:
-        """What stands in the output for a line without an answer."""
+        """Return the output record of a line that has no answer."""
         return {"id": str(number - 1), "answer": None}
 
 
 def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | AnswerLines:
-    """What a checkpoint can do: answer where it has a task, fill in masks where it has the head for it.
+    """Return the predictor of a checkpoint: of its task's answers if it has a task, otherwise of masked tokens.
 
     Raises:
-        UserError: neither.
+        UserError: if the checkpoint has neither a task nor a masked-LM head.
     """
     if "task" in source.card:
         return AnswerLines(source)
@@ -126,7 +138,7 @@ def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | AnswerLin
 
 
 def run(config: DictConfig) -> None:
-    """Predict for every text, printing as it goes."""
+    """Predict for every text, and print each prediction at once. Exit with code 2 if a line cannot be answered."""
     location = config.run
     if location == "newest":
         location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
@@ -145,7 +157,7 @@ def run(config: DictConfig) -> None:
     if isinstance(predict, AnswerLines):
         note_cut(predict.answers.num_cut, predict.count, "texts", predict.answers.max_length)
     note_written(config.output)
-    if wrong:  # said one by one
+    if wrong:  # each error is printed already
         sys.exit(2)
 
 
@@ -164,7 +176,11 @@ def _predictions(
 
 
 def _of_texts(texts: Sequence[str], predict: FillMask | AnswerLines, size: int) -> Iterator[dict[str, Any]]:
-    """Answers to arguments. One that cannot be answered ends it before any answer: it is typed again soon."""
+    """Yield the predictions for texts from the command line.
+
+    Raises:
+        UserError: if any text cannot be answered, before the first prediction. A command is quickly typed again.
+    """
     for number, text in enumerate(texts, 1):
         if not text.strip():
             raise UserError(f"text {number} of {len(texts)} is empty: write a text")
@@ -182,7 +198,10 @@ def _in_batches(
 
 
 def _of_lines(lines: Lines, predict: FillMask | AnswerLines, size: int, wrong: list[int]) -> Iterator[dict[str, Any]]:
-    """One record for each line, in order. Those of empty lines and of lines that cannot be answered hold no answer."""
+    """Yield one record per line, in order. An empty line, or one that cannot be answered, has a record without answer.
+
+    The numbers of the lines that cannot be answered are appended to `wrong`.
+    """
     numbered = enumerate(lines.lines, 1)
     number = 0
     while batch := list(islice(numbered, 1 if lines.typed else size)):

@@ -16,12 +16,15 @@ from bert_lightning.verbs.common import build
 
 
 def prepared_data(config: DictConfig) -> PreparedData:
-    """The stores that `config.data` and `config.tokenizer` describe; they are written where they do not exist."""
+    """Return the data that `config.data` and `config.tokenizer` describe. Prepare them first if they do not exist."""
     return prepare(_plan(config), _say(config), note=note)
 
 
 def run(config: DictConfig) -> None:
-    """Prepare all, a shard, or the whole from the shards; check what exists; and say what was written."""
+    """Prepare all data or one shard, or merge the shards, and print what was written.
+
+    If the data exist already, every file is checked by its hash instead.
+    """
     plan, say = _plan(config), _say(config)
     if config.shards < 1:
         raise UserError(f"shards={config.shards} must be 1 or more")

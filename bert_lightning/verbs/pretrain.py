@@ -1,4 +1,4 @@
-"""`bert-lightning pretrain`: text -> an encoder."""
+"""`bert-lightning pretrain`: text -> pretrained encoder."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from bert_lightning.verbs.memory import check_memory
 from bert_lightning.verbs.prepare import prepared_data
 from bert_lightning.verbs.training import check_execution, start
 
-# Validation has a seed and masks of its own, whatever training uses: runs with the same `examples` are measured alike.
+# Validation has its own seed and masking, whatever training uses. So runs with the same `examples` are comparable.
 _VALIDATION_SEED = 2**32
 _VALIDATION_MASKING = TokenMasking(rate=0.15, mask_prob=0.8, random_prob=0.1)
 
 
 def run(config: DictConfig) -> None:
-    """Pretrain, and say what was reached and what to do next."""
+    """Pretrain, and print the results and the next command."""
     folder, summary = pretrain(with_choices(config))
     if not summary:
         place = shlex.quote(str(folder.path))
@@ -53,7 +53,7 @@ def run(config: DictConfig) -> None:
 
 
 def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
-    """Say what the finished run reached and what to do next. `resume` says it too."""
+    """Print the results of a finished run and the next commands. `resume` calls this too."""
     metrics = summary["metrics"]
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
     spent = summary["budget"]
@@ -64,14 +64,17 @@ def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> No
 
 
 def _next_commands(config: DictConfig, folder: RunFolder) -> list[str]:
-    """Command lines for this run, as a shell takes them; filling in masks needs the head for it."""
+    """Return the next commands for this run, quoted for a shell. `predict` is among them if there is a masked-LM head."""
     run, encoder = (pasteable(f"{key}={folder.path}") for key in ("run", "encoder"))
     fill_mask = [f'bert-lightning predict {run} "The film was [MASK]."'] if "mlm" in config.objective.terms else []
     return [*fill_mask, f"bert-lightning finetune task=sentiment {encoder}"]
 
 
 def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
-    """Everything that can be wrong is found before the run's folder is made."""
+    """Pretrain, and return the run's folder and its summary. All checks come before the folder is made.
+
+    The summary is empty with `launch=none`, which only writes the folder.
+    """
     check_execution(config)
     check_steps(config.trainer, build(config.budget))
     config.trainer.devices = devices(config.trainer)
@@ -80,11 +83,11 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     return start(resolved(config), parts)
 
 
-_FILLED = 0.25  # of the places of a batch, at least: sentences are shorter than the maximal length
+_FILLED = 0.25  # least share of real tokens in a batch: sentences are shorter than the maximal length
 
 
 def _check_parts(config: DictConfig) -> None:
-    """Build what needs no corpus, and estimate the memory, before the corpus is read or anything is written."""
+    """Check the memory, and the parts that need no corpus, before the corpus is read or anything is written."""
     for name in ("schedule", "masking", "tokenizer", "examples"):
         build(config[name])
     build_optimizer(build(config.optimizer), parameter_groups(nn.Linear(1, 1), config.weight_decay, config.layer_decay))
@@ -94,12 +97,12 @@ def _check_parts(config: DictConfig) -> None:
     tokens = config.batch_tokens or config.batch_size * max(lengths) * _FILLED
     if config.launch == "auto":
         check_memory(architecture, tokens, 2 if "16" in str(config.trainer.precision) else 4, shards(config.trainer))
-    build(config.objective)  # a teacher that is not there, before the corpus is read with its tokenizer
+    build(config.objective)  # finds a missing teacher before the corpus is read with its tokenizer
 
 
 def parts(config: DictConfig) -> Parts:
-    """What a resolved config trains."""
-    make_objective = build(config.objective)  # reads the teacher, where there is one
+    """Return the parts of a run (module, data, tokenizer) from its resolved config."""
+    make_objective = build(config.objective)  # reads the teacher, if there is one
     data = prepared_data(config)
     pl.seed_everything(config.seed, verbose=False)
     batches = pretraining_batches(config, data)
@@ -158,7 +161,7 @@ def _module(
 def pretraining_examples(
     config: DictConfig, data: PreparedData, store: TokenStore, masking: TokenMasking, seed: int
 ) -> PretrainingExamples:
-    """The examples that `config.examples` makes of a store."""
+    """Return the examples that `config.examples` makes from a token store."""
     return PretrainingExamples(
         phases=Phases.of(build(config.examples)(store)),
         masking=masking,
@@ -169,7 +172,7 @@ def pretraining_examples(
 
 
 def pretraining_batches(config: DictConfig, data: PreparedData) -> PretrainingDataModule:
-    """Batches of training and of validation, which is on the examples that training ends with."""
+    """Return the training and validation batches. Validation uses the examples of the last phase of training."""
     validation = pretraining_examples(config, data, data.validation, _VALIDATION_MASKING, _VALIDATION_SEED)
     return PretrainingDataModule(
         train=pretraining_examples(config, data, data.train, build(config.masking), config.seed),

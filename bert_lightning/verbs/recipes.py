@@ -1,4 +1,4 @@
-"""The recipe of `finetune` that an encoder's family was published with."""
+"""Choose the fine-tuning recipe that was published with an encoder's family."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from bert_lightning.runs.same import read_config
 from bert_lightning.text.locations import locate
 from bert_lightning.verbs.choices import composed, task_overrides
 
-_OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # the first is the second where a family has no recipe
+_OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # `of_encoder` has the values of `bert`, for other families
 
 
 def with_recipe(config: DictConfig) -> DictConfig:
-    """The config, composed anew with the encoder's own recipe where the command line chose none."""
+    """Return the config with the recipe of the encoder's family, if the command line chose none.
+
+    If the family has a recipe other than BERT's, the config is composed again with it.
+    """
     hydra: Any = HydraConfig.get()
     if hydra.runtime.choices["recipe"] != _OF_ENCODER:
         return config
@@ -37,9 +40,17 @@ def with_recipe(config: DictConfig) -> DictConfig:
 
 
 def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
-    """What a run's variant names as its recipe, or the `model_type` of a Hugging Face folder; None where nothing does.
+    """Return the name of an encoder's recipe; None if nothing names it.
 
-    A fine-tuned run has the recipe of the encoder that it began with. Whatever is wrong there, loading says it.
+    The variant of a pretraining run names it, or the `model_type` of a Hugging Face folder. A fine-tuned run has the
+    recipe of the encoder that it started from. Broken files give None here; loading them raises the error.
+
+    Args:
+        location: path or name of the encoder.
+        through: configs of the fine-tuned runs that led to this encoder.
+
+    Raises:
+        UserError: if a run started from itself, or its config is damaged.
     """
     path = locate(location)
     run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path)

@@ -1,6 +1,6 @@
-"""`bert-lightning resume <run folder> [key=value ...]`: go on with a run, from its folder alone.
+"""`bert-lightning resume <run folder> [key=value ...]`: continue a run from its folder alone.
 
-No config is composed: ranks that torchrun or srun start read what the first process wrote.
+No config is composed. Ranks that torchrun or srun start read the config that the first process wrote.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bert_lightning.verbs.validation import check_config
 
 
 def run(arguments: list[str]) -> None:
-    """Go on, or say that there is nothing left to do."""
+    """Continue the run unless it is finished, and print its results."""
     end_with_launcher()
     if not arguments or "=" in arguments[0]:
         raise UserError("resume takes the folder of a run: bert-lightning resume runs/my-run")
@@ -36,10 +36,10 @@ def run(arguments: list[str]) -> None:
 
 
 def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
-    """The config with overrides of how the run is executed.
+    """Return the config with overrides, which may only change how the run is executed.
 
     Raises:
-        UserError: an override that would make it another run, or of a key that does not exist.
+        UserError: if an override would make it another run, or its key does not exist.
     """
     before = _updates(config)
     for override in overrides:
@@ -64,7 +64,10 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
 
 
 def _updates(config: DictConfig) -> list[int]:
-    """Examples of an update, at each level of a growing batch; or batches, where these are of a number of tokens."""
+    """Return the number of examples in an update, at each level of a growing batch size.
+
+    If batches have a fixed number of tokens, it is the number of batches.
+    """
     trainer: Any = config.trainer
     size = config.batch_size if config.get("batch_tokens") is None else 1
     sizes = build(config.budget).batch_sizes(size) if "budget" in config else [size]

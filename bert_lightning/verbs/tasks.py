@@ -1,4 +1,4 @@
-"""A task's config -> its examples, its objective, and what a checkpoint keeps of it."""
+"""Build a task from its config: its examples, its objective, and its metadata in a checkpoint."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ from bert_lightning.runs.trust import check_plain, check_targets
 from bert_lightning.verbs.common import build
 
 T = TypeVar("T")
-_CLASSES: dict[str, type[Any]] = {"kind": Kind, "objective": Downstream}  # what a checkpoint names of its task
+# Parts of a task that a checkpoint names -> the base class of each.
+_CLASSES: dict[str, type[Any]] = {"kind": Kind, "objective": Downstream}
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """The examples that a run trains and is validated on."""
+    """The training and validation examples of a run, with their task type and labels."""
 
     kind: Kind
     labels: list[str]
@@ -51,10 +52,10 @@ class TaskData:
 
 
 def source_of(task: DictConfig) -> Source:
-    """Files where `task.path` says where, else the hub.
+    """Return the source of a task's rows: files if `task.path` is given, otherwise the Hugging Face hub.
 
     Raises:
-        UserError: neither is given.
+        UserError: if neither is given, or `task.files` does not make a source.
     """
     if task.path is None and task.hub is None:
         raise UserError("task.path has no value: give the file, or the folder, of the task's data")
@@ -66,10 +67,10 @@ def source_of(task: DictConfig) -> Source:
 
 
 def kind_of(task: DictConfig) -> Kind:
-    """Return how the task asks and answers.
+    """Return the task type, built from `task.kind`.
 
     Raises:
-        UserError: if task.kind makes nothing of that sort.
+        UserError: if `task.kind` makes anything else.
     """
     kind = build(task.kind)
     if not isinstance(kind, Kind):
@@ -83,15 +84,15 @@ def _place(task: DictConfig) -> DictConfig:
 
 
 def split_to_measure(task: DictConfig) -> str:
-    """The test split where the task names one, else that of validation."""
+    """Return the split to evaluate: the test split if the task names one, otherwise the validation split."""
     return "test" if _place(task).splits.get("test") else str(task.validation_split)
 
 
 def training_data(task: DictConfig, validation_examples: int | None) -> TaskData:
-    """Return the examples of both sides, and say what is odd about the rows.
+    """Return the training and validation examples of a task, and note what is unusual about the rows.
 
-    The labels are the task's, or those of all training rows, even where few are taken. Where validation is a share of
-    the training rows, its labels count too: a rare one may be there only.
+    The labels are those of `task.labels`, or else of all training rows, even if `task.train_examples` takes only a
+    few. If validation is a share of the training rows, its labels count too: a rare label may occur only there.
     """
     kind, source = kind_of(task), source_of(task)
     train_rows, validation_rows = split_rows(source, task.validation_split, task.validation_fraction, kind.key)
@@ -100,7 +101,7 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
         note(remark)
     labelled = train_rows if source.has(task.validation_split) else [*train_rows, *validation_rows]
     if validation_examples is not None:
-        # Files are often sorted by label: a part of the validation rows is a random part.
+        # Files are often sorted by label, so a part of the validation rows is a random part.
         few = min(validation_examples, len(validation_rows))
         validation_rows = subset(validation_rows, few, "validation_examples")
     train = kind.examples(subset(train_rows, task.train_examples))
@@ -117,14 +118,14 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
 
 
 def _several_files(source: Source, splits: Sequence[str]) -> Iterator[str]:
-    """Splits that a pattern or a folder makes of several files: it may match more than was meant."""
+    """Yield a remark for each split that has several files: a pattern or a folder may match more than was meant."""
     for split in splits:
         if len(files := source.files(split)) > 1:
             yield f"{split} is read from {len(files)} files, {files[0]} to {files[-1]}"
 
 
 def _labels(task: DictConfig, kind: Kind, train: Sequence[Example], rows: Sequence[Row]) -> list[str]:
-    """Those of the task, or of all the `rows`; none where it has no classes."""
+    """Return the labels of the task's config, or else of all `rows`; none if the task has no classes."""
     learned = kind.labels(train)
     if not learned and task.labels is not None:
         raise UserError(f"task.labels={list(task.labels)}: this task has no classes, leave it out")
@@ -140,7 +141,13 @@ def _given_labels(given: Sequence[str]) -> list[str]:
 
 
 def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -> list[Example]:
-    """The examples of one split; for validation what training was validated on."""
+    """Return the examples of one split.
+
+    If the data have no validation split, it is the share of the training rows that training was validated on.
+
+    Raises:
+        UserError: if the data have no such split.
+    """
     source = source_of(task)
     rows: list[Row] | None = source.read(split)
     if rows is None and split == task.validation_split:
@@ -159,10 +166,17 @@ def joint_objective(
     config: BertConfig,
     weights: Sequence[float] | None = None,
 ) -> JointObjective:
-    """The objective of a task, from the partial that its node makes, as the only term.
+    """Return a joint objective with the objective of a task as its only term.
+
+    Args:
+        make: function that makes the task's objective; the node `task.objective` builds it.
+        term: name of the term.
+        labels: names of the classes; empty if the task has none.
+        config: config of the encoder.
+        weights: class weights, in the order of the labels.
 
     Raises:
-        UserError: if the term has a name that no module can have.
+        UserError: if no module can have the term's name.
     """
     if not term.isidentifier() or hasattr(ModuleDict, term):
         raise UserError(f"task.term={term!r} must be a name of letters, digits and _, and no word of torch")
@@ -171,15 +185,17 @@ def joint_objective(
 
 
 def task_metrics(task: DictConfig, labels: Sequence[str]) -> dict[str, TaskMetric]:
-    """The metrics of a task; an entry set to null is left out."""
+    """Return the metrics of a task by name. An entry set to null is left out."""
     return {name: make(labels) for name, make in build(task.metrics).items() if make is not None}
 
 
 def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Example]) -> list[float] | None:
-    """A weight for each label: None, given ones, or `balanced`, n / (classes * count) as scikit-learn has it.
+    """Return the class weights, in the order of the labels; None if the setting is None.
+
+    The setting gives a weight for each label, or is `balanced`: n / (classes * count), as in scikit-learn.
 
     Raises:
-        UserError: a label without a weight, or without an example to balance by.
+        UserError: if a label has no valid weight, or no example from which to balance.
     """
     if setting is None:
         return None
@@ -203,10 +219,10 @@ def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Exampl
 
 
 def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
-    """Return what a checkpoint keeps of its task, as plain data.
+    """Return the metadata of a task that a checkpoint keeps, as plain data.
 
     Raises:
-        UserError: if a part is not named by its class, so that the checkpoint could not be used.
+        UserError: if the task type or the objective is not named by a class. The checkpoint could not be used then.
     """
     kept = OmegaConf.to_container(task, resolve=True)
     assert isinstance(kept, dict), "a task is a mapping"
@@ -216,22 +232,26 @@ def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def from_card(path: Path, card: Mapping[str, Any], name: str) -> Any:
-    """Make what the task in a checkpoint names under `name`: kind or objective.
+    """Build a part of a task that a checkpoint names: its task type or its objective.
 
     Args:
-        path: the checkpoint.
-        card: its task, as `card_of` has it.
-        name: which part.
+        path: path of the checkpoint.
+        card: metadata of its task, as `card_of` returns it.
+        name: key of the part, `kind` or `objective`.
 
     Raises:
-        UserError: if it names anything that this program does not build from a file. The message names the key.
+        UserError: if the part names anything that this program does not build from a file. The message names the key.
     """
     class_of_card(path, card, name)
     return build(OmegaConf.create(dict(card[name])))
 
 
 def class_of_card(path: Path, card: Mapping[str, Any], name: str) -> type[Any]:
-    """Return the class that the task in a checkpoint names under `name`. Raises UserError as `from_card` does."""
+    """Return the class of a part of a task that a checkpoint names. The arguments are those of `from_card`.
+
+    Raises:
+        UserError: if `from_card` would raise it.
+    """
     key = f"task.{name}"
     check_plain(card[name], path, key)
     check_targets(card[name], path, key)

@@ -1,4 +1,4 @@
-"""Runs from their configs: new ones, and those whose folder exists. Every verb that trains goes through here."""
+"""Start new runs and continue existing ones, from their configs. Every verb that trains uses this module."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ PartsOf = Callable[[DictConfig], Parts]
 
 
 def check_execution(config: DictConfig) -> None:
-    """Whether the run can be started as it asks to be.
+    """Check that the run can be started as its config asks.
 
     Raises:
-        UserError: if the machine does not allow it, or `existing` does not allow to go on with the run in its folder.
+        UserError: if the machine does not allow it, or the folder holds a run and `existing` does not allow to resume.
     """
     check_values(config)
     folder = run_folder(config)
@@ -39,14 +39,22 @@ def check_execution(config: DictConfig) -> None:
 
 
 def check_values(config: DictConfig) -> None:
-    """Check that this machine can execute the run as it asks to be. Raises UserError if it cannot."""
+    """Check that this machine can execute the run as its config asks.
+
+    Raises:
+        UserError: if it cannot.
+    """
     allow_open_files(config.num_workers)
     if config.launch == "srun":
         check_inside_job()
 
 
 def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, Any]]:
-    """Begin a run, or go on with it. `config` is resolved. What can be wrong is found before the folder is made."""
+    """Start a run, or continue it with `existing=resume`. Return its folder and its summary.
+
+    `config` is resolved. All checks come before the folder is made. The summary is empty with `launch=none`, which
+    only writes the folder.
+    """
     folder = run_folder(config)
     config.trainer.devices = devices(config.trainer)
     if config.existing == "resume" and folder.config.exists():
@@ -59,21 +67,24 @@ def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, A
     note_what_needs_trust(config)
     with _requeued() if config.existing == "resume" else nullcontext():
         with folder.held():
-            folder.check_free()  # again: another process may have made this run meanwhile
+            folder.check_free()  # check again: another process may have made this run meanwhile
             ready.write()
             if config.launch == "none":
                 return folder, {}
             if world_size(config.trainer) == 1 and config.launch == "auto":
                 ready.train()
                 return folder, folder.read_summary()
-        del ready  # this process only waits
-        with trusting(config):  # the ranks read it from the folder
+        del ready  # free its memory: from here on this process only waits
+        with trusting(config):  # the ranks read the config from the folder
             launch(config, folder)
     return folder, folder.read_summary()
 
 
 def go_on(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
-    """Train what is left of a run whose folder is written, from its newest checkpoint that is whole."""
+    """Train the rest of a run whose folder is written, from its newest intact checkpoint.
+
+    A finished run is left as it is.
+    """
     if folder.summary.exists():
         return
     check_files(folder.path)
@@ -82,7 +93,7 @@ def go_on(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) 
             launch(config, folder, overrides)
             return
         say_restart()
-        # Held before the checkpoints are read: a process that trains this run deletes old ones meanwhile.
+        # Hold the folder before its checkpoints are read: another process that trains this run deletes old ones.
         with folder.held() if is_first() else nullcontext():
             checkpoint = newest_whole(folder.checkpoints)
             verb = import_module(f"bert_lightning.verbs.{config.verb}")
@@ -93,7 +104,7 @@ def go_on(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) 
 
 @contextmanager
 def _requeued() -> Iterator[None]:
-    """A job that SLURM is about to end starts again after it, where the same command goes on with the run."""
+    """Requeue the SLURM job if SLURM is about to end it. The same command then continues the run."""
     try:
         yield
     except Interrupted as stop:
@@ -103,7 +114,7 @@ def _requeued() -> Iterator[None]:
 
 
 def session(config: DictConfig, folder: RunFolder, parts_of: PartsOf, checkpoint: Path | None = None) -> Session:
-    """The run, built in this process."""
+    """Build the run in this process, ready to train."""
     parts = parts_of(config)
     if config.get("compile"):
         parts.module.encoder.compile_feed_forward()
@@ -122,6 +133,6 @@ def launch(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ())
 
 
 def runs_here(config: DictConfig) -> bool:
-    """Whether this process trains: as the only rank, or as one that was started to."""
+    """Return whether this process trains: as the only rank, or as a rank that a launcher started."""
     ranks = world_size(config.trainer)
     return is_rank(ranks) or (ranks == 1 and config.launch != "srun")
