@@ -64,7 +64,7 @@ def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> No
 
 
 def _next_commands(config: DictConfig, folder: RunFolder) -> list[str]:
-    """Return the next commands for this run, quoted for a shell. `predict` is among them if there is a masked-LM head."""
+    """Return the next commands for this run, quoted for a shell. `predict` is one if there is a masked-LM head."""
     run, encoder = (pasteable(f"{key}={folder.path}") for key in ("run", "encoder"))
     fill_mask = [f'bert-lightning predict {run} "The film was [MASK]."'] if "mlm" in config.objective.terms else []
     return [*fill_mask, f"bert-lightning finetune task=sentiment {encoder}"]

@@ -43,14 +43,15 @@ def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
     """Return the name of an encoder's recipe; None if nothing names it.
 
     The variant of a pretraining run names it, or the `model_type` of a Hugging Face folder. A fine-tuned run has the
-    recipe of the encoder that it started from. Broken files give None here; loading them raises the error.
+    recipe of the encoder that it started from. A broken `config.json` gives None here; loading
+    it raises the error.
 
     Args:
         location: path or name of the encoder.
         through: configs of the fine-tuned runs that led to this encoder.
 
     Raises:
-        UserError: if a run started from itself, or its config is damaged.
+        UserError: if a run started from itself, or its `config.yaml` is damaged.
     """
     path = locate(location)
     run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path)
