@@ -1,4 +1,4 @@
-"""Ranks of a run that its folder describes, started on this machine through torch's elastic launcher."""
+"""Start the ranks of a run on this machine with torch's elastic launcher. The run's folder says what they train."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.runs.environment import note
 from bert_lightning.runs.ranks import LAUNCHER, OWN_RUN, PROGRAM
 
-_GRACE = 60  # seconds that ranks have to save when the launcher is asked to stop
+_GRACE = 60  # seconds that ranks have to save after the launcher received a signal to stop
 
 
 class RankFailed(ExpectedError):
-    """A rank ended with an error that nobody foresaw, or was killed. Other ranks may have failed after it."""
+    """The error of a run whose rank was killed or raised an unexpected error.
+
+    Args:
+        message: the line that the user reads.
+        trace: the traceback of the rank's error; empty if there is none.
+    """
 
     def __init__(self, message: str, trace: str = "") -> None:
         super().__init__(message)
@@ -34,17 +39,24 @@ class RankFailed(ExpectedError):
 
 
 def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: int) -> None:
-    """Run `resume folder overrides` in so many processes, and wait for them.
+    """Run the command `resume` in several processes on this machine, and wait for them.
 
-    Where one fails, all are ended and start again, so many times, from the run's newest checkpoint. What the user did
-    wrong, and a signal that asks to stop, end the run at once: the ranks would only do the same again.
+    If a rank fails, all ranks are ended and started again from the run's newest checkpoint. A mistake of the user or a
+    signal to stop ends the run at once, since a restart would only repeat it.
+
+    Args:
+        folder: the run's folder.
+        overrides: the overrides for `resume`.
+        ranks: number of processes.
+        restarts: how many times the ranks may start again.
 
     Raises:
-        UserError, Interrupted: what a rank raised.
-        RankFailed: a rank failed otherwise, or was killed. The others were ended.
+        UserError: if a rank raised it.
+        Interrupted: if a signal stopped a rank or the launcher.
+        RankFailed: if a rank was killed or failed otherwise, and no restart is left. The other ranks are ended.
     """
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they tell is told below, once
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # the notes and errors below report the same, once
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // ranks))
     with _environment({"OMP_NUM_THREADS": threads, LAUNCHER: str(os.getpid())}):
         for again in range(restarts + 1):
@@ -58,7 +70,7 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: in
 
 
 def _run(arguments: Sequence[str], ranks: int) -> None:
-    """Run `bert-lightning arguments` in so many processes, once."""
+    """Run `bert-lightning` with these arguments in `ranks` processes, without restarts, and wait for them."""
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -67,7 +79,7 @@ def _run(arguments: Sequence[str], ranks: int) -> None:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
-        max_restarts=0,  # the launcher starts all again, for it does not know a user's mistake
+        max_restarts=0,  # torch's launcher would also restart after a mistake of the user
         logs_specs=DefaultLogsSpecs(),
         signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1,SIGUSR2",
         shutdown_timeout=_GRACE,
@@ -82,7 +94,7 @@ def _run(arguments: Sequence[str], ranks: int) -> None:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Variables for the processes that are started inside."""
+    """Set environment variables for the processes that the `with` block starts, and restore the former values."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -96,19 +108,19 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _cause(failures: dict[int, ProcessFailure]) -> Exception:
-    """The failure that made the others fail: a rank that was killed, else the first."""
+    """Return the error of the rank that made the others fail: a rank that was killed, or else the first that failed."""
     killed = [rank for rank, failure in failures.items() if failure.exitcode == -signal.SIGKILL]
     if killed:
         return RankFailed(f"rank {killed[0]} was killed (SIGKILL): out of memory?")
     rank = min(failures, key=lambda rank: failures[rank].timestamp)
-    said: Any = failures[rank].message  # a dict where the rank left its error, else what the launcher thinks
+    said: Any = failures[rank].message  # a dict if the rank wrote its error, else a text of torch's launcher
     if not isinstance(said, dict):
         return RankFailed(f"rank {rank} ended with code {failures[rank].exitcode}: {said}")
     return raised(rank, said)
 
 
 def raised(rank: int, said: dict[str, Any]) -> Exception:
-    """What a rank raised, from what torch's error handler wrote of it."""
+    """Rebuild the error that a rank raised from the dict that torch's error handler wrote."""
     kind, _, text = said["message"].partition(": ")
     if kind in (UserError.__name__, Agreed.__name__):
         return UserError(text)

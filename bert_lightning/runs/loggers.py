@@ -1,4 +1,4 @@
-"""Loggers of a run, made from yaml: each writes into the run's folder, and goes on at the step where a run resumes."""
+"""The loggers of a run, which the configs name. They write into the run's folder and continue when a run resumes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,35 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.csv_log import CsvLog
 from bert_lightning.runs.environment import note
 
-_TAGS = ("variant", "model", "task", "recipe")  # groups whose options become tags of a W&B run
+_TAGS = ("variant", "model", "task", "recipe")  # config groups whose options become tags of a W&B run
 
 
 def csv(folder: Path, first_step: int) -> Logger:
-    """`metrics.csv`: a row for every logged step."""
+    """Return the logger of `metrics.csv`, with one row for each logged step. Rows from `first_step` on are new."""
     return CsvLog(folder / "metrics.csv", first_step)
 
 
 def tensorboard(folder: Path, first_step: int) -> Logger:
-    """`tensorboard/`: look with `tensorboard --logdir runs`. It hides what is logged again after a resume."""
+    """Return the logger of `tensorboard/`. `tensorboard --logdir runs` shows it.
+
+    After a resume, TensorBoard hides older values of the steps that are logged again, from `first_step` on.
+    """
     return TensorBoard(
         save_dir=folder, name="", version="tensorboard", default_hp_metric=False, purge_step=first_step or None
     )
 
 
 class TensorBoard(TensorBoardLogger):
-    """Lightning's logger, with the HPARAMS page filled: it shows hyperparameters only beside metrics, so at the end."""
+    """Lightning's TensorBoard logger, which also fills the HPARAMS page when the run ends.
+
+    That page needs final metrics beside the hyperparameters.
+    """
 
     _NO_HYPERPARAMETERS = ("origin", "callbacks", "logger", "published", "runs")
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:
-        """Keep the run's config and the options of its groups until the metrics are known."""
+        """Keep the run's config, and the options of its config groups, until the final metrics are known."""
         config = dict(params) if isinstance(params, Mapping) else vars(params)
         kept = {name: value for name, value in config.items() if name not in self._NO_HYPERPARAMETERS}
         self._parameters = {**config.get("origin", {}).get("choices", {}), **dict(_flat(kept))}
@@ -58,7 +64,10 @@ class TensorBoard(TensorBoardLogger):
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the numbers, words and lists of a nested config by dotted key, without the names of classes."""
+    """Yield each value of a nested config with its dotted key, without keys that begin with `_`, such as `_target_`.
+
+    Values that are not numbers, booleans or strings become strings.
+    """
     if not isinstance(value, Mapping):
         yield path, value if isinstance(value, (bool, int, float, str)) else str(value)
         return
@@ -76,22 +85,22 @@ def wandb(
     job_type: str | None = None,
     choices: Mapping[str, str] | None = None,
 ) -> Logger:
-    """Weights & Biases. Offline unless WANDB_MODE says otherwise, so that a run never waits for a network.
+    """Return the Weights & Biases logger. It works offline unless WANDB_MODE is set, so that a run needs no network.
 
-    A run that resumes goes on in the W&B run `id`. Steps between the checkpoint and the interruption are then there
-    twice, with equal values: W&B cannot take back what was sent. The run's config is W&B's config.
+    A resumed run continues the W&B run `id`. Steps between the checkpoint and the interruption then appear twice, with
+    equal values: W&B cannot delete what was sent. W&B's config is the run's config.
 
     Args:
-        folder: the run's folder; its name is the W&B run's name.
+        folder: the run's folder; its name is the name of the W&B run.
         first_step: step of the first row to come; unused.
-        project: W&B project.
-        id: id of the W&B run.
-        group: W&B group; runs of one sweep share it.
+        project: the W&B project.
+        id: the id of the W&B run.
+        group: the W&B group, which all runs of a sweep share.
         job_type: the verb.
-        choices: option of each Hydra group; those of variant, model, task and recipe become tags.
+        choices: the option of each Hydra group; those of variant, model, task and recipe become tags.
 
     Raises:
-        UserError: the package is not installed.
+        UserError: if the package wandb is not installed.
     """
     try:
         import wandb as _  # noqa: F401
@@ -108,10 +117,12 @@ def wandb(
 
 
 class Careful(Logger):
-    """A logger whose failure costs the log, not the training: it is said once, and the logger is left alone from then.
+    """A wrapper around a logger that keeps training alive if the logger fails.
+
+    The first error prints a note. After it, the logger is not called again.
 
     Args:
-        logger: what may fail.
+        logger: the logger that may fail.
     """
 
     def __init__(self, logger: Logger) -> None:
@@ -144,7 +155,7 @@ class Careful(Logger):
 
     @rank_zero_only
     def close(self) -> None:
-        """End what the logger began. A W&B run left open would swallow the next job of a sweep."""
+        """Finish the W&B run, if the logger is W&B's. The next job of a sweep would otherwise log into it."""
         if type(self.logger).__name__ == "WandbLogger":
             import wandb
 
@@ -157,6 +168,6 @@ class Careful(Logger):
     def _try(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         try:
             call(*args, **kwargs)
-        except Exception as error:  # whatever a logger raises
+        except Exception as error:  # a logger may raise any error
             self.broken = True
             note(f"{type(self.logger).__name__} failed and logs no more: {error}")

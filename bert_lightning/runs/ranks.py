@@ -1,4 +1,4 @@
-"""How many processes a run has, and which of them this one is."""
+"""The ranks of a run: how many processes it has, which one this is, and how a rank reports its error."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 from bert_lightning.errors import UserError
 from bert_lightning.runs.environment import note
 
-_RANKS, _RANKS_OF_A_CORE = 16, 4  # on one machine, at most: more processes only wait for each other
-OWN_RUN = "bert-lightning-"  # how the elastic run ids begin that `launch_here` gives
-ERRORS = "BERT_LIGHTNING_ERRORS"  # a folder where each rank that `launch_srun` started leaves what it raised
-LAUNCHER = "BERT_LIGHTNING_LAUNCHER"  # the process that `launch_here` started the rank from
-PROGRAM = str(
-    Path(__file__).parent.parent / "__main__.py"
-)  # what a rank runs: this package, not one of its own finding
-_LOOKS_EVERY = 1.0  # seconds
+_RANKS, _RANKS_OF_A_CORE = 16, 4  # limits of ranks per machine and per core: more processes only wait for each other
+OWN_RUN = "bert-lightning-"  # prefix of the elastic run ids that `launch_here` gives
+ERRORS = "BERT_LIGHTNING_ERRORS"  # environment variable: folder into which ranks of `launch_srun` write their errors
+LAUNCHER = "BERT_LIGHTNING_LAUNCHER"  # environment variable: id of the process in which `launch_here` runs
+# The script that a rank executes. It is given by its path, so that a rank does not import another installed package.
+PROGRAM = str(Path(__file__).parent.parent / "__main__.py")
+_LOOKS_EVERY = 1.0  # seconds between two checks that the launcher is alive
 
 
 def is_rank(ranks: int) -> bool:
-    """Whether torchrun, srun or our own launcher started this process as one of so many.
+    """Return whether torchrun, srun or our own launcher started this process as one of the run's ranks.
+
+    Args:
+        ranks: number of ranks of the run.
 
     Raises:
-        UserError: srun started another number of tasks.
+        UserError: if srun started several tasks, but not as many as the run has ranks.
     """
     if TorchElasticEnvironment.detect():
         return True
@@ -44,31 +46,32 @@ def is_rank(ranks: int) -> bool:
 
 
 def _tasks() -> int:
-    """Tasks of the step that this process is one of, 0 outside one. A job may run the whole program as one task."""
+    """Return the number of tasks of the SLURM step in which this process runs; 0 outside a step."""
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) if "SLURM_STEP_ID" in os.environ else 0
 
 
 def is_first() -> bool:
-    """Whether this is the first rank, or the only process."""
+    """Return whether this process is rank 0, or the only process."""
     rank: int = getattr(rank_zero_only, "rank", None) or 0
     return rank == 0
 
 
 def is_own_rank() -> bool:
-    """Whether a process of this program started it, and waits for it to say what became of the run."""
+    """Return whether this process is a rank whose launcher is this program too. The launcher reports the result."""
     return os.environ.get("TORCHELASTIC_RUN_ID", "").startswith(OWN_RUN) or ERRORS in os.environ
 
 
 def end_with_launcher() -> None:
-    """End this rank within a second of its launcher: one that was killed by SIGKILL ends nobody else.
+    """Start a thread that ends this rank about a second after its launcher ended.
 
-    The newest checkpoint stays as it is, as if the rank itself had been killed.
+    A launcher that is killed by SIGKILL cannot end its ranks. The rank saves nothing: the run resumes from its newest
+    checkpoint.
     """
     if (launcher := os.environ.get(LAUNCHER)) is None:
         return
 
     def watch() -> None:
-        while os.getppid() == int(launcher):  # an orphan has another parent
+        while os.getppid() == int(launcher):  # the system gives an orphan another parent
             time.sleep(_LOOKS_EVERY)
         print("note: the process that started this rank is gone: the rank ends", file=sys.stderr, flush=True)
         os._exit(1)
@@ -77,9 +80,12 @@ def end_with_launcher() -> None:
 
 
 def leave(error: Exception) -> bool:
-    """Leave what this rank raised to the process that started it, which says it once. False: there is no such process.
+    """Write the error of this rank to a file for its launcher, which reports it once.
 
-    Where the ranks start again, nobody would say it: one line then does.
+    If the launcher will start the ranks again, it does not report the error. The rank then prints one line itself.
+
+    Returns:
+        Whether there is such a launcher. If not, the caller must report the error.
     """
     if ERRORS in os.environ:
         os.environ["TORCHELASTIC_ERROR_FILE"] = f"{os.environ[ERRORS]}/{os.environ['SLURM_PROCID']}.json"
@@ -92,7 +98,7 @@ def leave(error: Exception) -> bool:
 
 
 def say_restart() -> None:
-    """Say that the ranks were started again, if they were."""
+    """Print a note if torchrun has started the ranks again after a failure."""
     if _restarts():
         note(f"a rank failed; all start again, {_restarts()} of {os.environ['TORCHELASTIC_MAX_RESTARTS']} times")
 
@@ -102,16 +108,16 @@ def _restarts() -> int:
 
 
 def world_size(trainer: DictConfig) -> int:
-    """Ranks of a run whose number of devices is resolved."""
+    """Return the number of ranks of a run. `trainer.devices` must be a number already."""
     number: int = trainer.devices * trainer.num_nodes
     return number
 
 
 def devices(trainer: DictConfig) -> int:
-    """Devices that the trainer uses on each machine.
+    """Return the number of devices that the trainer uses on each machine.
 
     Raises:
-        UserError: the value names no number of devices.
+        UserError: if `trainer.devices` is not a number of devices, or more than this machine can run.
     """
     value = trainer.devices
     if isinstance(value, ListConfig):
@@ -131,16 +137,19 @@ def devices(trainer: DictConfig) -> int:
 
 
 def shards(trainer: DictConfig) -> int:
-    """Return how many ranks share the parameters; 1 where each holds all of them."""
+    """Return the number of ranks over which the parameters are sharded; 1 if each rank holds all parameters."""
     strategy = trainer.strategy
     whole = isinstance(strategy, str) or "ModelParallel" not in str(strategy.get("_target_"))
     return 1 if whole else world_size(trainer)
 
 
 def cluster_environment(ranks: int) -> ClusterEnvironment:
-    """How a rank finds the others. Never guessed by Lightning, which takes any shell inside SLURM for a rank."""
+    """Return the environment through which a rank finds the others.
+
+    Lightning's own detection is not used, because it takes any shell inside a SLURM job for a rank.
+    """
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
     if _tasks() == ranks:
-        return SLURMEnvironment(auto_requeue=False)  # it would save inside the signal handler
+        return SLURMEnvironment(auto_requeue=False)  # Lightning's requeue would save inside a signal handler
     return LightningEnvironment()

@@ -1,4 +1,4 @@
-"""Strict readers of the text files in a run's folder: one line for whatever is wrong with a file, never a traceback."""
+"""Strict readers of the text files in a run's folder. Whatever is wrong with a file, the user reads one line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_text(path: Path) -> str:
 
 
 def unreadable(path: Path, error: OSError) -> str:
-    """Say why the system does not open a file, and what to do."""
+    """Return a message that says why the system does not open a file, and what to do."""
     if isinstance(error, PermissionError):
         return f"{path} cannot be read ({error.strerror}): check the permissions of the file and its folders"
     return f"{path} cannot be read ({error.strerror})"
@@ -49,7 +49,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object that a JSON file holds.
 
     Raises:
-        UserError: if the file cannot be read, or holds anything else.
+        UserError: if the file cannot be read, or does not hold a JSON object.
     """
     try:
         value = json.loads(read_text(path))
@@ -61,10 +61,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> DictConfig:
-    """Return the mapping that a YAML file holds. Its values are plain: no alias, no interpolation.
+    """Return the mapping that a YAML file holds.
 
     Raises:
-        UserError: if the file cannot be read, or holds anything else.
+        UserError: if the file cannot be read, holds no mapping, or contains an alias or an interpolation.
     """
     text = read_text(path)
     try:
@@ -72,7 +72,7 @@ def read_yaml(path: Path) -> DictConfig:
         config = OmegaConf.load(io.StringIO(text))
         plain = OmegaConf.to_container(config)
     except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError, TypeError, RecursionError) as error:
-        raise _damaged(path, _reason(error)) from None  # OmegaConf says OSError where the text is one number or word
+        raise _damaged(path, _reason(error)) from None  # OmegaConf raises OSError if the text is one number or word
     if not isinstance(config, DictConfig) or not plain:
         raise _damaged(path, "it is empty" if not plain else "it holds no mapping of keys to values")
     if place := _interpolation(plain):
@@ -81,7 +81,7 @@ def read_yaml(path: Path) -> DictConfig:
 
 
 def _check_events(path: Path, text: str) -> None:
-    """Refuse aliases and deep nesting before anything is built from them: ten lines may stand for gigabytes."""
+    """Raise UserError if a YAML text has aliases or deep nesting: ten lines of aliases can expand to gigabytes."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
@@ -92,7 +92,7 @@ def _check_events(path: Path, text: str) -> None:
 
 
 def _interpolation(value: Any, place: str = "") -> str | None:
-    """Return the first key whose value OmegaConf would look up elsewhere."""
+    """Return the dotted key of the first value that contains an interpolation; None if there is none."""
     if isinstance(value, str):
         return place if "${" in value else None
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

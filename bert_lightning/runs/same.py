@@ -1,4 +1,4 @@
-"""The config that a run was started from, and whether another one means the same run."""
+"""Read the config that a run was started from, and check that another config or a checkpoint is of the same run."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.reading import read_yaml
 from bert_lightning.runs.trust import check_plain
 
-TRAINING_VERBS = ("pretrain", "finetune")  # the verbs that make runs
+TRAINING_VERBS = ("pretrain", "finetune")  # the verbs that create runs
 
-# How a run is executed. Whatever else an override would change, it would make it another run.
+# Keys that say how a run is executed. They may change when a run resumes; any other change would make another run.
 EXECUTION = ("num_workers", "compile", "launch", "restarts", "logger.", "callbacks.", "trainer.devices",
              "trainer.num_nodes", "trainer.accelerator", "trainer.strategy")  # fmt: skip
-SHARES = ("batch_size", "trainer.accumulate_grad_batches")  # if their product with the ranks stays what it was
+# Keys that may also change when a run resumes, as long as their product with the number of ranks stays equal.
+SHARES = ("batch_size", "trainer.accumulate_grad_batches")
 
 _UPDATE = (*SHARES, "trainer.devices", "trainer.num_nodes")  # their product is the number of examples of an update
-_PLACES = ("name", "runs", "job", "data.folder")
+_PLACES = ("name", "runs", "job", "data.folder")  # keys that say where a run and its data lie
 
 
 def read_config(folder: RunFolder) -> DictConfig:
-    """Return the config that a run was started from. Every verb that needs a run's config reads it here.
+    """Return the config that a run was started from.
 
     Raises:
-        UserError: if there is no run, or its config is damaged or of something else.
+        UserError: if there is no run in the folder, or its config is damaged or not the config of a run.
     """
     if not folder.config.exists():
         raise UserError(f"no run at {folder.path}: it has no config.yaml")
@@ -44,10 +45,15 @@ def read_config(folder: RunFolder) -> DictConfig:
 
 
 def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) -> None:
-    """Whether `config` asks for the run that `folder` holds, which was started from `before`. Both are resolved.
+    """Check that a config asks for the run that a folder holds already.
+
+    Args:
+        folder: the run's folder.
+        before: the config that this run was started from, resolved.
+        config: the config in question, resolved.
 
     Raises:
-        UserError: it asks for another; the message says in what they differ.
+        UserError: if the config asks for another run; the message names what differs, and both values.
     """
     theirs, ours = _decisive(before), _decisive(config)
     if apart := _apart(theirs, ours):
@@ -56,20 +62,26 @@ def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) ->
 
 
 def identity(config: DictConfig) -> dict[str, Any]:
-    """Return what makes a run this one and no other, by dotted key. `config` is resolved.
+    """Return the identity of a run: the values that decide what it trains, by dotted key.
 
-    How the run is executed and where it lies are left out, so that a folder may be moved and renamed.
+    Keys that say how the run is executed or where it lies are left out. So a folder may be moved and renamed.
+
+    Args:
+        config: the run's config, resolved.
     """
     return {key: value for key, value in _decisive(config).items() if key not in _PLACES}
 
 
 def check_identity(path: Path, theirs: Mapping[str, Any] | None, config: DictConfig) -> None:
-    """Check that the checkpoint at `path`, which keeps the identity `theirs`, is of the run of `config`.
+    """Check that a checkpoint belongs to the run of a config.
 
-    A checkpoint of an older version keeps none. It is taken, with a note.
+    Args:
+        path: the checkpoint's file, for the message.
+        theirs: the identity that the checkpoint stores. None: an older version wrote it; it passes, with a note.
+        config: the run's config, resolved.
 
     Raises:
-        UserError: if it is of another run; the message names what differs, and both values.
+        UserError: if the checkpoint belongs to another run; the message names what differs, and both values.
     """
     if theirs is None:
         note(f"{path} does not say of which run it is, for an older version wrote it: it is taken for this run's")
@@ -81,7 +93,10 @@ def check_identity(path: Path, theirs: Mapping[str, Any] | None, config: DictCon
 
 
 def _decisive(config: DictConfig) -> dict[str, Any]:
-    """Return the values that decide what is trained, by dotted key."""
+    """Return the values of a config that decide what is trained, by dotted key.
+
+    The factors of the number of examples per update are replaced by their product.
+    """
     leaves = dict(_leaves(OmegaConf.to_container(config)))
     decisive = {key: value for key, value in leaves.items() if not _executes(key)}
     factors = [leaves.get(key) for key in _UPDATE if key != "batch_size" or leaves.get("batch_tokens") is None]
@@ -95,11 +110,12 @@ def _apart(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
 
 
 def _executes(key: str) -> bool:
+    """Return whether a dotted key says how a run is executed, rather than what it trains."""
     return f"{key}.".startswith((*EXECUTION, "existing.", "origin.")) or key in SHARES
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """What a nested config holds, by dotted key."""
+    """Yield each value of a nested config that is not a filled mapping, with its dotted key."""
     if not isinstance(value, dict) or not value:
         yield path, value
         return

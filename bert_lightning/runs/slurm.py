@@ -1,4 +1,4 @@
-"""SLURM: ranks as a step of the job that this process is the batch script of, and jobs that start again."""
+"""Start the ranks of a run as a step of a SLURM job, and have SLURM requeue a job that a signal interrupted."""
 
 from __future__ import annotations
 
@@ -22,23 +22,30 @@ from bert_lightning.runs.job import job
 from bert_lightning.runs.launch import RankFailed, raised
 from bert_lightning.runs.ranks import ERRORS, PROGRAM
 
-_WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # what `sbatch --signal` is asked to send before the job's end
-_PEER_GONE = re.compile("[Cc]onnection (closed|reset)|peer")  # what the others say of a rank that is no more
-_UNTIL_ENDED = 300  # seconds: SLURM ends a job soon after it was requeued
+_WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # the usual signals of `sbatch --signal`, sent before the time limit
+_PEER_GONE = re.compile("[Cc]onnection (closed|reset)|peer")  # in the errors of ranks that lost another rank
+_UNTIL_ENDED = 300  # seconds to wait: SLURM ends a job soon after it was requeued
 
 
 def check_inside_job() -> None:
-    """Raises UserError where srun would have no job to make a step of."""
+    """Raise UserError if this process is not inside a SLURM job, in which srun can start a step."""
     if "SLURM_JOB_ID" not in os.environ:
         raise UserError("launch=srun runs inside a SLURM job: sbatch a script that calls this command")
 
 
 def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) -> None:
-    """Run `resume folder overrides` as a step of this job, `ranks` on each of its `nodes`, and wait for it.
+    """Run the command `resume` as a step of this SLURM job, and wait for it.
+
+    Args:
+        folder: the run's folder.
+        overrides: the overrides for `resume`.
+        ranks: number of ranks on each node.
+        nodes: number of nodes.
 
     Raises:
-        UserError, Interrupted: what a rank raised.
-        RankFailed: a rank failed otherwise, or was killed. srun ended the others.
+        UserError: if a rank raised it, or this process is not inside a SLURM job.
+        Interrupted: if a signal stopped a rank.
+        RankFailed: if a rank was killed or failed otherwise. srun has ended the other ranks.
     """
     check_inside_job()
     errors = folder / ".errors"
@@ -61,9 +68,9 @@ def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) 
 
 
 def requeue_after(stop: Interrupted) -> None:
-    """Have SLURM start this job again if the signal was one of its warnings, or a preemption. Then wait to be ended.
+    """Requeue this SLURM job if `stop` is a warning before the time limit or a preemption. Then wait for the job's end.
 
-    A preempted job gets SIGTERM and some time to end; SLURM starts it again only if it has not ended by then.
+    A preempted job gets SIGTERM and some time to end. SLURM requeues it only if it has not ended by then.
     """
     number = job()
     asked = stop.number in _WARNINGS or (stop.number == signal.SIGTERM and _preempted(number))
@@ -78,6 +85,7 @@ def requeue_after(stop: Interrupted) -> None:
 
 
 def _preempted(number: str | None) -> bool:
+    """Return whether SLURM is preempting the job with this id."""
     if number is None:
         return False
     shown = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True).stdout
@@ -85,6 +93,8 @@ def _preempted(number: str | None) -> bool:
 
 
 def _passed_on(process: subprocess.Popen[Any]) -> Any:
+    """Return a signal handler that sends each signal on to a process."""
+
     def handler(number: int, frame: FrameType | None) -> None:
         process.send_signal(number)
 
@@ -92,7 +102,12 @@ def _passed_on(process: subprocess.Popen[Any]) -> Any:
 
 
 def _cause(errors: Path, code: int) -> Exception:
-    """What the rank that failed first has left. One that was killed leaves nothing, and makes the others fail."""
+    """Return the error of the rank that failed first. A rank that was killed writes none, and makes the others fail.
+
+    Args:
+        errors: the folder into which the ranks write their errors.
+        code: the exit code of srun.
+    """
     files = sorted(errors.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     said = {int(path.stem): json.loads(path.read_text(encoding="utf-8"))["message"] for path in files}
     first = next((raised(rank, message) for rank, message in said.items()), None)

@@ -1,4 +1,4 @@
-"""Where training starts from: the weights of another run or checkpoint, for further pretraining and for students."""
+"""Start training from pretrained weights, for further pretraining and for students of a teacher."""
 
 from __future__ import annotations
 
@@ -20,20 +20,28 @@ _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
 
 def teacher(location: str | None) -> PretrainedWeights:
-    """The weights that a student learns from. Raises UserError where none are named."""
+    """Load the teacher's weights from a location. Raises UserError if the location is None."""
     if location is None:
         raise UserError("this objective needs a teacher: give teacher=<a run's folder or a Hugging Face folder>")
     return load(location)
 
 
 def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: nn.Module) -> None:
-    """Give `encoder` the weights of `source`, and `objective` those of its heads that `source` has.
+    """Copy pretrained weights into an encoder, and into the heads of an objective as far as the source has them.
 
-    An encoder of fewer layers takes layers spread evenly over the source's, the first and the last among them: 0, 2, 4,
-    7, 9 and 11 of 12 for a student of 6, as DistilBERT did (huggingface/transformers, `extract_distilbert.py`).
+    An encoder with fewer layers takes layers that are spread evenly over the source's, from the first to the last. From
+    12 layers, a student of 6 takes 0, 2, 4, 7, 9 and 11, as in DistilBERT (huggingface/transformers,
+    `extract_distilbert.py`). A note names heads that keep random weights.
+
+    Args:
+        source: the pretrained weights.
+        tokenizer: the tokenizer of the new run.
+        encoder: the encoder that is filled.
+        objective: the objective whose heads are filled.
 
     Raises:
-        UserError: another vocabulary, a deeper encoder, or a tensor that is missing or has another shape there.
+        UserError: if the vocabulary differs, the encoder is deeper than the source, or a tensor is missing in the
+            source or has another shape there.
     """
     _check_fits(source, tokenizer, encoder.config)
     layers = picked(_depth(source.tensors), _depth(f"encoder.{name}" for name in encoder.state_dict()))
@@ -52,30 +60,32 @@ def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, o
         note(f"start: {source.path} has no weights, or not all, for {terms}: what is missing begins at random")
 
 
-# Fields that decide the shapes of tensors; the layers are picked.
+# Fields of a model's config that decide the shapes of tensors, without the number of layers.
 _SIZES = ("vocab_size", "hidden_size", "embedding_width", "intermediate_size", "type_vocab_size")
-_TABLE = ("max_position_embeddings", "position_offset")  # the same, of a learned table of positions
-# Fields that an encoder may have otherwise than the one that it starts from: its depth, and what concerns training.
+_TABLE = ("max_position_embeddings", "position_offset")  # fields that decide the shape of learned position embeddings
+# Fields that may differ from the source: the depth of the encoder, and settings of training.
 _FREE = ("embedding_size", "num_hidden_layers", "num_hidden_groups", "dropout_rate", "initializer_range",
          "depth_scaled_init")  # fmt: skip
 
 
 def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertConfig) -> None:
-    """Compare the source's vocabulary and sizes with those here; a note where its weights compute other numbers.
+    """Check that pretrained weights fit the tokenizer and the config of a new encoder.
+
+    If a setting differs that changes the encoder's outputs but no shape, a note names it.
 
     Raises:
-        UserError: if one differs; the message has what to add to the command line.
+        UserError: if the vocabulary or a size differs; the message says what to add to the command line.
     """
     theirs = source.config
     names = _SIZES + _TABLE if "learned" == theirs.positions == config.positions else _SIZES
     wrong = [name for name in names if getattr(theirs, name) != getattr(config, name)]
-    if not config.type_vocab_size:  # an encoder without segments leaves the source's out
+    if not config.type_vocab_size:  # an encoder without segment embeddings ignores those of the source
         wrong = [name for name in wrong if name != "type_vocab_size"]
-    if theirs.embedding_size == config.embedding_size:  # its width follows from hidden_size
+    if theirs.embedding_size == config.embedding_size:  # the width then differs only if hidden_size does: name that
         wrong = [name for name in wrong if name != "embedding_width"]
     overrides = [f"model.{name.replace('width', 'size')}={getattr(theirs, name)}" for name in wrong]
     if source.tokenizer.get_vocab() != tokenizer.get_vocab():
-        folder = source.path.parent.parent if source.path.suffix == ".ckpt" else source.path  # a run keeps it there
+        folder = source.path.parent.parent if source.path.suffix == ".ckpt" else source.path  # it holds the tokenizer
         overrides = ["tokenizer=files", pasteable(f"tokenizer.path={folder}"), *overrides]
         raise UserError(f"start: {source.path} has another vocabulary: add {' '.join(overrides)}")
     if overrides:
@@ -92,7 +102,11 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
 
 
 def picked(source_layers: int, layers: int) -> list[int]:
-    """Which of the source's layers an encoder of `layers` layers starts from."""
+    """Return, for each layer of an encoder with `layers` layers, the index of the source's layer that it starts from.
+
+    Raises:
+        UserError: if the encoder has more layers than the source.
+    """
     if layers > source_layers:
         raise UserError(f"start: {layers} layers are more than the {source_layers} of the encoder to start from")
     if layers == 1:
@@ -101,4 +115,5 @@ def picked(source_layers: int, layers: int) -> list[int]:
 
 
 def _depth(names: Iterable[str]) -> int:
+    """Return the number of layers that the names of an encoder's weights imply."""
     return 1 + max((int(found[1]) for name in names if (found := _BLOCK.match(name))), default=-1)
