@@ -1,4 +1,4 @@
-"""`bert-lightning evaluate`: a checkpoint and a split of its task -> the official metrics, and every prediction."""
+"""`bert-lightning evaluate`: a checkpoint and a split of its task -> the official metrics, and all predictions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(config: DictConfig) -> None:
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
-    """The metrics of `split`, in the task of the run or in `task`."""
+    """Return the metrics on `split` and the number of examples. The task is that of `task`, or else of the run."""
     if config.batch_size < 1:
         raise UserError(f"batch_size={config.batch_size} must be 1 or more")
     location = config.run
@@ -60,7 +60,11 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 
 def _task_of_run(source: PretrainedWeights) -> DictConfig:
-    """The task that the run's `config.yaml` names: where its data are, and what is measured."""
+    """Return the task in the run's `config.yaml`, which says where the data are and what is measured.
+
+    Raises:
+        UserError: if there is no such file, or the run has no task.
+    """
     folder = source.path if source.path.is_dir() else source.path.parent.parent
     run = RunFolder(folder)
     if not run.config.exists():

@@ -1,4 +1,4 @@
-"""`bert-lightning export`: a checkpoint -> a folder that transformers reads. Tensors are safetensors, never pickles."""
+"""`bert-lightning export`: checkpoint -> folder that transformers reads. The tensors are safetensors, not pickles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bert_lightning.runs.writing import output_folder
 from bert_lightning.text.encoding import with_spaced_words
 from bert_lightning.text.special_tokens import SpecialIds, special_names
 
-# Our checkpoint's keys -> the names of `model/interop.py`.
+# Prefixes of our checkpoint's keys -> prefixes of the names in `model/interop.py`.
 _PREFIXES = {
     "encoder.": "bert.",
     "objective.terms.mlm.head.": "masked_lm.",
@@ -48,7 +48,7 @@ _OF_TASKS = ("classification", "tagging", "spans")
 
 
 def run(config: DictConfig) -> None:
-    """Export, and say what the folder is."""
+    """Export the checkpoint, and print the folder and its family."""
     location = config.run
     if location == "newest":
         location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
@@ -58,18 +58,18 @@ def run(config: DictConfig) -> None:
 
 @dataclass(frozen=True)
 class _Layout:
-    """A family that has the architecture, its `config.json`, and why it has no place for some of the heads."""
+    """A family that has the checkpoint's architecture, its `config.json`, and the heads that it has no place for."""
 
     family: str
     settings: dict[str, Any]
-    lost: dict[str, str]  # heads by the names of `model/interop.py`, with the reason or nothing
+    lost: dict[str, str]  # head, as `model/interop.py` names it -> the reason, or an empty text
 
 
 def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
-    """Write the folder, whole or not at all; the family that it is of.
+    """Write the folder, and return the name of its family. An error leaves no folder.
 
     Raises:
-        UserError: the folder exists or cannot be written, or the family has no such architecture.
+        UserError: if the folder exists or cannot be written, or the family does not have the architecture.
     """
     if os.path.lexists(output):
         raise UserError(f"{output} exists: choose another output=..., or delete it")
@@ -78,7 +78,7 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     layout = _layout(source, family, terms, special)
     ours = {name: tensor for name, tensor in ours.items() if name.partition(".")[0] not in layout.lost}
     theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, layout.family).items()}
-    # A tagger has learned words as they stand in a sentence; transformers needs a setting of the tokenizer for that.
+    # A tagger has learned words with a space before them. Transformers needs a setting of the tokenizer for that.
     tokenizer = with_spaced_words(source.tokenizer) if "tagging" in terms else source.tokenizer
     with output_folder(output) as folder:
         _write(folder / "config.json", {"pad_token_id": special.pad, **layout.settings})
@@ -92,9 +92,10 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
 
 
 def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
-    """Rename tensors as in `model/interop.py`.
+    """Rename the tensors as in `model/interop.py`.
 
-    Returns the tensors; of each head the term that it is of; and the terms that have no name there.
+    Returns:
+        the renamed tensors; head -> the term that it belongs to; and the terms that are left out.
     """
     ours: dict[str, Tensor] = {}
     terms: dict[str, str] = {}
@@ -104,7 +105,7 @@ def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
         term = ".".join(name.split(".")[:3])
         head = "" if prefix is None else _PREFIXES[prefix].rstrip(".")
         is_head = prefix is not None and prefix.startswith("objective.")
-        if prefix is None or (is_head and terms.setdefault(head, term) != term):  # two terms, one place
+        if prefix is None or (is_head and terms.setdefault(head, term) != term):  # two terms with the same head
             left[term] = None
         else:
             ours[_PREFIXES[prefix] + name.removeprefix(prefix)] = tensor
@@ -112,10 +113,18 @@ def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
 
 
 def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str], special: SpecialIds) -> _Layout:
-    """The family that has the architecture and the most of the heads; of several one that reads the same config back.
+    """Return the layout of the family that has the architecture and the most heads.
+
+    If several families do, one is preferred that reads the same config back.
+
+    Args:
+        source: the checkpoint.
+        family: name of the only family to try; None for all.
+        heads: heads of the checkpoint, as `model/interop.py` names them.
+        special: ids of the special tokens.
 
     Raises:
-        UserError: none has the architecture; the message says in what the nearest differs, or the one asked for.
+        UserError: if no family has the architecture; the message gives a difference from the nearest one.
     """
     fitting: list[_Layout] = []
     misfits: list[list[str]] = []
@@ -123,7 +132,7 @@ def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str],
         try:
             found = differences(source.config, name) or _other_padding(source.config, name, special)
         except ValueError as error:
-            found = [str(error)] * (1 + len(fields(source.config)))  # further away than any that can be compared
+            found = [str(error)] * (1 + len(fields(source.config)))  # farther away than any family that can be compared
         if found:
             misfits.append(found)
             continue
@@ -146,7 +155,10 @@ def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str],
 
 
 def _other_padding(config: BertConfig, family: str, special: SpecialIds) -> list[str]:
-    """Where a family counts positions from the padding id, that must be the tokenizer's."""
+    """Return a sentence if the family requires another padding id than the tokenizer's; otherwise nothing.
+
+    Some families count positions from the padding id.
+    """
     pad = config_to_hugging_face(config, family).get("pad_token_id", special.pad)
     if pad == special.pad:
         return []

@@ -1,4 +1,4 @@
-"""Types and limits of parameters whose classes are not ours, or get a value later than the config does."""
+"""Types and limits of parameters that belong to other libraries, or that may be null until a run sets them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _OPTIMIZER = {
 }
 
 LIMITS: dict[str, dict[str, Any]] = {
-    "bert_lightning.model.BertConfig": {"vocab_size": Count | None},  # null: the tokenizer says it
-    "bert_lightning.data.labelled.sources.Files": {"path": str | None},  # null: the data come from the hub
+    "bert_lightning.model.BertConfig": {"vocab_size": Count | None},  # null: the size of the tokenizer's vocabulary
+    "bert_lightning.data.labelled.sources.Files": {"path": str | None},  # null: the data are from the hub
     "lightning.pytorch.Trainer": {
         "devices": str | Annotated[int, Range(least=-1)] | list[Whole],
         "num_nodes": Annotated[int, Range(least=1, most=100_000)],
-        # Null in fine-tuning: `epochs` says how many. -1: a budget that does not count steps does.
+        # Null: `epochs` gives the steps of fine-tuning. -1: the budget ends training, and it does not count steps.
         "max_steps": Annotated[int, Range(least=-1, most=2**63 - 1)] | None,
-        "max_epochs": Literal[-1] | None,  # our training stream has no end
+        "max_epochs": Literal[-1] | None,  # our training data have no end
         "accumulate_grad_batches": Count,
         "val_check_interval": Count | None,
-        "check_val_every_n_epoch": NoneType,  # our training stream has one epoch
+        "check_val_every_n_epoch": NoneType,  # our training data are one epoch to Lightning
         "log_every_n_steps": Count,
         "num_sanity_val_steps": Annotated[int, Range(least=-1, most=2**31 - 1)],
-        "use_distributed_sampler": Literal[False],  # our sampler knows the ranks
-        "gradient_clip_val": NoneType,  # max_grad_norm does it
+        "use_distributed_sampler": Literal[False],  # our sampler splits the data over the ranks
+        "gradient_clip_val": NoneType,  # max_grad_norm clips the gradient
     },
     "lightning.pytorch.callbacks.EarlyStopping": {
         "patience": Count,

@@ -1,4 +1,4 @@
-"""The config that a run's folder holds, checked as one from the command line is."""
+"""Read the config in a run's folder, and check it like one from the command line."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def saved_config(folder: RunFolder) -> DictConfig:
     """Return the config that a run was started from, if this program can build what it names.
 
     Raises:
-        UserError: if there is no run, or its config is damaged, hostile or of something else.
+        UserError: if there is no run, or its config is damaged, hostile or not that of a run.
     """
     config = read_config(folder)
-    check_targets(config, folder.config)  # before the check of values, which imports what the targets name
+    check_targets(config, folder.config)  # before `check_config`, which imports what the targets name
     with _naming(folder):
         check_config(config)
         config.trainer.devices = devices(config.trainer)
@@ -31,7 +31,7 @@ def saved_config(folder: RunFolder) -> DictConfig:
 
 
 def saved_task(folder: RunFolder) -> DictConfig | None:
-    """Return the task of a run; None for a run without one. The other parts of its config are not built, nor checked.
+    """Return the task of a run; None for a run without a task. The other parts of its config are not checked.
 
     Raises:
         UserError: if there is no run, or its task is damaged or hostile.
@@ -48,7 +48,7 @@ def saved_task(folder: RunFolder) -> DictConfig | None:
 
 @contextmanager
 def _naming(folder: RunFolder) -> Iterator[None]:
-    """Let an error name the file."""
+    """Add the path of the run's config to the message of an error in this block."""
     try:
         yield
     except (UserError, OmegaConfBaseException) as error:

@@ -1,7 +1,7 @@
-"""Check every value of a composed config by the type and the limits of what takes it, before anything is built.
+"""Check every value of a composed config before anything is built, by the type and the limits of its parameter.
 
-The types are those of the schema (`schemas.py`) and, beside a `_target_`, those of the target's parameters. Limits
-stand in both as `Annotated` (`ranges.py`). So a wrong value is refused here by its key, not by torch or Lightning.
+The types come from the schema (`schemas.py`). Beside a `_target_`, they come from the parameters of the target. Both
+give limits by `Annotated` (`ranges.py`). So a wrong value is refused here, by its key, and not by torch or Lightning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bert_lightning.schemas import SCHEMAS, Schema
 from bert_lightning.verbs.hints import SCALARS, in_words, is_of_type, parameters_of, shown
 
 _HYDRA = {"_partial_": bool, "_recursive_": bool, "_convert_": str, "_args_": list[Any]}
-_LARGEST = 2**63 - 1  # of a whole number that torch and NumPy can hold
+_LARGEST = 2**63 - 1  # largest integer that torch and NumPy can hold
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -33,12 +33,12 @@ def check_config(config: DictConfig, overrides: Iterable[str] = (), complete: bo
     """Check a composed config, or one that a run's folder holds.
 
     Args:
-        config: with the verb's schema, or with a key `verb` that names it.
-        overrides: those of the command line, in which a deleted key is found.
+        config: config with the verb's schema, or with a key `verb` that names the verb.
+        overrides: overrides of the command line, to find the keys that it deletes (`~key`).
         complete: whether every key must have a value.
 
     Raises:
-        UserError: a value that cannot be right; the message names its key.
+        UserError: if a value cannot be right; the message names its key.
     """
     schema: Any = OmegaConf.get_type(config)
     composed = isinstance(schema, type) and issubclass(schema, Schema)
@@ -58,7 +58,7 @@ def check_config(config: DictConfig, overrides: Iterable[str] = (), complete: bo
 
 
 def check_part(config: DictConfig, name: str) -> None:
-    """Check one part of a config that a run's folder holds. Nothing that the other parts name is imported.
+    """Check one part of a config that a run's folder holds. Targets of the other parts are not imported.
 
     Raises:
         UserError: if a value cannot be right; the message names its key.
@@ -69,7 +69,7 @@ def check_part(config: DictConfig, name: str) -> None:
 
 
 class _Misfit(Exception):
-    """A value that one of several types does not take. Its `depth` is that of the key which the message names."""
+    """The error for a value that does not fit a type. `depth` is the depth of the key that the message names."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(message)
@@ -77,10 +77,10 @@ class _Misfit(Exception):
 
 
 class _Check:
-    """Walk through the values of a config together with their types.
+    """A walk through the values of a config, which checks each by its type.
 
     Args:
-        references: for each key that refers to another, the other: an error names that one.
+        references: key that only refers to another key -> the other key, which an error then names.
         composed: whether the config was composed just now, so that it has every key of the schema.
     """
 
@@ -88,14 +88,14 @@ class _Check:
         self._references, self._composed = references, composed
 
     def schema(self, path: str, values: Any, schema: type[Schema]) -> None:
-        """Check the keys of a schema, and their values."""
+        """Check a mapping by its schema: the keys and their values."""
         if not isinstance(values, dict):
             self._refuse(path, values, "a mapping of keys: choose an option of this group, or change single keys of it")
         hints = typing.get_type_hints(schema, include_extras=True)
         fields = dataclasses.fields(schema)
         known = [field.name for field in fields]
         _check_known(values, path, known, "this config")
-        # A run's folder may be older than a key: it has the schema's default then.
+        # A run's folder may be older than a key. The key then has the schema's default.
         needed = [field.name for field in fields if self._composed or field.default == MISSING]
         if absent := [name for name in needed if name not in values]:
             key = _join(path, absent[0])
@@ -104,18 +104,14 @@ class _Check:
             self.value(_join(path, name), values[name], hints[name])
 
     def value(self, path: str, value: Any, hint: Any) -> None:
-        """Check one value, and what is inside it.
-
-        Raises:
-            UserError: it does not fit its type.
-        """
+        """Check a value and everything in it. Raise UserError if a value does not fit its type."""
         try:
             self._value(path, value, hint)
         except _Misfit as misfit:
             raise UserError(str(misfit)) from None
 
     def deleted(self, path: str, values: Any) -> None:
-        """Refuse that a target falls back to a default of its own, which nobody sees, for a key that was deleted."""
+        """Raise UserError if a deleted key is a parameter of a target, which would silently use its own default."""
         *parents, name = path.split(".")
         node = values
         for parent in parents:
@@ -163,7 +159,7 @@ class _Check:
                 self._refuse(path, value, in_words(hint))
             for number, each in enumerate(value):
                 self._value(f"{path}[{number}]", each, inner[0])
-        else:  # a class, or something that is called
+        else:  # a class or a callable
             self._refuse_unbuilt(path, value)
 
     def _scalar(self, path: str, value: Any, kind: Any) -> None:
@@ -210,7 +206,7 @@ class _Check:
                 self._built(_join(path, name), each, Built())
 
     def _node(self, path: str, node: dict[str, Any]) -> None:
-        """Check the keys beside a `_target_` by the parameters of what it names."""
+        """Check the keys beside a `_target_` by the parameters of the target."""
         parameters, takes_all = parameters_of(node["_target_"], path)
         if not takes_all:
             _check_known(node, path, list(parameters), node["_target_"])
@@ -230,12 +226,12 @@ class _Check:
         alike = [misfit for kind, misfit in zip(kinds, misfits, strict=True) if is_of_type(value, kind)]
         if deepest.depth > path.count("."):
             raise deepest
-        if alike:  # of the right type, out of its limits
+        if alike:  # of the right type, but outside its limits
             raise _Misfit(path, f"{alike[0]}{', or null' if types.NoneType in kinds else ''}")
         self._refuse(path, value, " or ".join(dict.fromkeys(map(in_words, kinds))))
 
     def _anything(self, path: str, value: Any) -> None:
-        """Check what no type is known of: numbers are finite, and nodes inside it take their keys."""
+        """Check a value of unknown type: its numbers must be finite, and nodes with a `_target_` are checked too."""
         if isinstance(value, dict):
             for name, each in value.items():
                 self._value(_join(path, name), each, Any)
@@ -256,7 +252,7 @@ class _Check:
 
 
 def _references(written: Any, path: str = "") -> Iterable[tuple[str, str]]:
-    """Yield each key that only refers to another key, with that other."""
+    """Yield each key that only refers to another key, together with the other key."""
     if isinstance(written, dict):
         for name, value in written.items():
             yield from _references(value, _join(path, name))
