@@ -1,4 +1,4 @@
-"""Prediction by a fine-tuned checkpoint: examples in, predictions out. It needs no yaml beside the checkpoint."""
+"""Prediction by a fine-tuned checkpoint: examples in, predictions out. It reads the checkpoint alone, and no yaml."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[
     """Return the task metadata that a checkpoint of `task` would hold, for a checkpoint that holds none.
 
     Raises:
-        UserError: if `task` is None, or has a head to learn.
+        UserError: if `task` is None, or its objective learns a head, which the checkpoint lacks.
     """
     if task is None:
         raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")

@@ -40,7 +40,7 @@ class _Batch:
 
     ids: Tensor  # [B, S]
     mask: Tensor  # [B, S]
-    positions: Tensor  # [M], masked positions in the flattened batch
+    positions: Tensor  # [M], positions of masked tokens in the flattened batch
     targets: Tensor  # [M]
 
     @classmethod

@@ -35,7 +35,7 @@ def build_values(group: DictConfig) -> list[Any]:
 
 
 def run_folder(config: DictConfig) -> RunFolder:
-    """Return the run's folder: `runs`/`name`, or a subfolder of it for each job of a sweep, named after what varies."""
+    """Return the run's folder, `runs`/`name`. A job of a sweep has a subfolder there, named after what the sweep varies."""
     return RunFolder.named(config.runs, config.name, config.job)
 
 

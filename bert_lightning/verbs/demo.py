@@ -31,7 +31,7 @@ _MAJORITY, _RANDOM, _PRETRAINED = "majority class", "random weights", "pretraine
 def run(config: DictConfig) -> None:
     """Pretrain, fine-tune from pretrained and from random weights with each seed, and print the comparison.
 
-    Two figures are written to the demo's folder.
+    Two figures, the learning curves and the comparison, are written to the demo's folder.
     """
     started = time.time()
     if not config.seeds:

@@ -66,7 +66,7 @@ def _together(names: list[str]) -> list[str]:
 
 
 def _flat(config: DictConfig) -> dict[str, str]:
-    """Return the value of every leaf by its path, as a user types them. `_partial_` is left out."""
+    """Return path -> value of every leaf of a config, as a user would type them. `_partial_` is left out."""
     leaves: dict[str, str] = {}
 
     def visit(node: Any, path: str) -> None:

@@ -27,7 +27,7 @@ def run(config: DictConfig) -> None:
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
-    """Return the metrics on `split` and the number of examples. The task is that of `task`, or else of the run."""
+    """Return the metrics on `split` and the number of examples. The task is `task`, or else that of the run."""
     if config.batch_size < 1:
         raise UserError(f"batch_size={config.batch_size} must be 1 or more")
     location = config.run

@@ -115,7 +115,7 @@ def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
 def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str], special: SpecialIds) -> _Layout:
     """Return the layout of the family that has the architecture and the most heads.
 
-    If several families do, one is preferred that reads the same config back.
+    Of several such families, one is preferred whose `config.json` is read back as the same config.
 
     Args:
         source: the checkpoint.

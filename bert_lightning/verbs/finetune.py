@@ -110,8 +110,9 @@ def _check_memory(config: DictConfig, source: PretrainedWeights, batches: Stream
 def set_steps(config: DictConfig, batches: int) -> None:
     """Set the trainer's steps from `epochs`, and its validation interval to one epoch, unless they are given.
 
-    An epoch has `batches` batches on all ranks together. The interval divides the steps. If an epoch does not, it is
-    their largest divisor between half an epoch and an epoch. If there is none, validation runs only at the end.
+    An epoch has `batches` batches on all ranks together. The interval has to divide the steps. If an
+    epoch does not divide them, the interval is their largest divisor between half an epoch and an epoch. If there is
+    none, validation runs only at the end.
     """
     trainer = config.trainer
     of_a_step = trainer.accumulate_grad_batches * trainer.devices * trainer.num_nodes

@@ -20,7 +20,7 @@ from bert_lightning.verbs.common import run_folder
 from bert_lightning.verbs.evaluate import evaluate
 from bert_lightning.verbs.finetune import finetune
 
-# Wang et al. 2018, section 3: where a task has two metrics, its score is their mean.
+# Wang et al. 2018, section 3: the score of a task with two metrics is their mean.
 SCORES = {
     "cola": ("matthews",),
     "sst2": ("accuracy",),

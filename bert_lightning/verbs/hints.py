@@ -53,7 +53,7 @@ def _annotations(target: Callable[..., Any]) -> dict[str, Any]:
     of_class = isinstance(target, type)
     places: list[Any] = [target] if not of_class else [target.__init__]
     if dataclasses.is_dataclass(target):
-        places = [target]  # reads each field in the module of its class: a base class may be in another one
+        places = [target]  # a base class may be in another module: each field is read in its own
     try:
         return typing.get_type_hints(places[0], include_extras=True)
     except Exception:
@@ -80,7 +80,7 @@ def in_words(hint: Any) -> str:
 
 
 def is_of_type(value: Any, hint: Any) -> bool:
-    """Return whether a value has a type, regardless of its limits. It is never of a `Literal` type."""
+    """Return whether a value has a type, regardless of its limits. For a `Literal` it is false."""
     kind = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
     if typing.get_origin(kind) is Literal:
         return False

@@ -21,12 +21,12 @@ LIMITS: dict[str, dict[str, Any]] = {
     "lightning.pytorch.Trainer": {
         "devices": str | Annotated[int, Range(least=-1)] | list[Whole],
         "num_nodes": Annotated[int, Range(least=1, most=100_000)],
-        # Null: `epochs` gives the steps of fine-tuning. -1: the budget ends training, and it does not count steps.
+        # Null in fine-tuning: `epochs` gives the steps. -1: a budget that does not count steps ends training.
         "max_steps": Annotated[int, Range(least=-1, most=2**63 - 1)] | None,
-        "max_epochs": Literal[-1] | None,  # our training data have no end
+        "max_epochs": Literal[-1] | None,  # our training data are one endless epoch
         "accumulate_grad_batches": Count,
         "val_check_interval": Count | None,
-        "check_val_every_n_epoch": NoneType,  # our training data are one epoch to Lightning
+        "check_val_every_n_epoch": NoneType,  # our training data are one endless epoch
         "log_every_n_steps": Count,
         "num_sanity_val_steps": Annotated[int, Range(least=-1, most=2**31 - 1)],
         "use_distributed_sampler": Literal[False],  # our sampler splits the data over the ranks

@@ -42,10 +42,10 @@ def lines_of(file: str | None) -> Lines:
 
 
 def existing(path: Path) -> Path:
-    """Return the path of an existing file.
+    """Return the path, if there is a file.
 
     Raises:
-        UserError: if there is no file.
+        UserError: if nothing or a folder is there.
     """
     if not path.exists() or path.is_dir():
         raise UserError(f"file={path} " + ("is a folder" if path.is_dir() else "does not exist"))
@@ -53,10 +53,10 @@ def existing(path: Path) -> Path:
 
 
 def valid(text: str) -> str:
-    """Return a text that is valid UTF-8.
+    """Return the text, if it is valid UTF-8.
 
     Raises:
-        UserError: if the text is not. Python keeps the bytes of another encoding as lone surrogates.
+        UserError: if it is not. Python keeps the bytes of another encoding as lone surrogates.
     """
     try:
         text.encode()

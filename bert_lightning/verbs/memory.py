@@ -61,7 +61,7 @@ def numbers_kept(config: BertConfig) -> int:
 def memory() -> int:
     """Return the bytes of memory that this process can use.
 
-    It is the memory of the machine, within the limit of a container, or that of all GPUs if this is more.
+    It is the larger of two: the machine's memory, limited by its container, and the memory of all GPUs.
     """
     host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = _CGROUP.read_text().strip() if _CGROUP.exists() else "max"

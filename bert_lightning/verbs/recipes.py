@@ -18,7 +18,7 @@ from bert_lightning.runs.same import read_config
 from bert_lightning.text.locations import locate
 from bert_lightning.verbs.choices import composed, task_overrides
 
-_OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # `of_encoder` has the values of `bert`, for other families
+_OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # a family without a recipe keeps `of_encoder`, which equals `bert`
 
 
 def with_recipe(config: DictConfig) -> DictConfig:
@@ -43,8 +43,7 @@ def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
     """Return the name of an encoder's recipe; None if nothing names it.
 
     The variant of a pretraining run names it, or the `model_type` of a Hugging Face folder. A fine-tuned run has the
-    recipe of the encoder that it started from. A broken `config.json` gives None here; loading
-    it raises the error.
+    recipe of the encoder that it started from. A broken `config.json` gives None here; loading it raises the error.
 
     Args:
         location: path or name of the encoder.
