@@ -35,7 +35,10 @@ def build_values(group: DictConfig) -> list[Any]:
 
 
 def run_folder(config: DictConfig) -> RunFolder:
-    """Return the run's folder, `runs`/`name`. A job of a sweep has a subfolder there, named after what the sweep varies."""
+    """Return the folder of a run: `runs`/`name`.
+
+    Each job of a sweep has its own subfolder there, named after what the sweep varies.
+    """
     return RunFolder.named(config.runs, config.name, config.job)
 
 

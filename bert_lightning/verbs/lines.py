@@ -45,7 +45,7 @@ def existing(path: Path) -> Path:
     """Return the path, if there is a file.
 
     Raises:
-        UserError: if nothing or a folder is there.
+        UserError: if there is nothing, or a folder.
     """
     if not path.exists() or path.is_dir():
         raise UserError(f"file={path} " + ("is a folder" if path.is_dir() else "does not exist"))
