@@ -1,6 +1,6 @@
 """Pretrain, fine-tune and compare BERT-family encoders.
 
-The names of the model API load when first used, so that the command line starts without importing torch.
+The names of the model API are imported at first use, so that the command line starts without importing torch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""`python -m bert_lightning` is `bert-lightning`. No module is imported from the folder where it was started.
+"""Run `bert-lightning` as `python -m bert_lightning`, without importing modules from the working directory.
 
-Python puts the working directory, or a script's folder, in front of all places that modules come from. A `torch.py`
-that lies there would run. `python -m` itself imports `pkgutil` before this file; the script `bert-lightning` does not.
-Ranks are started by this file, so that they run the same package wherever it was imported from.
+Python puts the working directory, or a script's folder, first on `sys.path`. A file `torch.py` there would be imported
+instead of torch, so this file removes that entry. `python -m` itself imports `pkgutil` before this file runs; the
+script `bert-lightning` does not. The ranks of a run execute this file by its path, so that they run the same package.
 """
 
 import sys
@@ -10,7 +10,7 @@ import sys
 if __name__ == "__main__" and not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
     del sys.path[0]
 
-if not __package__:  # started by its file: the package is the one that it is part of
+if not __package__:  # executed by its path: import the package that this file belongs to
     from importlib import util
 
     spec = util.spec_from_file_location("bert_lightning", f"{__file__.removesuffix('__main__.py')}__init__.py")

@@ -1,4 +1,4 @@
-"""`bert-lightning <verb> [key=value ...]`: one command, one subcommand a verb."""
+"""The command line `bert-lightning <verb> [key=value ...]`, with one subcommand for each verb."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ VERBS = {
 
 
 def main() -> None:
-    """Run one verb and exit. A user's mistake ends in one line on standard error and exit code 2."""
-    os.environ.setdefault("PYTHONSAFEPATH", "1")  # processes that are started import nothing of the working directory
+    """Run one verb and exit. A mistake of the user gives one line on standard error and exit code 2."""
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes then import nothing from the working directory
     try:
         door.open_streams()
         code = _main(sys.argv[1:])
@@ -43,6 +43,7 @@ def main() -> None:
 
 
 def _main(arguments: list[str]) -> int:
+    """Run the verb, or print the help or the version that the arguments ask for, and return the exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0
@@ -63,9 +64,9 @@ def _main(arguments: list[str]) -> int:
 
 
 def _run(verb: str, arguments: list[str]) -> int:
-    """Compose, and run the verb or a sweep of it; the exit code."""
+    """Compose the config, run the verb or a sweep of it, and return the exit code."""
     found = Arguments.of(verb, arguments)
-    from bert_lightning.console import grammar, jobs  # they import Hydra
+    from bert_lightning.console import grammar, jobs  # imported here, since they import Hydra, which is slow
 
     found.overrides = grammar.readable(found.overrides, found.sweep)
     if {"--cfg", "--info", "--hydra-help"} & found.flags.keys():
@@ -74,7 +75,7 @@ def _run(verb: str, arguments: list[str]) -> int:
 
 
 def _resume(arguments: list[str]) -> int:
-    """Go on with a run; the exit code. A rank leaves its error to the process that started it, which says it once."""
+    """Resume a run and return the exit code. A rank passes its error to its launcher, which reports it once."""
     if flags := [argument for argument in arguments if argument.startswith("-")]:
         raise UserError(f"resume has no flag {shortened(flags[0])}: it takes a run's folder and overrides")
     try:
@@ -87,6 +88,7 @@ def _resume(arguments: list[str]) -> int:
 
 
 def _usage() -> str:
+    """Return the help text of the whole command line."""
     verbs = "\n".join(f"  {verb:10}{what}" for verb, what in VERBS.items())
     return (
         f"bert-lightning <verb> [key=value ...]\n\n{verbs}\n\n"

@@ -1,4 +1,4 @@
-"""What Hydra has to know before it composes a config: schemas and resolvers."""
+"""Register the schemas and resolvers that Hydra needs before it composes a config."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from bert_lightning.schemas import SCHEMAS
 
 
 def register() -> None:
-    """Make known to Hydra the schemas, as `pretrain_schema` and so on, and resolvers.
+    """Register the schema of each verb with Hydra, such as `pretrain_schema`, and these resolvers.
 
-    `${count:...}` is the length of a node, `${new_id:}` another one for each run, `${stamp:}` the job or the time;
-    `${training_precision:}` is bf16-mixed where bfloat16 is fast, else 32-true.
+    `${count:...}` gives the length of a list or a mapping, `${new_id:}` a random id for each run, and `${stamp:}` the
+    id of the SLURM job or the current time. `${training_precision:}` gives bf16-mixed if the machine computes fast in
+    bfloat16, else 32-true.
     """
     for verb, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{verb}_schema", node=schema)
@@ -33,5 +34,5 @@ def _training_precision() -> str:
 
 
 def keys() -> set[str]:
-    """The top-level keys of all verbs."""
+    """Return the top-level config keys of all verbs."""
     return {field.name for schema in SCHEMAS.values() for field in fields(schema)}

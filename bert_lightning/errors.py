@@ -1,10 +1,10 @@
-"""Errors that the command line says in one line, and the exit code of each."""
+"""Errors that the command line reports in one line, and their exit codes."""
 
 
 class ExpectedError(Exception):
-    """An end that the program knows of. Its message is the line that the user reads."""
+    """Base class of errors that the program expects. The message is the line that the user reads."""
 
-    trace = ""  # the traceback of another process, where that is what went wrong
+    trace = ""  # the traceback of an unexpected error in another process, if that is the cause
 
     @property
     def exit_code(self) -> int:
@@ -12,7 +12,7 @@ class ExpectedError(Exception):
 
 
 class UserError(ExpectedError):
-    """A mistake of input or setup. Its message is one line that names the value and the fix; exit code 2."""
+    """A mistake in the user's input or setup. The message is one line that names the value and the fix. Exit code 2."""
 
     @property
     def exit_code(self) -> int:

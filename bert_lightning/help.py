@@ -1,6 +1,6 @@
-"""What `bert-lightning <verb> --help` says: the verb's yaml, which explains itself, and the options of its groups.
+"""The text of `bert-lightning <verb> --help`: the verb's yaml file with its comments, and the options of its groups.
 
-Read as text: Hydra's own help composes the config and takes a second.
+The file is read as text, because Hydra's own help composes the config, which takes a second.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ Goes on with a run that was interrupted, from its folder alone. Overrides may ch
 
 
 def conf_folder() -> Path:
-    """Where the configs are: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the configs: inside the installed package, or beside the package in a checkout."""
     here = Path(__file__).resolve().parent
     return next(folder for folder in (here / "conf", here.parent / "conf") if folder.is_dir())
 
 
 def usage(verb: str, conf: Path) -> str:
-    """The text for one verb; `conf` is the folder of the configs."""
+    """Return the help text for one verb. `conf` is the folder of the configs."""
     if verb == "resume":  # the only verb without a config
         return _RESUME
     lines = (conf / f"{verb}.yaml").read_text(encoding="utf-8").splitlines()
@@ -41,5 +41,6 @@ def usage(verb: str, conf: Path) -> str:
 
 
 def _options(group: Path, default: str) -> str:
+    """Return the line of the help text that lists the options of a config group, the default option first."""
     names = sorted((path.stem for path in group.glob("*.yaml")), key=lambda name: (name != default, name))
     return fill(", ".join(names), 118, initial_indent=f"  {group.name:11}", subsequent_indent=" " * 13)

@@ -1,6 +1,7 @@
-"""Limits of config values, written beside their types: `batch_size: Annotated[int, Range(least=1)]`.
+"""Limits of config values, written beside their types as in `batch_size: Annotated[int, Range(least=1)]`.
 
-`verbs/validation.py` reads them before anything is built. The module imports nothing, so that every stage can use it.
+`verbs/validation.py` checks them before anything is built. This module imports no other module of the package, so that
+every stage can use it.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-_LARGE = 2**31 - 1  # an upper limit from here on is one of the machine, which nobody meets by chance
+_LARGE = 2**31 - 1  # upper limits from here on are technical; an error names them only if the value exceeds them
 
 
 @dataclass(frozen=True)
 class Range:
-    """Limits of a number. `above` and `below` exclude the limit itself."""
+    """The limits of a number. `least` and `most` are allowed values; `above` and `below` are not."""
 
     least: float | None = None
     most: float | None = None
@@ -21,7 +22,7 @@ class Range:
     below: float | None = None
 
     def holds(self, value: Any) -> bool:
-        """Return whether a number lies within the limits; what is no number does."""
+        """Return whether a number lies within the limits. A value that is not a number passes."""
         return not isinstance(value, (int, float)) or (
             (self.least is None or value >= self.least)
             and (self.most is None or value <= self.most)
@@ -41,19 +42,19 @@ class Range:
         return " and ".join(part for part in parts if part)
 
     def wanted(self, value: Any) -> str:
-        """Return what a number that the range does not hold must be; a large upper limit is said where it matters."""
+        """Return what a number outside the limits must be. A technical upper limit is named if the number exceeds it."""
         too_large = self.most is not None and self.most >= _LARGE and value > self.most
         return f"at most {self.most}" if too_large else str(self)
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """The words that a text may be."""
+    """The allowed values of a string."""
 
     words: tuple[str, ...]
 
     def holds(self, value: Any) -> bool:
-        """Return whether a text is one of the words; what is no text is."""
+        """Return whether a string is one of the allowed values. A value that is not a string passes."""
         return not isinstance(value, str) or value in self.words
 
     def __str__(self) -> str:
@@ -62,10 +63,10 @@ class OneOf:
 
 @dataclass(frozen=True)
 class NotEmpty:
-    """A list or a mapping has one entry at least."""
+    """The rule that a list or a mapping must have at least one entry."""
 
     def holds(self, value: Any) -> bool:
-        """Return whether there is an entry."""
+        """Return whether the list or mapping has an entry."""
         return bool(value)
 
     def __str__(self) -> str:
@@ -74,36 +75,36 @@ class NotEmpty:
 
 @dataclass(frozen=True)
 class Empty:
-    """A text may be empty. Without this mark it may not."""
+    """The rule that a string may be empty. Strings without this rule may not."""
 
     def holds(self, value: Any) -> bool:
-        """Return true: every text passes."""
+        """Return True, since every string passes."""
         return True
 
 
 @dataclass(frozen=True)
 class Built:
-    """A mapping whose `_target_` names what is built of it; with `each`, a mapping of such mappings or nulls."""
+    """The rule that a mapping has a `_target_`, which names the class or function that is called with its entries."""
 
-    each: bool = False
-    partial: bool = True  # whether it may be `_partial_`, built with further arguments later
+    each: bool = False  # whether the value is a mapping of names to such mappings, or to null
+    partial: bool = True  # whether `_partial_` is allowed, so that further arguments follow at the call
 
 
-# Whole numbers. An index of a tensor or a store has 63 bits; a count of a config needs no more than 31.
+# Whole numbers. Indices of tensors and token stores have 63 bits; counts in a config need no more than 31.
 Count = Annotated[int, Range(least=1, most=_LARGE)]
 Whole = Annotated[int, Range(least=0, most=_LARGE)]
 Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
-# Tokens of a sequence. No published encoder reads more than 2^17; beyond 2^20 no machine holds a row of attention.
+# Sequence lengths in tokens. No published encoder reads more than 2^17. Beyond 2^20, a row of attention fits no machine.
 Length = Annotated[int, Range(least=1, most=2**20)]
-Words = Annotated[int, Range(least=1, most=10_000_000)]  # of a vocabulary that is trained
+Words = Annotated[int, Range(least=1, most=10_000_000)]  # vocabulary sizes of tokenizers that are trained
 Megabytes = Annotated[int, Range(least=1, most=1_000_000)]
 
 Share = Annotated[float, Range(least=0, most=1)]
 Positive = Annotated[float, Range(above=0)]
-Beta = Annotated[float, Range(least=0, below=1)]  # of a moving average
+Beta = Annotated[float, Range(least=0, below=1)]  # decay rates of moving averages, such as Adam's betas
 NotNegative = Annotated[float, Range(least=0)]
 
-# Groups of the config.
-Part = Annotated[dict[str, Any], Built(partial=False)]  # built as it is
-Maker = Annotated[dict[str, Any], Built()]  # built with arguments that the run gives
+# Config groups with a `_target_`.
+Part = Annotated[dict[str, Any], Built(partial=False)]  # called with the entries of the config alone
+Maker = Annotated[dict[str, Any], Built()]  # called with further arguments, which the run gives
 Parts = Annotated[dict[str, Any], Built(each=True)]

@@ -1,6 +1,6 @@
 """The schemas of the configs: every key of every verb, with its type and its limits.
 
-A key that is not here is an error at composition.
+Hydra refuses a key that no schema has when it composes the config.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from bert_lightning.ranges import (  # fmt: skip
 
 @dataclass
 class Schema:
-    """Keys of a config, with their types and limits: `verbs/validation.py` checks values by them."""
+    """Base class of schemas. A schema lists config keys with types and limits, which `verbs/validation.py` checks."""
 
 
 @dataclass
 class DataConfig(Schema):
-    """Group `data`: a corpus, and how it is split."""
+    """Keys of the config group `data`: a corpus, and how it is split."""
 
     name: str = MISSING
     corpus: Part = MISSING
@@ -46,9 +46,9 @@ class DataConfig(Schema):
 
 @dataclass
 class TaskConfig(Schema):
-    """Group `task`: labelled examples, and what is learned from them."""
+    """Keys of the config group `task`: labelled examples, and what is learned from them."""
 
-    path: str | None = MISSING  # the official files, or the user's; null: `hub`
+    path: str | None = MISSING  # folder or file of the official or the user's data; null: the data of `hub`
     files: Part = MISSING
     hub: Part | None = None
     columns: dict[str, str] = field(default_factory=dict)
@@ -56,8 +56,8 @@ class TaskConfig(Schema):
     validation_fraction: Annotated[float, Range(above=0, below=1)] | None = MISSING
     train_examples: Count | None = MISSING
     max_length: Length = MISSING
-    labels: list[str] | None = MISSING  # null: those found in the training rows
-    class_weights: Any = None  # null, balanced, or label -> weight
+    labels: list[str] | None = MISSING  # null: the labels in the training data
+    class_weights: Any = None  # null, balanced, or a mapping of label -> weight
     kind: Part = MISSING
     term: str = MISSING
     objective: Maker = MISSING
@@ -67,7 +67,7 @@ class TaskConfig(Schema):
 
 @dataclass
 class MonitorConfig(Schema):
-    """By which validation metric the best checkpoint is chosen."""
+    """Keys that choose the best checkpoint: a validation metric, and whether its minimum or maximum is best."""
 
     metric: str = MISSING
     mode: Annotated[str, OneOf(("min", "max"))] = MISSING
@@ -75,16 +75,16 @@ class MonitorConfig(Schema):
 
 @dataclass
 class Root(Schema):
-    """Keys of every verb."""
+    """Keys that every verb has."""
 
     name: str = MISSING
     runs: str = MISSING
-    job: str | None = None  # set for each job of a sweep, from what the sweep varies
+    job: str | None = None  # set for each job of a sweep: the job's number and its values of the varied keys
 
 
 @dataclass
 class PrepareConfig(Root):
-    """`bert-lightning prepare`."""
+    """Keys of `bert-lightning prepare`."""
 
     data: DataConfig = MISSING
     tokenizer: Part = MISSING
@@ -96,7 +96,7 @@ class PrepareConfig(Root):
 
 @dataclass
 class InspectConfig(Root):
-    """`bert-lightning inspect`."""
+    """Keys of `bert-lightning inspect`."""
 
     seed: Seed = MISSING
     data: DataConfig = MISSING
@@ -110,10 +110,10 @@ class InspectConfig(Root):
 
 @dataclass
 class TrainingConfig(Root):
-    """Keys of the verbs that train."""
+    """Keys that all training verbs have."""
 
-    verb: str = MISSING  # set by the verb: what a run's folder is resumed by
-    origin: dict[str, Any] = field(default_factory=dict)  # set by the verb: command, choices of groups, overrides
+    verb: str = MISSING  # set by the verb: the verb that created the run, by which `resume` continues it
+    origin: dict[str, Any] = field(default_factory=dict)  # set by the verb: command, options of groups, overrides
     launch: Annotated[str, OneOf(("auto", "srun", "none"))] = MISSING
     restarts: Whole = MISSING
     existing: Annotated[str, OneOf(("refuse", "resume"))] = MISSING
@@ -136,23 +136,23 @@ class TrainingConfig(Root):
 
 @dataclass
 class PublishedConfig(Schema):
-    """Facts of a recipe's publication. `models` shows them, scale=published and `finetune` use them."""
+    """Facts from the publication of a recipe. `models` shows them; `scale=published` and `finetune` use them."""
 
     source: str | None = None
-    sizes: list[str] = field(default_factory=list)  # options of `model` that were published
-    by_size: dict[str, list[str]] = field(default_factory=dict)  # overrides that a size was published with
+    sizes: list[str] = field(default_factory=list)  # options of the group `model` that were published
+    by_size: dict[str, list[str]] = field(default_factory=dict)  # option of `model` -> its published overrides
     vocab_size: Count | None = None
     batch_size: Count | None = None
     max_steps: Count | None = None
     max_length: Length | None = None
     lr: NotNegative | None = None
-    warmup: Share | None = None  # share of the budget
-    recipe: str | None = None  # option of `recipe` that `finetune` takes for such an encoder; null: BERT's
+    warmup: Share | None = None  # fraction of the budget
+    recipe: str | None = None  # option of the group `recipe` for fine-tuning such an encoder; null: that of BERT
 
 
 @dataclass
 class PretrainConfig(TrainingConfig):
-    """`bert-lightning pretrain`."""
+    """Keys of `bert-lightning pretrain`."""
 
     verb: str = "pretrain"
     budget: Part = MISSING
@@ -170,7 +170,7 @@ class PretrainConfig(TrainingConfig):
 
 @dataclass
 class FinetuneConfig(TrainingConfig):
-    """`bert-lightning finetune`."""
+    """Keys of `bert-lightning finetune`."""
 
     verb: str = "finetune"
     encoder: str = MISSING
@@ -184,7 +184,7 @@ class FinetuneConfig(TrainingConfig):
 
 @dataclass
 class EvaluateConfig(Root):
-    """`bert-lightning evaluate`."""
+    """Keys of `bert-lightning evaluate`."""
 
     run: str = MISSING
     task: TaskConfig | None = None
@@ -197,7 +197,7 @@ class EvaluateConfig(Root):
 
 @dataclass
 class PredictConfig(Root):
-    """`bert-lightning predict`."""
+    """Keys of `bert-lightning predict`."""
 
     run: str = MISSING
     texts: list[Annotated[str, Empty()]] | None = None
@@ -209,7 +209,7 @@ class PredictConfig(Root):
 
 @dataclass
 class ExportConfig(Root):
-    """`bert-lightning export`."""
+    """Keys of `bert-lightning export`."""
 
     run: str = MISSING
     output: str = MISSING
@@ -218,7 +218,7 @@ class ExportConfig(Root):
 
 @dataclass
 class GlueConfig(Root):
-    """`bert-lightning glue`."""
+    """Keys of `bert-lightning glue`."""
 
     encoder: str = MISSING
     path: str | None = None
@@ -230,7 +230,7 @@ class GlueConfig(Root):
 
 @dataclass
 class DemoConfig(Root):
-    """`bert-lightning demo`."""
+    """Keys of `bert-lightning demo`."""
 
     seed: Seed = MISSING
     pretrain: list[str] = MISSING
@@ -241,7 +241,7 @@ class DemoConfig(Root):
 
 @dataclass
 class BenchConfig(Root):
-    """`bert-lightning bench`."""
+    """Keys of `bert-lightning bench`."""
 
     seed: Seed = MISSING
     model: Part = MISSING
@@ -254,7 +254,7 @@ class BenchConfig(Root):
 
 @dataclass
 class RecipesConfig(Root):
-    """`bert-lightning models` and `diff`: overrides of `pretrain`."""
+    """Keys of `bert-lightning models` and `bert-lightning diff`. `overrides` are those of `pretrain`."""
 
     overrides: list[str] = MISSING
 

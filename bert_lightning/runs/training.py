@@ -1,4 +1,4 @@
-"""One training run, from parts that are built and checked to a finished folder; from the start or from a checkpoint."""
+"""Train one run, from its built parts to a finished folder. It begins at step 0 or at a checkpoint."""
 
 from __future__ import annotations
 
@@ -45,30 +45,26 @@ from bert_lightning.runs.writing import replacing
 
 @dataclass(frozen=True)
 class Parts:
-    """What is trained, on what, and what made its ids. A function of a resolved config alone."""
+    """The module, the data and the tokenizer of a run. A resolved config alone determines them."""
 
     module: EncoderModule
     data: StreamDataModule
     tokenizer: Tokenizer
-    data_fingerprint: Callable[[], str]  # of the examples' content, not of where they lie
+    data_fingerprint: Callable[[], str]  # returns a fingerprint of the content of the examples, not of their paths
 
 
 @dataclass(frozen=True)
 class Session:
-    """A run that is ready to train in this process. Nothing was written for it yet.
+    """A run that is ready to train in this process. `build` makes it and writes nothing to disk."""
 
-    Raises:
-        UserError: trainer, loggers or optimizer refuse a value, or the checkpoint is not one of this run.
-    """
-
-    config: DictConfig  # resolved
+    config: DictConfig  # all interpolations are resolved
     folder: RunFolder
     parts: Parts
     callbacks: list[Callback]
     loggers: list[Careful]
     trainer: pl.Trainer
     checkpoint: Path | None
-    first_step: int  # updates that the checkpoint has
+    first_step: int  # number of updates before the checkpoint; 0 without one
 
     @classmethod
     def build(
@@ -81,7 +77,21 @@ class Session:
         make_loggers: list[Callable[[Path, int], Logger]],
         checkpoint: Path | None = None,
     ) -> Session:
-        """Make trainer and loggers, and check what can be checked. `checkpoint`: where to go on from."""
+        """Build the trainer and the loggers of a run, and check what can be checked before training.
+
+        Args:
+            config: the run's config, resolved.
+            folder: the run's folder.
+            parts: the module, the data and the tokenizer.
+            make_trainer: function that makes the trainer from callbacks, loggers and plugins.
+            callbacks: the callbacks of the config; those that every run needs are added.
+            make_loggers: functions that make a logger from the run's folder and the step of the first row to come.
+            checkpoint: the checkpoint that training resumes from; None: training begins at step 0.
+
+        Raises:
+            UserError: if the trainer, a logger or the optimizer refuses a value, no metric has the name of the monitor,
+                or the checkpoint belongs to another run.
+        """
         _quieten()
         known = [f"val/{name}" for name in parts.module.validation_metrics.names()]
         if config.monitor.metric not in known:
@@ -109,13 +119,16 @@ class Session:
         return cls(config, folder, parts, callbacks, loggers, trainer, checkpoint, first_step)
 
     def write(self) -> None:
-        """Write the run's folder, from which any process can run it. The caller holds it; an error leaves nothing."""
+        """Write config and tokenizer into the run's folder, so that any process can run it. An error leaves neither.
+
+        The caller holds the lock of the folder.
+        """
         folder = self.folder
         try:
             folder.checkpoints.mkdir(exist_ok=True)
             with replacing(folder.tokenizer) as file:
                 file.write(self.parts.tokenizer.to_str(pretty=True))
-            with replacing(folder.config) as file:  # the last, since it makes the folder a run
+            with replacing(folder.config) as file:  # written last, since a folder with a config counts as a run
                 file.write(OmegaConf.to_yaml(self.config))
         except BaseException:
             for path in (folder.config, folder.tokenizer):
@@ -126,7 +139,7 @@ class Session:
 
     @rank_zero_only
     def say_start(self) -> None:
-        """Say at which step a run goes on."""
+        """Print at which step the run continues, on rank 0."""
         total = f" of {self.trainer.max_steps:,}" if (self.trainer.max_steps or -1) > 0 else ""
         if self.checkpoint is None:
             print(f"{self.folder.path}: no checkpoint yet: starts again from step 0{total}", flush=True)
@@ -134,14 +147,19 @@ class Session:
             print(f"{self.folder.path}: goes on from step {self.first_step:,}{total}", flush=True)
 
     def train(self) -> None:
-        """Fit, and write the summary. The caller holds the folder."""
+        """Train to the end of the budget and write the summary. The caller holds the lock of the folder.
+
+        Raises:
+            Interrupted: if SIGINT interrupts training.
+            UserError: if the state in the checkpoint cannot be restored.
+        """
         if self.trainer.is_global_zero:
             hyperparameters = OmegaConf.to_container(self.config)
             for logger in self.loggers:
                 logger.log_hyperparams(hyperparameters)
         try:
             self.trainer.fit(self.parts.module, self.parts.data, ckpt_path=self.checkpoint, weights_only=True)
-        except SystemExit as stop:  # Lightning's answer to a KeyboardInterrupt, with exit code 1
+        except SystemExit as stop:  # Lightning turns a KeyboardInterrupt into an exit with code 1
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise Interrupted(signal.SIGINT, None, str(self.folder.path)) from None
             raise
@@ -161,6 +179,7 @@ class Session:
                 file.write(json.dumps(summary, indent=1) + "\n")
 
     def _summary(self) -> dict[str, Any]:
+        """Return the content of `summary.json`."""
         exact = next(c for c in self.callbacks if isinstance(c, Exact))
         exact.remember(self.trainer)
         throughput = next((c for c in self.callbacks if isinstance(c, Throughput)), None)
@@ -187,17 +206,20 @@ class Session:
         }
 
     def _parameters(self) -> dict[str, int]:
-        """Count the parameters of the encoder, and all that are trained, heads included."""
+        """Return the number of parameters of the encoder, and of all trained parameters, including the heads."""
         module = self.parts.module
         trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
         return {"encoder": sum(p.numel() for p in module.encoder.parameters()), "trained": trained}
 
     def _best(self) -> dict[str, Any] | None:
-        """Return the metric that chose `best.ckpt`, and its value: null where it was never a number."""
+        """Return the name and the best value of the metric that chose `best.ckpt`; None without such a checkpoint.
+
+        The value is None if the metric was never finite. A note then says that `best.ckpt` means nothing.
+        """
         best = next((c for c in self.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
         if best is None or best.best_model_score is None:
             return None if best is None else {"metric": best.monitor, "value": None}
-        value = best.best_model_score.item()  # Lightning keeps an infinity for a value that is not a number
+        value = best.best_model_score.item()  # Lightning replaces NaN by an infinity
         if not math.isfinite(value):
             note(
                 f"{best.monitor} was not a number in any validation, so best.ckpt is only the first that was saved: "
@@ -207,10 +229,16 @@ class Session:
 
 
 def check_steps(trainer: DictConfig, budget: Budget) -> None:
-    """Make the trainer's config train as long as the budget lasts. Where it ends is validated, whatever the interval.
+    """Set the trainer's maximum of steps from the budget, and convert its validation interval from updates to batches.
+
+    The last update is always validated, whatever the interval.
+
+    Args:
+        trainer: the trainer's config, which is changed.
+        budget: the budget of the run.
 
     Raises:
-        UserError: an interval that is none.
+        UserError: if the validation interval is not a whole number of steps, 1 or more.
     """
     interval = trainer.val_check_interval
     if not isinstance(interval, int) or interval < 1:
@@ -220,7 +248,7 @@ def check_steps(trainer: DictConfig, budget: Budget) -> None:
 
 
 def _checked_step(path: Path, module: EncoderModule, config: DictConfig) -> int:
-    """Return the update after which the checkpoint was written. UserError where it is not one of this run."""
+    """Return the number of updates before a checkpoint. Raises UserError if the checkpoint belongs to another run."""
     checkpoint = torch.load(path, map_location="meta", weights_only=True, mmap=True)
     check_same_model(path, checkpoint[CARD_KEY], module.card())
     check_same_tensors(path, checkpoint["state_dict"], module.state_dict())
@@ -230,13 +258,13 @@ def _checked_step(path: Path, module: EncoderModule, config: DictConfig) -> int:
 
 
 def _while_restoring(error: Exception) -> bool:
-    """Whether Lightning raised it while it gave a checkpoint's parts back to where they are from."""
+    """Return whether an error was raised while Lightning restored the state in a checkpoint."""
     frames = traceback.extract_tb(error.__traceback__)
     return any(Path(frame.filename).name == "checkpoint_connector.py" for frame in frames)
 
 
 def _quieten() -> None:
-    """Leave out what Lightning says about choices that are made here on purpose."""
+    """Silence Lightning's messages about choices that this program makes on purpose."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -245,5 +273,5 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
     warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
-    # torchmetrics has reduced what validation logs, and the module what training logs.
+    # torchmetrics reduces the values of validation over the ranks, and the module those of training.
     warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True")

@@ -1,6 +1,6 @@
-"""What a run folder or a checkpoint may build: the parts of this program, and what the user trusts by name.
+"""Check what a run's folder or a checkpoint may build: parts of this program, and code that the user trusts by name.
 
-A folder may come from anybody, so its config is data. What the user's own command line and yaml name is not checked.
+A folder may come from anybody, so its config must not execute foreign code. Configs that the user writes are trusted.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from bert_lightning.errors import UserError
 from bert_lightning.runs.environment import note
 
-TRUST = "BERT_LIGHTNING_TRUST"  # modules, classes and functions that any folder may name, separated by commas
+# Environment variable: names of modules, classes and functions that any folder may build, separated by commas.
+TRUST = "BERT_LIGHTNING_TRUST"
 _PROGRAM = "bert_lightning"
-# The modules, and a few functions, that a config builds from. No other code of this program is built from a config.
+# The modules and functions of this program that a config may name as targets. All other code of it is refused.
 _PARTS = tuple(
     f"{_PROGRAM}.{part}"
     for part in (
@@ -30,7 +31,8 @@ _PARTS = tuple(
         "text.tokenizers", "text.training",
     )
 )  # fmt: skip
-# What the yaml files of this program name of other libraries. Code cannot read them where a library is imported alone.
+# The targets in other libraries that this program's yaml files name. They are listed here, since a program that imports
+# the package alone may lack those files.
 _LIBRARIES = frozenset({
     "lightning.pytorch.Trainer",
     "lightning.pytorch.callbacks.EarlyStopping",
@@ -44,15 +46,15 @@ _LIBRARIES = frozenset({
 
 
 def check_targets(node: Any, place: Path | str, key: str = "") -> None:
-    """Check what a config or a checkpoint asks to build, before it is built.
+    """Check every `_target_` of a config or a checkpoint, before anything is built from it.
 
     Args:
-        node: the whole, or a part of it.
-        place: the file that it was read from.
-        key: where in the file the part is.
+        node: the config or the checkpoint's metadata, or a part of it.
+        place: the file that `node` was read from.
+        key: the dotted key of `node` in that file; empty for the whole.
 
     Raises:
-        UserError: if it names a target that is neither a part of this program nor trusted; the message names the key.
+        UserError: if a target is neither a part of this program nor trusted; the message names the key.
     """
     refused: dict[str, str] = {}
     for name, parent in _nodes(_plain(node), key):
@@ -61,7 +63,7 @@ def check_targets(node: Any, place: Path | str, key: str = "") -> None:
             raise UserError(f"{place}: {name}_target_={target} is not a part of this program that a config may name")
         if problem := _problem(target):
             refused.setdefault(target, f"{name}_target_={target} {problem}")
-        elif "_args_" in parent and not _is_registered(target):  # a part of this program takes its values by name
+        elif "_args_" in parent and not _is_registered(target):  # parts of this program take keyword arguments only
             raise UserError(f"{place}: {name}_args_: values of {target} are given by name; delete this key")
     if refused:
         raise UserError(
@@ -70,10 +72,15 @@ def check_targets(node: Any, place: Path | str, key: str = "") -> None:
 
 
 def check_plain(node: Any, place: Path, key: str = "") -> None:
-    """Check that a config or a checkpoint holds values alone: a run writes them with every interpolation resolved.
+    """Check that a config or a checkpoint holds no interpolation. A run writes resolved configs only.
+
+    Args:
+        node: the config or the checkpoint's metadata, or a part of it.
+        place: the file that `node` was read from.
+        key: the dotted key of `node` in that file; empty for the whole.
 
     Raises:
-        UserError: if a value would be read from elsewhere, such as `${oc.env:HOME}`; the message names the key.
+        UserError: if a value contains an interpolation, such as `${oc.env:HOME}`; the message names the key.
     """
     for name, value in _values(_plain(node), key):
         if isinstance(value, str) and "${" in value:
@@ -81,12 +88,13 @@ def check_plain(node: Any, place: Path, key: str = "") -> None:
 
 
 def check_files(folder: Path) -> None:
-    """Check that a run writes and deletes in its folder alone: no link there leads outside, and no file is a device.
+    """Check that a run's folder has no link that leads outside it, and nothing but files, folders and links.
 
-    The folders of the loggers are theirs: W&B keeps links with absolute paths, and makes each anew.
+    So a run can write and delete inside its own folder only. The folders of loggers are not checked: W&B keeps links
+    with absolute paths there, and creates each link anew.
 
     Raises:
-        UserError: if one does; the message names it.
+        UserError: if a link leads outside or something is no file, folder or link; the message names it.
     """
     inside = folder.resolve()
     for path in (*folder.iterdir(), *folder.glob("checkpoints/*")):
@@ -97,7 +105,10 @@ def check_files(folder: Path) -> None:
 
 
 def note_what_needs_trust(config: DictConfig) -> None:
-    """Say before training which variable `resume`, `evaluate` and `predict` will need for the user's own classes."""
+    """Print a note before training if the config names foreign code.
+
+    The note gives the environment variable that `resume`, `evaluate` and `predict` will need for it.
+    """
     if names := foreign_targets(config):
         what = "it" if len(names) == 1 else "them"
         note(
@@ -108,7 +119,7 @@ def note_what_needs_trust(config: DictConfig) -> None:
 
 @contextmanager
 def trusting(config: DictConfig | None) -> Iterator[None]:
-    """Trust what the user's own config names: in this block, and in the processes that are started in it."""
+    """Trust all targets of the user's own config, in the `with` block and in processes that it starts."""
     before, names = os.environ.get(TRUST), [] if config is None else foreign_targets(config)
     if names:
         os.environ[TRUST] = _with_registered(names)
@@ -122,7 +133,7 @@ def trusting(config: DictConfig | None) -> Iterator[None]:
 
 
 def foreign_targets(config: DictConfig) -> list[str]:
-    """Return the targets of a config that are neither parts of this program nor trusted already."""
+    """Return the targets in a config that are neither parts of this program nor trusted already, in order."""
     targets = (parent["_target_"] for _, parent in _nodes(_plain(config), ""))
     return list(dict.fromkeys(target for target in targets if isinstance(target, str) and _problem(target)))
 
@@ -132,7 +143,7 @@ def _plain(node: Any) -> Any:
 
 
 def _values(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Every value in nested mappings and lists, containers too, with its dotted key."""
+    """Yield every value in nested mappings and lists with its dotted key. The mappings and lists are values too."""
     yield key, node
     items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ()
     for name, child in items:
@@ -140,14 +151,14 @@ def _values(node: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _nodes(node: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every mapping with a `_target_`, and the beginning of its keys."""
+    """Yield every nested mapping with a `_target_`, and the prefix of its dotted keys, such as `model.`."""
     for name, value in _values(node, key):
         if isinstance(value, Mapping) and "_target_" in value:
             yield f"{name}.".lstrip("."), value
 
 
 def _problem(target: str) -> str | None:
-    """Return why a target is refused, None for one that may be built. Only trusted modules are imported."""
+    """Return why a target is refused; None if it may be built. Only this program and trusted modules are imported."""
     foreign = "is not a part of this program"
     if target in _LIBRARIES or target in _registered():
         return None
@@ -156,9 +167,9 @@ def _problem(target: str) -> str | None:
         return foreign
     try:
         found = hydra.utils.get_object(target)
-    except Exception as error:  # whatever the module raises
+    except Exception as error:  # an import may raise any error
         return f"cannot be imported ({' '.join(str(error).split())[:80]})" if trusted else foreign
-    # A trusted module imports others: `my_package.losses.os.system` is not one of its own functions.
+    # A module also has the names that it imports. So `my_package.losses.os.system` is not a function of my_package.
     name = str(getattr(found, "__qualname__", "_"))
     origin = f"{getattr(found, '__module__', None)}.{name}"
     is_own = any(_below(origin, root) for root in (*_PARTS, *_registered()))
@@ -168,6 +179,7 @@ def _problem(target: str) -> str | None:
 
 
 def _registered() -> list[str]:
+    """Return the names that the user trusts by the environment variable."""
     return [name for name in map(str.strip, os.environ.get(TRUST, "").split(",")) if name]
 
 
@@ -176,8 +188,10 @@ def _is_registered(target: str) -> bool:
 
 
 def _with_registered(names: Sequence[str] | Mapping[str, str]) -> str:
+    """Return the value of the environment variable that trusts these names too."""
     return ",".join(dict.fromkeys((*_registered(), *names)))
 
 
 def _below(name: str, root: str) -> bool:
+    """Return whether a dotted name is `root`, or inside it."""
     return name == root or name.startswith(f"{root}.")

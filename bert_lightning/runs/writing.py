@@ -1,4 +1,4 @@
-"""Write files that are whole or absent, and leave alone what is no regular file."""
+"""Write files and folders so that they are complete or absent. Devices and FIFOs are written to, never replaced."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from typing import IO, Any
 
 from bert_lightning.errors import UserError
 
-_OF_THE_SYSTEM = ("/dev", "/proc")  # a file there is one that a program has open, and a rename would take it away
+_OF_THE_SYSTEM = ("/dev", "/proc")  # a path there may stand for an open file of a program, which a rename would replace
 
 
 @contextmanager
 def replacing(target: Path, partial: Path | None = None, binary: bool = False) -> Iterator[IO[Any]]:
-    """Open a new file that gets the name `target` when all is written and on disk; an error leaves no file.
+    """Open a temporary file that replaces `target` when it is complete and on disk. An error leaves no temporary file.
 
-    Whatever a killed process left at `partial` is dropped. A symlink there is not followed.
+    Args:
+        target: the path of the final file.
+        partial: the path of the temporary file, in the same folder; None: `target` with the suffix `.partial`.
+            A file or symlink there, from a killed process, is deleted.
+        binary: whether the file is binary; text is UTF-8.
     """
     partial = partial or target.with_name(f"{target.name}.partial")
     partial.unlink(missing_ok=True)
@@ -36,13 +40,13 @@ def replacing(target: Path, partial: Path | None = None, binary: bool = False) -
 
 @contextmanager
 def output_file(path: Path) -> Iterator[IO[str]]:
-    """Open a file that the user names for text.
+    """Open a text file that the user names for writing.
 
-    A regular file is replaced when all is written. A symlink stays, and the file that it points to is replaced.
-    A FIFO, a device or a socket is written into directly.
+    A regular file is replaced when the new text is complete. A symlink stays, and the file that it points to is
+    replaced. A FIFO or a device is written to directly.
 
     Raises:
-        UserError: if it is a folder, or cannot be written.
+        UserError: if the path is a folder, or cannot be written.
     """
     with ExitStack() as stack:
         with named(path):
@@ -58,7 +62,7 @@ def output_file(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Raise UserError, with the path that the user gave, where the system refuses to write."""
+    """Turn an OSError in the `with` block into a UserError that names the path as the user gave it."""
     try:
         yield
     except OSError as error:
@@ -67,12 +71,12 @@ def named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
-    """Make a folder that the user names: yield an empty one, which gets the name when all is written.
+    """Yield an empty temporary folder, which is renamed to `path` when the `with` block ends.
 
-    An error leaves nothing, and no folder that was made on the way.
+    An error leaves neither this folder nor any parent folder that was created for it.
 
     Raises:
-        UserError: if something of this name exists, or the folder cannot be made.
+        UserError: if the path exists already, or the folder cannot be created or written.
     """
     if os.path.lexists(path):
         raise UserError(f"{path} exists: choose another output=..., or delete it")
@@ -86,7 +90,7 @@ def output_folder(path: Path) -> Iterator[Path]:
                 yield partial
             except (OSError, UserError):
                 raise
-            except Exception as error:  # libraries have exceptions of their own for a full disk
+            except Exception as error:  # libraries raise exceptions of their own if the disk is full
                 raise OSError(None, " ".join(str(error).split())[:160]) from error
             partial.replace(path)
     except BaseException:
@@ -98,11 +102,11 @@ def output_folder(path: Path) -> Iterator[Path]:
 
 
 def _to_replace(path: Path) -> Path | None:
-    """Return the regular file that a new one replaces; None for what is to be written into as it is."""
+    """Return the path of the regular file that a new file replaces; None if `path` must be written to directly."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        target = path.resolve()  # also of a symlink to a file that is not there yet
+        target = path.resolve()  # the path may be a symlink to a file that does not exist yet
         if not target.parent.is_dir():
             raise UserError(f"output={path}: there is no folder {target.parent}: make it first") from None
         return target
@@ -111,13 +115,13 @@ def _to_replace(path: Path) -> Path | None:
     if not stat.S_ISREG(mode) or str(path.absolute()).startswith(tuple(f"{place}/" for place in _OF_THE_SYSTEM)):
         return None
     target = path.resolve()
-    with target.open("r+b"):  # says whether the user may write the file that a rename would replace
+    with target.open("r+b"):  # a rename would replace even a file that the user may not write: this raises instead
         return target
 
 
 @contextmanager
 def _into(path: Path) -> Iterator[IO[str]]:
-    """Open what is no regular file. Each line is written at once, so that closing has nothing to report."""
+    """Open a path that is not a regular file. Each line is written at once, so closing the file cannot lose one."""
     file = path.open("a", buffering=1, encoding="utf-8")
     try:
         yield file
@@ -127,5 +131,5 @@ def _into(path: Path) -> Iterator[IO[str]]:
 
 
 def _beside(path: Path) -> Path:
-    """Return a name in the same folder that no other process uses."""
+    """Return the path of a temporary file in the same folder. Its name contains the process id."""
     return path.with_name(f".bert-lightning-{os.getpid()}.partial")
