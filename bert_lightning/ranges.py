@@ -42,7 +42,7 @@ class Range:
         return " and ".join(part for part in parts if part)
 
     def wanted(self, value: Any) -> str:
-        """Return what a number outside the limits must be. A technical upper limit is named if the number exceeds it."""
+        """Return what a number outside the limits must be. A technical upper limit is named only if it is exceeded."""
         too_large = self.most is not None and self.most >= _LARGE and value > self.most
         return f"at most {self.most}" if too_large else str(self)
 
@@ -94,7 +94,7 @@ class Built:
 Count = Annotated[int, Range(least=1, most=_LARGE)]
 Whole = Annotated[int, Range(least=0, most=_LARGE)]
 Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
-# Sequence lengths in tokens. No published encoder reads more than 2^17. Beyond 2^20, a row of attention fits no machine.
+# Sequence lengths in tokens. No published encoder reads more than 2^17. Beyond 2^20 no machine holds an attention row.
 Length = Annotated[int, Range(least=1, most=2**20)]
 Words = Annotated[int, Range(least=1, most=10_000_000)]  # vocabulary sizes of tokenizers that are trained
 Megabytes = Annotated[int, Range(least=1, most=1_000_000)]

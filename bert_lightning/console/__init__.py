@@ -1,1 +1,1 @@
-"""The command line: its arguments, what it says of mistakes, sweeps, and the outermost handler of errors."""
+"""The command line: arguments, overrides, sweeps, messages for mistakes, and the outermost handler of errors."""

@@ -1,4 +1,4 @@
-"""Sort the arguments of a verb into Hydra's flags, overrides and plain arguments. Flags may stand anywhere."""
+"""Sort the arguments of a verb into Hydra's flags, overrides and plain arguments, in any order."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from bert_lightning.errors import UserError
 from bert_lightning.quoting import shortened
 
-# Verbs that take plain arguments, and the key of their config that gets them. To `models` and `diff` every override is
-# one: it belongs to the recipe that they are about, and may be given twice.
+# Verbs that take plain arguments -> the config key that holds them. For `models` and `diff`, overrides are plain
+# arguments too: they apply to the recipe that is shown, and a key may be given twice.
 PLAIN = {"predict": "texts", "models": "overrides", "diff": "overrides"}
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 
 _SHORT = {"-c": "--cfg", "-m": "--multirun", "-p": "--package", "-r": "--run", "-i": "--info", "-cd": "--config-dir",
           "-cn": "--config-name"}  # fmt: skip
 _SWITCHES = ("--multirun", "--run", "--resolve", "--hydra-help")
-_VALUES: dict[str, tuple[str, ...]] = {  # flags with a value, and the values there are where these are known
+_VALUES: dict[str, tuple[str, ...]] = {  # flags that take a value -> the allowed values; empty: any value
     "--cfg": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
     "--package": (),
@@ -31,26 +31,26 @@ _VALUES: dict[str, tuple[str, ...]] = {  # flags with a value, and the values th
 class Arguments:
     """The arguments of one verb."""
 
-    flags: dict[str, str | None] = field(default_factory=dict)  # by their long names; None: a flag without a value
+    flags: dict[str, str | None] = field(default_factory=dict)  # long name -> value; None: the flag takes no value
     overrides: list[str] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
 
     @property
     def sweep(self) -> bool:
-        """Whether Hydra's flag for sweeps is there."""
+        """Return whether the arguments ask for a sweep, by Hydra's flag `--multirun`."""
         return "--multirun" in self.flags
 
     def of_flags(self, *without: str) -> list[str]:
-        """Return the flags as Hydra's own parser takes them."""
+        """Return the flags and their values as a list for Hydra's own parser, except the flags in `without`."""
         kept = {name: value for name, value in self.flags.items() if name not in without}
         return [text for name, value in kept.items() for text in (name, value) if text is not None]
 
     @classmethod
     def of(cls, verb: str, arguments: list[str]) -> Arguments:
-        """Sort what was typed after the verb. Whatever follows `--` is no flag.
+        """Sort the arguments that were typed after the verb. No argument after `--` is a flag.
 
         Raises:
-            UserError: a flag that does not exist, that lacks its value, or that has a value that it does not take.
+            UserError: if a flag does not exist, lacks its value, is given twice, or has a value that it does not take.
         """
         found = cls()
         rest = list(arguments)
@@ -68,6 +68,7 @@ class Arguments:
         return found
 
     def _add_flag(self, verb: str, argument: str, rest: list[str]) -> None:
+        """Add a flag. Its value is after the `=`, or else is removed from the arguments in `rest`."""
         name, equals, value = argument.partition("=")
         name = _SHORT.get(name, name)
         if name in _SWITCHES and not equals:
@@ -95,6 +96,7 @@ def _check_value(name: str, value: str) -> None:
 
 
 def _unknown(verb: str, argument: str) -> str:
+    """Return the message for a flag that does not exist."""
     known = [*_SWITCHES, *_VALUES, "--help"]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""The outermost handler of errors: one line for each, an exit code, and a file that holds the traceback of a bug."""
+"""The outermost handler of errors: it prints one line, returns the exit code and writes a bug's traceback to a file."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from typing import IO
 from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.quoting import shortened
 
-_typed: list[str] = []  # the command line, which Hydra's own replaces while a job runs
-DEBUG = "BERT_LIGHTNING_DEBUG"  # an environment variable: 1 prints the traceback of every error
-_LONGEST = 1500  # characters of a message
+_typed: list[str] = []  # the command line as typed; `sys.argv` holds Hydra's arguments while a job runs
+DEBUG = "BERT_LIGHTNING_DEBUG"  # environment variable: 1 prints the traceback of every error
+_LONGEST = 1500  # most characters of a message
 
 
 def open_streams() -> None:
-    """Put the null device where standard input, output or error is closed: the next file would get its number.
+    """Open the null device for each standard stream that is closed. Otherwise the next file would get its number.
+
+    Also let standard output print characters that its encoding lacks, as escapes.
 
     Raises:
-        UserError: the working directory does not exist any more.
+        UserError: if the working directory was deleted.
     """
     _typed[:] = sys.argv
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+            os.open(os.devnull, os.O_RDWR)  # the system gives it the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a letter that the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         os.getcwd()
     except OSError:
@@ -43,12 +45,12 @@ def open_streams() -> None:
 
 
 def flush(code: int) -> int:
-    """Write what standard output still holds; the exit code. A full disk or a reader that left is found here."""
+    """Flush standard output and return the exit code: `code`, unless the disk is full or the reader has left."""
     try:
         sys.stdout.flush()
     except OSError as error:
         nobody_reads = isinstance(error, BrokenPipeError) and _nobody_reads()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python says it again at its own end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python reports the error again at exit
         if nobody_reads:
             return code or 128 + signal.SIGPIPE
         if not code:
@@ -58,7 +60,12 @@ def flush(code: int) -> int:
 
 
 def end(error: BaseException, job: str = "") -> int:
-    """Say in one line what ended the command, or one job of a sweep; the exit code."""
+    """Print the error that ended the command, or one job of a sweep, in one line, and return the exit code.
+
+    Args:
+        error: the error that ended the command or the job.
+        job: the job's name; empty outside a sweep.
+    """
     if isinstance(error, SystemExit):
         return _of_system_exit(error)
     if os.environ.get(DEBUG, "0") not in ("", "0"):
@@ -80,7 +87,7 @@ def end(error: BaseException, job: str = "") -> int:
 
 
 def expected(error: BaseException) -> ExpectedError | None:
-    """Return the error as one that the program knows of; None where nobody foresaw it."""
+    """Return the error as an expected one, None if it is unexpected. Errors of Hydra and of the system are expected."""
     if isinstance(error, ExpectedError):
         return error
     if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
@@ -93,7 +100,7 @@ def expected(error: BaseException) -> ExpectedError | None:
 
 
 def reason(error: OSError) -> str:
-    """Return what the system refused, and of which file."""
+    """Return a message that says what the system refused, and for which file."""
     if error.filename is None:
         open_file = f"{error.strerror} (standard output, or a file that is open)"
         return open_file if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else error.strerror or str(error)
@@ -102,18 +109,19 @@ def reason(error: OSError) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a message as one line that a terminal shows as it is, without the middle where it is very long."""
+    """Return a message as one line of printable characters. A very long message is shortened in the middle."""
     line = " ".join(part.strip() for part in text.splitlines() if part.strip())
     return shortened("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line), _LONGEST)
 
 
 def say(line: str) -> None:
-    """Print on standard error, if it can be."""
+    """Print a line on standard error. If that is not possible, do nothing."""
     with contextlib.suppress(OSError, ValueError):
         print(f"bert-lightning: {line}", file=sys.stderr, flush=True)
 
 
 def _of_system_exit(error: SystemExit) -> int:
+    """Return the exit code that a SystemExit asks for. Print its message, if it has one."""
     if error.code is None or isinstance(error.code, int):
         return error.code or 0
     say(f"error: {one_line(str(error.code))}")
@@ -121,20 +129,20 @@ def _of_system_exit(error: SystemExit) -> int:
 
 
 def _nobody_reads() -> bool:
-    """Whether the reader of standard output has left, as `head` does."""
+    """Return whether the reader of standard output has closed the pipe, as `head` does."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
-    return bool(poll.poll(0))  # of no event that was asked for, so of an error only
+    return bool(poll.poll(0))  # no event was asked for, so only errors are reported
 
 
 def _trace(error: BaseException) -> str:
-    import traceback  # here, as others above: what only an error needs would slow every start
+    import traceback  # imported here, since only errors need it, and it would slow down every start
 
     return "".join(traceback.format_exception(error))
 
 
 def _report(trace: str) -> str:
-    """Write a traceback to a file; what the user is told of it."""
+    """Write a traceback to a file, and return the words that tell the user where it is."""
     import platform
 
     text = f"{shlex.join(_typed or sys.argv)}\nPython {platform.python_version()}, {platform.platform()}\n\n{trace}"
@@ -142,7 +150,7 @@ def _report(trace: str) -> str:
     for folder in (_temporary_folder, _state_folder):
         try:
             return f"the traceback is in {_written(folder(), text)}: please report it"
-        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+        except (OSError, RuntimeError) as error:  # Python raises RuntimeError if there is no home folder
             failed = error if isinstance(error, OSError) else failed
     why = f" ({failed.strerror})" if failed is not None else ""
     return f"the traceback cannot be written to a file{why}, {DEBUG}=1 prints it: please report it"
@@ -161,7 +169,7 @@ def _state_folder() -> str:
 
 
 def _written(folder: str, text: str) -> str:
-    """Write a new file of this user's alone; its path. Nothing is left of one that could not be written whole."""
+    """Write a text to a new file that only this user can read, and return its path. An error leaves no file."""
     import tempfile
 
     number, path = tempfile.mkstemp(prefix="bert-lightning-", suffix=".log", dir=folder)

@@ -1,4 +1,4 @@
-"""Say in one line what Hydra and OmegaConf say over several, with what was probably meant."""
+"""Turn the errors of Hydra and OmegaConf into messages of one line, with a guess at what the user meant."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ _COMPOSES = {"models": "pretrain", "diff": "pretrain", "glue": "finetune", "demo
 
 
 def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ()) -> str:
-    """Return the message for an error of composition. `overrides` are those of the command line."""
+    """Return a message of one line for an error of Hydra or OmegaConf.
+
+    Args:
+        error: an error raised while a config is composed or read.
+        verb: the verb whose keys may be suggested; empty: no keys are suggested.
+        overrides: the overrides of the command line.
+    """
     lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
     if isinstance(error, MissingConfigException):
@@ -48,7 +54,7 @@ def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ())
 
 
 def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
-    """Return what is wrong with an override that the config has no place for; nothing where the line is another."""
+    """Return what is wrong with an override that Hydra cannot apply; empty if the line of the error is another one."""
     if unknown := re.search(r"Could not override '([^']+)'", line):
         key = unknown[1]
         if "@" in key:
@@ -68,12 +74,13 @@ def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
 
 
 def _given(key: str, overrides: Sequence[str]) -> str:
-    """Return the key as the command line gives it, with its value where it does."""
+    """Return the override of a key as the command line gives it, or the key alone if it is not there."""
     found = [o.lstrip("+~") for o in overrides if o.lstrip("+~").partition("=")[0] == key]
     return shortened(found[-1]) if found else key
 
 
 def _missing_config(error: MissingConfigException, line: str, overrides: Sequence[str]) -> str:
+    """Return the message for an option, or a whole config, that does not exist."""
     name = str(error.missing_cfg_file or "")
     group, _, option = name.rpartition("/")
     if not group:
@@ -84,16 +91,26 @@ def _missing_config(error: MissingConfigException, line: str, overrides: Sequenc
 
 
 def _nearest(name: str, known: list[str], end: str) -> str:
+    """Return the end of a message: the known name that is spelled most like `name`, if any, and all known names."""
     matches = difflib.get_close_matches(name, known, n=1)
     meant = f": did you mean {matches[0]}{end}?" if matches else ":"
     return f"{meant} There are {', '.join(known)}" if matches else f"{meant} there are {', '.join(known)}"
 
 
 def near(key: str, verb: str, overrides: Sequence[str], form: str = "{}=...") -> str:
-    """Name the keys whose last part is that of `key`, or the key or group that is spelled most like it."""
+    """Return the end of a message that suggests other keys than `key`.
+
+    Suggested are keys with the same last part, or else the key or group that is spelled most like `key`.
+
+    Args:
+        key: the dotted key that does not exist.
+        verb: the verb whose keys are suggested; empty: groups and top-level keys of all verbs.
+        overrides: the overrides of the command line.
+        form: the format in which a key is suggested.
+    """
     groups = [folder.name for folder in conf_folder().iterdir() if folder.is_dir()]
     known = _keys(_COMPOSES.get(verb, verb), key, overrides) if verb else []
-    own = [path for path in known if not path.startswith("published.")]  # facts, which nobody means to set
+    own = [path for path in known if not path.startswith("published.")]  # facts about a publication are never set
     last = key.rpartition(".")[2]
     found = [path for path in own if path.rpartition(".")[2] == last and path != key]
     if not found and "." in key:
@@ -110,7 +127,7 @@ def near(key: str, verb: str, overrides: Sequence[str], form: str = "{}=...") ->
 
 
 def _keys(verb: str, key: str, overrides: Sequence[str]) -> list[str]:
-    """Return the paths of a composed config, with the options that the command line chooses where these compose."""
+    """Return the dotted keys of a verb's config with the options of the command line, or with the default options."""
     chosen = [o for o in overrides if re.fullmatch(r"\w+=[\w.-]+", o) and not o.startswith(f"{key}=")]
     for given in (chosen, []):
         try:

@@ -1,4 +1,4 @@
-"""Check overrides by Hydra's grammar, and say how to write those that it cannot read."""
+"""Check overrides against Hydra's grammar, and explain how to write those that Hydra cannot read."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ from bert_lightning.help import conf_folder
 from bert_lightning.quoting import pasteable, quoted, shortened
 
 _KEY = re.compile(r"(\+\+?|~)?[A-Za-z_$][\w./@:$-]*", re.ASCII)
-_LONGEST_OPTION = 240  # bytes: the name of a file has 255 at most
+_LONGEST_OPTION = 240  # most bytes of an option, which names a yaml file: the name of a file has 255 at most
 _TOKEN = re.compile(r"[^\s,\[\]{}()=:'\"]*[^\x00-\x7f][^\s,\[\]{}()=:'\"]*")
 
 
 def readable(overrides: list[str], sweep: bool) -> list[str]:
-    """Return the overrides as Hydra reads them: words with letters beyond ASCII are quoted.
+    """Return the overrides in a form that Hydra can read: words with characters beyond ASCII are quoted.
+
+    Args:
+        overrides: the overrides of the command line.
+        sweep: whether they are those of a sweep, so that a key may have several values.
 
     Raises:
-        UserError: an override that Hydra cannot read, several values outside a sweep, or a group without an option.
+        UserError: if Hydra cannot read an override, a key has several values outside a sweep, a mapping is empty, or a
+            group gets something else than an option.
     """
     return [_readable(override, sweep) for override in overrides]
 
 
 def parsed(override: str) -> Override | None:
-    """Return what Hydra makes of an override; None where its grammar has no such thing."""
+    """Return an override as Hydra parses it; None if it is not in Hydra's grammar."""
     try:
         found: Override = OverridesParser.create().parse_override(override)
-    except (HydraException, ValueError, RecursionError):  # ValueError: a number of thousands of digits
+    except (HydraException, ValueError, RecursionError):  # Python raises ValueError for thousands of digits
         return None
     return found
 
@@ -72,13 +77,17 @@ def advice(override: str) -> str:
 
 
 def _as_option(word: str) -> str:
-    """Name the groups that have such an option."""
+    """Return the end of a message that suggests `group=word` for each config group with an option `word`."""
     groups = sorted(path.parent.name for path in conf_folder().glob("*/*.yaml") if path.stem == word)
     return f": did you mean {' or '.join(f'{group}={word}' for group in groups)}?" if groups else ""
 
 
 def _check_option(override: str, found: Override) -> None:
-    """A group takes the name of an option, or a list of names; a mapping changes keys of the group."""
+    """Check the value of an override of a config group: an option, a list of options, or a mapping of changed keys.
+
+    Raises:
+        UserError: if the value is anything else.
+    """
     group = str(found.key_or_group)
     if found.is_delete() or not re.fullmatch(r"\w+", group) or not (folder := conf_folder() / group).is_dir():
         return
@@ -93,5 +102,5 @@ def _check_option(override: str, found: Override) -> None:
 
 
 def options(folder: Path) -> list[str]:
-    """Return the names of the options in the folder of a group."""
+    """Return the names of the options in the folder of a config group, sorted."""
     return sorted(path.stem for path in folder.glob("*.yaml"))

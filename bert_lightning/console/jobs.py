@@ -1,4 +1,4 @@
-"""Run a verb on the config that Hydra composes from the command line: once, or for each job of a sweep."""
+"""Run a verb on the config that Hydra composes from the command line, once or for each job of a sweep."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ from bert_lightning.schemas import SCHEMAS
 
 @dataclass
 class Jobs:
-    """Hydra calls this for each job. One that fails does not stop the others of its sweep, a signal does."""
+    """The function that Hydra calls for each job, with a record of the results.
+
+    A job that fails does not stop the other jobs of its sweep. A signal stops the sweep.
+    """
 
     verb: str
     arguments: Arguments
-    process: int = field(default_factory=os.getpid)
-    code: int = 0  # the highest of the jobs
-    started: int = 0
-    failed: list[str] = field(default_factory=list)
+    process: int = field(default_factory=os.getpid)  # the process of the command line; a launcher may use others
+    code: int = 0  # the highest exit code of the jobs
+    started: int = 0  # number of jobs that were started
+    failed: list[str] = field(default_factory=list)  # names of the jobs that failed
 
     def __call__(self, config: DictConfig) -> None:
-        register()  # a launcher may have brought this to another process
+        register()  # a launcher may run this job in another process, where nothing is registered yet
         name, self.started = "", self.started + 1
         try:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -45,7 +48,7 @@ class Jobs:
             code = 0
         except Exception as error:
             code = door.end(error, name)
-            if code > 128:  # a signal
+            if code > 128:  # a signal ended the job
                 sys.exit(code)
         if code and os.getpid() != self.process:
             raise sweeps.JobFailed(code)
@@ -54,6 +57,7 @@ class Jobs:
         self.code = max(self.code, code)
 
     def _run(self, config: DictConfig, job: str) -> None:
+        """Complete and check the config, and run the verb. `job` is the job's name, empty outside a sweep."""
         if OmegaConf.get_type(config) is not SCHEMAS[self.verb]:
             raise UserError(
                 f"--config-name={HydraConfig.get().job.config_name} is no config of {self.verb}: "
@@ -62,19 +66,19 @@ class Jobs:
         if plain := self.arguments.plain:
             if PLAIN[self.verb] == "overrides":
                 plain = grammar.readable(plain, sweep=False)
-            config[PLAIN[self.verb]] = [text.replace("${", r"\${") for text in plain]  # no interpolation
+            config[PLAIN[self.verb]] = [text.replace("${", r"\${") for text in plain]  # escaped: not an interpolation
         if job:
             config.job = job
         try:
             import_module("bert_lightning.verbs.validation").check_config(config, [*self.arguments.overrides])
             import_module(f"bert_lightning.verbs.{self.verb}").run(config)
-        except (HydraException, OmegaConfBaseException) as error:  # of a config that the verb composed itself
+        except (HydraException, OmegaConfBaseException) as error:  # the verb composes further configs itself
             given = [*self.arguments.overrides, *self.arguments.plain]
             raise UserError(explain(error, self.verb, given)) from error
 
 
 def run(verb: str, arguments: Arguments) -> int:
-    """Run a verb, or each job of a sweep of it; the exit code."""
+    """Run a verb, or each job of a sweep of it, and return the highest exit code."""
     if arguments.sweep:
         sweeps.check_sweep(verb, arguments)
     jobs = Jobs(verb, arguments)
@@ -86,7 +90,7 @@ def run(verb: str, arguments: Arguments) -> int:
 
 
 def show(verb: str, arguments: Arguments) -> int:
-    """Print what `--cfg` or `--info` asks for, of a sweep for each job; the exit code."""
+    """Print what `--cfg`, `--info` or `--hydra-help` asks for, once for each job of a sweep, and return 0."""
     jobs = sweeps.jobs(arguments.overrides) if arguments.sweep else [arguments.overrides]
     for number, overrides in enumerate(jobs):
         if arguments.sweep:
@@ -96,15 +100,21 @@ def show(verb: str, arguments: Arguments) -> int:
 
 
 def _hydra(verb: str, arguments: Arguments, jobs: Jobs, overrides: list[str]) -> None:
-    """Have Hydra compose the config and call `jobs`.
+    """Let Hydra compose the config and call `jobs` with it, for each job.
+
+    Args:
+        verb: the verb, whose config is composed.
+        arguments: the arguments of the command line; their flags are used here.
+        jobs: the function that Hydra calls.
+        overrides: the overrides that Hydra applies.
 
     Raises:
-        UserError: the config cannot be composed.
+        UserError: if the config cannot be composed.
     """
     register()
     without = ("--multirun",) if arguments.flags.keys() & {"--cfg", "--info", "--hydra-help"} else ()
-    typed, sys.argv = sys.argv, [sys.argv[0], *arguments.of_flags(*without), *overrides]  # where Hydra reads them
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of composition come here instead of being printed over several lines
+    typed, sys.argv = sys.argv, [sys.argv[0], *arguments.of_flags(*without), *overrides]  # Hydra reads sys.argv
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors of composition instead of printing them
     try:
         hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(jobs)()
     except (HydraException, OmegaConfBaseException) as error:

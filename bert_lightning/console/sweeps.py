@@ -1,4 +1,4 @@
-"""Sweeps: one folder for all jobs, a name for each, and nothing left where no job wrote anything."""
+"""Sweeps: a common folder, a name for each job, and checks that the jobs do not disturb each other."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.runs.job import stamp
 from bert_lightning.verbs.choices import task_overrides
 
-_LONGEST = 120  # bytes of a job's name: a folder's name has 255 at most
+_LONGEST = 120  # most bytes of a job's name, which names a folder: the name of a folder has 255 at most
 
 
 class JobFailed(ExpectedError):
-    """A job of a sweep failed in a process that a launcher started."""
+    """The error of a sweep's job that failed in a process of a Hydra launcher. `code` is the job's exit code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -37,15 +37,16 @@ class JobFailed(ExpectedError):
 
 
 class OneFolder(Callback):
-    """Hydra calls this before a sweep: a name that each job would make anew is made once.
+    """A callback that Hydra calls before a sweep, to give all jobs the same `name`.
 
-    A name that the command line gives stays, and so does one without interpolations.
+    A default name with interpolations, such as the time, would differ for each job, so it is resolved once here. A name
+    from the command line, or one without interpolations, stays as it is.
     """
 
-    absent: ClassVar[list[Path]] = []  # the sweep's folder and those above it, which are not there yet
+    absent: ClassVar[list[Path]] = []  # the sweep's folder and its parents, if they did not exist before the sweep
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        HydraConfig.instance().set_config(config)  # or ${hydra:...} has no value before the first job
+        HydraConfig.instance().set_config(config)  # otherwise ${hydra:...} has no value before the first job
         given = any(override.startswith("name=") for override in task_overrides(config.hydra))
         if OmegaConf.is_interpolation(config, "name") and not given:
             config.name = f"{config.hydra.job.config_name}-{stamp()}"
@@ -57,7 +58,7 @@ class OneFolder(Callback):
 
 @contextlib.contextmanager
 def without_empty_folders() -> Iterator[None]:
-    """Remove the folders that a sweep made, where no job wrote anything into them."""
+    """Remove the folders that a sweep in the `with` block created, if no job wrote anything into them."""
     OneFolder.absent = []
     try:
         yield
@@ -72,10 +73,10 @@ def without_empty_folders() -> Iterator[None]:
 
 
 def check_sweep(verb: str, arguments: Arguments) -> None:
-    """Whether every job of a sweep writes to a place of its own.
+    """Check that the verb can run as a sweep, and that its jobs share neither their output nor standard input.
 
     Raises:
-        UserError: the verb makes nothing of a sweep, or its jobs would write to one file or read one input.
+        UserError: if the verb takes no sweep, or its jobs would write to one output or all read standard input.
     """
     given = {key: value for key, _, value in (o.partition("=") for o in arguments.overrides)}
     if verb in ("models", "diff"):
@@ -92,13 +93,16 @@ def check_sweep(verb: str, arguments: Arguments) -> None:
 
 
 def swept(overrides: Sequence[str]) -> set[str]:
-    """Return the keys with several values."""
+    """Return the keys of the overrides that have several values."""
     found = [o for o in map(parsed, overrides) if o is not None]
     return {str(o.get_key_element()) for o in found if o.is_sweep_override()}
 
 
 def job_name(overrides: Sequence[str]) -> str:
-    """The values of this job for what the sweep varies: `0-variant-bert-seed-1`. Safe in a path and in an override."""
+    """Return the name of the current job: its number and its values of the varied keys, as in `0-variant-bert-seed-1`.
+
+    The name is safe in a path and in an override.
+    """
     keys, job = swept(overrides), HydraConfig.get()
     mine = [o for o in task_overrides(job) if o.partition("=")[0] in keys]
     name = "-".join([str(job.job.num), *(re.sub(r"[^\w.]+", "-", o).strip("-") for o in mine)])
@@ -106,7 +110,7 @@ def job_name(overrides: Sequence[str]) -> str:
 
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
-    """Return the overrides of each job."""
+    """Return the overrides of each job of a sweep, in the order of Hydra's basic sweeper."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
     found = [o for o in map(parsed, overrides) if o is not None]
