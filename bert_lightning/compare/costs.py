@@ -100,7 +100,8 @@ def _head_operations(objective: Objective, config: BertConfig) -> int:
     scores_words = isinstance(head, MaskedLMHead) or any(
         parameter.shape == (config.vocab_size,) for parameter in head.parameters()
     )
-    return 2 * (_matrices(head) + scores_words * config.vocab_size * config.embedding_width)
+    own = isinstance(head, MaskedLMHead) and head.decoder is not None  # not tied, so among the head's matrices
+    return 2 * (_matrices(head) + (scores_words and not own) * config.vocab_size * config.embedding_width)
 
 
 def _matrices(module: nn.Module) -> int:

@@ -55,6 +55,15 @@ def test_operations_of_training():
     assert found.training == pytest.approx(3 * (encoder + (words + pair) / 20))
 
 
+def test_a_decoder_of_its_own_costs_no_more_operations_than_a_tied_one():
+    def found(config):
+        return costs(config, lambda config: JointObjective(config, {"mlm": MaskedLM}), 64, 0.25)
+
+    tied, own = found(SMALL), found(replace(SMALL, tie_word_embeddings=False))
+    assert own.training == tied.training
+    assert own.total == tied.total + SMALL.vocab_size * SMALL.hidden_size
+
+
 def test_operations_with_a_generator():
     terms = {"generator": lambda c: Generator(c, width=0.5), "replaced": ReplacedTokens}
     found = costs(SMALL, lambda c: JointObjective(c, terms), 20, 0.15)
