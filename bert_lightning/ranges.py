@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-_LARGE = 2**31 - 1  # upper limits from here on are technical; an error names them only if the value exceeds them
+_LARGE = 2**31 - 1  # upper limits from here on are technical: errors name them only if they matter
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ())
 
     Args:
         error: an error raised while a config is composed or read.
-        verb: the verb whose keys may be suggested; empty: no keys are suggested.
+        verb: the verb whose keys may be suggested; empty: groups and top-level keys of all verbs.
         overrides: the overrides of the command line.
     """
     lines = [line.strip() for line in f"{error}\n{error.__cause__ or ''}".splitlines() if line.strip()]

@@ -19,7 +19,7 @@ _TAGS = ("variant", "model", "task", "recipe")  # config groups whose options be
 
 
 def csv(folder: Path, first_step: int) -> Logger:
-    """Return the logger of `metrics.csv`, with one row for each logged step. Rows from `first_step` on are new."""
+    """Return the logger of `metrics.csv`, with a row for each logged step. `first_step` is that of the next row."""
     return CsvLog(folder / "metrics.csv", first_step)
 
 
@@ -36,7 +36,7 @@ def tensorboard(folder: Path, first_step: int) -> Logger:
 class TensorBoard(TensorBoardLogger):
     """Lightning's TensorBoard logger, which also fills the HPARAMS page when the run ends.
 
-    That page needs final metrics beside the hyperparameters.
+    That page shows hyperparameters only beside metrics, which are final then.
     """
 
     _NO_HYPERPARAMETERS = ("origin", "callbacks", "logger", "published", "runs")

@@ -46,7 +46,7 @@ def is_rank(ranks: int) -> bool:
 
 
 def _tasks() -> int:
-    """Return the number of tasks of the SLURM step in which this process runs; 0 outside a step."""
+    """Return the number of tasks of this SLURM step; 0 outside a step. A step may run the whole program as one task."""
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) if "SLURM_STEP_ID" in os.environ else 0
 
 

@@ -13,8 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bert_lightning.errors import UserError
 
-_MOST_BYTES = 4 * 2**20  # a config of this program has about 5,000, a summary less
-_DEEPEST = 32  # levels of nesting; a config of this program has 6
+_MOST_BYTES = 4 * 2**20  # limit of a file's size; a config of this program has about 5,000 bytes, a summary fewer
+_DEEPEST = 32  # limit of nested levels; a config of this program has 6
 
 
 def read_text(path: Path) -> str:

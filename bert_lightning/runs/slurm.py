@@ -23,7 +23,7 @@ from bert_lightning.runs.launch import RankFailed, raised
 from bert_lightning.runs.ranks import ERRORS, PROGRAM
 
 _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # the usual signals of `sbatch --signal`, sent before the time limit
-_PEER_GONE = re.compile("[Cc]onnection (closed|reset)|peer")  # in the errors of ranks that lost another rank
+_PEER_GONE = re.compile("[Cc]onnection (closed|reset)|peer")  # words in the errors of ranks that lost another rank
 _UNTIL_ENDED = 300  # seconds to wait: SLURM ends a job soon after it was requeued
 
 

@@ -81,7 +81,7 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
     wrong = [name for name in names if getattr(theirs, name) != getattr(config, name)]
     if not config.type_vocab_size:  # an encoder without segment embeddings ignores those of the source
         wrong = [name for name in wrong if name != "type_vocab_size"]
-    if theirs.embedding_size == config.embedding_size:  # the width then differs only if hidden_size does: name that
+    if theirs.embedding_size == config.embedding_size:  # a different width then follows from hidden_size, named too
         wrong = [name for name in wrong if name != "embedding_width"]
     overrides = [f"model.{name.replace('width', 'size')}={getattr(theirs, name)}" for name in wrong]
     if source.tokenizer.get_vocab() != tokenizer.get_vocab():

@@ -150,7 +150,7 @@ class Session:
         """Train to the end of the budget and write the summary. The caller holds the lock of the folder.
 
         Raises:
-            Interrupted: if SIGINT interrupts training.
+            Interrupted: if a signal stopped training.
             UserError: if the state in the checkpoint cannot be restored.
         """
         if self.trainer.is_global_zero:
@@ -214,7 +214,8 @@ class Session:
     def _best(self) -> dict[str, Any] | None:
         """Return the name and the best value of the metric that chose `best.ckpt`; None without such a checkpoint.
 
-        The value is None if the metric was never finite. A note then says that `best.ckpt` means nothing.
+        The value is None if no validation gave a finite one. If all gave NaN, a note says that `best.ckpt` is only the
+        first checkpoint that was saved.
         """
         best = next((c for c in self.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
         if best is None or best.best_model_score is None:
