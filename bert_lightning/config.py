@@ -15,9 +15,9 @@ from bert_lightning.schemas import SCHEMAS
 def register() -> None:
     """Register the schema of each verb with Hydra, such as `pretrain_schema`, and these resolvers.
 
-    `${count:...}` gives the length of a list or a mapping, `${new_id:}` a random id for each run, and `${stamp:}` the
-    id of the SLURM job or the current time. `${training_precision:}` gives bf16-mixed if the machine computes fast in
-    bfloat16, else 32-true.
+    `${count:...}` gives the length of a list or a mapping. `${new_id:}` gives a random id for each run. `${stamp:}`
+    gives the id of the SLURM job, or the current time. `${training_precision:}` gives bf16-mixed if the machine
+    computes fast in bfloat16, else 32-true.
     """
     for verb, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{verb}_schema", node=schema)

@@ -27,8 +27,8 @@ def readable(overrides: list[str], sweep: bool) -> list[str]:
         sweep: whether they are those of a sweep, so that a key may have several values.
 
     Raises:
-        UserError: if Hydra cannot read an override, a key has several values outside a sweep, a mapping is empty, or a
-            group gets something else than an option.
+        UserError: if Hydra cannot read an override, a key has several values outside a sweep, a mapping is empty, or
+            a value is not an option of its group.
     """
     return [_readable(override, sweep) for override in overrides]
 

@@ -89,7 +89,7 @@ class Session:
             checkpoint: the checkpoint that training resumes from; None: training begins at step 0.
 
         Raises:
-            UserError: if the trainer, a logger or the optimizer refuses a value, no metric has the name of the monitor,
+            UserError: if the trainer, a logger or the optimizer refuses a value, the monitored metric does not exist,
                 or the checkpoint belongs to another run.
         """
         _quieten()
