@@ -137,9 +137,9 @@ def test_rows_with_lists_of_words_and_tags(command, encoder, files):
     code, _, errors = tuned(command, *lists)
     assert code == 2
     assert errors.count("\n") == 1
-    mend = re.findall(r"~?task\.files\.reader\.[^\s']+", errors)
-    assert len(mend) == 3
-    code, _, errors = tuned(command, *lists, *mend)
+    fix = re.findall(r"~?task\.files\.reader\.[^\s']+", errors)
+    assert len(fix) == 3
+    code, _, errors = tuned(command, *lists, *fix)
     assert code == 0, errors
     code, _, errors = command("predict", "run=runs/token_classification", "file=lists.jsonl")
     assert code == 0, errors

@@ -122,8 +122,8 @@ def package_path(location: str) -> Path:
     if spec is None:
         # Recommend only packages that this project knows: a package of any other name may be malicious.
         extra = _EXTRA_OF.get(package)
-        mend = f"pip install 'bert-lightning[{extra}]'" if extra else "check the name"
-        raise UserError(f"{location} needs the package {package}, which is not installed: {mend}")
+        fix = f"pip install 'bert-lightning[{extra}]'" if extra else "check the name"
+        raise UserError(f"{location} needs the package {package}, which is not installed: {fix}")
     for folder in spec.submodule_search_locations or ():
         if os.path.exists(path := Path(folder) / inside):
             return path

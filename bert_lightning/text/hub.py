@@ -80,12 +80,12 @@ class HubDataset(Corpus):
             raise ConnectionError(f"{self.dataset} stopped ({reason}): run the same command again") from error
 
     def _stream(self) -> Any:
-        mend = (
+        fix = (
             f"{self.dataset} needs the hub; give the same rows as files with data.corpus.path='/data/*.parquet' "
             f"(parquet, arrow, jsonl or csv with a column {self.text_column!r})"
         )
         if not Path(self.dataset).exists() and not hub_answers():
-            raise UserError(f"no network: {mend}")
+            raise UserError(f"no network: {fix}")
         import datasets
 
         try:
@@ -94,7 +94,7 @@ class HubDataset(Corpus):
             )
         except Exception as error:  # the library raises many types of exceptions
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{self.dataset} cannot be read ({reason}): {mend}") from None
+            raise UserError(f"{self.dataset} cannot be read ({reason}): {fix}") from None
 
 
 def hub_answers() -> bool:

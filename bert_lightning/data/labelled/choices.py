@@ -49,9 +49,9 @@ class Choices(Kind):
             if not _fits(label, count, self.first_label):
                 first, other = self.first_label, 1 - self.first_label
                 shifted = all(_fits(*pair, other) for pair in zip(labels, counts, strict=True))
-                mend = f", or set task.kind.first_label={other}" if shifted else ""
+                fix = f", or set task.kind.first_label={other}" if shifted else ""
                 raise UserError(
-                    f"{row.where}: label {label!r} must be a number from {first} to {first + count - 1}{mend}"
+                    f"{row.where}: label {label!r} must be a number from {first} to {first + count - 1}{fix}"
                 )
         return [int(label) - self.first_label for label in labels]
 

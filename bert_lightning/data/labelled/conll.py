@@ -143,7 +143,7 @@ def _line(place: str, offset: int) -> str:
 
 def _refuse(place: str, i: int, part: tuple[str, str], before: tuple[str, str], scheme: str) -> UserError:
     tag, previous = ("-".join(filter(None, p)) for p in (part, before))
-    return UserError(f"{_line(place, i)}: {tag} cannot follow {previous} in {scheme}: mend the tag or task.kind.scheme")
+    return UserError(f"{_line(place, i)}: {tag} cannot follow {previous} in {scheme}: fix the tag or task.kind.scheme")
 
 
 def _read_iob1(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]:
