@@ -11,7 +11,11 @@ from bert_lightning.model.layers import make_feed_forward, make_norm
 from bert_lightning.model.layout import Layout
 
 
-class TransformerBlock(nn.Module):
+class EncoderBlock(nn.Module):
+    """One layer of the encoder: the base of both forms, by which optimizers and sharding find the layers."""
+
+
+class TransformerBlock(EncoderBlock):
     """A post-norm block: attention and feed-forward, with a norm after each residual sum, [T, H] -> [Q, H].
 
     Vaswani et al. 2017, section 3.1; BERT keeps this order. Attention reads all T tokens. The results are those of
@@ -31,7 +35,7 @@ class TransformerBlock(nn.Module):
         return self.output_norm(x + self.dropout(self.feed_forward(x)))
 
 
-class PreNormBlock(nn.Module):
+class PreNormBlock(EncoderBlock):
     """A pre-norm block: the norms are before attention and feed-forward, and the residual sums are not normalised.
 
     Xiong et al. 2020, figure 1. Shapes are as in `TransformerBlock`.

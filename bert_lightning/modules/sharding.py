@@ -11,7 +11,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
-from bert_lightning.model.block import TransformerBlock
+from bert_lightning.model.block import EncoderBlock
 
 
 def shard(module: nn.Module, device_type: str) -> None:
@@ -23,7 +23,7 @@ def shard(module: nn.Module, device_type: str) -> None:
     """
     mesh = init_device_mesh(device_type, (dist.get_world_size(),))
     for part in module.modules():
-        if isinstance(part, TransformerBlock):
+        if isinstance(part, EncoderBlock):
             fully_shard(part, mesh=mesh)
     fully_shard(module, mesh=mesh, reshard_after_forward=False)
 

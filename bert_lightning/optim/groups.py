@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from bert_lightning.errors import UserError
-from bert_lightning.model.block import TransformerBlock
+from bert_lightning.model.block import EncoderBlock
 
 _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
@@ -33,7 +33,7 @@ def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float 
     """
     if not 0 < layer_decay <= 1:
         raise UserError(f"layer_decay={layer_decay} must be above 0 and at most 1; 1 gives all layers the same rate")
-    matrices = {id(p) for m in module.modules() if isinstance(m, TransformerBlock) for p in m.parameters()}
+    matrices = {id(p) for m in module.modules() if isinstance(m, EncoderBlock) for p in m.parameters()}
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     blocks = 1 + max((int(found[1]) for name, _ in named if (found := _BLOCK.match(name))), default=-1)
     groups: dict[tuple[Any, ...], dict[str, Any]] = {}

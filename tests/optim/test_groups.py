@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -29,7 +31,10 @@ def test_matrices_decay_and_vectors_do_not(module):
         assert decay == (0.0 if "norm" in name or name.endswith("bias") else 0.01), name
 
 
-def test_the_matrices_of_blocks_are_marked(module):
+@pytest.mark.parametrize("norm_order", ["post", "pre"])
+def test_the_matrices_of_blocks_are_marked(norm_order):
+    config = replace(CONFIG, norm_order=norm_order)
+    module = nn.ModuleDict({"encoder": BERT(config), "objective": nn.Linear(8, 2)})
     for name, hidden in values(module, "hidden").items():
         is_matrix = not ("norm" in name or name.endswith("bias"))
         assert hidden == (name.startswith("encoder.blocks.") and is_matrix), name

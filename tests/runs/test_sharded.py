@@ -16,7 +16,10 @@ SAVING = ("callbacks.checkpoints.every_steps=1", "callbacks.checkpoints.keep_las
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("more", [("objective=mlm_nsp",), ("variant=electra", "optimizer=lamb"), ("variant=albert",)])
+@pytest.mark.parametrize(
+    "more",
+    [("objective=mlm_nsp",), ("variant=electra", "optimizer=lamb"), ("variant=albert",), ("variant=modernbert",)],
+)
 def test_losses_of_one_process_and_resume_in_two_and_in_one(more, tiny_run, tmp_path):
     settings = ("pretrain", *tiny_run, *SAVING, *more, "trainer.max_steps=12", "trainer.val_check_interval=4")
     finished(started(tmp_path, *settings, "model.dropout_rate=0", "name=one"), tmp_path)
