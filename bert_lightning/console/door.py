@@ -94,6 +94,8 @@ def expected(error: BaseException) -> ExpectedError | None:
         from bert_lightning.console.explain import explain
 
         return UserError(explain(error))
+    if type(error).__module__.partition(".")[0] == "yaml":
+        return UserError(f"a config cannot be read: {error}")
     if isinstance(error, OSError):
         return UserError(reason(error))
     return None

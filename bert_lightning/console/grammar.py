@@ -56,7 +56,7 @@ def _readable(override: str, sweep: bool) -> str:
             f"{shortened(override)} has several values: -m runs them all, {pasteable(override)} is one text"
             + (f", {key}=[{value}] is a list" if re.fullmatch(r"[\w.,-]+", value) else "")
         )
-    if not found.is_delete() and found.value() == {}:
+    if not (found.is_delete() or found.is_add() or found.is_force_add()) and found.value() == {}:
         key = found.key_or_group
         raise UserError(f"{key}={{}} changes nothing, for mappings are merged: leave an entry out by ~{key}.entry")
     _check_option(override, found)

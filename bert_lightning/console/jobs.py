@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -117,6 +118,12 @@ def _hydra(verb: str, arguments: Arguments, jobs: Jobs, overrides: list[str]) ->
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors of composition instead of printing them
     try:
         hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(jobs)()
+    except AssertionError as error:  # OmegaConf's answer to a key below a group that is null
+        if "Unexpected type for root" not in str(error):
+            raise
+        below = [override for override in overrides if re.match(r"\+*\w+\.", override)]
+        group = below[0].lstrip("+").partition(".")[0] if below else "its group"
+        raise UserError(f"{' '.join(below)}: no {group} is chosen: choose it too, by {group}=<option>") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, verb, arguments.overrides)) from error
     finally:

@@ -107,9 +107,13 @@ def _full_disk_named(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def removed_if_the_sources_are_wrong(partial: Path) -> Iterator[None]:
-    """Remove the unfinished folder after a UserError. Once the sources are fixed, another folder is used."""
+    """Remove the unfinished folder after a UserError, if no part of the work in it is finished.
+
+    Once the sources are fixed, another folder is used. Finished parts may be hours of work, and stay.
+    """
     try:
         yield
     except UserError:
-        shutil.rmtree(partial)
+        if not any(partial.glob("**/part.json")):
+            shutil.rmtree(partial)
         raise

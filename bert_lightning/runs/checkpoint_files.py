@@ -66,8 +66,10 @@ def newest_whole(folder: Path) -> Path | None:
         try:
             if (problem := damage(path)) is None:
                 return path
-        except OSError as error:
+        except PermissionError as error:
             raise UserError(unreadable(path, error)) from None
+        except OSError as error:  # a link to nothing, or a disk that fails
+            problem = str(error.strerror)
         note(f"{path} is damaged ({problem}); trying the one before")
     if saved:
         raise UserError(f"{folder}: every checkpoint is damaged; delete the run's folder and start it again")

@@ -41,7 +41,7 @@ class RunFolder:
         for key, value in (("name", name), ("job", job)):
             if value is not None:
                 _check_name(key, value)
-        folder = cls(Path(runs, name, job or ""))
+        folder = cls(Path(runs, name, job or "").expanduser())
         for parent in folder.path.absolute().parents:
             if cls(parent).config.exists() and cls(parent).checkpoints.is_dir():
                 raise UserError(f"name={name}: {folder.path} lies inside the run {parent}: choose another name=...")
@@ -73,6 +73,10 @@ class RunFolder:
             raise UserError(f"{self.path} is a file: choose another name=..., or delete it")
         if self.config.exists():
             raise UserError(f"{self.path} already holds a run: choose another name=..., or delete the folder")
+        # A kill before the config was written leaves a tokenizer and an empty folder of checkpoints: no more than that.
+        foreign = [self.path / name for name in ("config.json", "metrics.csv", "summary.json")]
+        if found := [path for path in (*foreign, *self.checkpoints.glob("step-*.ckpt")) if path.exists()]:
+            raise UserError(f"{found[0]} is of something else than a new run: choose another name=...")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -95,6 +99,9 @@ class RunFolder:
     def _locked(self) -> int:
         """Lock the folder and return the descriptor of the open lock file. Forked workers do not inherit the lock."""
         while True:
+            for place in (self.path, *self.path.parents):
+                if place.is_symlink() and not place.exists():
+                    raise UserError(f"{place} is a link to nothing: delete it, or make what it points to")
             with suppress(FileExistsError):
                 self.path.mkdir(parents=True)
             try:

@@ -121,7 +121,8 @@ def devices(trainer: DictConfig) -> int:
     """
     value = trainer.devices
     if isinstance(value, ListConfig):
-        return len(value)
+        shown = ",".join(map(str, value))
+        raise UserError(f"trainer.devices=[{shown}]: set CUDA_VISIBLE_DEVICES={shown}, and give the number of devices")
     if value in ("auto", -1, "-1"):
         return max(1, torch.cuda.device_count()) if trainer.accelerator in ("auto", "gpu", "cuda") else 1
     if not str(value).isdigit() or int(value) < 1:

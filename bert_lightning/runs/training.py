@@ -261,7 +261,8 @@ def _checked_step(path: Path, module: EncoderModule, config: DictConfig) -> int:
 def _while_restoring(error: Exception) -> bool:
     """Return whether an error was raised while Lightning restored the state in a checkpoint."""
     frames = traceback.extract_tb(error.__traceback__)
-    return any(Path(frame.filename).name == "checkpoint_connector.py" for frame in frames)
+    inside = [frame.name for frame in frames if Path(frame.filename).name == "checkpoint_connector.py"]
+    return any("restore" in name or "resume" in name or "load" in name for name in inside)
 
 
 def _quieten() -> None:

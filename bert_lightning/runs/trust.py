@@ -90,14 +90,14 @@ def check_plain(node: Any, place: Path, key: str = "") -> None:
 def check_files(folder: Path) -> None:
     """Check that a run's folder has no link that leads outside it, and nothing but files, folders and links.
 
-    So a run can write and delete inside its own folder only. The folders of loggers are not checked: W&B keeps links
-    with absolute paths there, and creates each link anew.
+    So a run can write and delete inside its own folder only. The folder of W&B is not checked: it keeps links with
+    absolute paths, and creates each link anew.
 
     Raises:
         UserError: if a link leads outside or something is no file, folder or link; the message names it.
     """
     inside = folder.resolve()
-    for path in (*folder.iterdir(), *folder.glob("checkpoints/*")):
+    for path in (*folder.iterdir(), *folder.glob("checkpoints/*"), *folder.glob("tensorboard/**/*")):
         if path.is_symlink() and not path.resolve().is_relative_to(inside):
             raise UserError(f"{path} is a link to {path.resolve()}, outside of the run: put the file itself there")
         if not (path.is_symlink() or path.is_file() or path.is_dir()):

@@ -12,7 +12,8 @@ from typing import IO, Any
 
 from bert_lightning.errors import UserError
 
-_OF_THE_SYSTEM = ("/dev", "/proc")  # a path there may stand for an open file of a program, which a rename would replace
+# A path there may stand for an open file of a program, which a rename would replace. /dev/shm holds ordinary files.
+_OF_THE_SYSTEM = ("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 
 @contextmanager
@@ -112,11 +113,18 @@ def _to_replace(path: Path) -> Path | None:
         return target
     if stat.S_ISDIR(mode):
         raise UserError(f"output={path} is a folder: give the name of a file")
-    if not stat.S_ISREG(mode) or str(path.absolute()).startswith(tuple(f"{place}/" for place in _OF_THE_SYSTEM)):
+    if not stat.S_ISREG(mode) or any(str(place).startswith(_OF_THE_SYSTEM) for place in _links(path.absolute())):
         return None
     target = path.resolve()
     with target.open("r+b"):  # a rename would replace even a file that the user may not write: this raises instead
         return target
+
+
+def _links(path: Path) -> Iterator[Path]:
+    """Yield a path, and each path that a chain of symlinks leads to."""
+    yield path
+    if path.is_symlink():
+        yield from _links(path.parent / path.readlink())
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class SentenceLines(Corpus):
     path: str
 
     def files(self) -> list[Path]:
-        return resolve(self.path, _is_text)
+        return _texts(self.path)
 
     def skipped(self) -> list[Path]:
         return _left_out(self.path, self.files())
@@ -97,7 +97,7 @@ class TextFiles(Corpus):
             raise UserError(f"data.corpus.begins={self.begins} is not a regular expression ({error})") from None
 
     def files(self) -> list[Path]:
-        return resolve(self.path, _is_text)
+        return _texts(self.path)
 
     def skipped(self) -> list[Path]:
         return _left_out(self.path, self.files())
@@ -212,6 +212,14 @@ class Mixture(Corpus):
 def _check_language(language: object) -> None:
     if not isinstance(language, str):
         raise UserError(f"data.corpus.language={language} must be a code of two letters, such as en")
+
+
+def _texts(pattern: str) -> list[Path]:
+    """Return the text files of a pattern. Raises UserError if a file that is named is a table."""
+    files = resolve(pattern, _is_text)
+    if tables := [file for file in files if inner_suffix(file).lower() in _TABLES]:
+        raise UserError(f"{tables[0]} is a table: read its rows by data=rows data.corpus.text_column=<the column>")
+    return files
 
 
 def _is_text(path: Path) -> bool:

@@ -88,6 +88,7 @@ class HubDataset(Corpus):
             raise UserError(f"no network: {fix}")
         import datasets
 
+        check_name(self.dataset)
         try:
             return datasets.load_dataset(
                 self.dataset, self.config, split=self.split, revision=self.revision, streaming=True
@@ -95,6 +96,18 @@ class HubDataset(Corpus):
         except Exception as error:  # the library raises many types of exceptions
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{self.dataset} cannot be read ({reason}): {fix}") from None
+
+
+def check_name(name: str) -> None:
+    """Refuse the library's names for readers of local files, such as `pandas`: they open what lies in this folder.
+
+    Raises:
+        UserError: if `name` is one of them.
+    """
+    from datasets import packaged_modules
+
+    if name in packaged_modules._PACKAGED_DATASETS_MODULES:
+        raise UserError(f"{name} reads local files and is no data set of the hub: give owner/name, or a path to files")
 
 
 def hub_answers() -> bool:

@@ -46,6 +46,8 @@ def read_delimited(
 
 def _checked(names: Sequence[str], place: str) -> Sequence[str]:
     """Return the column names; raise UserError if two are equal, since a row could keep only one of the values."""
+    if len(names) == 1 and ";" in names[0]:
+        raise UserError(f"{place}: semicolons separate the columns: save the table with commas, or with tabs as .tsv")
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
         raise UserError(f"{place}: two columns are named {twice[0]!r}: rename one")

@@ -10,6 +10,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from bert_lightning.quoting import quoted
 from bert_lightning.verbs.validation import check_config
 
 
@@ -41,9 +42,19 @@ def composed_recipe(overrides: Sequence[str]) -> DictConfig:
     return config
 
 
+def _resolved(override: str, config: DictConfig) -> str:
+    """Return an override without interpolations: the config of a run is data, and looks nothing up."""
+    if "${" not in override:
+        return override
+    key = override.partition("=")[0]
+    value = OmegaConf.select(config, key.lstrip("+~").partition("@")[0])
+    text = str(OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value)
+    return f"{key}={quoted(text.replace('${', '$ {'))}"
+
+
 def _noted(config: DictConfig, hydra: DictConfig) -> DictConfig:
     groups = {group: option for group, option in hydra.runtime.choices.items() if not group.startswith("hydra/")}
-    overrides = task_overrides(hydra)
+    overrides = [_resolved(override, config) for override in task_overrides(hydra)]
     sources = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     folders = [part for path in sources for part in ("--config-dir", path)]
     config.origin = {

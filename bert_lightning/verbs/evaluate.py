@@ -48,7 +48,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     examples = read_examples(task, config.split, kind, config.max_examples)
     kind.check(examples, answer.labels)
     metrics = TaskMetrics(task.term, task_metrics(task, answer.labels))
-    with json_lines(config.output) as write:
+    with json_lines(config.output, config.path or task.path) as write:
         for example, prediction in progress(answer(examples, config.batch_size), len(examples)):
             metrics.update(None, [prediction], [example])
             write({"id": example.id, **example.inputs, "right": example.answer, "prediction": prediction})

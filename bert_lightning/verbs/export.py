@@ -52,7 +52,7 @@ def run(config: DictConfig) -> None:
     location = config.run
     if location == "newest":
         location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
-    output = Path(config.output)
+    output = Path(config.output).expanduser()
     print(f"{output}: {export(load(location), output, config.family)}, for transformers' from_pretrained")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import Annotated, Any, Literal
 
-from bert_lightning.ranges import Beta, Count, NotNegative, Range, Whole
+from bert_lightning.ranges import Beta, Count, NotNegative, Range
 
 _OPTIMIZER = {
     "lr": NotNegative,
@@ -19,7 +19,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "bert_lightning.model.BertConfig": {"vocab_size": Count | None},  # null: the size of the tokenizer's vocabulary
     "bert_lightning.data.labelled.sources.Files": {"path": str | None},  # null: the data are from the hub
     "lightning.pytorch.Trainer": {
-        "devices": str | Annotated[int, Range(least=-1)] | list[Whole],
+        "devices": str | Annotated[int, Range(least=-1)],
         "num_nodes": Annotated[int, Range(least=1, most=100_000)],
         # Null in fine-tuning: `epochs` gives the steps. -1: a budget that does not count steps ends training.
         "max_steps": Annotated[int, Range(least=-1, most=2**63 - 1)] | None,

@@ -9,27 +9,48 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bert_lightning.errors import UserError
+from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.writing import named, output_file
 
 T = TypeVar("T")
 
 
 @contextmanager
-def json_lines(path: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+def json_lines(output: str | None, source: str | None) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Open a file for rows of JSON, and yield a function that writes one row. The file gets its name at the end.
 
-    Without a path, the function writes nothing.
+    Args:
+        output: path of the file; None: the function writes nothing.
+        source: path of the file whose rows are answered, if there is one.
+
+    Raises:
+        UserError: if the file cannot be written, or holds what is still needed.
     """
-    if path is None:
+    if output is None:
         yield lambda _: None
         return
-    with output_file(Path(path)) as file:
+    path = Path(output).expanduser()
+    _check_not_needed(path, source)
+    with output_file(path) as file:
 
         def write(row: dict[str, Any]) -> None:
-            with named(Path(path)):
+            with named(path):
                 print(json.dumps(row, ensure_ascii=False), file=file)
 
         yield write
+
+
+def _check_not_needed(path: Path, source: str | None) -> None:
+    """Raise UserError if a path is that of the input, or of a file that a run consists of."""
+    given = None if source is None else Path(source).expanduser()
+    if given is not None and path.exists() and given.exists() and path.samefile(given):
+        raise UserError(f"output={path} is the file that is read: choose another output=...")
+    place = path.resolve()
+    run = RunFolder(place.parent.parent if place.parent.name == "checkpoints" else place.parent)
+    own = (run.config, run.tokenizer, run.summary, run.path / "metrics.csv")
+    if run.config.exists() and (place in own or place.parent == run.checkpoints):
+        raise UserError(f"output={path} is a file of the run {run.path}: choose another output=...")
 
 
 def note_cut(cut: int, total: int, examples: str, length: int) -> None:

@@ -150,7 +150,7 @@ def run(config: DictConfig) -> None:
     lines = lines_of(config.file) if config.texts is None else None
     predict = predictor(load(location), config.top_k)
     wrong: list[int] = []
-    with json_lines(config.output) as write:
+    with json_lines(config.output, config.file) as write:
         for prediction in _predictions(config, predict, lines, wrong):
             print(prediction.pop("shown"), flush=True)
             write(prediction)

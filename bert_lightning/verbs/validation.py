@@ -198,9 +198,7 @@ class _Check:
                 raise UserError(f"{path}._partial_=true: it is built as it is; leave _partial_ out")
             return
         if not isinstance(value, dict):
-            self._refuse(
-                path, value, f"a mapping of names to mappings with a _target_; {path}={{}} leaves nothing in it"
-            )
+            self._refuse(path, value, "a mapping of names to mappings with a _target_")
         for name, each in value.items():
             if each is not None:
                 self._built(_join(path, name), each, Built())

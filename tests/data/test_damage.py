@@ -9,6 +9,7 @@ import pytest
 from bert_lightning.data import manifest
 from bert_lightning.data.preparation import Plan, merge_shards, open_prepared, prepare, prepare_shard
 from bert_lightning.data.store import TokenStore
+from bert_lightning.data.unfinished import removed_if_the_sources_are_wrong
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import SentenceLines
 from bert_lightning.text.tokenizers import TrainWordPiece
@@ -109,6 +110,17 @@ def test_a_damaged_part_of_an_interrupted_preparation(half_done, content):
     shutil.rmtree(part)
     prepare_shard(plan, 0, 1, 1, silent)
     assert merge_shards(plan, 1, silent).train.num_documents > 10
+
+
+def test_finished_parts_survive_an_error_of_the_sources(half_done):
+    _, part = half_done
+    with pytest.raises(UserError, match="no network"), removed_if_the_sources_are_wrong(part.parent.parent):
+        raise UserError("no network")
+    assert (part / "part.json").exists()
+    shutil.rmtree(part)
+    with pytest.raises(UserError, match="no network"), removed_if_the_sources_are_wrong(part.parent.parent):
+        raise UserError("no network")
+    assert not part.parent.parent.exists()
 
 
 @pytest.mark.parametrize("content", ["", "null", "[]", DEEP, "{}", '{"within_documents": true, "notes": 5}'])

@@ -169,6 +169,25 @@ def test_a_lock_that_is_no_file_is_named(what, tmp_path):
     assert (tmp_path / "precious").read_text() == "keep"
 
 
+@pytest.mark.parametrize("link", ["runs", "runs/a"])
+def test_a_link_to_nothing_is_named(link, tmp_path):
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / "not mounted")
+    with pytest.raises(UserError, match=rf"{link} is a link to nothing"), RunFolder(tmp_path / "runs/a").held():
+        pass
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.csv", "summary.json", "checkpoints/step-9.ckpt"])
+def test_a_folder_of_something_else_is_not_written_into(name, command, tiny_run, tmp_path):
+    path = tmp_path / "runs" / "mine" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("precious")
+    code, _, errors = command("pretrain", *tiny_run, "name=mine")
+    assert code == 2
+    assert errors.splitlines()[-1].endswith(f"{name} is of something else than a new run: choose another name=...")
+    assert [(p.name, p.read_text()) for p in (tmp_path / "runs").rglob("*") if p.is_file()] == [(path.name, "precious")]
+
+
 def test_what_a_kill_left_blocks_nothing(command, tiny_run, tmp_path):
     folder = tmp_path / "runs" / "a"
     (folder / "checkpoints").mkdir(parents=True)

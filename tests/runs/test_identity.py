@@ -169,10 +169,12 @@ def test_foreign_names_of_checkpoints_are_passed_over(runs):
         (folder / name).write_bytes((folder / "step-3.ckpt").read_bytes())
     (folder / "step-9999999999999999999999.ckpt").mkdir()
     (folder / "step-7.ckpt").write_bytes(b"")
+    (folder / "step-8.ckpt").symlink_to("not-there.ckpt")
     code, output, errors = runs.command("resume", "runs/half", "callbacks.checkpoints.keep_last=1")
     assert code == 0, errors
     assert "goes on from step 3 of 4" in output
     assert "step-9999999999999999999999.ckpt is damaged (it is no file)" in errors
+    assert "step-8.ckpt is damaged (No such file or directory)" in errors
     assert "step-99999.ckpt is damaged (it holds step 3, not the step that its name says)" in errors
     assert (folder / "last.ckpt").resolve().name == "step-4.ckpt"
     assert (folder / "step-4.ckpt").exists()

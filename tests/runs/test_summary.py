@@ -32,6 +32,19 @@ def test_a_summary_says_what_was_asked_and_on_what(command, tiny_run, tmp_path):
     assert fingerprints["again"] == summary["data_fingerprint"] != fingerprints["other"]
 
 
+def test_interpolations_of_the_command_line_are_kept_by_their_values(command, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLACE", str(tmp_path / "in here"))
+    given = ("name=x-${seed}", "seed=4", "model.intermediate_size=${.hidden_size}", "runs=${oc.env:PLACE}")
+    code, _, errors = command("pretrain", *tiny_run, *given)
+    assert code == 0, errors
+    summary = summary_of(tmp_path / "in here" / "x-4")
+    assert {"name=x-4", "model.intermediate_size=32", f"runs='{tmp_path}/in here'"} <= set(summary["overrides"])
+    code, _, errors = command("resume", str(tmp_path / "in here" / "x-4"))
+    assert code == 0, errors
+    code, _, errors = command(*shlex.split(summary["command"])[1:], "name=again")
+    assert code == 0, errors
+
+
 def test_a_fine_tuned_run_knows_its_examples(command, tiny_run, tmp_path):
     trained(command, tiny_run, "encoder")
     rows = [f"{'good' if i % 2 else 'bad'} film number {i},{'pos' if i % 2 else 'neg'}" for i in range(40)]

@@ -196,8 +196,10 @@ def test_a_run_writes_in_its_folder_alone(tmp_path):
     for name, target in (
         ("metrics.csv.partial", tmp_path / "shell-profile"),
         ("tensorboard", outside),
+        ("tensorboard/hparams.yaml", tmp_path / "hparams.yaml"),
         (".lock", "../x"),
     ):
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).symlink_to(target)
         with pytest.raises(UserError, match=rf"{name} is a link to .*, outside of the run"):
             check_files(folder)

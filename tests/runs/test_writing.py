@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_a_fifo_is_written_into(linked, tmp_path):
     read = []
     reader = threading.Thread(target=lambda: read.append(fifo.read_text()))
     reader.start()
-    with json_lines(str(path)) as write:
+    with json_lines(str(path), None) as write:
         write({"a": 1})
     reader.join(10)
     assert read == ['{"a": 1}\n']
@@ -75,7 +76,7 @@ def test_a_fifo_whose_reader_leaves_is_one_line(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    with json_lines(str(fifo)) as write:
+    with json_lines(str(fifo), None) as write:
         os.close(reader)
         with pytest.raises(UserError, match=r"fifo cannot be written \(Broken pipe\)"):
             write({"a": 1})
@@ -86,6 +87,19 @@ def test_what_programs_have_open_is_never_replaced():
     """Only asked, never written: a rename over /dev/stdout would replace the device."""
     with Path(__file__).open(encoding="utf-8") as file:
         assert _to_replace(Path(f"/proc/self/fd/{file.fileno()}")) is None
+
+
+def test_a_link_to_what_a_program_has_open_is_not_replaced_either(tmp_path):
+    with Path(__file__).open(encoding="utf-8") as file:
+        (tmp_path / "first").symlink_to(f"/proc/self/fd/{file.fileno()}")
+        (tmp_path / "second").symlink_to("first")
+        assert _to_replace(tmp_path / "second") is None
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs /dev/shm, where files are in memory")
+def test_a_file_in_memory_is_a_file():
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        assert _to_replace(Path(file.name)) == Path(file.name)
 
 
 def test_what_cannot_be_written_is_refused_in_one_line(tmp_path):

@@ -103,3 +103,11 @@ def test_the_packaged_reviews():
 def test_settings_of_a_corpus_that_mean_nothing(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+@pytest.mark.parametrize("corpus", [SentenceLines, TextFiles])
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv.gz", "rows.parquet"])
+def test_a_table_is_not_read_as_text(corpus, name, tmp_path):
+    (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(UserError, match=r"is a table: read its rows by data=rows data.corpus.text_column="):
+        corpus(str(tmp_path / name)).files()

@@ -10,6 +10,7 @@ from bert_lightning.data.labelled.rows import read_table
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Rows
 from bert_lightning.text.files import read_rows, resolve
+from bert_lightning.text.tables import read_delimited
 
 READERS = {"pretraining": read_rows, "tasks": read_table}
 
@@ -132,3 +133,9 @@ def test_a_path_that_exists_is_no_pattern(tmp_path):
     assert found("c*.csv") == ["c*.csv"]
     assert found("data[1]") == ["data[1]/x.csv"]
     assert found("[ab]1.csv") == ["a1.csv", "b1.csv"]
+
+
+def test_semicolons_between_columns_are_named(tmp_path):
+    (tmp_path / "excel.csv").write_text("text;label\nthe cat, 0;neg\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"excel.csv:1: semicolons separate the columns: save the table with commas"):
+        list(read_delimited(tmp_path / "excel.csv", tabs=False))

@@ -1,8 +1,10 @@
 """What `predict` is asked, line by line: every line has its place in the output, and one that is wrong its number."""
 
+import gzip
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +124,46 @@ def test_empty_lines_alone_keep_their_places(ask):
     code, output, errors, records = ask("pairs", b"\n  \n")
     assert (code, output, errors) == (0, ["", ""], [])
     assert records == [{"id": "0", "answer": None}, {"id": "1", "answer": None}]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "tokenizer.json", "checkpoints/best.ckpt"])
+def test_files_of_a_run_are_not_written_over(name, runs, command):
+    run = Path(runs["pairs"].removeprefix("run="))
+    before = (run / name).read_bytes()
+    code, output, errors = command("predict", runs["pairs"], "a ||| b", f"output={run / name}")
+    assert (code, output) == (2, "")
+    assert f"output={run / name} is a file of the run {run}: choose another output=..." in errors
+    assert (run / name).read_bytes() == before
+
+
+def test_the_input_is_not_written_over(runs, command, tmp_path):
+    (tmp_path / "in.txt").write_text("a ||| b\n", encoding="utf-8")
+    (tmp_path / "link.txt").symlink_to("in.txt")
+    for output in ("in.txt", "link.txt"):
+        code, _, errors = command("predict", runs["pairs"], "file=in.txt", f"output={output}")
+        assert code == 2
+        assert f"output={output} is the file that is read" in errors
+    assert (tmp_path / "in.txt").read_text(encoding="utf-8") == "a ||| b\n"
+
+
+def test_a_packed_table_is_not_read_as_text(runs, command, tmp_path):
+    with gzip.open(tmp_path / "rows.csv.gz", "wt") as file:
+        file.write("text,text_pair\na,b\n")
+    code, output, errors = command("predict", runs["pairs"], "file=rows.csv.gz")
+    assert (code, output) == (2, "")
+    assert "rows.csv.gz: tables are read as .csv, " in errors
+
+
+def test_a_home_folder_is_meant_by_a_tilde(runs, command, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    code, _, errors = command("predict", runs["pairs"], "a ||| b", 'output="~/out.jsonl"')
+    assert code == 0, errors
+    assert (tmp_path / "home" / "out.jsonl").exists()
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_key_of_a_task_that_is_not_chosen_says_so(runs, command):
+    code, _, errors = command("evaluate", runs["pairs"], "task.path=rows.csv")
+    assert code == 2
+    assert errors == "bert-lightning: error: task.path=rows.csv: no task is chosen: choose it too, by task=<option>\n"

@@ -18,6 +18,7 @@ from bert_lightning.data.labelled.encoding import Tokens
 from bert_lightning.data.labelled.rows import TABLES, Row, check_mappings, read_table
 from bert_lightning.errors import UserError
 from bert_lightning.text.json_text import described
+from bert_lightning.text.lines import inner_suffix
 
 Prediction = dict[str, Any]  # plain data; the metrics compare its "answer" with the answer of the example
 SEPARATOR = " ||| "  # separates the parts of an example on one line; a tab does so too
@@ -155,7 +156,11 @@ class Kind(ABC):
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
         """Return the rows of a file of inputs to predict; None if the file holds one input per line."""
-        return read_table(path) if path.suffix.lower() in TABLES else None
+        if path.suffix.lower() in TABLES:
+            return read_table(path)
+        if inner_suffix(path).lower() in (*TABLES, ".arrow"):  # as plain text, its columns would become part of it
+            raise UserError(f"{path}: tables are read as {', '.join(TABLES)} files: unpack or convert it")
+        return None
 
     @abstractmethod
     def show(self, example: Example, prediction: Prediction) -> str:

@@ -40,7 +40,7 @@ def swallowed_rows(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _looks_like_rows(row: Row, value: str) -> bool:
-    inner = value.split("\n")[1:-1] if "\n" in value else []
+    inner = value.replace("\r", " ").split("\n")[1:-1] if "\n" in value else []
     return len(row.values) > 1 and bool(inner) and all(len(fields) == len(row.values) for fields in csv.reader(inner))
 
 

@@ -90,7 +90,7 @@ def check_mappings(group: str, **settings: object) -> None:
     """
     for name, value in settings.items():
         if not isinstance(value, Mapping):
-            raise UserError(f"{group}.{name}={value} must be a mapping, {{name: value}}; {{}} for none")
+            raise UserError(f"{group}.{name}={value} must be a mapping, {{name: value}}")
 
 
 def _header(header: Any, path: Path) -> Sequence[str] | None:

@@ -15,6 +15,7 @@ from bert_lightning.data.labelled.rows import Row, check_mappings, read_table
 from bert_lightning.data.randomness import Stream, draw, permute
 from bert_lightning.errors import UserError
 from bert_lightning.text.files import PACKAGE_PREFIX, resolve
+from bert_lightning.text.hub import check_name
 from bert_lightning.text.sentences import split_position
 
 
@@ -123,6 +124,7 @@ class Hub:
         theirs = self.splits.get(split)
         if theirs is None:
             return None
+        check_name(self.path)
         place = "/".join(filter(None, (self.path, self.name)))
         try:
             table = load_dataset(self.path, self.name, split=theirs)

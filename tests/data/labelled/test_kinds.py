@@ -464,7 +464,7 @@ def test_empty_texts_are_remarked():
 def test_a_value_that_may_have_swallowed_rows_is_remarked():
     swallowed = "great film she said,pos\nfilm number 3,pos\nfilm number 4,neg\na bad film"
     text = "great film\nI have seen it twice, at home, and again\nin a cinema"
-    for value, count in ((swallowed, 1), (text, 0), ("a,b\nc,d", 0)):
+    for value, count in ((swallowed, 1), (text, 0), ("a,b\nc,d", 0), ("a\nb\rc\nd", 0)):
         remarks = list(Classified().remarks([Row("f.csv:3", {"text": value, "label": "x"})]))
         assert len(remarks) == count
         assert all(

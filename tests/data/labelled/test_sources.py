@@ -96,6 +96,12 @@ def test_a_subset_is_the_same_and_grows():
         subset(ROWS, 61)
 
 
+@pytest.mark.parametrize("name", ["pandas", "csv", "text"])
+def test_readers_of_local_files_are_no_data_sets_of_the_hub(name):
+    with pytest.raises(UserError, match=f"{name} reads local files and is no data set of the hub"):
+        Hub(name, splits={"train": "train"}).read("train")
+
+
 def test_the_hub_by_a_local_folder(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
