@@ -152,7 +152,7 @@ def test_one_of_many_holds_a_folder_in_thousands_of_rounds(tmp_path):
         )
         for i in range(3)
     ]  # fmt: skip
-    said = [writer.communicate(timeout=60) for writer in writers]
+    said = [writer.communicate(timeout=300) for writer in writers]
     assert [errors for _, errors in said] == ["", "", ""]
     assert sum(int(output.split()[0]) for output, _ in said) > 100
     assert os.listdir(tmp_path) == []
