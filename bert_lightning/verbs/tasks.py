@@ -192,7 +192,8 @@ def task_metrics(task: DictConfig, labels: Sequence[str]) -> dict[str, TaskMetri
 def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Example]) -> list[float] | None:
     """Return the class weights, in the order of the labels; None if the setting is None.
 
-    The setting gives a weight for each label, or is `balanced`: n / (classes * count), as in scikit-learn.
+    The setting gives a weight for each label, or is `balanced`: n / (classes * count), as in scikit-learn. A tag I-X
+    that no training word has, because all entities of its type are one word, counts 1 and needs no weight.
 
     Raises:
         UserError: if a label has no valid weight, or no example from which to balance.
@@ -201,15 +202,17 @@ def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Exampl
         return None
     if not labels:
         raise UserError(f"task.class_weights={setting}: this task has no classes, leave it out")
+    answers = [e.answer for e in examples]
+    counts = Counter(tag for answer in answers for tag in (answer if isinstance(answer, list) else [answer]))
+    met = [label for label in labels if counts[label] or not (label.startswith("I-") and f"B-{label[2:]}" in labels)]
     if setting == "balanced":
-        answers = [e.answer for e in examples]
-        counts = Counter(tag for answer in answers for tag in (answer if isinstance(answer, list) else [answer]))
-        if absent := [label for label in labels if not counts[label]]:
+        if absent := [label for label in met if not counts[label]]:
             raise UserError(f"task.class_weights=balanced: label {absent[0]!r} has no training example")
-        return [sum(counts.values()) / (len(labels) * counts[label]) for label in labels]
-    if not isinstance(setting, Mapping | DictConfig) or set(setting) != set(labels):
-        raise UserError(f"task.class_weights={setting} must be null, balanced, or a weight for each of {list(labels)}")
-    weights = [setting[label] for label in labels]
+        total = sum(counts.values())
+        return [total / (len(met) * counts[label]) if label in met else 1.0 for label in labels]
+    if not isinstance(setting, Mapping | DictConfig) or not set(met) <= set(setting) <= set(labels):
+        raise UserError(f"task.class_weights={setting} must be null, balanced, or a weight for each of {met}")
+    weights = [setting.get(label, 1.0) for label in labels]
     if (
         not all(isinstance(weight, (int, float)) and 0 <= weight < math.inf for weight in weights)
         or not sum(weights) > 0

@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 
 from bert_lightning.cli import conf_folder
 from bert_lightning.config import register
+from bert_lightning.data.labelled.kinds import Example
 from bert_lightning.errors import UserError
 from bert_lightning.verbs.tasks import class_weights, joint_objective, training_data
 
@@ -109,3 +110,12 @@ def test_weights_of_classes_are_finite(weight):
     weights = OmegaConf.create({"a": 1, "b": float(weight) if weight != "x" else weight})
     with pytest.raises(UserError, match=r"task.class_weights=.*: weights are finite numbers, 0 or more"):
         class_weights(weights, ["a", "b"], [])
+
+
+def test_a_tag_that_no_word_has_needs_no_weight():
+    labels = ["O", "B-A", "I-A"]
+    examples = [Example("0", "f:1", {"words": ["x", "y", "z", "w"]}, ["O", "O", "O", "B-A"])]
+    assert class_weights("balanced", labels, examples) == pytest.approx([4 / (2 * 3), 4 / 2, 1.0])
+    assert class_weights({"O": 0.5, "B-A": 2}, labels, examples) == [0.5, 2.0, 1.0]
+    with pytest.raises(UserError, match=r"a weight for each of \['O', 'B-A'\]"):
+        class_weights({"O": 0.5}, labels, examples)
