@@ -102,7 +102,7 @@ def _check_memory(config: DictConfig, source: PretrainedWeights, batches: Stream
     """Check that a training step fits into memory, by the mean length of the first 1000 examples."""
     some = batches.train.lengths(np.arange(min(len(batches.train), 1000)))
     tokens = config.batch_tokens or config.batch_size * float(some.mean())
-    if config.launch == "auto":
+    if config.launch == "auto" and config.frozen_blocks is None:  # what is frozen keeps neither gradients nor states
         half = "16" in str(config.trainer.precision)
         check_memory(source.config, tokens, 2 if half else 4, shards(config.trainer))
 
