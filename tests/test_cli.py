@@ -273,7 +273,7 @@ BAD = {
         ["pretrain", "TINY", "budget=flops", "budget.flops=1e9", "callbacks.throughput=null"],
         "budget=flops is counted by callbacks.throughput",
     ),
-    "devices by index": (["pretrain", "TINY", "trainer.devices=[2,3]"], "trainer.devices=[2,3]"),
+    "devices by index": (["pretrain", "TINY", "trainer.devices=[2,3]"], r"trainer.devices=\[2, 3\] must be"),
     "no number of devices": (["pretrain", "TINY", "trainer.devices=some"], "devices=some must be a number of devices"),
     "no such device": (["pretrain", "TINY", "trainer.accelerator=abacus"], "abacus"),
     "wrong precision": (["pretrain", "TINY", "trainer.precision=17"], "17"),
