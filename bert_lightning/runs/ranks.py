@@ -14,7 +14,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from bert_lightning.errors import UserError
@@ -120,9 +120,6 @@ def devices(trainer: DictConfig) -> int:
         UserError: if `trainer.devices` is not a number of devices, or more than this machine can run.
     """
     value = trainer.devices
-    if isinstance(value, ListConfig):
-        shown = ",".join(map(str, value))
-        raise UserError(f"trainer.devices=[{shown}]: set CUDA_VISIBLE_DEVICES={shown}, and give the number of devices")
     if value in ("auto", -1, "-1"):
         return max(1, torch.cuda.device_count()) if trainer.accelerator in ("auto", "gpu", "cuda") else 1
     if not str(value).isdigit() or int(value) < 1:

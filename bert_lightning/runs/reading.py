@@ -64,7 +64,7 @@ def read_yaml(path: Path) -> DictConfig:
     """Return the mapping that a YAML file holds.
 
     Raises:
-        UserError: if the file cannot be read, holds no mapping, or contains an alias or an interpolation.
+        UserError: if the file cannot be read, holds no mapping, or contains an alias.
     """
     text = read_text(path)
     try:
@@ -75,8 +75,6 @@ def read_yaml(path: Path) -> DictConfig:
         raise _damaged(path, _reason(error)) from None  # OmegaConf raises OSError if the text is one number or word
     if not isinstance(config, DictConfig) or not plain:
         raise _damaged(path, "it is empty" if not plain else "it holds no mapping of keys to values")
-    if place := _interpolation(plain):
-        raise _damaged(path, f"{place} refers to another value by ${{...}}, but the config of a run is resolved")
     return config
 
 
@@ -89,15 +87,6 @@ def _check_events(path: Path, text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
             raise _damaged(path, f"it is nested more than {_DEEPEST} levels deep")
-
-
-def _interpolation(value: Any, place: str = "") -> str | None:
-    """Return the dotted key of the first value that contains an interpolation; None if there is none."""
-    if isinstance(value, str):
-        return place if "${" in value else None
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = (_interpolation(child, f"{place}.{key}".lstrip(".")) for key, child in children)
-    return next(filter(None, found), None)
 
 
 def _reason(error: BaseException) -> str:

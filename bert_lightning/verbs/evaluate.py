@@ -28,8 +28,6 @@ def run(config: DictConfig) -> None:
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Return the metrics on `split` and the number of examples. The task is `task`, or else that of the run."""
-    if config.batch_size < 1:
-        raise UserError(f"batch_size={config.batch_size} must be 1 or more")
     location = config.run
     if location == "newest":
         location = str(newest_run(Path(config.runs), ("finetune",)))

@@ -143,8 +143,6 @@ def run(config: DictConfig) -> None:
     if location == "newest":
         location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
         print(f"# {location}", file=sys.stderr)
-    if config.batch_size < 1:
-        raise UserError(f"batch_size={config.batch_size} must be 1 or more")
     if config.texts is not None and config.file is not None:
         raise UserError("texts and file=... are both given: give one of them")
     lines = lines_of(config.file) if config.texts is None else None
