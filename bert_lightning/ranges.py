@@ -1,6 +1,6 @@
 """Limits of config values, written beside their types as in `batch_size: Annotated[int, Range(least=1)]`.
 
-`verbs/validation.py` checks them before anything is built. This module imports no other module of the package, so that
+`config/validation.py` checks them before anything is built. This module imports no other module of the package, so that
 every stage can use it.
 """
 

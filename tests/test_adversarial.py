@@ -21,8 +21,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 from bert_lightning import cli
-from bert_lightning.config import register
-from bert_lightning.runs.training import Session
+from bert_lightning.config.registry import register
+from bert_lightning.runs.session import Session
 from bert_lightning.verbs import bench
 
 # torch.compile's own imports, where compile=3 is read as true.

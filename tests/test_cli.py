@@ -90,7 +90,7 @@ def test_a_compiled_model_learns_the_same_under_the_same_names(command, tiny_run
 
 
 def test_a_checkpoint_is_plain_data_that_rebuilds_the_model(command, tiny_run, tmp_path):
-    from bert_lightning.runs.checkpoint import load
+    from bert_lightning.runs.pretrained import load
 
     trained(command, tiny_run)
     checkpoint = torch.load(tmp_path / "runs/first/checkpoints/last.ckpt", weights_only=True)

@@ -8,17 +8,17 @@ from omegaconf import OmegaConf
 
 from bert_lightning.budget import Budget
 from bert_lightning.cli import VERBS, conf_folder
-from bert_lightning.config import register
-from bert_lightning.data.labelled.kinds import Kind
+from bert_lightning.config.building import build
+from bert_lightning.config.registry import register
+from bert_lightning.config.validation import check_config
+from bert_lightning.data.labelled.task_types import Kind
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetric
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.model.heads import Pooler
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.optim import parameter_groups
-from bert_lightning.verbs.common import build
-from bert_lightning.verbs.tasks import joint_objective, source_of, task_metrics
-from bert_lightning.verbs.validation import check_config
+from bert_lightning.tasks.data import joint_objective, source_of, task_metrics
 
 CONF = conf_folder()
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/*.yaml"))

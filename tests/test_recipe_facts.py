@@ -6,8 +6,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from bert_lightning.cli import conf_folder
-from bert_lightning.config import register
-from bert_lightning.verbs.common import build
+from bert_lightning.config.building import build
+from bert_lightning.config.registry import register
 
 WORDS = {"masking.mask_prob": 0.8, "masking.random_prob": 0.1}  # 80 % hidden, 10 % replaced, 10 % kept
 CORRECTED, UNCORRECTED = "torch.optim.AdamW", "bert_lightning.optim.bert_adamw"
@@ -27,22 +27,24 @@ FACTS = {
         "weight_decay": 0.01, "max_grad_norm": 1.0, "schedule._target_": "bert_lightning.optim.Linear",
         "published.lr": 1e-4, "published.batch_size": 256, "published.max_steps": 1_000_000, "published.warmup": 0.01,
         "published.vocab_size": 30522, "published.max_length": 512,
-        "tokenizer._target_": "bert_lightning.text.tokenizers.TrainWordPiece", "tokenizer.lowercase": True,
+        "tokenizer._target_": "bert_lightning.text.tokenizers.recipes.TrainWordPiece", "tokenizer.lowercase": True,
     },
     # fairseq `examples/roberta/config/pretraining/base.yaml`; Liu et al. 2019, table 9
     "roberta": WORDS | ONE_SEGMENT | {
-        "masking.rate": 0.15, "examples._target_": "bert_lightning.data.blocks.FullSentences",
+        "masking.rate": 0.15, "examples._target_": "bert_lightning.data.pretraining.blocks.FullSentences",
         "model.type_vocab_size": 1, "model.position_offset": 2, "model.max_position_embeddings": 512,  # a table of 514
         "model.layer_norm_eps": 1e-5, "model.dropout_rate": 0.1, "model.activation": "gelu",
         "optimizer._target_": CORRECTED, "optimizer.betas": [0.9, 0.98], "optimizer.eps": 1e-6,
         "weight_decay": 0.01, "max_grad_norm": None, "schedule._target_": "bert_lightning.optim.Linear",
         "published.lr": 6e-4, "published.batch_size": 8192, "published.max_steps": 500_000, "published.warmup": 0.048,
-        "published.vocab_size": 50265, "tokenizer._target_": "bert_lightning.text.training.TrainByteLevelBPE",
+        "published.vocab_size": 50265,
+        "tokenizer._target_": "bert_lightning.text.tokenizers.bpe_and_unigram.TrainByteLevelBPE",
     },
     # google-research/albert README, `create_pretraining_data.py`, `lamb_optimizer.py`, `modeling.py`; version 2
     "albert": WORDS | {
-        "masking.rate": 0.15, "masking._target_": "bert_lightning.data.masking.NgramMasking", "masking.longest": 3,
-        "examples._target_": "bert_lightning.data.pairs.SentenceOrder", "examples.swap_prob": 0.5,
+        "masking.rate": 0.15, "masking._target_": "bert_lightning.data.pretraining.masking.NgramMasking",
+        "masking.longest": 3,
+        "examples._target_": "bert_lightning.data.pretraining.pairs.SentenceOrder", "examples.swap_prob": 0.5,
         "objective.terms.mlm.weight": 1.0, "objective.terms.sop.weight": 1.0, "objective.terms.nsp": None,
         "model.embedding_size": 128, "model.num_hidden_groups": 1, "model.activation": "gelu_tanh",
         "model.dropout_rate": 0.0, "model.layer_norm_eps": 1e-12, "model.type_vocab_size": 2,
@@ -50,7 +52,8 @@ FACTS = {
         "weight_decay": 0.01, "max_grad_norm": 1.0,
         "published.lr": 1.76e-3, "published.batch_size": 4096, "published.max_steps": 125_000,
         "published.warmup": 0.025, "published.vocab_size": 30000, "published.max_length": 512,
-        "tokenizer._target_": "bert_lightning.text.training.TrainUnigram", "tokenizer.lowercase": True,
+        "tokenizer._target_": "bert_lightning.text.tokenizers.bpe_and_unigram.TrainUnigram",
+        "tokenizer.lowercase": True,
     },
     # huggingface/transformers `research_projects/distillation`. Positions: see the yaml.
     "distilbert": WORDS | ONE_SEGMENT | {
@@ -73,7 +76,8 @@ FACTS = {
     },
     # facebookresearch/SpanBERT README; Joshi et al. 2020, sections 3.1 and 4.2
     "spanbert": WORDS | ONE_SEGMENT | {
-        "masking.rate": 0.15, "masking._target_": "bert_lightning.data.masking.SpanMasking", "masking.longest": 10,
+        "masking.rate": 0.15, "masking._target_": "bert_lightning.data.pretraining.masking.SpanMasking",
+        "masking.longest": 10,
         "masking.p": 0.2, "objective.terms.mlm.weight": 1.0, "objective.terms.sbo.weight": 1.0,
         "optimizer._target_": CORRECTED, "weight_decay": 0.01, "max_grad_norm": 1.0, "published.lr": 1e-4,
         "published.batch_size": 256, "published.max_steps": 2_400_000, "published.max_length": 512,
@@ -90,7 +94,7 @@ FACTS = {
         "model.classifier_pooling": "mean", "optimizer.betas": [0.9, 0.98], "optimizer.eps": 1e-6, "weight_decay": 1e-5,
         "schedule._target_": "bert_lightning.optim.WarmupStableDecay", "published.lr": 8e-4,
         "published.batch_size": 4608, "published.max_length": 1024, "published.vocab_size": 50368,
-        "tokenizer._target_": "bert_lightning.text.training.TrainByteLevelBPE",
+        "tokenizer._target_": "bert_lightning.text.tokenizers.bpe_and_unigram.TrainByteLevelBPE",
     },
     # JonasGeiping/cramming `config/arch/crammed-bert.yaml`, `config/train/bert-o4.yaml`
     "cramming": WORDS | ONE_SEGMENT | {

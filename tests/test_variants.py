@@ -14,9 +14,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 import bert_lightning
 from bert_lightning.cli import conf_folder
-from bert_lightning.config import register
+from bert_lightning.config.building import build
+from bert_lightning.config.registry import register
 from bert_lightning.model import BERT
-from bert_lightning.verbs.common import build
 from bert_lightning.verbs.models import recipe_costs, recipes
 from tests.model.test_unpadded import MASKS, assert_same, results
 

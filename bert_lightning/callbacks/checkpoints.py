@@ -12,10 +12,10 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from bert_lightning.callbacks.agreement import Agreed, agreed, distributed
 from bert_lightning.callbacks.exact import Exact
-from bert_lightning.callbacks.signals import Interrupted, SignalFlag
 from bert_lightning.errors import UserError
+from bert_lightning.runtime.collectives import Agreed, agreed, distributed
+from bert_lightning.runtime.signals import Interrupted, SignalFlag
 
 LAST = "last.ckpt"
 _STEP = re.compile(r"step-[0-9]+\.ckpt")

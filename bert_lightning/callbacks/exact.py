@@ -14,8 +14,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from bert_lightning.callbacks.agreement import gathered
-from bert_lightning.callbacks.random_state import capture, restore
+from bert_lightning.runtime.collectives import gathered
+from bert_lightning.runtime.random_state import capture, restore
 
 _RANDOM = "random_states"  # key of a checkpoint that holds the random state of each rank
 

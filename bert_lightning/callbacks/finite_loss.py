@@ -10,8 +10,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from bert_lightning.callbacks.agreement import Agreed, agreed
 from bert_lightning.errors import UserError
+from bert_lightning.runtime.collectives import Agreed, agreed
 
 
 class FiniteLoss(Callback):

@@ -10,9 +10,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
-from bert_lightning.callbacks.agreement import gathered, summed
-from bert_lightning.callbacks.machine import peak_flops, peak_memory
-from bert_lightning.callbacks.operations import operations_counter
+from bert_lightning.runtime.collectives import gathered, summed
+from bert_lightning.runtime.flop_counter import operations_counter
+from bert_lightning.runtime.hardware import peak_flops, peak_memory
 
 
 @dataclass

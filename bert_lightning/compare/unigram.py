@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from bert_lightning.data.store import TokenStore
+from bert_lightning.data.store.token_store import TokenStore
 
 
 def unigram_perplexity(train: TokenStore, words: npt.NDArray[np.int64], vocab_size: int) -> float:

@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 
-from bert_lightning import config
+from bert_lightning.config import registry
 from bert_lightning.console.grammar import advice, options
 from bert_lightning.help import conf_folder
 from bert_lightning.quoting import shortened
@@ -80,7 +80,7 @@ def _given(key: str, overrides: Sequence[str]) -> str:
 
 
 def _missing_config(error: MissingConfigException, line: str, overrides: Sequence[str]) -> str:
-    """Return the message for an option, or a whole config, that does not exist."""
+    """Return the message for an option, or a whole registry, that does not exist."""
     name = str(error.missing_cfg_file or "")
     group, _, option = name.rpartition("/")
     if not group:
@@ -116,7 +116,7 @@ def near(key: str, verb: str, overrides: Sequence[str], form: str = "{}=...") ->
     if not found and "." in key:
         found = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
     elif not found:
-        top = [path for path in own if "." not in path] or config.keys()
+        top = [path for path in own if "." not in path] or registry.keys()
         found = difflib.get_close_matches(key, [*groups, *top], n=1, cutoff=0.75)
     if not found:
         ends = {path.rpartition(".")[2]: path for path in reversed(own)}

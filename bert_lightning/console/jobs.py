@@ -15,13 +15,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bert_lightning.config import register
+from bert_lightning.config.registry import register
+from bert_lightning.config.schemas import SCHEMAS
 from bert_lightning.console import door, grammar, sweeps
 from bert_lightning.console.arguments import PLAIN, Arguments
 from bert_lightning.console.explain import explain
 from bert_lightning.errors import UserError
 from bert_lightning.help import conf_folder
-from bert_lightning.schemas import SCHEMAS
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Jobs:
         if job:
             config.job = job
         try:
-            import_module("bert_lightning.verbs.validation").check_config(config, [*self.arguments.overrides])
+            import_module("bert_lightning.config.validation").check_config(config, [*self.arguments.overrides])
             import_module(f"bert_lightning.verbs.{self.verb}").run(config)
         except (HydraException, OmegaConfBaseException) as error:  # the verb composes further configs itself
             given = [*self.arguments.overrides, *self.arguments.plain]

@@ -12,11 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from bert_lightning.config.composition import task_overrides
 from bert_lightning.console.arguments import Arguments
 from bert_lightning.console.grammar import parsed
 from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.runs.job import stamp
-from bert_lightning.verbs.choices import task_overrides
 
 _LONGEST = 120  # most bytes of a job's name, which names a folder: the name of a folder has 255 at most
 

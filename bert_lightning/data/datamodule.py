@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bert_lightning.budget import Budget
-from bert_lightning.data.accumulation import CountedBatches
-from bert_lightning.data.examples import PretrainingExamples
-from bert_lightning.data.legs import Leg, Legs
-from bert_lightning.data.sampler import Ints, OnceThrough, Positions, StreamBatches
-from bert_lightning.data.token_batches import TokenBatches, Windows
+from bert_lightning.data.batching.accumulation import CountedBatches
+from bert_lightning.data.batching.batch_plan import Leg, Legs
+from bert_lightning.data.batching.sampler import Ints, OnceThrough, Positions, StreamBatches
+from bert_lightning.data.batching.token_batches import TokenBatches, Windows
+from bert_lightning.data.pretraining.examples import PretrainingExamples
 from bert_lightning.data.workers import allow_open_files, leave_signals
 from bert_lightning.errors import UserError
 

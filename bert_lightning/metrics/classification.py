@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bert_lightning.data.labelled.kinds import Example, Prediction
+from bert_lightning.data.labelled.task_types import Example, Prediction
 from bert_lightning.errors import UserError
 from bert_lightning.metrics.tasks import TaskMetric
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bert_lightning.data.labelled.conll import entities
-from bert_lightning.data.labelled.kinds import Example, Prediction
+from bert_lightning.data.labelled.task_types import Example, Prediction
 from bert_lightning.metrics.tasks import TaskMetric
 
 

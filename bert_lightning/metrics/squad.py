@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from bert_lightning.data.labelled.kinds import Example, Prediction
+from bert_lightning.data.labelled.task_types import Example, Prediction
 from bert_lightning.metrics.tasks import TaskMetric
 
 _WITH_UNANSWERABLE = (

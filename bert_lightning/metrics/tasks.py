@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from bert_lightning.data.labelled.kinds import Example, Prediction
+from bert_lightning.data.labelled.task_types import Example, Prediction
 from bert_lightning.objectives.base import Term
 
 

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert_lightning.model.dropout import keep_mask
-from bert_lightning.model.layout import Layout
 from bert_lightning.model.positions import rotate
-from bert_lightning.model.rows import Group, parts
+from bert_lightning.model.unpadding.layout import Layout
+from bert_lightning.model.unpadding.rows import Group, parts
 
 
 class MultiHeadAttention(nn.Module):

@@ -8,7 +8,7 @@ from bert_lightning.model.attention import MultiHeadAttention
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.dropout import Dropout
 from bert_lightning.model.layers import make_feed_forward, make_norm
-from bert_lightning.model.layout import Layout
+from bert_lightning.model.unpadding.layout import Layout
 
 
 class EncoderBlock(nn.Module):

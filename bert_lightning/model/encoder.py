@@ -12,8 +12,8 @@ from bert_lightning.model.block import make_blocks
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.embeddings import BertEmbeddings
 from bert_lightning.model.layers import initialize, make_norm
-from bert_lightning.model.layout import Layout, padded, unpadded
 from bert_lightning.model.positions import rotation
+from bert_lightning.model.unpadding.layout import Layout, padded, unpadded
 
 
 class BERT(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bert_lightning.data.labelled.kinds import Kind, Unit
+from bert_lightning.data.labelled.task_types import Kind, Unit
 from bert_lightning.metrics import TaskMetric, TaskMetrics
 from bert_lightning.modules.base import EncoderModule
 

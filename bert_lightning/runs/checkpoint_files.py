@@ -15,9 +15,9 @@ from bert_lightning.callbacks.checkpoints import saved_steps
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.runs.checkpoint_reading import RUN_KEY, damage
-from bert_lightning.runs.environment import note
 from bert_lightning.runs.reading import unreadable
 from bert_lightning.runs.writing import replacing
+from bert_lightning.runtime.environment import note
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -13,9 +13,9 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.environment import note
 from bert_lightning.runs.reading import unreadable
 from bert_lightning.runs.writing import replacing
+from bert_lightning.runtime.environment import note
 
 
 class CsvLog(Logger):

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.environment import note
 from bert_lightning.runs.reading import read_json
+from bert_lightning.runtime.environment import note
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from bert_lightning.callbacks.agreement import Agreed
-from bert_lightning.callbacks.signals import Interrupted
 from bert_lightning.errors import ExpectedError, UserError
-from bert_lightning.runs.environment import note
 from bert_lightning.runs.ranks import LAUNCHER, OWN_RUN, PROGRAM
+from bert_lightning.runtime.collectives import Agreed
+from bert_lightning.runtime.environment import note
+from bert_lightning.runtime.signals import Interrupted
 
 _GRACE = 60  # seconds that ranks have to save after the launcher received a signal to stop
 

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.csv_log import CsvLog
-from bert_lightning.runs.environment import note
+from bert_lightning.runtime.environment import note
 
 _TAGS = ("variant", "model", "task", "recipe")  # config groups whose options become tags of a W&B run
 

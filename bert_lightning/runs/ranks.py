@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.environment import note
+from bert_lightning.runtime.environment import note
 
 _RANKS, _RANKS_OF_A_CORE = 16, 4  # limits of ranks per machine and per core: more processes only wait for each other
 OWN_RUN = "bert-lightning-"  # prefix of the elastic run ids that `launch_here` gives

@@ -15,12 +15,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bert_lightning.callbacks.signals import Interrupted
 from bert_lightning.errors import UserError
-from bert_lightning.runs.environment import note
 from bert_lightning.runs.job import job
 from bert_lightning.runs.launch import RankFailed, raised
 from bert_lightning.runs.ranks import ERRORS, PROGRAM
+from bert_lightning.runtime.environment import note
+from bert_lightning.runtime.signals import Interrupted
 
 _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)  # the usual signals of `sbatch --signal`, sent before the time limit
 _PEER_GONE = re.compile("[Cc]onnection (closed|reset)|peer")  # words in the errors of ranks that lost another rank

@@ -16,7 +16,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.environment import note
+from bert_lightning.runtime.environment import note
 
 # Environment variable: names of modules, classes and functions that any folder may build, separated by commas.
 TRUST = "BERT_LIGHTNING_TRUST"
@@ -25,10 +25,11 @@ _PROGRAM = "bert_lightning"
 _PARTS = tuple(
     f"{_PROGRAM}.{part}"
     for part in (
-        "budget", "callbacks", "data.blocks", "data.labelled", "data.masking", "data.packing", "data.pairs",
-        "data.phases", "metrics", "model.config", "model.heads", "objectives", "optim", "runs.loggers.csv",
-        "runs.loggers.tensorboard", "runs.loggers.wandb", "runs.start.teacher", "text.corpora", "text.hub",
-        "text.tokenizers", "text.training",
+        "budget", "callbacks", "data.labelled", "data.pretraining.blocks", "data.pretraining.masking",
+        "data.pretraining.packing", "data.pretraining.pairs", "data.pretraining.phases", "metrics", "model.config",
+        "model.heads", "objectives", "optim", "runs.loggers.csv", "runs.loggers.tensorboard", "runs.loggers.wandb",
+        "runs.warm_start.teacher", "text.corpora", "text.hub", "text.tokenizers.bpe_and_unigram",
+        "text.tokenizers.recipes",
     )
 )  # fmt: skip
 # The targets in other libraries that this program's yaml files name. They are listed here, since a program that imports

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bert_lightning.errors import UserError
-from bert_lightning.text import columnar
-from bert_lightning.text.files import JSON_LINES, read_rows, resolve
-from bert_lightning.text.lines import Part, cut, inner_suffix, lines_of, together
+from bert_lightning.text.files import columnar
+from bert_lightning.text.files.lines import Part, cut, inner_suffix, lines_of, together
+from bert_lightning.text.files.paths import JSON_LINES, read_rows, resolve
 from bert_lightning.text.sentences import clean, split_sentences
 
 Document = list[str]

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer
 
 from bert_lightning.text.corpora import Document
-from bert_lightning.text.tokenizers import SpecialIds
-from bert_lightning.text.trained import Note
+from bert_lightning.text.tokenizers.recipes import SpecialIds
+from bert_lightning.text.tokenizers.trained import Note
 
 SAMPLE = 10**6  # number of characters of the corpus that are examined
 _LEAST = 0.01  # shares up to this one are not reported

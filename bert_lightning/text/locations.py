@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import PACKAGE_PREFIX, package_path
+from bert_lightning.text.files.paths import PACKAGE_PREFIX, package_path
 from bert_lightning.text.hub import hub_answers
 
 HUB_PREFIX = "hub:"

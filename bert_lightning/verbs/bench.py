@@ -16,16 +16,16 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bert_lightning.callbacks.fast_products import onednn_is_exact
-from bert_lightning.callbacks.machine import peak_flops
+from bert_lightning.callbacks.onednn_matmul import onednn_is_exact
+from bert_lightning.config.building import build
+from bert_lightning.config.memory import check_memory
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.models import BertForMaskedLM
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.optim import parameter_groups
-from bert_lightning.verbs.common import build
-from bert_lightning.verbs.memory import check_memory
+from bert_lightning.runtime.hardware import peak_flops
 
 _WORDS = 30522  # vocabulary size of a model whose config gives none
 _MASKED = 0.15

@@ -13,13 +13,13 @@ from omegaconf import DictConfig
 
 from bert_lightning.compare.figures import check_matplotlib, comparison, learning_curves
 from bert_lightning.compare.unigram import unigram_perplexity
+from bert_lightning.config.building import run_folder
+from bert_lightning.config.composition import composed
 from bert_lightning.errors import UserError
 from bert_lightning.quoting import quoted
-from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
-from bert_lightning.text.tokenizers import vocabulary_size
-from bert_lightning.verbs.choices import composed
-from bert_lightning.verbs.common import run_folder
+from bert_lightning.runs.pretrained import load
+from bert_lightning.text.tokenizers.recipes import vocabulary_size
 from bert_lightning.verbs.finetune import finetune, labelled_batches
 from bert_lightning.verbs.predict import FillMask
 from bert_lightning.verbs.prepare import prepared_data

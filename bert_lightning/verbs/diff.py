@@ -7,8 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bert_lightning.config.composition import composed_recipe
 from bert_lightning.errors import UserError
-from bert_lightning.verbs.choices import composed_recipe
 
 _ABSENT = "-"
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bert_lightning.data.labelled.kinds import Kind
+from bert_lightning.config.saved import saved_task
+from bert_lightning.data.labelled.task_types import Kind
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetrics
-from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder, newest_run
+from bert_lightning.runs.pretrained import PretrainedWeights, load
 from bert_lightning.runs.trust import trusting
-from bert_lightning.verbs.answering import Answerer
-from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
-from bert_lightning.verbs.saved import saved_task
-from bert_lightning.verbs.tasks import kind_of, read_examples, task_metrics
+from bert_lightning.tasks.answering import Answerer
+from bert_lightning.tasks.data import kind_of, read_examples, task_metrics
+from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
 
 
 def run(config: DictConfig) -> None:

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
-from bert_lightning.model.families import FAMILIES
-from bert_lightning.model.interop import (
+from bert_lightning.model.hugging_face.conversion import (
     config_from_hugging_face,
     config_to_hugging_face,
     differences,
@@ -25,14 +24,15 @@ from bert_lightning.model.interop import (
     task_to_hugging_face,
     to_hugging_face,
 )
-from bert_lightning.runs.checkpoint import PretrainedWeights, load
-from bert_lightning.runs.environment import note
+from bert_lightning.model.hugging_face.families import FAMILIES
 from bert_lightning.runs.folder import newest_run
+from bert_lightning.runs.pretrained import PretrainedWeights, load
 from bert_lightning.runs.writing import output_folder
-from bert_lightning.text.encoding import with_spaced_words
-from bert_lightning.text.special_tokens import SpecialIds, special_names
+from bert_lightning.runtime.environment import note
+from bert_lightning.text.tokenizers.batch_tokenizer import with_spaced_words
+from bert_lightning.text.tokenizers.special_tokens import SpecialIds, special_names
 
-# Prefixes of our checkpoint's keys -> prefixes of the names in `model/interop.py`.
+# Prefixes of our checkpoint's keys -> prefixes of the names in `model/hugging_face/conversion.py`.
 _PREFIXES = {
     "encoder.": "bert.",
     "objective.terms.mlm.head.": "masked_lm.",
@@ -62,7 +62,7 @@ class _Layout:
 
     family: str
     settings: dict[str, Any]
-    lost: dict[str, str]  # head, as `model/interop.py` names it -> the reason, or an empty text
+    lost: dict[str, str]  # head, as `model/hugging_face/conversion.py` names it -> the reason, or an empty text
 
 
 def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
@@ -92,7 +92,7 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
 
 
 def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
-    """Rename the tensors as in `model/interop.py`.
+    """Rename the tensors as in `model/hugging_face/conversion.py`.
 
     Returns:
         the renamed tensors; head -> the term that it belongs to; and the terms that are left out.
@@ -120,7 +120,7 @@ def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str],
     Args:
         source: the checkpoint.
         family: name of the only family to try; None for all.
-        heads: heads of the checkpoint, as `model/interop.py` names them.
+        heads: heads of the checkpoint, as `model/hugging_face/conversion.py` names them.
         special: ids of the special tokens.
 
     Raises:

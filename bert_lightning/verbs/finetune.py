@@ -13,6 +13,10 @@ import numpy as np
 from omegaconf import DictConfig
 
 from bert_lightning.budget import Steps
+from bert_lightning.config.building import build, resolved
+from bert_lightning.config.composition import with_choices
+from bert_lightning.config.finetuning import with_recipe
+from bert_lightning.config.memory import check_memory
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.labelled.examples import LabelledExamples
 from bert_lightning.errors import UserError
@@ -20,17 +24,11 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.finetuning import FinetuningModule
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.pretrained import PretrainedWeights, load
 from bert_lightning.runs.ranks import devices, shards
-from bert_lightning.runs.training import Parts, check_steps
-from bert_lightning.text.tokenizers import fingerprint
-from bert_lightning.verbs.choices import with_choices
-from bert_lightning.verbs.common import build, resolved
-from bert_lightning.verbs.memory import check_memory
-from bert_lightning.verbs.output import note_cut
-from bert_lightning.verbs.recipes import with_recipe
-from bert_lightning.verbs.tasks import (
+from bert_lightning.runs.session import Parts, check_steps
+from bert_lightning.tasks.data import (
     TaskData,
     card_of,
     class_weights,
@@ -39,7 +37,9 @@ from bert_lightning.verbs.tasks import (
     task_metrics,
     training_data,
 )
-from bert_lightning.verbs.training import check_execution, start
+from bert_lightning.tasks.output import note_cut
+from bert_lightning.text.tokenizers.recipes import fingerprint
+from bert_lightning.training import check_execution, start
 
 
 def run(config: DictConfig) -> None:

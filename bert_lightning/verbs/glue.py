@@ -12,11 +12,11 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig
 
+from bert_lightning.config.building import run_folder
+from bert_lightning.config.composition import composed
 from bert_lightning.errors import UserError
 from bert_lightning.quoting import quoted
 from bert_lightning.runs.trust import trusting
-from bert_lightning.verbs.choices import composed
-from bert_lightning.verbs.common import run_folder
 from bert_lightning.verbs.evaluate import evaluate
 from bert_lightning.verbs.finetune import finetune
 

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from omegaconf import DictConfig
 from tokenizers import Tokenizer
 
+from bert_lightning.config.building import build
 from bert_lightning.data.batch import PretrainingBatch
-from bert_lightning.data.examples import PretrainingExamples
-from bert_lightning.data.masking import RateSchedule
-from bert_lightning.data.phases import Phases
-from bert_lightning.data.preparation import PreparedData
+from bert_lightning.data.pretraining.examples import PretrainingExamples
+from bert_lightning.data.pretraining.masking import RateSchedule
+from bert_lightning.data.pretraining.phases import Phases
+from bert_lightning.data.store.preparation import PreparedData
 from bert_lightning.errors import UserError
-from bert_lightning.verbs.common import build
 from bert_lightning.verbs.prepare import prepared_data
 from bert_lightning.verbs.pretrain import pretraining_examples
 

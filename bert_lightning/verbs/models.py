@@ -8,8 +8,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
 from bert_lightning.compare.costs import Costs, costs
-from bert_lightning.verbs.choices import composed_recipe
-from bert_lightning.verbs.common import build
+from bert_lightning.config.building import build
+from bert_lightning.config.composition import composed_recipe
 from bert_lightning.verbs.diff import table
 
 _HEAD = (

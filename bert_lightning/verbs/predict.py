@@ -13,17 +13,17 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import Tokens, collate, encode
-from bert_lightning.data.labelled.kinds import Example
 from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.errors import UserError
 from bert_lightning.model.heads import MaskedLMHead
-from bert_lightning.runs.checkpoint import PretrainedWeights, load
 from bert_lightning.runs.folder import newest_run
-from bert_lightning.text.special_tokens import special_names
-from bert_lightning.text.tokenizers import SpecialIds, vocabulary_size
-from bert_lightning.verbs.answering import Answerer, check_numbers
-from bert_lightning.verbs.lines import STANDARD_INPUT, Lines, lines_of, valid
-from bert_lightning.verbs.output import json_lines, note_cut, note_written, progress
+from bert_lightning.runs.pretrained import PretrainedWeights, load
+from bert_lightning.tasks.answering import Answerer, check_numbers
+from bert_lightning.tasks.input_lines import STANDARD_INPUT, Lines, lines_of, valid
+from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
+from bert_lightning.text.tokenizers.recipes import SpecialIds, vocabulary_size
+from bert_lightning.text.tokenizers.special_tokens import special_names
 
 
 class Masked(NamedTuple):

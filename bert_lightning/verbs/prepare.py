@@ -8,11 +8,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from bert_lightning.data import manifest
-from bert_lightning.data.preparation import Plan, PreparedData, merge_shards, prepare, prepare_shard
+from bert_lightning.config.building import build
+from bert_lightning.data.store import manifest
+from bert_lightning.data.store.preparation import Plan, PreparedData, merge_shards, prepare, prepare_shard
 from bert_lightning.errors import UserError
-from bert_lightning.runs.environment import note
-from bert_lightning.verbs.common import build
+from bert_lightning.runtime.environment import note
 
 
 def prepared_data(config: DictConfig) -> PreparedData:

@@ -11,13 +11,16 @@ import lightning.pytorch as pl
 from omegaconf import DictConfig
 from torch import nn
 
+from bert_lightning.config.building import build, resolved
+from bert_lightning.config.composition import with_choices
+from bert_lightning.config.memory import check_memory
+from bert_lightning.data.batching.batch_plan import Leg
 from bert_lightning.data.datamodule import PretrainingDataModule
-from bert_lightning.data.examples import PretrainingExamples
-from bert_lightning.data.legs import Leg
-from bert_lightning.data.masking import TokenMasking, Vocabulary
-from bert_lightning.data.phases import Phases
-from bert_lightning.data.preparation import PreparedData
-from bert_lightning.data.store import TokenStore
+from bert_lightning.data.pretraining.examples import PretrainingExamples
+from bert_lightning.data.pretraining.masking import TokenMasking, Vocabulary
+from bert_lightning.data.pretraining.phases import Phases
+from bert_lightning.data.store.preparation import PreparedData
+from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
@@ -25,17 +28,14 @@ from bert_lightning.modules.pretraining import PretrainingModule
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.optim import build_optimizer, parameter_groups
 from bert_lightning.quoting import pasteable
-from bert_lightning.runs.checkpoint import load
 from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.pretrained import load
 from bert_lightning.runs.ranks import devices, shards
-from bert_lightning.runs.start import start_from
-from bert_lightning.runs.training import Parts, check_steps
-from bert_lightning.text.tokenizers import SpecialIds, fingerprint, vocabulary_size
-from bert_lightning.verbs.choices import with_choices
-from bert_lightning.verbs.common import build, resolved
-from bert_lightning.verbs.memory import check_memory
+from bert_lightning.runs.session import Parts, check_steps
+from bert_lightning.runs.warm_start import start_from
+from bert_lightning.text.tokenizers.recipes import SpecialIds, fingerprint, vocabulary_size
+from bert_lightning.training import check_execution, start
 from bert_lightning.verbs.prepare import prepared_data
-from bert_lightning.verbs.training import check_execution, start
 
 # Validation has its own seed and masking, whatever training uses. So runs with the same `examples` are comparable.
 _VALIDATION_SEED = 2**32

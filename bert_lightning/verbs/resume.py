@@ -12,14 +12,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bert_lightning.config.building import build
+from bert_lightning.config.saved import saved_config
+from bert_lightning.config.validation import check_config
 from bert_lightning.errors import UserError
+from bert_lightning.runs.compatibility import EXECUTION, SHARES
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.ranks import devices, end_with_launcher, is_first, is_own_rank
-from bert_lightning.runs.same import EXECUTION, SHARES
-from bert_lightning.verbs.common import build
-from bert_lightning.verbs.saved import saved_config
-from bert_lightning.verbs.training import check_values, go_on
-from bert_lightning.verbs.validation import check_config
+from bert_lightning.training import check_values, go_on
 
 
 def run(arguments: list[str]) -> None:

@@ -17,17 +17,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bert_lightning.data.blocks import DocumentSentences, SingleSentences
-from bert_lightning.data.examples import PretrainingExamples
-from bert_lightning.data.masking import TokenMasking, Vocabulary
-from bert_lightning.data.phases import Phases
-from bert_lightning.data.preparation import open_prepared
-from bert_lightning.data.sampler import StreamBatches
-from bert_lightning.data.token_batches import TokenBatches, Windows
+from bert_lightning.data.batching.sampler import StreamBatches
+from bert_lightning.data.batching.token_batches import TokenBatches, Windows
+from bert_lightning.data.pretraining.blocks import DocumentSentences, SingleSentences
+from bert_lightning.data.pretraining.examples import PretrainingExamples
+from bert_lightning.data.pretraining.masking import TokenMasking, Vocabulary
+from bert_lightning.data.pretraining.phases import Phases
+from bert_lightning.data.store.preparation import open_prepared
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.pretraining import MaskedLM
-from bert_lightning.text.tokenizers import SpecialIds
+from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 
 class Way:

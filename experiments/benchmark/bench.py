@@ -29,7 +29,7 @@ from report import draw, table
 from sides import NOTHING, Ours, Theirs
 from switches import ALL, SWITCHES
 
-from bert_lightning.runs.environment import git_commit, processor, versions
+from bert_lightning.runtime.environment import git_commit, processor, versions
 
 HERE = Path(__file__).parent
 PARTS = ["steps", "switches", "command", "curves", "cost", "allocators"]

@@ -14,7 +14,7 @@ from flops import needed
 from matplotlib.figure import Figure
 from sides import Ours
 
-from bert_lightning.callbacks.machine import peak_flops
+from bert_lightning.runtime.hardware import peak_flops
 
 BASE = {"width": 256, "layers": 4, "length": 128, "sequences": 16}
 SERIES = {

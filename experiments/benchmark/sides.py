@@ -17,7 +17,7 @@ from switches import turned_off
 from torch import Tensor, nn
 
 from bert_lightning.model import BERT, BertForMaskedLM, BertForSequenceClassification
-from bert_lightning.model.hugging_face import load_hugging_face
+from bert_lightning.model.hugging_face.loading import load_hugging_face
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.optim import parameter_groups
 

@@ -15,7 +15,7 @@ from batches import batches
 from flops import needed
 from sides import SIDES, SIZES
 
-from bert_lightning.callbacks.machine import peak_flops, peak_memory
+from bert_lightning.runtime.hardware import peak_flops, peak_memory
 
 
 def main() -> None:

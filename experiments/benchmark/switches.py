@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_lightning.callbacks.fast_products import onednn_is_exact
+from bert_lightning.callbacks.onednn_matmul import onednn_is_exact
 from bert_lightning.model import attention, dropout
 
 SWITCHES = {

@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bert_lightning.data.blocks import FullSentences
-from bert_lightning.data.examples import PretrainingExamples
-from bert_lightning.data.masking import TokenMasking, Vocabulary, WholeWordMasking
-from bert_lightning.data.packing import Packed, best_fit
-from bert_lightning.data.pairs import SegmentPairs
-from bert_lightning.data.phases import Phases
-from bert_lightning.data.preparation import Plan, prepare
+from bert_lightning.data.pretraining.blocks import FullSentences
+from bert_lightning.data.pretraining.examples import PretrainingExamples
+from bert_lightning.data.pretraining.masking import TokenMasking, Vocabulary, WholeWordMasking
+from bert_lightning.data.pretraining.packing import Packed, best_fit
+from bert_lightning.data.pretraining.pairs import SegmentPairs
+from bert_lightning.data.pretraining.phases import Phases
+from bert_lightning.data.store.preparation import Plan, prepare
 from bert_lightning.text.corpora import TextFiles
-from bert_lightning.text.tokenizers import SpecialIds, TrainWordPiece
+from bert_lightning.text.tokenizers.recipes import SpecialIds, TrainWordPiece
 from experiments.benchmark_data.google_pairs import GooglePairs
 
 TURNS, SECONDS = 9, 0.4

@@ -22,15 +22,15 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from bert_lightning.cli import conf_folder
-from bert_lightning.config import register
+from bert_lightning.config.building import build
+from bert_lightning.config.registry import register
+from bert_lightning.data.batching.sampler import StreamBatches
 from bert_lightning.data.labelled.examples import labelled_batch
-from bert_lightning.data.sampler import StreamBatches
 from bert_lightning.optim import parameter_groups
-from bert_lightning.runs.checkpoint import load
-from bert_lightning.runs.environment import git_commit
+from bert_lightning.runs.pretrained import load
+from bert_lightning.runtime.environment import git_commit
+from bert_lightning.tasks.data import training_data
 from bert_lightning.verbs import finetune
-from bert_lightning.verbs.common import build
-from bert_lightning.verbs.tasks import training_data
 
 
 def model_of(term, folder, num_labels, head, dropout_rate):

@@ -16,8 +16,8 @@ from dataclasses import replace
 import torch
 
 from bert_lightning.model.attention import MultiHeadAttention
-from bert_lightning.model.layout import Layout, unpadded
-from bert_lightning.model.local import masked
+from bert_lightning.model.unpadding.layout import Layout, unpadded
+from bert_lightning.model.unpadding.local import masked
 
 TURNS, TOKENS, WINDOW = 7, 4096, 128
 

@@ -61,8 +61,8 @@ def write_rows(store: Path, out: Path) -> None:
     """The store's first 12,600 tokens as 100 rows of [CLS] 126 ids [SEP]."""
     from datasets import Dataset
 
-    from bert_lightning.data.preparation import open_prepared
-    from bert_lightning.text.tokenizers import SpecialIds
+    from bert_lightning.data.store.preparation import open_prepared
+    from bert_lightning.text.tokenizers.recipes import SpecialIds
 
     data = open_prepared(store)
     special = SpecialIds.of(data.tokenizer)

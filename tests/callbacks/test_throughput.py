@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from bert_lightning.callbacks.machine import peak_flops, peak_memory
 from bert_lightning.callbacks.throughput import Throughput
+from bert_lightning.runtime.hardware import peak_flops, peak_memory
 
 WAIT = 0.02
 
@@ -74,7 +74,7 @@ def test_peak_memory_covers_what_was_held():
 
 def test_peak_memory_is_not_that_of_the_process_that_started_this_one():
     held = torch.ones(3 * 2**27)  # 1.5 GiB
-    code = "from bert_lightning.callbacks.machine import peak_memory; print(peak_memory())"
+    code = "from bert_lightning.runtime.hardware import peak_memory; print(peak_memory())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert 2**26 < int(found) < held.numel() * 4
 
@@ -88,8 +88,8 @@ def test_the_count_of_tokens_goes_on_after_a_checkpoint():
 
 @pytest.mark.parametrize(("bf16", "precision"), [(2.0, "bf16-mixed"), (1.2, "32-true"), (0.3, "32-true")])
 def test_the_demo_trains_in_bfloat16_where_that_is_fast(bf16, precision, monkeypatch):
-    from bert_lightning.callbacks import machine
+    from bert_lightning.runtime import hardware
 
-    monkeypatch.setattr(machine.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(machine, "peak_flops", lambda device, kind, width: bf16 if kind == "bf16" else 1.0)
-    assert machine.training_precision.__wrapped__() == precision
+    monkeypatch.setattr(hardware.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(hardware, "peak_flops", lambda device, kind, width: bf16 if kind == "bf16" else 1.0)
+    assert hardware.training_precision.__wrapped__() == precision

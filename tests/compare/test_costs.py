@@ -10,7 +10,7 @@ from bert_lightning.compare.costs import activations, costs, encoder_operations
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.pretraining import MaskedLM, NextSentence
-from bert_lightning.objectives.replaced import Generator, ReplacedTokens
+from bert_lightning.objectives.replaced_token_detection import Generator, ReplacedTokens
 
 SMALL = BertConfig(
     vocab_size=100, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=48, dropout_rate=0.0

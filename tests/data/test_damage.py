@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
-from bert_lightning.data import manifest
-from bert_lightning.data.preparation import Plan, merge_shards, open_prepared, prepare, prepare_shard
-from bert_lightning.data.store import TokenStore
-from bert_lightning.data.unfinished import removed_if_the_sources_are_wrong
+from bert_lightning.data.store import manifest
+from bert_lightning.data.store.preparation import Plan, merge_shards, open_prepared, prepare, prepare_shard
+from bert_lightning.data.store.token_store import TokenStore
+from bert_lightning.data.store.unfinished import removed_if_the_sources_are_wrong
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import SentenceLines
-from bert_lightning.text.tokenizers import TrainWordPiece
+from bert_lightning.text.tokenizers.recipes import TrainWordPiece
 
 
 def silent(_):

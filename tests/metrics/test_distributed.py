@@ -12,8 +12,8 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 import torch.distributed as dist
-from bert_lightning.data.labelled.kinds import Example
-from bert_lightning.data.sampler import OnceThrough
+from bert_lightning.data.labelled.task_types import Example
+from bert_lightning.data.batching.sampler import OnceThrough
 from bert_lightning.metrics import *
 
 rank, world, size, init = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]

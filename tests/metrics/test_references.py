@@ -14,7 +14,7 @@ from seqeval.metrics import f1_score as entity_f1
 from seqeval.metrics import precision_score, recall_score
 from sklearn import metrics as sk
 
-from bert_lightning.data.labelled.kinds import Example
+from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import F1, Accuracy, Correlations, EntityF1, MacroF1, Matthews, Squad, TaskMetrics
 

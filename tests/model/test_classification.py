@@ -11,7 +11,7 @@ from bert_lightning.model import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
-from bert_lightning.model.interop import (
+from bert_lightning.model.hugging_face.conversion import (
     config_from_hugging_face,
     config_to_hugging_face,
     from_hugging_face,

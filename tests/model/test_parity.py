@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from bert_lightning.model import BERT, BertForMaskedLM
-from bert_lightning.model.families import FAMILIES
 from bert_lightning.model.heads import MaskedLMHead, NextSentenceHead, ReplacedTokenHead
-from bert_lightning.model.interop import (
+from bert_lightning.model.hugging_face.conversion import (
     config_from_hugging_face,
     config_to_hugging_face,
     from_hugging_face,
     to_hugging_face,
 )
+from bert_lightning.model.hugging_face.families import FAMILIES
 
 transformers = pytest.importorskip("transformers")
 

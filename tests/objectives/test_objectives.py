@@ -7,7 +7,7 @@ from bert_lightning.model import BERT
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import Classification
 from bert_lightning.objectives.pretraining import MaskedLM, NextSentence, SentenceOrder
-from bert_lightning.objectives.spans import SpanBoundary, spans
+from bert_lightning.objectives.span_boundary import SpanBoundary, spans
 
 
 def hidden_states(encoder, batch):

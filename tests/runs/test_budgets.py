@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bert_lightning.callbacks.spending import Spending
+from bert_lightning.callbacks.budget import Spending
 from bert_lightning.modules.base import EncoderModule
 from tests.runs.compare import differences
 from tests.runs.test_kills import finished, kill_tree, started, wait_for

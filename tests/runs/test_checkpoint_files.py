@@ -149,7 +149,7 @@ def test_a_full_disk_costs_a_checkpoint_and_no_training(command, tiny_run, tmp_p
 
 def test_a_crash_saves_what_was_finished(command, tiny_run, tmp_path, monkeypatch):
     """The third batch cannot be made; the two updates before it are kept, and the resumed run is as the whole."""
-    from bert_lightning.data.examples import PretrainingExamples
+    from bert_lightning.data.pretraining.examples import PretrainingExamples
 
     code, _, errors = command("pretrain", *tiny_run, "name=whole", "model.dropout_rate=0.1")
     assert code == 0, errors

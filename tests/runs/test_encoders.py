@@ -8,9 +8,9 @@ import pytest
 import torch
 import yaml
 
+from bert_lightning.config.finetuning import recipe_of
 from bert_lightning.errors import UserError
-from bert_lightning.runs.checkpoint import load
-from bert_lightning.verbs.recipes import recipe_of
+from bert_lightning.runs.pretrained import load
 from tests.test_tasks import SENTENCES
 
 transformers = pytest.importorskip("transformers")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bert_lightning.callbacks.signals import Interrupted
 from bert_lightning.errors import UserError
 from bert_lightning.runs import launch
 from bert_lightning.runs.launch import RankFailed, launch_here
 from bert_lightning.runs.ranks import LAUNCHER
+from bert_lightning.runtime.signals import Interrupted
 from tests.runs.test_kills import finished, progress, started, tree
 from tests.runs.test_ranks import TWO
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from bert_lightning.callbacks import signals
+from bert_lightning.runtime import signals
 from tests.runs.compare import differences
 from tests.runs.test_resume import trained
 

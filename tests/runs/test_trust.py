@@ -76,12 +76,14 @@ def test_every_shipped_yaml_is_trusted_and_no_more_is_listed():
 # Code of others; code of this program that is not for configs; and names that lead from this program to code of others.
 REFUSED = [
     "os.system", "builtins.open", "builtins.exec", "numpy.load", "torch.load", "torch.optim.SGD", "shutil.copyfile",
-    "hydra.utils.get_method", "hydra.utils.instantiate", "functools.partial", "bert_lightning.text.lines.open_bytes",
+    "hydra.utils.get_method", "hydra.utils.instantiate", "functools.partial",
+    "bert_lightning.text.files.lines.open_bytes",
     "bert_lightning.verbs.demo.run", "bert_lightning.cli.main", "bert_lightning.runs.launch.launch_here",
-    "bert_lightning.runs.csv_log.CsvLog", "bert_lightning.data.preparation.prepare", "torch.hub.load",
-    "bert_lightning.cli.os.system", "bert_lightning.data.preparation.shutil.rmtree", "bert_lightning.text.corpora.Path",
-    "bert_lightning.text.tokenizers.Tokenizer.from_file", "bert_lightning.callbacks.checkpoints.Best.to_yaml",
-    "bert_lightning.runs.loggers.TensorBoard", "bert_lightning.runs.start.load", "bert_lightning.data",
+    "bert_lightning.runs.csv_log.CsvLog", "bert_lightning.data.store.preparation.prepare", "torch.hub.load",
+    "bert_lightning.cli.os.system", "bert_lightning.data.store.preparation.shutil.rmtree",
+    "bert_lightning.text.corpora.Path",
+    "bert_lightning.text.tokenizers.recipes.Tokenizer.from_file", "bert_lightning.callbacks.checkpoints.Best.to_yaml",
+    "bert_lightning.runs.loggers.TensorBoard", "bert_lightning.runs.warm_start.load", "bert_lightning.data",
     "bert_lightning.metrics.NoSuchMetric", "bert_lightning_of_another.Loss", "no_such_module_anywhere.Loss", "", None,
     3, ["os.system"], {"_target_": "os.system"},
 ]  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.writing import _to_replace, output_file, output_folder, replacing
-from bert_lightning.verbs.output import json_lines
+from bert_lightning.tasks.output import json_lines
 
 
 def written(path, text="new\n"):

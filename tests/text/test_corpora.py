@@ -4,7 +4,7 @@ import pytest
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Mixture, Rows, SentenceLines, TextFiles
-from bert_lightning.text.files import read_rows, resolve
+from bert_lightning.text.files.paths import read_rows, resolve
 
 
 def test_sentence_lines(tmp_path):

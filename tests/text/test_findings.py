@@ -5,8 +5,8 @@ import re
 import pytest
 
 from bert_lightning.text import findings
-from bert_lightning.text.tokenizers import LoadTokenizer, TrainWordPiece, fingerprint
-from bert_lightning.text.training import TrainByteLevelBPE, TrainUnigram
+from bert_lightning.text.tokenizers.bpe_and_unigram import TrainByteLevelBPE, TrainUnigram
+from bert_lightning.text.tokenizers.recipes import LoadTokenizer, TrainWordPiece, fingerprint
 
 HINDI = [[f"अपने पोस्ट ऑफिस में पदों पर भर्ती हो रही है । {i}" for i in range(20)]]
 _THAI = "ประเทศไทยมีประชากรประมาณเจ็ดสิบล้านคนและเมืองหลวงคือกรุงเทพมหานครซึ่งเป็นเมืองที่ใหญ่ที่สุดในประเทศ"

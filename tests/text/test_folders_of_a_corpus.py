@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from bert_lightning.data.preparation import Plan, prepare
+from bert_lightning.data.store.preparation import Plan, prepare
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Mixture, Rows, SentenceLines, TextFiles
-from bert_lightning.text.files import resolve
-from bert_lightning.text.tokenizers import TrainWordPiece
+from bert_lightning.text.files.paths import resolve
+from bert_lightning.text.tokenizers.recipes import TrainWordPiece
 from tests.conftest import sentences
 
 

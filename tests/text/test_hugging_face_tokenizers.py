@@ -9,18 +9,18 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.masking import Vocabulary
-from bert_lightning.data.preparation import Plan, prepare
+from bert_lightning.data.pretraining.masking import Vocabulary
+from bert_lightning.data.store.preparation import Plan, prepare
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
-from bert_lightning.runs.checkpoint import PretrainedWeights
+from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.text.corpora import SentenceLines
-from bert_lightning.text.encoding import PlainEncoder
-from bert_lightning.text.special_tokens import SpecialIds, special_names
-from bert_lightning.text.tokenizers import LoadTokenizer, TrainWordPiece, fingerprint, load_tokenizer
-from bert_lightning.text.training import TrainByteLevelBPE, TrainUnigram
-from bert_lightning.text.words import WordEncoder, encoder_of
+from bert_lightning.text.tokenizers.batch_tokenizer import PlainEncoder
+from bert_lightning.text.tokenizers.bpe_and_unigram import TrainByteLevelBPE, TrainUnigram
+from bert_lightning.text.tokenizers.cached_tokenizer import WordEncoder, encoder_of
+from bert_lightning.text.tokenizers.recipes import LoadTokenizer, TrainWordPiece, fingerprint, load_tokenizer
+from bert_lightning.text.tokenizers.special_tokens import SpecialIds, special_names
 from bert_lightning.verbs.export import export
 
 transformers = pytest.importorskip("transformers")

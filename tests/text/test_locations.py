@@ -8,7 +8,7 @@ import pytest
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.locations import locate
-from bert_lightning.text.tokenizers import LoadTokenizer, TrainWordPiece, fingerprint
+from bert_lightning.text.tokenizers.recipes import LoadTokenizer, TrainWordPiece, fingerprint
 
 
 @pytest.fixture

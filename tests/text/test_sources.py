@@ -11,8 +11,9 @@ import pytest
 from pyarrow import parquet
 
 from bert_lightning.errors import UserError
-from bert_lightning.text import columnar, corpora, lines
+from bert_lightning.text import corpora
 from bert_lightning.text.corpora import Rows, SentenceLines, TextFiles
+from bert_lightning.text.files import columnar, lines
 from bert_lightning.text.hub import HubDataset
 
 ROWS = [{"text": f"Text {i} is here. It has two sentences.", "kind": "ab"[i % 2], "number": i} for i in range(50)]

@@ -10,7 +10,7 @@ import torch
 
 from bert_lightning.errors import UserError
 from bert_lightning.model.heads import MaskedLMHead, NextSentenceHead, ReplacedTokenHead
-from bert_lightning.runs.checkpoint import load
+from bert_lightning.runs.pretrained import load
 from bert_lightning.verbs.export import export
 
 transformers = pytest.importorskip("transformers")

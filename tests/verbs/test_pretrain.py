@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from bert_lightning.quoting import quoted
-from bert_lightning.text.files import matching_rows
+from bert_lightning.text.files.paths import matching_rows
 from tests.conftest import sentences
 
 MLM = "objective=mlm"

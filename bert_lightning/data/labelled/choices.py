@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.kinds import SEPARATOR, Example, Kind, Prediction, Unit, parts_of, text_of
 from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.task_types import SEPARATOR, Example, Kind, Prediction, Unit, parts_of, text_of
 from bert_lightning.errors import UserError
 
 

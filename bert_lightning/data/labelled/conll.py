@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bert_lightning.data.labelled.rows import TABLES, Row
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import read_lines
+from bert_lightning.text.files.paths import read_lines
 
 _OUTSIDE = "O"
 _DOCUMENT = "-DOCSTART-"

@@ -12,7 +12,7 @@ import torch
 from tokenizers import Encoding, Tokenizer
 
 from bert_lightning.data.batch import EncoderInputs
-from bert_lightning.text.encoding import text_reader
+from bert_lightning.text.tokenizers.batch_tokenizer import text_reader
 
 TextInput = str | tuple[str, str] | list[str]  # a text, a pair of texts, or words
 _CHUNK = 1000  # texts that are encoded together: each takes some kilobytes in the library's form, until it is converted

@@ -10,11 +10,11 @@ from tokenizers import Tokenizer
 from torch.utils.data import Dataset
 
 from bert_lightning.data.batch import LabelledBatch
+from bert_lightning.data.batching.sampler import Ints, Positions, stream_indices
 from bert_lightning.data.labelled.encoding import collate
-from bert_lightning.data.labelled.kinds import Example, Kind, Unit, Units
-from bert_lightning.data.sampler import Ints, Positions, stream_indices
+from bert_lightning.data.labelled.task_types import Example, Kind, Unit, Units
 from bert_lightning.errors import UserError
-from bert_lightning.text.tokenizers import SpecialIds
+from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 
 class LabelledExamples(Dataset[LabelledBatch]):

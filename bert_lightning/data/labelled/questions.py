@@ -16,12 +16,12 @@ from torch import Tensor
 
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import Tokens, cut, encode_windows
-from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.squad import is_squad, read_squad
+from bert_lightning.data.labelled.task_types import Example, Kind, Prediction, Unit
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Length, Range
-from bert_lightning.text.json_text import described
+from bert_lightning.text.files.json_text import described
 
 
 class Span(NamedTuple):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bert_lightning.errors import UserError
-from bert_lightning.text import columnar
-from bert_lightning.text.files import read_lines
-from bert_lightning.text.json_text import described, json_object, json_value
-from bert_lightning.text.tables import read_delimited
+from bert_lightning.text.files import columnar
+from bert_lightning.text.files.json_text import described, json_object, json_value
+from bert_lightning.text.files.paths import read_lines
+from bert_lightning.text.files.tables import read_delimited
 
 
 class Row(NamedTuple):

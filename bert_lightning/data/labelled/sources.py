@@ -14,7 +14,7 @@ import numpy as np
 from bert_lightning.data.labelled.rows import Row, check_mappings, read_table
 from bert_lightning.data.randomness import Stream, draw, permute
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import PACKAGE_PREFIX, resolve
+from bert_lightning.text.files.paths import PACKAGE_PREFIX, resolve
 from bert_lightning.text.hub import check_name
 from bert_lightning.text.sentences import split_position
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, unknown_label
 from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.task_types import Example, Kind, Prediction, Unit, unknown_label
 from bert_lightning.errors import UserError
 from bert_lightning.text.sentences import clean
 

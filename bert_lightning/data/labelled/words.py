@@ -16,8 +16,8 @@ from torch import Tensor
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.conll import entities, read_columns, to_iob2
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.kinds import Example, Kind, Prediction, Unit, text_of, unknown_label
 from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.task_types import Example, Kind, Prediction, Unit, text_of, unknown_label
 from bert_lightning.errors import UserError
 
 # A word of plain text, nearly as in a treebank: an ideograph, a word with its inner punctuation, or one other sign.

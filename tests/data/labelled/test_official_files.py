@@ -7,11 +7,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from bert_lightning.cli import conf_folder
-from bert_lightning.config import register
+from bert_lightning.config.building import build
+from bert_lightning.config.registry import register
 from bert_lightning.data.labelled.rows import read_table
 from bert_lightning.data.labelled.squad import read_squad
-from bert_lightning.verbs.common import build
-from bert_lightning.verbs.tasks import read_examples, training_data
+from bert_lightning.tasks.data import read_examples, training_data
 
 
 @pytest.fixture

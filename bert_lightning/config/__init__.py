@@ -1,0 +1,1 @@
+"""Register, validate, compose and build configs."""

@@ -1,0 +1,71 @@
+"""Choose the fine-tuning recipe that was published with an encoder's family."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from bert_lightning.config.composition import composed, task_overrides
+from bert_lightning.errors import UserError
+from bert_lightning.model.hugging_face.weight_files import read_json
+from bert_lightning.runs.compatibility import read_config
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.text.locations import locate
+
+_OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # a family without a recipe keeps `of_encoder`, which equals `bert`
+
+
+def with_recipe(config: DictConfig) -> DictConfig:
+    """Return the config with the recipe of the encoder's family, if the command line chose none.
+
+    If the family has a recipe other than BERT's, the config is composed again with it.
+    """
+    hydra: Any = HydraConfig.get()
+    if hydra.runtime.choices["recipe"] != _OF_ENCODER:
+        return config
+    recipe = recipe_of(config.encoder)
+    options = GlobalHydra.instance().config_loader().get_group_options("recipe")
+    if recipe == _OF_THE_REST or recipe not in options:
+        return config
+    print(f"note: recipe={recipe}, that of the encoder's family; any encoder can have recipe=bert", file=sys.stderr)
+    anew = composed(hydra.job.config_name, [*task_overrides(hydra), f"recipe={recipe}"])
+    anew.name, anew.job = config.name, config.job
+    return anew
+
+
+def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
+    """Return the name of an encoder's recipe; None if nothing names it.
+
+    The variant of a pretraining run names it, or the `model_type` of a Hugging Face folder. A fine-tuned run has the
+    recipe of the encoder that it started from. A broken `config.json` gives None here; loading it raises the error.
+
+    Args:
+        location: path or name of the encoder.
+        through: configs of the fine-tuned runs that led to this encoder.
+
+    Raises:
+        UserError: if a run started from itself, or its `config.yaml` is damaged.
+    """
+    path = locate(location)
+    run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path)
+    if os.path.exists(path / "config.json"):
+        try:
+            family = read_json(path / "config.json").get("model_type")
+        except ValueError:
+            return None
+        return family if isinstance(family, str) else None
+    if not run.config.exists():
+        return None
+    config = read_config(run)
+    if "encoder" in config:
+        if run.config in through:
+            raise UserError(f"{run.config} names an encoder that was made from itself: give another encoder=...")
+        return recipe_of(str(config.encoder), (*through, run.config))
+    recipe: str | None = OmegaConf.select(config, "published.recipe")
+    return recipe

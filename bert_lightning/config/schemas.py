@@ -1,0 +1,275 @@
+"""The schemas of the configs: every key of every verb, with its type and its limits.
+
+Hydra refuses a key that no schema has when it composes the config.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from omegaconf import MISSING
+
+from bert_lightning.ranges import (  # fmt: skip
+    Count,
+    Empty,
+    Length,
+    Maker,
+    NotEmpty,
+    NotNegative,
+    OneOf,
+    Part,
+    Parts,
+    Positive,
+    Range,
+    Seed,
+    Share,
+    Whole,
+)
+
+
+@dataclass
+class Schema:
+    """Base class of schemas. A schema lists config keys with types and limits, which `config/validation.py` checks."""
+
+
+@dataclass
+class DataConfig(Schema):
+    """Keys of the config group `data`: a corpus, and how it is split."""
+
+    name: str = MISSING
+    corpus: Part = MISSING
+    validation_fraction: Annotated[float, Range(above=0, below=1)] = MISSING
+    deduplicate: bool = MISSING
+    folder: str = MISSING
+
+
+@dataclass
+class TaskConfig(Schema):
+    """Keys of the config group `task`: labelled examples, and what is learned from them."""
+
+    path: str | None = MISSING  # folder or file of the official or the user's data; null: the data of `hub`
+    files: Part = MISSING
+    hub: Part | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    validation_split: str = "validation"
+    validation_fraction: Annotated[float, Range(above=0, below=1)] | None = MISSING
+    train_examples: Count | None = MISSING
+    max_length: Length = MISSING
+    labels: list[str] | None = MISSING  # null: the labels in the training data
+    class_weights: Any = None  # null, balanced, or a mapping of label -> weight
+    kind: Part = MISSING
+    term: str = MISSING
+    objective: Maker = MISSING
+    metrics: Parts = MISSING
+    monitor: str = MISSING  # the metric that decides which checkpoint is the best
+
+
+@dataclass
+class MonitorConfig(Schema):
+    """Keys that choose the best checkpoint: a validation metric, and whether its minimum or maximum is best."""
+
+    metric: str = MISSING
+    mode: Annotated[str, OneOf(("min", "max"))] = MISSING
+
+
+@dataclass
+class Root(Schema):
+    """Keys that every verb has."""
+
+    name: str = MISSING
+    runs: str = MISSING
+    job: str | None = None  # set for each job of a sweep: the job's number and its values of the varied keys
+
+
+@dataclass
+class PrepareConfig(Root):
+    """Keys of `bert-lightning prepare`."""
+
+    data: DataConfig = MISSING
+    tokenizer: Part = MISSING
+    workers: Count | None = MISSING
+    shard: Whole | None = MISSING
+    shards: Count = MISSING
+    merge: bool = MISSING
+
+
+@dataclass
+class InspectConfig(Root):
+    """Keys of `bert-lightning inspect`."""
+
+    seed: Seed = MISSING
+    data: DataConfig = MISSING
+    tokenizer: Part = MISSING
+    examples: Maker = MISSING
+    masking: Part = MISSING
+    batch_size: Count = MISSING
+    sample: Count = MISSING
+    show: Whole = MISSING
+
+
+@dataclass
+class TrainingConfig(Root):
+    """Keys that all training verbs have."""
+
+    verb: str = MISSING  # set by the verb: the verb that created the run, by which `resume` continues it
+    origin: dict[str, Any] = field(default_factory=dict)  # set by the verb: command, options of groups, overrides
+    launch: Annotated[str, OneOf(("auto", "srun", "none"))] = MISSING
+    restarts: Whole = MISSING
+    existing: Annotated[str, OneOf(("refuse", "resume"))] = MISSING
+    seed: Seed = MISSING
+    batch_size: Count = MISSING
+    batch_tokens: Count | None = None
+    compile: bool = False
+    num_workers: Whole = MISSING
+    validation_examples: Count | None = MISSING
+    monitor: MonitorConfig = MISSING
+    max_grad_norm: Positive | None = MISSING
+    weight_decay: NotNegative = MISSING
+    layer_decay: Annotated[float, Range(above=0, most=1)] = MISSING
+    optimizer: Maker = MISSING
+    schedule: Part = MISSING
+    trainer: Maker = MISSING
+    logger: Parts = field(default_factory=dict)
+    callbacks: Parts = field(default_factory=dict)
+
+
+@dataclass
+class PublishedConfig(Schema):
+    """Facts from the publication of a recipe. `models` shows them; `scale=published` and `finetune` use them."""
+
+    source: str | None = None
+    sizes: list[str] = field(default_factory=list)  # options of the group `model` that were published
+    by_size: dict[str, list[str]] = field(default_factory=dict)  # option of `model` -> its published overrides
+    vocab_size: Count | None = None
+    batch_size: Count | None = None
+    max_steps: Count | None = None
+    max_length: Length | None = None
+    lr: NotNegative | None = None
+    warmup: Share | None = None  # fraction of the budget
+    recipe: str | None = None  # option of the group `recipe` for fine-tuning such an encoder; null: that of BERT
+
+
+@dataclass
+class PretrainConfig(TrainingConfig):
+    """Keys of `bert-lightning pretrain`."""
+
+    verb: str = "pretrain"
+    budget: Part = MISSING
+    published: PublishedConfig = field(default_factory=PublishedConfig)
+    data: DataConfig = MISSING
+    tokenizer: Part = MISSING
+    model: Part = MISSING
+    start: str | None = None
+    teacher: str | None = None
+    examples: Maker = MISSING
+    masking: Part = MISSING
+    objective: Maker = MISSING
+    metrics: dict[str, Parts] = MISSING
+
+
+@dataclass
+class FinetuneConfig(TrainingConfig):
+    """Keys of `bert-lightning finetune`."""
+
+    verb: str = "finetune"
+    encoder: str = MISSING
+    random_weights: bool = MISSING
+    dropout_rate: Annotated[float, Range(least=0, below=1)] | None = MISSING
+    classifier_pooling: str | None = MISSING
+    epochs: Annotated[float, Range(above=0, most=1e6)] = MISSING
+    frozen_blocks: Whole | None = MISSING
+    task: TaskConfig = MISSING
+
+
+@dataclass
+class EvaluateConfig(Root):
+    """Keys of `bert-lightning evaluate`."""
+
+    run: str = MISSING
+    task: TaskConfig | None = None
+    split: str = MISSING
+    path: str | None = None
+    max_examples: Count | None = None
+    output: str | None = None
+    batch_size: Count = 32
+
+
+@dataclass
+class PredictConfig(Root):
+    """Keys of `bert-lightning predict`."""
+
+    run: str = MISSING
+    texts: list[Annotated[str, Empty()]] | None = None
+    file: str | None = None
+    output: str | None = None
+    top_k: Count = 5
+    batch_size: Count = 32
+
+
+@dataclass
+class ExportConfig(Root):
+    """Keys of `bert-lightning export`."""
+
+    run: str = MISSING
+    output: str = MISSING
+    family: str | None = None
+
+
+@dataclass
+class GlueConfig(Root):
+    """Keys of `bert-lightning glue`."""
+
+    encoder: str = MISSING
+    path: str | None = None
+    folders: dict[str, str] = MISSING
+    tasks: Annotated[list[str], NotEmpty()] = MISSING
+    seeds: Annotated[list[Seed], NotEmpty()] = MISSING
+    finetune: list[str] = MISSING
+
+
+@dataclass
+class DemoConfig(Root):
+    """Keys of `bert-lightning demo`."""
+
+    seed: Seed = MISSING
+    pretrain: list[str] = MISSING
+    finetune: list[str] = MISSING
+    seeds: Annotated[list[Seed], NotEmpty()] = MISSING
+    sentences: Annotated[list[str], NotEmpty()] = MISSING
+
+
+@dataclass
+class BenchConfig(Root):
+    """Keys of `bert-lightning bench`."""
+
+    seed: Seed = MISSING
+    model: Part = MISSING
+    precision: Annotated[str, OneOf(("32-true", "bf16-mixed"))] = MISSING
+    batch_size: Count = MISSING
+    max_length: Length = MISSING
+    median_length: Annotated[float, Range(least=2)] | None = MISSING
+    steps: Count = MISSING
+
+
+@dataclass
+class RecipesConfig(Root):
+    """Keys of `bert-lightning models` and `bert-lightning diff`. `overrides` are those of `pretrain`."""
+
+    overrides: list[str] = MISSING
+
+
+SCHEMAS: dict[str, type[Root]] = {
+    "prepare": PrepareConfig,
+    "inspect": InspectConfig,
+    "pretrain": PretrainConfig,
+    "finetune": FinetuneConfig,
+    "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
+    "export": ExportConfig,
+    "glue": GlueConfig,
+    "models": RecipesConfig,
+    "diff": RecipesConfig,
+    "demo": DemoConfig,
+    "bench": BenchConfig,
+}

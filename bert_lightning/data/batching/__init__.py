@@ -1,0 +1,1 @@
+"""Group examples into batches, in an order that depends on the seed alone."""

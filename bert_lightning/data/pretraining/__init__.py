@@ -1,0 +1,1 @@
+"""Build masked pretraining examples from a token store."""

@@ -1,0 +1,142 @@
+"""Blocks of running text with one segment: full, document and single sentences. Liu et al. 2019, section 4.2.
+
+Block i is example i of every epoch; only the masks change. A sentence longer than a block is cut into even parts. Each
+part is a block of its own, so no text is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bert_lightning.data.pretraining.pairs import check_length, check_share
+from bert_lightning.data.pretraining.pieces import Bools, Ints, Pieces
+from bert_lightning.data.randomness import Bits, Stream, draw, uniform
+from bert_lightning.data.store.index import runs, table, write_blocks
+from bert_lightning.data.store.token_store import TokenStore
+from bert_lightning.ranges import Length, Share
+
+
+class Blocks:
+    """The base of all block builders: blocks are spans of the store's tokens, cut into pieces where documents meet.
+
+    Args:
+        store: token store of the sentences.
+        max_length: maximal number of tokens in a sequence, including special tokens.
+        lone_prob: fraction of sentences that stand alone, each as a short example of its own. These fill the room that
+            is left in packed rows, because whole sentences never quite fill a row.
+    """
+
+    segments = 1
+    labels = ()
+    kind: str
+
+    def __init__(self, store: TokenStore, max_length: Length, lone_prob: Share = 0.0) -> None:
+        check_length(max_length)
+        check_share("lone_prob", lone_prob)
+        self.store, self.lone_prob = store, lone_prob
+        self.max_length = self.row_length = max_length
+        self.room = max_length - 2  # maximal number of tokens without the first [CLS] and the last [SEP]
+        self.name = f"{self.kind}-{self.room}-{lone_prob:g}"
+        self._table = table(store, self.name, 2, write_blocks(self._blocks()))
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    @property
+    def spans(self) -> Ints:
+        """Return the tokens [begin, end) of every block, [N, 2]."""
+        return self._table.rows
+
+    def __call__(self, indices: Ints, keys: Bits) -> Pieces:
+        """Return the blocks at `indices` [B]. They have no randomness, so `keys` is not used."""
+        row, start, length = self.pieces(indices)
+        return Pieces(row, example=np.ones_like(row), segment=np.zeros_like(row), start=start, length=length)
+
+    def pieces(self, indices: Ints) -> tuple[Ints, Ints, Ints]:
+        """Cut the blocks at `indices` [B] into P pieces of one document each.
+
+        Returns:
+            which: [P] number of the piece's block within `indices`.
+            start: [P] index of the first token.
+            length: [P] number of tokens.
+        """
+        begin, end = self.spans[indices].T
+        sentences, documents = self.store.sentences, self.store.documents
+        first = np.searchsorted(documents, np.searchsorted(sentences, begin, side="right") - 1, side="right") - 1
+        last = np.searchsorted(documents, np.searchsorted(sentences, end - 1, side="right") - 1, side="right") - 1
+        count = last - first + 1
+        which = np.repeat(np.arange(len(indices)), count)
+        document = np.arange(len(which)) - np.repeat(np.cumsum(count) - count - first, count)
+        start = np.maximum(begin[which], sentences[documents[document]])
+        return which, start, np.minimum(end[which], sentences[documents[document + 1]]) - start
+
+    def lengths(self, indices: Ints) -> Ints:
+        """Return the number of tokens in each block at `indices` [B], including special tokens, [B]."""
+        which, _, length = self.pieces(indices)
+        return np.bincount(which, length + 1, len(indices)).astype(np.int64) + 1
+
+    def _blocks(self) -> Iterator[Ints]:
+        """Yield the tokens [begin, end) of all blocks, [n, 2] at a time."""
+        for ranges in runs(self.store, self._ends, look_ahead=self.room + 1):
+            begin, end = self.store.sentences[ranges[:, 0]], self.store.sentences[ranges[:, 1]]
+            parts = -(-(end - begin) // self.room)  # above 1 for a sentence longer than a block
+            part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
+            begin, length, parts = (np.repeat(a, parts) for a in (begin, end - begin, parts))
+            yield np.stack([begin + part * length // parts, begin + (part + 1) * length // parts], axis=1)
+
+    def _ends(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
+        """Return the end of the block that begins at each sentence, as `runs` asks for it."""
+        longest = self._longest(numbers, starts, document)
+        if not self.lone_prob:
+            return longest
+        lone = self._lone(np.arange(numbers[0], numbers[0] + len(starts)))
+        places = np.append(np.flatnonzero(lone), len(starts))
+        next_lone = numbers[0] + places[np.searchsorted(places, np.arange(len(numbers)))]
+        return np.where(lone[: len(numbers)], numbers + 1, np.minimum(longest, next_lone))
+
+    def _lone(self, sentences: Ints) -> Bools:
+        """Return whether each sentence stands alone: a fixed random choice, the same in every epoch."""
+        return uniform(draw(0, Stream.LONE, sentences)) < self.lone_prob
+
+    def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
+        raise NotImplementedError
+
+
+class FullSentences(Blocks):
+    """Blocks of whole sentences, filled across documents with [SEP] between two documents. RoBERTa uses them."""
+
+    kind = "full"
+
+    def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
+        # The [SEP] after each document takes room. The [SEP] at the end of the block is not counted in the room.
+        following = np.arange(numbers[0], numbers[0] + len(starts))
+        ends = starts + np.searchsorted(self.store.documents, following, side="left")
+        full = np.searchsorted(ends, starts[: len(numbers)] + document + 1 + self.room, side="right") - 1
+        return _one_at_least(numbers, full)
+
+
+class DocumentSentences(Blocks):
+    """Blocks of whole sentences, filled from one document."""
+
+    kind = "document"
+
+    def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
+        full = np.searchsorted(starts, starts[: len(numbers)] + self.room, side="right") - 1
+        return np.minimum(_one_at_least(numbers, full), self.store.documents[document + 1])
+
+
+class SingleSentences(Blocks):
+    """Blocks of one sentence each."""
+
+    kind = "single"
+
+    def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
+        return numbers + 1
+
+
+def _one_at_least(numbers: Ints, ends: Ints) -> Ints:
+    """Turn ends that count from the first sentence into sentence numbers. A block has at least one sentence."""
+    after: Ints = np.maximum(numbers[0] + ends, numbers + 1)
+    return after

@@ -1,0 +1,96 @@
+"""Pretraining examples: positions of the training stream -> a finished batch, from the token store and the masking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from bert_lightning.data.batch import PretrainingBatch
+from bert_lightning.data.batching.batch_plan import END, Leg
+from bert_lightning.data.batching.sampler import Positions, stream_indices
+from bert_lightning.data.pretraining.masking import RateSchedule, Text, TokenMasking, Vocabulary
+from bert_lightning.data.pretraining.phases import Phases, Stretch
+from bert_lightning.data.pretraining.pieces import Ints, Pieces, assemble, join
+from bert_lightning.data.randomness import Bits, Stream, draw, uniform
+from bert_lightning.data.store.token_store import TokenStore
+from bert_lightning.text.tokenizers.recipes import SpecialIds
+
+
+@dataclass(frozen=True)
+class PretrainingExamples(Dataset[PretrainingBatch]):
+    """Pretraining batches as a pure function of (seed, epoch, index), indexed by positions of the training stream."""
+
+    phases: Phases
+    masking: TokenMasking
+    special: SpecialIds
+    vocabulary: Vocabulary
+    seed: int
+    leg: Leg = END  # tells the fraction of training that has passed at each position, for phases and masking rates
+
+    @property
+    def moments(self) -> tuple[float, ...]:
+        """Return the fractions of training at which the examples change.
+
+        These are the ends of the phases, and every hundredth if the masking rate has a schedule.
+        """
+        ends = np.cumsum([phase.share for phase in self.phases])[:-1].tolist()
+        falling = isinstance(self.masking.rate, RateSchedule)
+        return tuple(sorted({*ends, *(np.arange(1, 100) / 100 if falling else ())}))
+
+    @property
+    def store(self) -> TokenStore:
+        return self.phases[0].builder.store  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        """Return the number of examples in an epoch of the last phase."""
+        return len(self.phases[-1].builder)
+
+    @property
+    def longest(self) -> int:
+        """Return the maximal number of tokens in a row."""
+        return self.phases.row_length
+
+    def lengths(self, positions: Positions) -> Ints:
+        """Return the number of tokens in each row at `positions`, [B]."""
+        made = [self._stretch(stretch)[0].row_lengths() for stretch in self.phases.stretches(positions, self.leg)]
+        return np.concatenate(made)
+
+    def __getitem__(self, positions: Positions) -> PretrainingBatch:
+        made = [self._stretch(stretch) for stretch in self.phases.stretches(positions, self.leg)]
+        pieces, keys = join([pieces for pieces, _ in made]), np.concatenate([keys for _, keys in made])
+        rows = assemble(pieces, self.store, self.special)
+        text = Text(rows.text, lambda: self.store.word_starts[rows.source], pieces.example_of_tokens)
+        masked, labels = self.masking(rows.ids, text, keys, self.leg.shares(positions), self.vocabulary)
+        batch: PretrainingBatch = {
+            "input_ids": torch.from_numpy(rows.ids).view(-1, rows.width),
+            "token_type_ids": torch.from_numpy(rows.types).view(-1, rows.width),
+            "attention_mask": torch.from_numpy(rows.examples).view(-1, rows.width),
+            "num_tokens": rows.num_tokens,
+            "masked_positions": torch.from_numpy(masked),
+            "masked_labels": torch.from_numpy(labels),
+            "masked_draws": torch.from_numpy(_draws(keys, masked, rows.width)),
+        }
+        for key, values in pieces.labels.items():
+            batch[key] = torch.from_numpy(values)  # type: ignore[literal-required]
+        return batch
+
+    def _stretch(self, stretch: Stretch) -> tuple[Pieces, Bits]:
+        """Return the pieces at the positions of one phase, and the random keys [B] of their masks."""
+        builder = stretch.builder
+        seed = draw(self.seed, Stream.PHASE, stretch.number) if stretch.number else self.seed
+        epochs, indices = stream_indices(stretch.positions, len(builder), seed)
+        keys = draw(seed, np.array([[Stream.PAIR], [Stream.MASK]]), epochs, indices)  # [2, B]
+        return builder(indices, keys[0]), keys[1]
+
+
+def _draws(keys: Bits, masked: Ints, width: int) -> npt.NDArray[np.float32]:
+    """Return a random number from 0 to 1 for each masked position of the flattened batch, [M].
+
+    It depends on the key [B] of the row and on the position within the row.
+    """
+    rows, columns = np.divmod(masked, width)
+    return uniform(draw(keys[rows], Stream.SAMPLE, columns)).astype(np.float32)

@@ -1,0 +1,269 @@
+"""Pairs of segments: next-sentence prediction (Devlin et al. 2019, section 3.1) and sentence order (Lan et al. 2020).
+
+A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i is example i of every epoch. The
+epoch decides where A ends, whether B follows A or comes from elsewhere, and which tokens are cut off. So no example
+depends on earlier random draws, unlike in `create_pretraining_data.py` of google-research/bert. This has consequences:
+
+- Sentences that a random B displaces come back in another epoch, not in the next example.
+- If the last sentence of a document is left alone, its chunk also takes the sentence before it.
+- A document of one sentence serves as random B only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from bert_lightning.data.pretraining.pieces import Ints, Pieces
+from bert_lightning.data.randomness import Bits, draw, integers, uniform
+from bert_lightning.data.store.index import runs, table, write_blocks
+from bert_lightning.data.store.token_store import TokenStore
+from bert_lightning.errors import UserError
+from bert_lightning.ranges import Length, Share
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A batch of segment pairs as spans of the store's tokens. Every field has shape [B]."""
+
+    first: Ints  # index of A's first token
+    first_length: Ints
+    second: Ints  # index of B's first token
+    second_length: Ints
+    label: npt.NDArray[np.bool_]  # label to predict: true if B is random, or if the segments are swapped
+
+    def pieces(self, key: str) -> Pieces:
+        """Return the pieces A, B, A, B... of the batch, with the labels under `key`."""
+        count = len(self.first)
+        return Pieces(
+            row=np.repeat(np.arange(count), 2),
+            example=np.ones(2 * count, dtype=np.int64),
+            segment=np.tile([0, 1], count),
+            start=np.stack([self.first, self.second], axis=1).reshape(-1),
+            length=np.stack([self.first_length, self.second_length], axis=1).reshape(-1),
+            labels={key: self.label.astype(np.int64)},
+        )
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Chunks cut in two: A has the sentences [begin, middle), and [middle, end) follow. Every field has shape [B]."""
+
+    begin: Ints
+    middle: Ints
+    end: Ints
+    target: Ints  # number of tokens that A and B together aim at
+    bits: Bits  # [8, B] all randomness of the pairs; rows 0, 1 and 4 are used already
+
+
+class SentencePairs:
+    """The base of both tasks: chunks of two sentences or more, cut into A and B between sentences, then truncated.
+
+    Args:
+        store: token store of the sentences.
+        max_length: maximal number of tokens in a sequence, including three special tokens.
+        short_seq_prob: fraction of examples that aim at a random shorter length, so that the model also reads these.
+
+    Raises:
+        UserError: if no document has two sentences.
+    """
+
+    segments = 2
+    labels: tuple[str, ...]
+
+    def __init__(self, store: TokenStore, max_length: Length, short_seq_prob: Share) -> None:
+        check_length(max_length)
+        check_share("short_seq_prob", short_seq_prob)
+        self.store, self.max_length, self.row_length = store, max_length, max_length
+        self.room = max_length - 3  # maximal number of tokens in A and B together
+        self.short_seq_prob = short_seq_prob
+        self._table = table(store, f"pairs-{self.room}", 2, write_blocks(_chunks(store, self.room)))
+        if not len(self):
+            raise UserError(
+                f"no document in {store.folder} has two sentences: pairs of segments need them; "
+                "examples=full_sentences and examples=single_sentences do not"
+            )
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    @property
+    def chunks(self) -> Ints:
+        """Return the sentences [begin, end) of every chunk, [N, 2].
+
+        A chunk takes whole sentences until they fill the room, and takes at least two.
+        """
+        return self._table.rows
+
+    def __call__(self, indices: Ints, keys: Bits) -> Pieces:
+        """Return the examples at `indices` [B]. `keys` [B] determine all their randomness."""
+        return self.pairs(indices, keys).pieces(self.labels[0])
+
+    def pairs(self, indices: Ints, keys: Bits) -> Pairs:
+        """Return segment A, segment B and the label of each example."""
+        raise NotImplementedError
+
+    def _cut(self, indices: Ints, keys: Bits) -> _Cut:
+        """Cut the chunks at `indices` [B] into A and the sentences after A."""
+        starts, (begin, end) = self.store.sentences, self.chunks[indices].T
+        bits = draw(keys, np.arange(8)[:, None])
+        short = uniform(bits[0]) < self.short_seq_prob
+        target = np.where(short, 2 + integers(bits[4], self.room - 1), self.room)
+        end = np.minimum(end, np.maximum(begin + 2, _reach(starts, begin, target)))
+        return _Cut(begin, begin + 1 + integers(bits[1], end - begin - 1), end, target, bits)
+
+    def _truncated(self, cut: _Cut, second: Ints, second_end: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+        """Truncate A and the sentences [second, second_end) so that both fit; return first token and length of each.
+
+        A random number of the excess tokens is cut from the front, the rest from the back, as in `truncate_seq_pair` of
+        google-research/bert.
+        """
+        starts = self.store.sentences
+        first_length, second_length = starts[cut.middle] - starts[cut.begin], starts[second_end] - starts[second]
+        kept_first, kept_second = _fit(first_length, second_length, self.room)
+        front_first = integers(cut.bits[3], first_length - kept_first + 1)
+        front_second = integers(cut.bits[5], second_length - kept_second + 1)
+        return starts[cut.begin] + front_first, kept_first, starts[second] + front_second, kept_second
+
+
+class SegmentPairs(SentencePairs):
+    """Next-sentence prediction: B follows A (label 0), or comes from another document (label 1).
+
+    Args:
+        store: token store of the sentences.
+        max_length: maximal number of tokens in a sequence, including three special tokens.
+        short_seq_prob: fraction of examples that aim at a random shorter length.
+        random_next_prob: fraction of examples whose B comes from another document.
+
+    Raises:
+        UserError: if there are fewer than two documents, or no document has two sentences.
+    """
+
+    labels = ("next_sentence_label",)
+
+    def __init__(
+        self, store: TokenStore, max_length: Length, short_seq_prob: Share = 0.1, random_next_prob: Share = 0.5
+    ) -> None:
+        check_share("random_next_prob", random_next_prob)
+        if store.num_documents < 2:
+            raise UserError(
+                f"{store.folder} holds {store.num_documents} document: next-sentence prediction takes its wrong "
+                "continuations from another document, so it needs two: separate documents by a blank line, give "
+                "more text, or use examples=full_sentences"
+            )
+        super().__init__(store, max_length, short_seq_prob)
+        self.random_next_prob = random_next_prob
+
+    def pairs(self, indices: Ints, keys: Bits) -> Pairs:
+        cut, starts = self._cut(indices, keys), self.store.sentences
+        is_random = uniform(cut.bits[2]) < self.random_next_prob
+        other, other_end = self._elsewhere(cut, cut.target - (starts[cut.middle] - starts[cut.begin]))
+        second, second_end = np.where(is_random, other, cut.middle), np.where(is_random, other_end, cut.end)
+        return Pairs(*self._truncated(cut, second, second_end), is_random)
+
+    def _elsewhere(self, cut: _Cut, tokens: Ints) -> tuple[Ints, Ints]:
+        """Choose consecutive sentences of a random other document: at least `tokens` tokens, or up to its end.
+
+        Returns:
+            first: [B] first sentence.
+            end: [B] sentence after the last.
+        """
+        documents = self.store.documents
+        own = np.searchsorted(documents, cut.begin, side="right") - 1
+        document = integers(cut.bits[6], self.store.num_documents - 1)
+        document += document >= own
+        first = documents[document] + integers(cut.bits[7], documents[document + 1] - documents[document])
+        end = np.maximum(first + 1, _reach(self.store.sentences, first, tokens))
+        return first, np.minimum(end, documents[document + 1])
+
+
+class SentenceOrder(SentencePairs):
+    """Sentence-order prediction: two consecutive segments, in order (label 0) or swapped (label 1).
+
+    Source: Lan et al. 2020, section 3.1.
+
+    Args:
+        store: token store of the sentences.
+        max_length: maximal number of tokens in a sequence, including three special tokens.
+        short_seq_prob: fraction of examples that aim at a random shorter length.
+        swap_prob: fraction of examples whose segments are swapped.
+
+    Raises:
+        UserError: if no document has two sentences.
+    """
+
+    labels = ("sentence_order_label",)
+
+    def __init__(
+        self, store: TokenStore, max_length: Length, short_seq_prob: Share = 0.1, swap_prob: Share = 0.5
+    ) -> None:
+        check_share("swap_prob", swap_prob)
+        super().__init__(store, max_length, short_seq_prob)
+        self.swap_prob = swap_prob
+
+    def pairs(self, indices: Ints, keys: Bits) -> Pairs:
+        cut = self._cut(indices, keys)
+        swapped = uniform(cut.bits[2]) < self.swap_prob
+        first, first_length, second, second_length = self._truncated(cut, cut.middle, cut.end)
+        return Pairs(
+            np.where(swapped, second, first), np.where(swapped, second_length, first_length),
+            np.where(swapped, first, second), np.where(swapped, first_length, second_length),
+            swapped,
+        )  # fmt: skip
+
+
+def check_length(max_length: object) -> None:
+    """Check that `max_length` is a number of tokens that leaves room for text beside the special tokens.
+
+    Raises:
+        UserError: if it is not an integer of 8 or more.
+    """
+    if not isinstance(max_length, int) or max_length < 8:
+        raise UserError(f"examples.max_length={max_length} must be a number of tokens, 8 or more")
+
+
+def check_share(name: str, share: float) -> None:
+    """Check that the setting `name` is a fraction.
+
+    Raises:
+        UserError: if it is not between 0 and 1.
+    """
+    if not 0 <= share <= 1:
+        raise UserError(f"examples.{name}={share} must be between 0 and 1")
+
+
+def _reach(starts: Ints, begin: Ints, tokens: Ints | int) -> Ints:
+    """Return the first sentence boundary that lies `tokens` tokens or more after the start of sentence `begin`."""
+    ends: Ints = np.searchsorted(starts, starts[begin] + tokens)
+    return ends
+
+
+def _fit(first: Ints, second: Ints, room: int) -> tuple[Ints, Ints]:
+    """Shorten the longer of two segments until both fit into `room` tokens, and return both lengths."""
+    kept_first = np.minimum(first, np.maximum(room - second, room // 2))
+    return kept_first, np.minimum(second, room - kept_first)
+
+
+def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
+    """Yield the chunks of all documents, [n, 2] at a time.
+
+    If the last sentence of a document is left alone, its chunk also takes the sentence before it. A document of one
+    sentence has no chunk.
+    """
+    for chunks in runs(store, partial(_chunk_ends, store.documents, room), look_ahead=room + 1):
+        begin = chunks[:, 0]
+        alone = chunks[:, 1] - begin == 1
+        document = np.searchsorted(store.documents, begin, side="right") - 1
+        only = alone & (begin == store.documents[document])
+        yield np.stack([begin - alone, chunks[:, 1]], axis=1)[~only]
+
+
+def _chunk_ends(documents: Ints, room: int, numbers: Ints, starts: Ints, document: Ints) -> Ints:
+    """Return the end of the chunk that begins at each sentence, as `runs` asks for it."""
+    reach = numbers[0] + np.searchsorted(starts, starts[: len(numbers)] + room)
+    ends: Ints = np.minimum(documents[document + 1], np.maximum(numbers + 2, reach))
+    return ends

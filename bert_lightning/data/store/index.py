@@ -1,0 +1,122 @@
+"""Tables that say where the examples of a store are: files that are made once in bounded memory, then memory-mapped.
+
+A table lies beside its store, or in the user's cache if the store's folder is read-only. Its name depends on everything
+that determines its content. A file beside it holds its size and hash, so that a damaged table is made again. A table
+may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from bert_lightning.data.store.token_store import QUICK, TokenStore, sha256, write_whole
+
+Ints = npt.NDArray[np.int64]
+_WINDOW = 1 << 17  # sentences that are processed together
+
+
+class Table:
+    """A memory-mapped table of int64 with `columns` columns.
+
+    It is pickled by its path, so that a worker maps the file instead of copying it.
+    """
+
+    def __init__(self, path: Path, columns: int) -> None:
+        self.path, self.columns = path, columns
+        empty = path.stat().st_size == 0
+        flat = np.empty(0, np.int64) if empty else np.asarray(np.memmap(path, np.int64, mode="r"))
+        self.rows: Ints = flat.reshape(-1, columns)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Table, (self.path, self.columns)
+
+
+def table(store: TokenStore, name: str, columns: int, write: Callable[[BinaryIO], None]) -> Table:
+    """Return the table `name` of `store`. If it is missing or damaged, `write` writes its file first."""
+    counts = store.counts()
+    digest = hashlib.sha256(repr((name, counts, store.folder.resolve())).encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert_lightning"
+    places = [place / f"{name}-{digest}.i64" for place in (store.folder / "index", cache)]
+    for path in places:
+        if _is_whole(path):
+            return Table(path, columns)
+    for path in places:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial, temporary = tempfile.mkstemp(prefix=f"{path.name}.partial-", dir=path.parent)
+        except OSError:
+            if path is places[-1]:
+                raise
+            continue
+        break
+    try:
+        with os.fdopen(partial, "w+b") as file:
+            write(file)
+        seal = _seal(Path(temporary))
+        os.replace(temporary, path)
+        write_whole(_seal_of(path), seal)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return Table(path, columns)
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _seal(path: Path) -> str:
+    """Return the content of the file beside a table: the table's size, and its hash if hashing is quick."""
+    size = path.stat().st_size
+    return f"{size} {sha256(path) if size <= QUICK else ''}\n"
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a table exists and matches the size and hash in the file beside it."""
+    try:
+        return _seal_of(path).read_text(encoding="utf-8") == _seal(path)
+    except (OSError, ValueError):
+        return False
+
+
+def write_blocks(blocks: Iterable[Ints]) -> Callable[[BinaryIO], None]:
+    """Return a function that writes `blocks` of rows one after another."""
+
+    def write(file: BinaryIO) -> None:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype=np.int64).tobytes())
+
+    return write
+
+
+def runs(store: TokenStore, ends: Callable[[Ints, Ints, Ints], Ints], look_ahead: int) -> Iterator[Ints]:
+    """Cut a store's sentences into consecutive runs without gaps; yield their sentences [begin, end), [n, 2] at a time.
+
+    Args:
+        store: token store of the sentences.
+        ends: function that returns the end of the run that would begin at each of n sentences. Its arguments are the
+            numbers of these sentences [n], the first tokens of these and the next `look_ahead` sentences, and the
+            documents of these sentences [n].
+        look_ahead: maximal number of sentences in a run.
+    """
+    begin, total = 0, len(store.sentences) - 1
+    while begin < total:
+        stop = min(begin + _WINDOW, total)
+        numbers = np.arange(begin, stop)
+        starts = np.asarray(store.sentences[begin : min(stop + look_ahead, total) + 1])
+        documents = np.searchsorted(store.documents, numbers, side="right") - 1
+        following = ends(numbers, starts, documents).tolist()
+        heads = []
+        first, at = begin, begin
+        while at < stop:
+            heads.append(at)
+            at = following[at - first]
+        begin = at
+        yield np.stack([np.array(heads), np.array([*heads[1:], at])], axis=1)

@@ -1,0 +1,263 @@
+"""Data preparation: corpus -> tokenizer and token stores on disk, made once, by `prepare` or by the first `pretrain`.
+
+A finished folder is named after the corpus and a digest of the settings and sources. Beside it, `<name>.partial` holds
+unfinished work. An interrupted run continues from there, and ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from bert_lightning.data.store import manifest
+from bert_lightning.data.store.parts import Job, join, write_parts
+from bert_lightning.data.store.splitting import Split, TrainingSample, WithinDocuments, check_counts, choose_split
+from bert_lightning.data.store.token_store import TokenStore
+from bert_lightning.data.store.unfinished import Begin, removed_if_the_sources_are_wrong, unfinished
+from bert_lightning.errors import UserError
+from bert_lightning.text import findings
+from bert_lightning.text.corpora import Corpus
+from bert_lightning.text.files.paths import endings
+from bert_lightning.text.tokenizers.batch_tokenizer import id_type
+from bert_lightning.text.tokenizers.recipes import (
+    SpecialIds,
+    TokenizerRecipe,
+    fingerprint,
+    load_tokenizer,
+    vocabulary_size,
+)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A finished folder: tokenizer.json, the stores train/ and validation/, and manifest.json."""
+
+    folder: Path
+    tokenizer: Tokenizer
+    train: TokenStore
+    validation: TokenStore
+    fingerprint: str  # 16 hexadecimal digits that change with any token of the stores, or with the tokenizer
+    notes: tuple[str, ...] = ()  # remarks for the user
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of a prepared folder. Its parts are the same for every number of processes and machines.
+
+    Attributes:
+        corpus: documents that are read.
+        make_tokenizer: recipe of the tokenizer; a trained tokenizer is trained on the training documents.
+        validation_fraction: fraction of the documents for validation.
+        folder: path of the finished folder, without the digest that ends its name.
+        deduplicate: whether to leave out a document that equals an earlier one, white space aside.
+
+    Raises:
+        UserError: if `validation_fraction` is not above 0 and below 1.
+    """
+
+    corpus: Corpus
+    make_tokenizer: TokenizerRecipe
+    validation_fraction: float
+    folder: Path
+    deduplicate: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation_fraction < 1:
+            raise UserError(f"data.validation_fraction={self.validation_fraction} must be above 0 and below 1")
+
+    def settings(self) -> dict[str, object]:
+        """Return everything that determines the content of the stores, including the state of the source files."""
+        files = (*self.corpus.files(), *self.make_tokenizer.files())
+        return {
+            "corpus": repr(self.corpus),
+            "tokenizer": repr(self.make_tokenizer),
+            "validation_fraction": self.validation_fraction,
+            "deduplicate": self.deduplicate,
+            "sources": [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files],
+        }
+
+    def target(self) -> Path:
+        """Return the path of the finished folder. It changes with settings and sources, so no data is mixed up."""
+        return self.folder.with_name(f"{self.folder.name}-{manifest.digest(self.settings())[:12]}")
+
+
+def prepare(
+    plan: Plan, say: Say, workers: int | None = None, thorough: bool = False, note: Say | None = None
+) -> PreparedData:
+    """Return the prepared data of a plan, and make it first if it does not exist.
+
+    Args:
+        plan: settings of the prepared data.
+        say: function that is called with messages of progress.
+        workers: number of processes that tokenize; None for the number of cores.
+        thorough: whether to check the hash of every existing file, however large.
+        note: function that is called with remarks on the corpus and the tokenizer; None for `say`.
+
+    Raises:
+        UserError: if the corpus is empty, or a split has no documents.
+    """
+    target, note = plan.target(), note or say
+    made = False
+    if not target.exists():
+        _say_what_differs(plan, say)
+        with unfinished(target, "lock") as partial:
+            if not target.exists():  # unless another process has just finished it
+                made = True
+                with removed_if_the_sources_are_wrong(partial):
+                    job = _begun(plan, partial, say, note)
+                    say("tokenizing")
+                    write_parts(job, dict(enumerate(job.corpus.parts())), workers or _cores(), say)
+                    _finish(plan, job, say)
+            shutil.rmtree(partial)
+    data = open_prepared(target, thorough)
+    for text in () if made else data.notes:
+        note(text)
+    return data
+
+
+def prepare_shard(plan: Plan, shard: int, shards: int, workers: int | None, say: Say, note: Say | None = None) -> None:
+    """Tokenize every part whose number is `shard` modulo `shards`; `merge_shards` then makes the stores.
+
+    Shards may be written at the same time, on machines that share the folder. All use the tokenizer that is made first.
+
+    Raises:
+        UserError: if `shard` is not from 0 to `shards` - 1.
+    """
+    if not 0 <= shard < shards:
+        raise UserError(f"shard={shard} must be 0 to {shards - 1}, for shards={shards}")
+    if (target := plan.target()).exists():
+        say(f"{target} is finished")
+        return
+    with unfinished(target, f"lock-{shard}") as partial:
+        job = _begun(plan, partial, say, note or say)
+        say(f"tokenizing shard {shard} of {shards}")
+        mine = {number: part for number, part in enumerate(job.corpus.parts()) if number % shards == shard}
+        write_parts(job, mine, workers or _cores(), say)
+    say(f"shard {shard} of {shards} is there; when all are: the same command with merge=true in place of shard")
+
+
+def merge_shards(plan: Plan, shards: int, say: Say) -> PreparedData:
+    """Make the stores of a plan from its shards, and return the prepared data.
+
+    Raises:
+        UserError: if a shard is missing; the message names it.
+    """
+    target = plan.target()
+    if not target.exists():
+        with unfinished(target, "lock") as partial:
+            if not target.exists():
+                job, parts = (
+                    Job(plan.corpus, Begin.read(partial).split(plan.validation_fraction), plan.deduplicate, partial),
+                    plan.corpus.parts(),
+                )
+                missing = [number for number in range(len(parts)) if not job.has(number)]
+                if missing:
+                    names = ", ".join(map(str, sorted({number % shards for number in missing})))
+                    raise UserError(
+                        f"{len(missing)} of {len(parts)} parts are missing, of shard {names} of shards={shards}: run "
+                        f"prepare with shards={shards} and shard={names.partition(',')[0]}"
+                    )
+                _finish(plan, job, say)
+            shutil.rmtree(partial)
+    return open_prepared(target)
+
+
+def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
+    """Open a folder that `prepare` wrote; `thorough` hashes even its largest files.
+
+    Raises:
+        UserError: if the folder is not a prepared one, is damaged, or its ids were made with another tokenizer.
+    """
+    known = manifest.read(folder, thorough)
+    tokenizer = load_tokenizer(folder)
+    if fingerprint(tokenizer) != known["tokenizer_fingerprint"]:
+        raise UserError(
+            f"{folder}/tokenizer.json is not the one that made these ids: delete the folder and run prepare"
+        )
+    content = manifest.digest({name: file["sha256"] for name, file in known["files"].items()})[:16]
+    return PreparedData(
+        folder,
+        tokenizer,
+        TokenStore(folder / "train"),
+        TokenStore(folder / "validation"),
+        content,
+        tuple(known.get("notes", ())),
+    )
+
+
+def _finish(plan: Plan, job: Job, say: Say) -> None:
+    """Join all parts, which must exist, into the finished folder."""
+    say("joining")
+    tokenizer, joined = load_tokenizer(job.folder), job.folder / "joined"
+    shutil.rmtree(joined, ignore_errors=True)
+    counts = join(job, len(job.corpus.parts()), joined, id_type(tokenizer))
+    check_counts(job.corpus, plan.validation_fraction, counts)
+    shutil.copyfile(job.folder / "tokenizer.json", joined / "tokenizer.json")
+    description = {
+        "settings": plan.settings(),
+        "tokenizer_fingerprint": fingerprint(tokenizer),
+        "vocab_size": vocabulary_size(tokenizer),
+        "splits": counts,
+    }
+    if notes := Begin.read(job.folder).notes:
+        description["notes"] = notes
+    manifest.write(joined, description)
+    joined.rename(plan.target())
+
+
+def _begun(plan: Plan, partial: Path, say: Say, note: Say) -> Job:
+    """Return the job of a plan, after choosing its split and making its tokenizer if needed; report its notes."""
+    if not (partial / "tokenizer.json").exists():
+        notes: list[str] = []
+        if skipped := plan.corpus.skipped():
+            notes.append(
+                f"{len(skipped)} files of the corpus are not read because of their ending ({endings(skipped)})"
+            )
+        split = choose_split(plan.corpus, plan.validation_fraction, notes.append)
+        say("making the tokenizer")
+        _make_tokenizer(plan, partial, split, notes)
+    begin = Begin.read(partial)
+    for text in begin.notes:
+        note(text)
+    return Job(plan.corpus, begin.split(plan.validation_fraction), plan.deduplicate, partial)
+
+
+def _make_tokenizer(plan: Plan, partial: Path, split: Split, notes: list[str]) -> None:
+    """Write begin.json and tokenizer.json. If several processes do so, the first tokenizer stays."""
+    recipe = plan.make_tokenizer
+    tokenizer = recipe(TrainingSample(plan.corpus, split, int(recipe.sample_megabytes * 10**6)), notes.append)
+    SpecialIds.of(tokenizer).require_mask()  # checked before hours of work, because the data is for masking
+    findings.report(tokenizer, TrainingSample(plan.corpus, split, findings.SAMPLE), notes.append)
+    Begin(isinstance(split, WithinDocuments), tuple(notes)).write(partial)
+    beside = partial / f"tokenizer.json.{os.getpid()}"
+    beside.write_text(tokenizer.to_str(), encoding="utf-8")
+    with contextlib.suppress(FileExistsError):
+        os.link(beside, partial / "tokenizer.json")
+    beside.unlink()
+
+
+def _say_what_differs(plan: Plan, say: Say) -> None:
+    """Say that a new store is made although others exist, and how it differs from the most similar one."""
+    folder, settings = plan.folder, plan.settings()
+    found = []
+    for path in sorted(folder.parent.glob(f"{glob.escape(folder.name)}-*/{manifest.NAME}")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            old = json.loads(path.read_text(encoding="utf-8"))["settings"]
+            found.append((manifest.differences(old, settings), path.parent))
+    if found:
+        differences, nearest = min(found, key=lambda entry: len(entry[0]))
+        say(f"making a new store; {nearest} stays, and differs in this: {'; '.join(differences[:5])}")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""Read and write checkpoints in the format of the transformers library."""

@@ -1,0 +1,167 @@
+"""Reading a Hugging Face folder: its config, its tensors, and notes on what is left out.
+
+Sizes are checked before anything is allocated by them. Only tensors and plain data are read; no code of the checkpoint
+is executed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.model.hugging_face.conversion import (
+    config_from_hugging_face,
+    from_hugging_face,
+    identity_projection,
+    tensor_sources,
+)
+from bert_lightning.model.hugging_face.families import FAMILIES, Family
+from bert_lightning.model.hugging_face.weight_files import read_json, read_weights
+from bert_lightning.model.positions import SinusoidalPositions
+
+# Tensors that no prediction depends on: buffers stored by older versions of transformers, and poolers without a head.
+_IDLE = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq|pooler\.dense\.(weight|bias))$")
+
+
+@dataclass(frozen=True)
+class HuggingFaceModel:
+    """The model in a Hugging Face folder, with tensors named as in `interop.py`.
+
+    `left_out` has a sentence for each thing that was not read.
+    """
+
+    model_type: str
+    config: BertConfig
+    tensors: dict[str, Tensor]
+    left_out: list[str]
+
+
+def load_hugging_face(folder: Path) -> HuggingFaceModel:
+    """Read the model in a folder: `config.json`, and weights in any form that `weight_files.py` reads.
+
+    If the folder holds an MLM output matrix that differs from the embeddings, the model is untied, whatever its config
+    says. transformers computes with that matrix, too.
+
+    Raises:
+        ValueError: if the architecture is not supported, or a file is damaged; the message names the file.
+    """
+    settings = read_json(folder / "config.json")
+    try:
+        config = config_from_hugging_face(settings)
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'}: {str(error)[:300]}") from None
+    path, theirs = read_weights(folder)
+    model_type = settings.get("model_type", "bert")
+    family = FAMILIES[model_type]
+    try:
+        theirs, config = _with_own_decoder(theirs, config, family)
+        _check_positions(theirs, config, family)
+        theirs = _without_identity(theirs, config, family)
+        sources = tensor_sources(theirs, config, model_type)
+        _check_encoder(theirs, sources, config)
+        tensors = from_hugging_face(theirs, config, model_type)
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit its config.json: {str(error)[:300]}") from None
+    used = {name for names in sources.values() for name in names}
+    left_out = [*_left_out(theirs, used, family), *_settings_left_out(settings, family)]
+    return HuggingFaceModel(model_type, config, tensors, left_out)
+
+
+def _with_own_decoder(
+    theirs: dict[str, Tensor], config: BertConfig, family: Family
+) -> tuple[dict[str, Tensor], BertConfig]:
+    """Decide whether the MLM output matrix is tied to the embeddings, and drop the stored copy if it is."""
+    decoder, words = f"{family.decoder}.weight", f"{family.prefix}{family.encoder['embeddings.word']}.weight"
+    if decoder not in theirs:
+        return theirs, config
+    if config.tie_word_embeddings and (words not in theirs or torch.equal(theirs[decoder], theirs[words])):
+        return {name: tensor for name, tensor in theirs.items() if name != decoder}, config
+    return theirs, replace(config, tie_word_embeddings=False)
+
+
+def _check_positions(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> None:
+    """Check that a stored sinusoidal position table is the one that this encoder computes.
+
+    Raises:
+        ValueError: if it is missing or differs.
+    """
+    if config.positions != "sinusoidal":
+        return
+    name = f"{family.prefix}{family.encoder['embeddings.position']}.weight"
+    shape = [config.max_position_embeddings, config.embedding_width]
+    if name not in theirs or list(theirs[name].shape) != shape:
+        raise ValueError(f"it must hold {name} of shape {shape}")
+    if not torch.allclose(theirs[name].float(), SinusoidalPositions(config).table, atol=1e-3):
+        raise ValueError(f"{name} is not the table of sines and cosines that sinusoidal_pos_embds=true stands for")
+
+
+def _without_identity(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> dict[str, Tensor]:
+    """Drop the projection of embeddings that are as wide as the encoder. Our encoder has none there.
+
+    Raises:
+        ValueError: if the projection is not the identity.
+    """
+    if not family.projects or config.embedding_width != config.hidden_size:
+        return theirs
+    name = family.prefix + family.encoder["embeddings.projection"]
+    found = {key: tensor for key, tensor in theirs.items() if key.startswith(f"{name}.")}
+    size = config.hidden_size
+    fits = all(list(tensor.shape) in ([size, size], [size]) for tensor in found.values())
+    if found and not (fits and _equal(found, identity_projection(family, config))):
+        raise ValueError(f"embedding_size={size} is hidden_size, and {name} changes the embeddings: not supported")
+    return {key: tensor for key, tensor in theirs.items() if key not in found}
+
+
+def _equal(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
+    return some.keys() == others.keys() and all(torch.equal(some[key].float(), others[key]) for key in some)
+
+
+def _check_encoder(theirs: dict[str, Tensor], sources: dict[str, list[str]], config: BertConfig) -> None:
+    """Check that every tensor of the encoder is there, is floating point, and has the shape that the config gives.
+
+    The shapes come from an encoder on the device `meta`, so that nothing is allocated by the sizes of a foreign file.
+
+    Raises:
+        ValueError: if a tensor is missing or differs.
+    """
+    try:
+        with torch.device("meta"):
+            wanted = {f"bert.{name}": tensor.shape for name, tensor in BERT(config).state_dict().items()}
+    except RuntimeError as error:
+        raise ValueError(f"its sizes are too large ({str(error)[:80]})") from None
+    if missing := [name for name in wanted if name not in sources]:
+        raise ValueError(f"it holds no tensor for {missing[0]} ({len(missing)} are missing)")
+    for name, parts in sources.items():
+        for part in parts:
+            if not theirs[part].is_floating_point():
+                raise ValueError(f"{part} holds {theirs[part].dtype}, not numbers of a trained model")
+            if name in wanted:
+                shape = [wanted[name][0] // len(parts), *wanted[name][1:]]
+                if list(theirs[part].shape) != shape:
+                    raise ValueError(f"{part} has shape {list(theirs[part].shape)}, but the sizes there make {shape}")
+
+
+def _left_out(theirs: dict[str, Tensor], used: set[str], family: Family) -> list[str]:
+    copies = {f"{family.decoder}.bias", family.heads["masked_lm.bias"]}  # transformers has two names for one bias
+    unread = sorted(name for name in theirs if name not in used | copies and not _IDLE.search(name))
+    if not unread:
+        return []
+    names = ", ".join(unread[:3]) + (", ..." if len(unread) > 3 else "")
+    return [f"{len(unread)} tensors are not read, for no part here computes with them ({names[:200]})"]
+
+
+def _settings_left_out(settings: dict[str, Any], family: Family) -> list[str]:
+    name, default = family.settings["dropout_rate"]
+    rate = settings.get(name, default)
+    found = [f"{other}={settings[other]}" for other in family.dropouts if settings.get(other, rate) != rate]
+    notes = [f"{', '.join(found)} is not read: {name}={rate} serves the whole encoder in training"] if found else []
+    if settings.get("auto_map"):
+        notes.append(f"the code that auto_map names is not run: this is read as {family.name} of transformers")
+    return notes

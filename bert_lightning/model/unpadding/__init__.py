@@ -1,0 +1,1 @@
+"""Compute without padding: batches as packed rows, and attention inside them."""

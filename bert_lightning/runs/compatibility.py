@@ -1,0 +1,123 @@
+"""Read the config that a run was started from, and check that another config or a checkpoint is of the same run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from bert_lightning.errors import UserError
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.reading import read_yaml
+from bert_lightning.runs.trust import check_plain
+from bert_lightning.runtime.environment import note
+
+TRAINING_VERBS = ("pretrain", "finetune")  # the verbs that create runs
+
+# Keys that say how a run is executed. They may change when a run resumes; any other change would make another run.
+EXECUTION = ("num_workers", "compile", "launch", "restarts", "logger.", "callbacks.", "trainer.devices",
+             "trainer.num_nodes", "trainer.accelerator", "trainer.strategy")  # fmt: skip
+# Keys that may also change when a run resumes, as long as their product with the number of ranks stays equal.
+SHARES = ("batch_size", "trainer.accumulate_grad_batches")
+
+_UPDATE = (*SHARES, "trainer.devices", "trainer.num_nodes")  # their product is the number of examples of an update
+_PLACES = ("name", "runs", "job", "data.folder")  # keys that say where a run and its data lie
+
+
+def read_config(folder: RunFolder) -> DictConfig:
+    """Return the config that a run was started from.
+
+    Raises:
+        UserError: if there is no run in the folder, or its config is damaged or not the config of a run.
+    """
+    if not folder.config.exists():
+        raise UserError(f"no run at {folder.path}: it has no config.yaml")
+    config = read_yaml(folder.config)
+    if (verb := config.get("verb")) not in TRAINING_VERBS:
+        raise UserError(
+            f"{folder.config} is not the config of a run: verb is {verb!r}, not {' or '.join(TRAINING_VERBS)}"
+        )
+    check_plain(config, folder.config)
+    return config
+
+
+def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) -> None:
+    """Check that a config asks for the run that a folder holds already.
+
+    Args:
+        folder: the run's folder.
+        before: the config that this run was started from, resolved.
+        config: the config in question, resolved.
+
+    Raises:
+        UserError: if the config asks for another run; the message names what differs, and both values.
+    """
+    theirs, ours = _decisive(before), _decisive(config)
+    if apart := _apart(theirs, ours):
+        pairs = ", ".join(f"{key} {theirs.get(key)} there and {ours.get(key)} here" for key in apart[:5])
+        raise UserError(f"{folder.path} holds another run: {pairs}. Choose another name=..., or delete the folder")
+
+
+def identity(config: DictConfig) -> dict[str, Any]:
+    """Return the identity of a run: the values that decide what it trains, by dotted key.
+
+    Keys that say how the run is executed or where it lies are left out. So a folder may be moved and renamed.
+
+    Args:
+        config: the run's config, resolved.
+    """
+    return {key: value for key, value in _decisive(config).items() if key not in _PLACES}
+
+
+def check_identity(path: Path, theirs: Mapping[str, Any] | None, config: DictConfig) -> None:
+    """Check that a checkpoint belongs to the run of a config.
+
+    Args:
+        path: the checkpoint's file, for the message.
+        theirs: the identity that the checkpoint stores. None: an older version wrote it; it passes, with a note.
+        config: the run's config, resolved.
+
+    Raises:
+        UserError: if the checkpoint belongs to another run; the message names what differs, and both values.
+    """
+    if theirs is None:
+        note(f"{path} does not say of which run it is, for an older version wrote it: it is taken for this run's")
+        return
+    ours = identity(config)
+    if apart := _apart(theirs, ours):
+        pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} in config.yaml" for key in apart[:5])
+        raise UserError(f"{path} is of another run: {pairs}. Restore config.yaml, or the checkpoints of this run")
+
+
+def _decisive(config: DictConfig) -> dict[str, Any]:
+    """Return the values of a config that decide what is trained, by dotted key.
+
+    The factors of the number of examples per update are replaced by their product.
+    """
+    leaves = dict(_leaves(OmegaConf.to_container(config)))
+    decisive = {key: value for key, value in leaves.items() if not _executes(key)}
+    factors = [leaves.get(key) for key in _UPDATE if key != "batch_size" or leaves.get("batch_tokens") is None]
+    decisive[" * ".join(_UPDATE)] = math.prod(factors) if all(type(value) is int for value in factors) else factors
+    return decisive
+
+
+def _apart(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """Return the keys whose values differ. NaN is equal to itself here."""
+    return [key for key in {**theirs, **ours} if repr(theirs.get(key)) != repr(ours.get(key))]
+
+
+def _executes(key: str) -> bool:
+    """Return whether a dotted key says how a run is executed, rather than what it trains."""
+    return f"{key}.".startswith((*EXECUTION, "existing.", "origin.")) or key in SHARES
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of a nested config that is not a filled mapping, with its dotted key."""
+    if not isinstance(value, dict) or not value:
+        yield path, value
+        return
+    for key, child in value.items():
+        yield from _leaves(child, f"{path}.{key}".lstrip("."))

@@ -1,0 +1,135 @@
+"""Load pretrained weights from a run, a checkpoint file, a Hugging Face folder, the hub or an installed package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.model.hugging_face.loading import load_hugging_face
+from bert_lightning.modules.base import CARD_KEY
+from bert_lightning.runs.checkpoint_reading import check_finite, read_checkpoint
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.reading import unreadable
+from bert_lightning.runtime.environment import note
+from bert_lightning.text.locations import locate
+from bert_lightning.text.tokenizers.recipes import fingerprint, load_tokenizer, vocabulary_size
+
+# Prefixes of Hugging Face weights under the names of `model/hugging_face/conversion.py` -> prefixes in our checkpoints.
+_HUGGING_FACE_PREFIXES = {
+    "bert.": "encoder.",
+    "masked_lm.": "objective.terms.mlm.head.",
+    "next_sentence.": "objective.terms.nsp.head.",
+    "replaced_tokens.": "objective.terms.replaced.head.",
+}
+# Prefixes that differ in a model family. ALBERT's head for segment pairs predicts their order.
+_OF_FAMILY = {"albert": {"next_sentence.": "objective.terms.sop.head."}}
+
+
+@dataclass(frozen=True)
+class PretrainedWeights:
+    """Pretrained weights on the CPU, under the names of our checkpoints, with their config, tokenizer and metadata."""
+
+    path: Path
+    config: BertConfig
+    tokenizer: Tokenizer
+    tensors: dict[str, Tensor]
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def encoder(self) -> BERT:
+        """Return a new encoder with these weights."""
+        bert = BERT(self.config)
+        self.fill(bert, "encoder.")
+        return bert
+
+    def fill(self, module: nn.Module, prefix: str) -> None:
+        """Load the weights whose names begin with `prefix` into `module`.
+
+        Raises:
+            UserError: if a weight is missing, or has another shape than in `module`.
+        """
+        wanted = {name: self.tensors[prefix + name] for name in module.state_dict() if prefix + name in self.tensors}
+        if missing := [name for name in module.state_dict() if name not in wanted]:
+            raise UserError(f"{self.path} holds no weights for {prefix}{missing[0]} ({len(missing)} are missing)")
+        for name, tensor in module.state_dict().items():
+            if tensor.shape != wanted[name].shape:
+                raise UserError(
+                    f"{self.path}: {prefix}{name} has shape {list(wanted[name].shape)}, "
+                    f"but the config asks for {list(tensor.shape)}"
+                )
+        module.load_state_dict(wanted)
+
+    def has(self, prefix: str) -> bool:
+        """Return whether the module with this `prefix` was trained. A trained head may have no weights of its own."""
+        terms = self.card.get("terms")  # None in checkpoints of older versions
+        trained = isinstance(terms, list) and prefix in [f"objective.terms.{term}.head." for term in terms]
+        return trained or any(name.startswith(prefix) for name in self.tensors)
+
+
+def load(location: str) -> PretrainedWeights:
+    """Load the pretrained weights at `location`.
+
+    Only tensors and plain data are read. A checkpoint that would execute code is refused.
+
+    Args:
+        location: a run's folder, a `.ckpt` file, a folder with `config.json`, `pkg:package/folder` or `hub:owner/name`.
+
+    Raises:
+        UserError: if there is no encoder at this location, or a file is damaged.
+    """
+    path = locate(location)
+    try:
+        return _load(path, location)
+    except OSError as error:
+        raise UserError(unreadable(path, error)) from None
+
+
+def _load(path: Path, location: str) -> PretrainedWeights:
+    if (path / "config.json").exists():
+        return _load_hugging_face(path)
+    run = RunFolder(path)
+    if run.config.exists():
+        best, last = run.checkpoints / "best.ckpt", run.checkpoints / "last.ckpt"
+        return _load_checkpoint(best if best.exists() else last, run.tokenizer)
+    if path.suffix == ".ckpt" and path.is_file():
+        return _load_checkpoint(path, RunFolder(path.parent.parent).tokenizer)
+    raise UserError(
+        f"no encoder at {location}: give a run's folder, a .ckpt, a folder with config.json, or hub:owner/name"
+    )
+
+
+def _load_hugging_face(folder: Path) -> PretrainedWeights:
+    try:
+        model = load_hugging_face(folder)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    renamed = {
+        name.replace(theirs, ours, 1): tensor
+        for name, tensor in model.tensors.items()
+        for theirs, ours in (_HUGGING_FACE_PREFIXES | _OF_FAMILY.get(model.model_type, {})).items()
+        if name.startswith(theirs)
+    }
+    for sentence in model.left_out:
+        note(f"{folder}: {sentence}")
+    config = model.config
+    tokenizer = load_tokenizer(folder)
+    if vocabulary_size(tokenizer) > config.vocab_size:
+        raise UserError(f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, the model {config.vocab_size}")
+    check_finite(folder, renamed)
+    return PretrainedWeights(folder, config, tokenizer, renamed)
+
+
+def _load_checkpoint(path: Path, tokenizer_path: Path) -> PretrainedWeights:
+    checkpoint = read_checkpoint(path)
+    card, tensors = checkpoint[CARD_KEY], checkpoint["state_dict"]
+    check_finite(path, tensors)
+    tokenizer = load_tokenizer(tokenizer_path)
+    if fingerprint(tokenizer) != card["tokenizer_fingerprint"]:
+        raise UserError(f"{tokenizer_path} is not the tokenizer of {path.name}: restore the run's own")
+    return PretrainedWeights(path, BertConfig(**card["config"]), tokenizer, tensors, card)

@@ -1,0 +1,279 @@
+"""Train one run, from its built parts to a finished folder. It begins at step 0 or at a checkpoint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import signal
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+from tokenizers import Tokenizer
+
+from bert_lightning.budget import Budget, Operations
+from bert_lightning.callbacks.budget import Spending
+from bert_lightning.callbacks.checkpoints import Checkpoints
+from bert_lightning.callbacks.exact import Exact
+from bert_lightning.callbacks.throughput import Throughput
+from bert_lightning.data.datamodule import StreamDataModule
+from bert_lightning.errors import UserError
+from bert_lightning.modules.base import CARD_KEY, EncoderModule
+from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, check_same_model, check_same_tensors
+from bert_lightning.runs.checkpoint_reading import RUN_KEY
+from bert_lightning.runs.compatibility import check_identity, identity
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.job import job
+from bert_lightning.runs.loggers import Careful
+from bert_lightning.runs.ranks import cluster_environment, world_size
+from bert_lightning.runs.writing import replacing
+from bert_lightning.runtime.environment import git_commit, note, processor, versions
+from bert_lightning.runtime.signals import Interrupted
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The module, the data and the tokenizer of a run. A resolved config alone determines them."""
+
+    module: EncoderModule
+    data: StreamDataModule
+    tokenizer: Tokenizer
+    data_fingerprint: Callable[[], str]  # returns a fingerprint of the content of the examples, not of their paths
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is ready to train in this process. `build` makes it and writes nothing to disk."""
+
+    config: DictConfig  # all interpolations are resolved
+    folder: RunFolder
+    parts: Parts
+    callbacks: list[Callback]
+    loggers: list[Careful]
+    trainer: pl.Trainer
+    checkpoint: Path | None
+    first_step: int  # number of updates before the checkpoint; 0 without one
+
+    @classmethod
+    def build(
+        cls,
+        config: DictConfig,
+        folder: RunFolder,
+        parts: Parts,
+        make_trainer: Callable[..., pl.Trainer],
+        callbacks: list[Callback],
+        make_loggers: list[Callable[[Path, int], Logger]],
+        checkpoint: Path | None = None,
+    ) -> Session:
+        """Build the trainer and the loggers of a run, and check what can be checked before training.
+
+        Args:
+            config: the run's config, resolved.
+            folder: the run's folder.
+            parts: the module, the data and the tokenizer.
+            make_trainer: function that makes the trainer from callbacks, loggers and plugins.
+            callbacks: the callbacks of the config; those that every run needs are added.
+            make_loggers: functions that make a logger from the run's folder and the step of the first row to come.
+            checkpoint: the checkpoint that training resumes from; None: training begins at step 0.
+
+        Raises:
+            UserError: if the trainer, a logger or the optimizer refuses a value, the monitored metric does not exist,
+                or the checkpoint belongs to another run.
+        """
+        _quieten()
+        known = [f"val/{name}" for name in parts.module.validation_metrics.names()]
+        if config.monitor.metric not in known:
+            raise UserError(f"monitor.metric={config.monitor.metric} is not measured; there are {', '.join(known)}")
+        throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
+        if throughput is None and isinstance(parts.module.budget, Operations):
+            raise UserError("budget=flops is counted by callbacks.throughput, which is null: leave it in")
+        callbacks = [Exact(), Spending(parts.module.budget, throughput), *callbacks]
+        for callback in callbacks:
+            if isinstance(callback, (ModelCheckpoint, Checkpoints)):
+                callback.dirpath = str(folder.checkpoints)
+        first_step = 0 if checkpoint is None else _checked_step(checkpoint, parts.module, config)
+        try:
+            parts.module.build_optimizer()
+            loggers = [Careful(make(folder.path, first_step)) for make in make_loggers]
+            trainer = make_trainer(
+                callbacks=callbacks,
+                logger=loggers,
+                plugins=[AtomicCheckpointIO(identity(config)), cluster_environment(world_size(config.trainer))],
+                default_root_dir=folder.path,
+                enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+            )
+        except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+            raise UserError(" ".join(str(error).split())) from None
+        return cls(config, folder, parts, callbacks, loggers, trainer, checkpoint, first_step)
+
+    def write(self) -> None:
+        """Write config and tokenizer into the run's folder, so that any process can run it. An error leaves neither.
+
+        The caller holds the lock of the folder.
+        """
+        folder = self.folder
+        try:
+            folder.checkpoints.mkdir(exist_ok=True)
+            with replacing(folder.tokenizer) as file:
+                file.write(self.parts.tokenizer.to_str(pretty=True))
+            with replacing(folder.config) as file:  # written last, since a folder with a config counts as a run
+                file.write(OmegaConf.to_yaml(self.config))
+        except BaseException:
+            for path in (folder.config, folder.tokenizer):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.checkpoints.rmdir()
+            raise
+
+    @rank_zero_only
+    def say_start(self) -> None:
+        """Print at which step the run continues, on rank 0."""
+        total = f" of {self.trainer.max_steps:,}" if (self.trainer.max_steps or -1) > 0 else ""
+        if self.checkpoint is None:
+            print(f"{self.folder.path}: no checkpoint yet: starts again from step 0{total}", flush=True)
+        else:
+            print(f"{self.folder.path}: goes on from step {self.first_step:,}{total}", flush=True)
+
+    def train(self) -> None:
+        """Train to the end of the budget and write the summary. The caller holds the lock of the folder.
+
+        Raises:
+            Interrupted: if a signal stopped training.
+            UserError: if the state in the checkpoint cannot be restored.
+        """
+        if self.trainer.is_global_zero:
+            hyperparameters = OmegaConf.to_container(self.config)
+            for logger in self.loggers:
+                logger.log_hyperparams(hyperparameters)
+        try:
+            self.trainer.fit(self.parts.module, self.parts.data, ckpt_path=self.checkpoint, weights_only=True)
+        except SystemExit as stop:  # Lightning turns a KeyboardInterrupt into an exit with code 1
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise Interrupted(signal.SIGINT, None, str(self.folder.path)) from None
+            raise
+        except Exception as error:
+            if self.checkpoint is None or not _while_restoring(error):
+                raise
+            raise UserError(
+                f"{self.checkpoint} cannot be restored ({type(error).__name__}: {' '.join(str(error).split())[:120]}): "
+                "delete it to go on from the one before"
+            ) from None
+        finally:
+            for logger in self.loggers:
+                logger.close()
+        summary = self._summary()
+        if self.trainer.is_global_zero:
+            with replacing(self.folder.summary) as file:
+                file.write(json.dumps(summary, indent=1) + "\n")
+
+    def _summary(self) -> dict[str, Any]:
+        """Return the content of `summary.json`."""
+        exact = next(c for c in self.callbacks if isinstance(c, Exact))
+        exact.remember(self.trainer)
+        throughput = next((c for c in self.callbacks if isinstance(c, Throughput)), None)
+        asked: Any = OmegaConf.to_container(self.config)
+        return {
+            **{name: asked.get(name) for name in ("verb", "name", "job", "seed")},
+            **{name: asked.get("origin", {}).get(name) for name in ("command", "choices", "overrides")},
+            "slurm_job": job(),
+            "parameters": self._parameters(),
+            "data_fingerprint": self.parts.data_fingerprint(),
+            "tokenizer_fingerprint": self.parts.module.tokenizer_fingerprint,
+            "steps": self.trainer.global_step,
+            "tokens": None if throughput is None else throughput.total_tokens,
+            "budget": self.parts.module.budget.summary(),
+            "throughput": None if throughput is None else throughput.summary(),
+            "metrics": dict(sorted(exact.metrics.items())),
+            "best": self._best(),
+            "wall_seconds": round(exact.seconds, 2),
+            "ranks": self.trainer.world_size,
+            "commit": git_commit(),
+            "versions": versions(),
+            "processor": processor(),
+            "torch_threads": torch.get_num_threads(),
+        }
+
+    def _parameters(self) -> dict[str, int]:
+        """Return the number of parameters of the encoder, and of all trained parameters, including the heads."""
+        module = self.parts.module
+        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        return {"encoder": sum(p.numel() for p in module.encoder.parameters()), "trained": trained}
+
+    def _best(self) -> dict[str, Any] | None:
+        """Return the name and the best value of the metric that chose `best.ckpt`; None without such a checkpoint.
+
+        The value is None if no validation gave a finite one. If all gave NaN, a note says that `best.ckpt` is only the
+        first checkpoint that was saved.
+        """
+        best = next((c for c in self.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
+        if best is None or best.best_model_score is None:
+            return None if best is None else {"metric": best.monitor, "value": None}
+        value = best.best_model_score.item()  # Lightning replaces NaN by an infinity
+        if not math.isfinite(value):
+            note(
+                f"{best.monitor} was not a number in any validation, so best.ckpt is only the first that was saved: "
+                "choose another monitor.metric, or use last.ckpt"
+            )
+        return {"metric": best.monitor, "value": value if math.isfinite(value) else None}
+
+
+def check_steps(trainer: DictConfig, budget: Budget) -> None:
+    """Set the trainer's maximum of steps from the budget, and convert its validation interval from updates to batches.
+
+    The last update is always validated, whatever the interval.
+
+    Args:
+        trainer: the trainer's config, which is changed.
+        budget: the budget of the run.
+
+    Raises:
+        UserError: if the validation interval is not a whole number of steps, 1 or more.
+    """
+    interval = trainer.val_check_interval
+    if not isinstance(interval, int) or interval < 1:
+        raise UserError(f"trainer.val_check_interval={interval} must be a number of steps, 1 or more")
+    trainer.max_steps = -1 if budget.updates is None else budget.updates
+    trainer.val_check_interval = interval * trainer.accumulate_grad_batches  # Lightning counts batches, not updates
+
+
+def _checked_step(path: Path, module: EncoderModule, config: DictConfig) -> int:
+    """Return the number of updates before a checkpoint. Raises UserError if the checkpoint belongs to another run."""
+    checkpoint = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    check_same_model(path, checkpoint[CARD_KEY], module.card())
+    check_same_tensors(path, checkpoint["state_dict"], module.state_dict())
+    check_identity(path, checkpoint.get(RUN_KEY), config)
+    step: int = checkpoint["global_step"]
+    return step
+
+
+def _while_restoring(error: Exception) -> bool:
+    """Return whether an error was raised while Lightning restored the state in a checkpoint."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame.name for frame in frames if Path(frame.filename).name == "checkpoint_connector.py"]
+    return any("restore" in name or "resume" in name or "load" in name for name in inside)
+
+
+def _quieten() -> None:
+    """Silence Lightning's messages about choices that this program makes on purpose."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
+    warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
+    # torchmetrics reduces the values of validation over the ranks, and the module those of training.
+    warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True")

@@ -1,0 +1,119 @@
+"""Start training from pretrained weights, for further pretraining and for students of a teacher."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import fields, replace
+
+from tokenizers import Tokenizer
+from torch import nn
+
+from bert_lightning.errors import UserError
+from bert_lightning.model.config import BertConfig
+from bert_lightning.model.encoder import BERT
+from bert_lightning.quoting import pasteable
+from bert_lightning.runs.pretrained import PretrainedWeights, load
+from bert_lightning.runtime.environment import note
+
+_BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
+
+
+def teacher(location: str | None) -> PretrainedWeights:
+    """Load the teacher's weights from a location. Raises UserError if the location is None."""
+    if location is None:
+        raise UserError("this objective needs a teacher: give teacher=<a run's folder or a Hugging Face folder>")
+    return load(location)
+
+
+def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: nn.Module) -> None:
+    """Copy pretrained weights into an encoder, and into the heads of an objective as far as the source has them.
+
+    An encoder with fewer layers takes layers that are spread evenly over the source's, from the first to the last. From
+    12 layers, a student of 6 takes 0, 2, 4, 7, 9 and 11, as in DistilBERT (huggingface/transformers,
+    `extract_distilbert.py`). A note names heads that keep random weights.
+
+    Args:
+        source: the pretrained weights.
+        tokenizer: the tokenizer of the new run.
+        encoder: the encoder that is filled.
+        objective: the objective whose heads are filled.
+
+    Raises:
+        UserError: if the vocabulary differs, the encoder is deeper than the source, or a tensor is missing in the
+            source or has another shape there.
+    """
+    _check_fits(source, tokenizer, encoder.config)
+    layers = picked(_depth(source.tensors), _depth(f"encoder.{name}" for name in encoder.state_dict()))
+    tensors = {name: tensor for name, tensor in source.tensors.items() if not _BLOCK.match(name)}
+    for name, tensor in source.tensors.items():
+        if found := _BLOCK.match(name):
+            places = [ours for ours, theirs in enumerate(layers) if theirs == int(found[1])]
+            tensors.update({f"encoder.blocks.{ours}.{name[found.end() :]}": tensor for ours in places})
+    replace(source, tensors=tensors).fill(encoder, "encoder.")
+    shapes = {name: tensor.shape for name, tensor in objective.state_dict().items()}
+    ours = {name.removeprefix("objective."): tensor for name, tensor in tensors.items()}
+    fitting = {name: tensor for name, tensor in ours.items() if name in shapes and tensor.shape == shapes[name]}
+    objective.load_state_dict(fitting, strict=False)
+    if fresh := sorted({".".join(name.split(".")[:2]) for name in shapes.keys() - fitting.keys()}):
+        terms = ", ".join(f"objective.{term}" for term in fresh)
+        note(f"start: {source.path} has no weights, or not all, for {terms}: what is missing begins at random")
+
+
+# Fields of a model's config that decide the shapes of tensors, without the number of layers.
+_SIZES = ("vocab_size", "hidden_size", "embedding_width", "intermediate_size", "type_vocab_size")
+_TABLE = ("max_position_embeddings", "position_offset")  # fields that decide the shape of learned position embeddings
+# Fields that may differ from the source: the depth of the encoder, and settings of training.
+_FREE = ("embedding_size", "num_hidden_layers", "num_hidden_groups", "dropout_rate", "initializer_range",
+         "depth_scaled_init")  # fmt: skip
+
+
+def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertConfig) -> None:
+    """Check that pretrained weights fit the tokenizer and the config of a new encoder.
+
+    If a setting differs that changes the encoder's outputs but no shape, a note names it.
+
+    Raises:
+        UserError: if the vocabulary or a size differs; the message says what to add to the command line.
+    """
+    theirs = source.config
+    names = _SIZES + _TABLE if "learned" == theirs.positions == config.positions else _SIZES
+    wrong = [name for name in names if getattr(theirs, name) != getattr(config, name)]
+    if not config.type_vocab_size:  # an encoder without segment embeddings ignores those of the source
+        wrong = [name for name in wrong if name != "type_vocab_size"]
+    if theirs.embedding_size == config.embedding_size:  # a different width then follows from hidden_size, named too
+        wrong = [name for name in wrong if name != "embedding_width"]
+    overrides = [f"model.{name.replace('width', 'size')}={getattr(theirs, name)}" for name in wrong]
+    if source.tokenizer.get_vocab() != tokenizer.get_vocab():
+        folder = source.path.parent.parent if source.path.suffix == ".ckpt" else source.path  # it holds the tokenizer
+        overrides = ["tokenizer=files", pasteable(f"tokenizer.path={folder}"), *overrides]
+        raise UserError(f"start: {source.path} has another vocabulary: add {' '.join(overrides)}")
+    if overrides:
+        raise UserError(f"start: {source.path} has other sizes: add {' '.join(overrides)}")
+    other = [
+        f"model.{field.name}={getattr(theirs, field.name)}"
+        for field in fields(theirs)
+        if field.name not in _SIZES + _TABLE + _FREE
+        and not field.name.startswith("classifier_")
+        and getattr(theirs, field.name) != getattr(config, field.name)
+    ]
+    if other:
+        note(f"start: {source.path} was trained with {' '.join(other)}, which is not so here")
+
+
+def picked(source_layers: int, layers: int) -> list[int]:
+    """Return, for each layer of an encoder with `layers` layers, the index of the source's layer that it starts from.
+
+    Raises:
+        UserError: if the encoder has more layers than the source.
+    """
+    if layers > source_layers:
+        raise UserError(f"start: {layers} layers are more than the {source_layers} of the encoder to start from")
+    if layers == 1:
+        return [source_layers - 1]
+    return [round(i * (source_layers - 1) / (layers - 1)) for i in range(layers)]
+
+
+def _depth(names: Iterable[str]) -> int:
+    """Return the number of layers that the names of an encoder's weights imply."""
+    return 1 + max((int(found[1]) for name in names if (found := _BLOCK.match(name))), default=-1)

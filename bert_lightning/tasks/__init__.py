@@ -1,0 +1,1 @@
+"""Apply a downstream task: its data, its metadata in a checkpoint, and answers."""

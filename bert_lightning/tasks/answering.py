@@ -1,0 +1,93 @@
+"""Prediction by a fine-tuned checkpoint: examples in, predictions out. It reads the checkpoint alone, and no yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch.nn import Module
+
+from bert_lightning.data.labelled.examples import labelled_batch
+from bert_lightning.data.labelled.task_types import Example, Kind, Prediction
+from bert_lightning.errors import UserError
+from bert_lightning.objectives.base import hidden_states
+from bert_lightning.objectives.downstream import Downstream
+from bert_lightning.runs.pretrained import PretrainedWeights
+from bert_lightning.tasks.data import card_of, class_of_card, from_card, joint_objective
+from bert_lightning.text.tokenizers.recipes import SpecialIds
+
+
+class Answerer:
+    """A predictor of answers: it uses the encoder, the head and the labels of a checkpoint.
+
+    Args:
+        source: the checkpoint.
+        task: config of a task without a head (similarity). It is used if the checkpoint holds no task.
+
+    Raises:
+        UserError: if the checkpoint lacks a task, or weights of the head.
+    """
+
+    def __init__(self, source: PretrainedWeights, task: DictConfig | None = None) -> None:
+        card: Mapping[str, Any] | None = source.card.get("task")
+        if card is None:
+            card = _without_a_head(source, task)
+        self.kind: Kind = from_card(source.path, card, "kind")
+        self.labels: list[str] = card["labels"]
+        self.num_cut = 0  # examples so far that were cut to the maximal length
+        self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
+        make_objective = from_card(source.path, card, "objective")
+        objective = joint_objective(make_objective, card["term"], self.labels, source.config)
+        (term,) = objective.terms.values()
+        assert isinstance(term, Downstream), "the objective of a task is a downstream one"
+        assert isinstance(term.head, Module), "an objective owns its head"
+        self.path = source.path
+        self.objective, self.encoder = term.eval(), source.encoder().eval()
+        source.fill(term.head, f"objective.terms.{card['term']}.head.")
+        self.tokenizer, self.pad = source.tokenizer, SpecialIds.of(source.tokenizer).pad
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.encoder.to(self.device)
+        self.objective.to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Example, Prediction]]:
+        """Yield each example with its prediction, in the given order."""
+        units = self.kind.encode(examples, self.tokenizer, self.max_length) if examples else []
+        self.num_cut += sum(unit.is_cut for unit in units)
+        for start in range(0, len(units), batch_size):
+            part = units[start : start + batch_size]
+            batch = labelled_batch(self.kind, part, self.pad)
+            inputs = {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+            (hidden,) = hidden_states(self.encoder, inputs, [self.objective.positions(inputs)])
+            scores = self.objective.scores(hidden, inputs)
+            check_numbers(self.path, scores)
+            for unit, prediction in zip(part, self.kind.decode(scores, part, self.labels), strict=True):
+                yield unit.example, prediction
+
+
+def check_numbers(path: Path, scores: torch.Tensor) -> None:
+    """Check that every score is a number.
+
+    Raises:
+        UserError: if a score is NaN, so that there is no answer.
+    """
+    if scores.isnan().any():
+        raise UserError(f"{path} computes scores that are not numbers (NaN): its weights are of no use, train it anew")
+
+
+def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[str, Any]:
+    """Return the task metadata that a checkpoint of `task` would hold, for a checkpoint that holds none.
+
+    Raises:
+        UserError: if `task` is None, or its objective learns a head, which the checkpoint lacks.
+    """
+    if task is None:
+        raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
+    card = card_of(task, [])
+    if class_of_card(source.path, card, "objective").learns_a_head:
+        name = str(card["kind"]["_target_"]).rpartition(".")[2]
+        raise UserError(f"{source.path} has no head for {name}: fine-tune it for the task first")
+    return card

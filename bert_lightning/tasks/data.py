@@ -1,0 +1,269 @@
+"""Build a task from its config: its examples, its objective, and its metadata in a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+from torch.nn import ModuleDict
+
+from bert_lightning.config.building import build
+from bert_lightning.data.labelled.remarks import in_both
+from bert_lightning.data.labelled.rows import Row
+from bert_lightning.data.labelled.sources import Source, split_rows, subset
+from bert_lightning.data.labelled.task_types import Example, Kind
+from bert_lightning.errors import UserError
+from bert_lightning.metrics import TaskMetric
+from bert_lightning.model.config import BertConfig
+from bert_lightning.objectives.base import JointObjective
+from bert_lightning.objectives.downstream import Downstream
+from bert_lightning.runs.trust import check_plain, check_targets
+from bert_lightning.runtime.environment import note
+
+T = TypeVar("T")
+# Parts of a task that a checkpoint names -> the base class of each.
+_CLASSES: dict[str, type[Any]] = {"kind": Kind, "objective": Downstream}
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The training and validation examples of a run, with their task type and labels."""
+
+    kind: Kind
+    labels: list[str]
+    train: list[Example]
+    validation: list[Example]
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that change with any example, answer or label, or their order."""
+        sides = [[(example.inputs, example.answer) for example in side] for side in (self.train, self.validation)]
+        content = json.dumps([self.labels, sides], sort_keys=True, default=str)
+        return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def source_of(task: DictConfig) -> Source:
+    """Return the source of a task's rows: files if `task.path` is given, otherwise the Hugging Face hub.
+
+    Raises:
+        UserError: if neither is given, or `task.files` does not make a source.
+    """
+    if task.path is None and task.hub is None:
+        raise UserError("task.path has no value: give the file, or the folder, of the task's data")
+    source = build(_place(task))
+    if not callable(getattr(source, "read", None)):
+        raise UserError("task.files makes no source of rows: its _target_ is missing; choose a task, as task=squad")
+    made: Source = source
+    return made
+
+
+def kind_of(task: DictConfig) -> Kind:
+    """Return the task type, built from `task.kind`.
+
+    Raises:
+        UserError: if `task.kind` makes anything else.
+    """
+    kind = build(task.kind)
+    if not isinstance(kind, Kind):
+        raise UserError("task.kind makes no kind of example: choose a task, as task=text_classification")
+    return kind
+
+
+def _place(task: DictConfig) -> DictConfig:
+    place: DictConfig = task.hub if task.path is None else task.files
+    return place
+
+
+def split_to_measure(task: DictConfig) -> str:
+    """Return the split to evaluate: the test split if the task names one, otherwise the validation split."""
+    return "test" if _place(task).splits.get("test") else str(task.validation_split)
+
+
+def training_data(task: DictConfig, validation_examples: int | None) -> TaskData:
+    """Return the training and validation examples of a task, and note what is unusual about the rows.
+
+    The labels are those of `task.labels`, or else of all training rows, even if `task.train_examples` takes only a
+    few. If validation is a share of the training rows, its labels count too: a rare label may occur only there.
+    """
+    kind, source = kind_of(task), source_of(task)
+    train_rows, validation_rows = split_rows(source, task.validation_split, task.validation_fraction, kind.key)
+    remarks = in_both(train_rows, validation_rows), kind.remarks([*train_rows, *validation_rows])
+    for remark in (*_several_files(source, ("train", task.validation_split)), *chain(*remarks)):
+        note(remark)
+    labelled = train_rows if source.has(task.validation_split) else [*train_rows, *validation_rows]
+    if validation_examples is not None:
+        # Files are often sorted by label, so a part of the validation rows is a random part.
+        few = min(validation_examples, len(validation_rows))
+        validation_rows = subset(validation_rows, few, "validation_examples")
+    train = kind.examples(subset(train_rows, task.train_examples))
+    validation = kind.examples(validation_rows)
+    labels = _labels(task, kind, train, labelled)
+    for examples in (train, validation):
+        kind.check(examples, labels)
+    if len(labels) == 1:
+        raise UserError(f"{train[0].where}: all rows have the label {labels[0]!r}: to learn needs two labels")
+    learned = kind.labels(train)
+    if unseen := [label for label in labels if label not in learned]:
+        note(f"no training example has the label {', '.join(map(repr, unseen))}: it is measured, and never learned")
+    return TaskData(kind, labels, train, validation)
+
+
+def _several_files(source: Source, splits: Sequence[str]) -> Iterator[str]:
+    """Yield a remark for each split that has several files: a pattern or a folder may match more than was meant."""
+    for split in splits:
+        if len(files := source.files(split)) > 1:
+            yield f"{split} is read from {len(files)} files, {files[0]} to {files[-1]}"
+
+
+def _labels(task: DictConfig, kind: Kind, train: Sequence[Example], rows: Sequence[Row]) -> list[str]:
+    """Return the labels of the task's config, or else of all `rows`; none if the task has no classes."""
+    learned = kind.labels(train)
+    if not learned and task.labels is not None:
+        raise UserError(f"task.labels={list(task.labels)}: this task has no classes, leave it out")
+    if not learned:
+        return []
+    return _given_labels(task.labels) if task.labels is not None else kind.labels(kind.examples(rows))
+
+
+def _given_labels(given: Sequence[str]) -> list[str]:
+    if twice := [label for label, count in Counter(given).items() if count > 1]:
+        raise UserError(f"task.labels={list(given)} names {twice[0]!r} twice")
+    return list(given)
+
+
+def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -> list[Example]:
+    """Return the examples of one split.
+
+    If the data have no validation split, it is the share of the training rows that training was validated on.
+
+    Raises:
+        UserError: if the data have no such split.
+    """
+    source = source_of(task)
+    rows: list[Row] | None = source.read(split)
+    if rows is None and split == task.validation_split:
+        rows = split_rows(source, split, task.validation_fraction, kind.key)[1]
+    if rows is None:
+        raise UserError(f"the task's data has no split {split!r}: name its file by path=..., or another split")
+    for remark in (*_several_files(source, [split]), *kind.remarks(rows)):
+        note(remark)
+    return kind.examples(subset(rows, limit, "max_examples"))
+
+
+def joint_objective(
+    make: Callable[..., Downstream],
+    term: str,
+    labels: Sequence[str],
+    config: BertConfig,
+    weights: Sequence[float] | None = None,
+) -> JointObjective:
+    """Return a joint objective with the objective of a task as its only term.
+
+    Args:
+        make: function that makes the task's objective; the node `task.objective` builds it.
+        term: name of the term.
+        labels: names of the classes; empty if the task has none.
+        config: config of the encoder.
+        weights: class weights, in the order of the labels.
+
+    Raises:
+        UserError: if no module can have the term's name.
+    """
+    if not term.isidentifier() or hasattr(ModuleDict, term):
+        raise UserError(f"task.term={term!r} must be a name of letters, digits and _, and no word of torch")
+    of_classes = {"num_labels": len(labels), "class_weights": weights} if labels else {}
+    return JointObjective(config, {term: partial(make, **of_classes)})
+
+
+def task_metrics(task: DictConfig, labels: Sequence[str]) -> dict[str, TaskMetric]:
+    """Return the metrics of a task by name. An entry set to null is left out."""
+    return {name: make(labels) for name, make in build(task.metrics).items() if make is not None}
+
+
+def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Example]) -> list[float] | None:
+    """Return the class weights, in the order of the labels; None if the setting is None.
+
+    The setting gives a weight for each label, or is `balanced`: n / (classes * count), as in scikit-learn. A tag I-X
+    that no training word has, because all entities of its type are one word, counts 1 and needs no weight.
+
+    Raises:
+        UserError: if a label has no valid weight, or no example from which to balance.
+    """
+    if setting is None:
+        return None
+    if not labels:
+        raise UserError(f"task.class_weights={setting}: this task has no classes, leave it out")
+    answers = [e.answer for e in examples]
+    counts = Counter(tag for answer in answers for tag in (answer if isinstance(answer, list) else [answer]))
+    met = [label for label in labels if counts[label] or not (label.startswith("I-") and f"B-{label[2:]}" in labels)]
+    if setting == "balanced":
+        if absent := [label for label in met if not counts[label]]:
+            raise UserError(f"task.class_weights=balanced: label {absent[0]!r} has no training example")
+        total = sum(counts.values())
+        return [total / (len(met) * counts[label]) if label in met else 1.0 for label in labels]
+    if not isinstance(setting, Mapping | DictConfig) or not set(met) <= set(setting) <= set(labels):
+        raise UserError(f"task.class_weights={setting} must be null, balanced, or a weight for each of {met}")
+    weights = [setting.get(label, 1.0) for label in labels]
+    if (
+        not all(isinstance(weight, (int, float)) and 0 <= weight < math.inf for weight in weights)
+        or not sum(weights) > 0
+    ):
+        raise UserError(f"task.class_weights={setting}: weights are finite numbers, 0 or more, and not all 0")
+    return [float(weight) for weight in weights]
+
+
+def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the metadata of a task that a checkpoint keeps, as plain data.
+
+    Raises:
+        UserError: if the task type or the objective is not named by a class. The checkpoint could not be used then.
+    """
+    kept = OmegaConf.to_container(task, resolve=True)
+    assert isinstance(kept, dict), "a task is a mapping"
+    for name, base in _CLASSES.items():
+        _class_named(f"task.{name}", kept[name], base)
+    return {name: kept[name] for name in ("kind", "term", "objective", "max_length")} | {"labels": list(labels)}
+
+
+def from_card(path: Path, card: Mapping[str, Any], name: str) -> Any:
+    """Build a part of a task that a checkpoint names: its task type or its objective.
+
+    Args:
+        path: path of the checkpoint.
+        card: metadata of its task, as `card_of` returns it.
+        name: key of the part, `kind` or `objective`.
+
+    Raises:
+        UserError: if the part names anything that this program does not build from a file. The message names the key.
+    """
+    class_of_card(path, card, name)
+    return build(OmegaConf.create(dict(card[name])))
+
+
+def class_of_card(path: Path, card: Mapping[str, Any], name: str) -> type[Any]:
+    """Return the class of a part of a task that a checkpoint names. The arguments are those of `from_card`.
+
+    Raises:
+        UserError: if `from_card` would raise it.
+    """
+    key = f"task.{name}"
+    check_plain(card[name], path, key)
+    check_targets(card[name], path, key)
+    return _class_named(f"{path}: {key}", card[name], _CLASSES[name])
+
+
+def _class_named(place: str, node: Any, base: type[T]) -> type[T]:
+    target = node.get("_target_") if isinstance(node, Mapping) else node
+    found = hydra.utils.get_object(target) if isinstance(node, Mapping) and isinstance(target, str) else None
+    if not isinstance(found, type) or not issubclass(found, base):
+        raise UserError(f"{place}._target_={target} is no class derived from {base.__module__}.{base.__name__}")
+    return found

@@ -1,0 +1,1 @@
+"""Train and load tokenizers, and encode text in batches."""

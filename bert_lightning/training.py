@@ -1,0 +1,138 @@
+"""Start new runs and continue existing ones, from their configs. Every verb that trains uses this module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from bert_lightning.config.building import build, build_values, run_folder
+from bert_lightning.config.saved import saved_config
+from bert_lightning.data.workers import allow_open_files
+from bert_lightning.runs.checkpoint_files import newest_whole
+from bert_lightning.runs.compatibility import check_same_run
+from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.launch import launch_here
+from bert_lightning.runs.ranks import devices, is_first, is_own_rank, is_rank, say_restart, world_size
+from bert_lightning.runs.session import Parts, Session
+from bert_lightning.runs.slurm import check_inside_job, launch_srun, requeue_after
+from bert_lightning.runs.trust import check_files, note_what_needs_trust, trusting
+from bert_lightning.runtime.signals import Interrupted
+
+PartsOf = Callable[[DictConfig], Parts]
+
+
+def check_execution(config: DictConfig) -> None:
+    """Check that the run can be started as its config asks.
+
+    Raises:
+        UserError: if the machine does not allow it, or the folder holds a run and `existing` does not allow to resume.
+    """
+    check_values(config)
+    folder = run_folder(config)
+    if config.existing == "refuse":
+        folder.check_free()
+
+
+def check_values(config: DictConfig) -> None:
+    """Check that this machine can execute the run as its config asks.
+
+    Raises:
+        UserError: if it cannot.
+    """
+    allow_open_files(config.num_workers)
+    if config.launch == "srun":
+        check_inside_job()
+
+
+def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, Any]]:
+    """Start a run, or continue it with `existing=resume`. Return its folder and its summary.
+
+    `config` is resolved. All checks come before the folder is made. The summary is empty with `launch=none`, which
+    only writes the folder.
+    """
+    folder = run_folder(config)
+    config.trainer.devices = devices(config.trainer)
+    if config.existing == "resume" and folder.config.exists():
+        with trusting(config):
+            before = saved_config(folder)
+            check_same_run(folder, before, config)
+            go_on(before, folder)
+        return folder, folder.read_summary()
+    ready = session(config, folder, parts_of)
+    note_what_needs_trust(config)
+    with _requeued() if config.existing == "resume" else nullcontext():
+        with folder.held():
+            folder.check_free()  # check again: another process may have made this run meanwhile
+            ready.write()
+            if config.launch == "none":
+                return folder, {}
+            if world_size(config.trainer) == 1 and config.launch == "auto":
+                ready.train()
+                return folder, folder.read_summary()
+        del ready  # free its memory: from here on this process only waits
+        with trusting(config):  # the ranks read the config from the folder
+            launch(config, folder)
+    return folder, folder.read_summary()
+
+
+def go_on(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
+    """Train the rest of a run whose folder is written, from its newest intact checkpoint.
+
+    A finished run is left as it is.
+    """
+    if folder.summary.exists():
+        return
+    check_files(folder.path)
+    with _requeued():
+        if not runs_here(config):
+            launch(config, folder, overrides)
+            return
+        say_restart()
+        # Hold the folder before its checkpoints are read: another process that trains this run deletes old ones.
+        with folder.held() if is_first() else nullcontext():
+            checkpoint = newest_whole(folder.checkpoints)
+            verb = import_module(f"bert_lightning.verbs.{config.verb}")
+            ready = session(config, folder, verb.parts, checkpoint)
+            ready.say_start()
+            ready.train()
+
+
+@contextmanager
+def _requeued() -> Iterator[None]:
+    """Requeue the SLURM job if SLURM is about to end it. The same command then continues the run."""
+    try:
+        yield
+    except Interrupted as stop:
+        if is_first() and not is_own_rank():
+            requeue_after(stop)
+        raise
+
+
+def session(config: DictConfig, folder: RunFolder, parts_of: PartsOf, checkpoint: Path | None = None) -> Session:
+    """Build the run in this process, ready to train."""
+    parts = parts_of(config)
+    if config.get("compile"):
+        parts.module.encoder.compile_feed_forward()
+    return Session.build(
+        config, folder, parts,
+        build(config.trainer), build_values(config.callbacks), build_values(config.logger), checkpoint,
+    )  # fmt: skip
+
+
+def launch(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
+    """Start the ranks of a run whose folder is written, and wait for them."""
+    if config.launch == "srun":
+        launch_srun(folder.path, overrides, config.trainer.devices, config.trainer.num_nodes)
+    else:
+        launch_here(folder.path, overrides, config.trainer.devices, config.restarts)
+
+
+def runs_here(config: DictConfig) -> bool:
+    """Return whether this process trains: as the only rank, or as a rank that a launcher started."""
+    ranks = world_size(config.trainer)
+    return is_rank(ranks) or (ranks == 1 and config.launch != "srun")
