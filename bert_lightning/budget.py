@@ -1,6 +1,6 @@
-"""Budgets: what a run may spend and how much of it is spent, in updates, tokens, FLOPs or minutes.
+"""Budgets: the size of a run in updates, tokens, FLOPs or minutes, and the amount that it has spent.
 
-Learning rate, batch size, phases of sequence length and masking rates are functions of the share that is spent.
+Learning rate, batch size, phases of sequence length and masking rates are functions of the fraction that is spent.
 """
 
 from __future__ import annotations
@@ -18,29 +18,28 @@ Levels = Annotated[int, Range(least=2, most=1000)]
 
 
 class Meter(Protocol):
-    """A meter of what the last update took on all ranks together. All ranks must ask at the same update."""
+    """A meter of the last update's cost, on all ranks together. All ranks must ask at the same update."""
 
     def tokens(self) -> int:
         """Return the number of tokens that were read, without padding."""
 
-    def operations(self) -> int:
-        """Return the FLOPs of forward and backward."""
+    def flops(self) -> int:
+        """Return the FLOPs of the forward and backward pass."""
 
     def microseconds(self) -> int:
-        """Return the training time on the slowest rank. Waiting for batches and saving count; validation does not."""
+        """Return the training time on the slowest rank. It includes waiting for batches and saving, not validation."""
 
 
 class Budget:
-    """Base class of budgets. A budget counts in whole numbers, so that all ranks and resumed runs count alike.
+    """The base class of budgets. Amounts are integers, so that all ranks and resumed runs agree exactly.
 
     The update that spends the rest of the budget is the last one. It is completed.
 
     Args:
         amount: size of the budget, in `unit`s.
-        ramp: share of the budget in which the batch grows to its full size. None: all batches are full. Geiping and
-            Goldstein 2023 use a ramp of 0.6, https://arxiv.org/abs/2212.14034
-        ramp_levels: number of equal steps in which the batch grows; the first batch has 1 / `ramp_levels` of the full
-            size.
+        ramp: fraction of the budget during which the batch grows to its full size. None: all batches have the full
+            size. Geiping and Goldstein 2023 use a ramp of 0.6, https://arxiv.org/abs/2212.14034
+        ramp_levels: number of batch sizes during the ramp; the first is 1 / `ramp_levels` of the full size.
 
     Raises:
         UserError: if a value is out of range; the message names it.
@@ -48,22 +47,23 @@ class Budget:
 
     unit: str
     key: str  # config key that sets the amount
-    countable = 1  # how many counted pieces make a unit
+    resolution = 1  # a unit has this many steps of the integer count
 
     def __init__(self, amount: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
-        if not isinstance(amount, (int, float)) or not 1 <= amount * self.countable < math.inf:
-            least = "1 or more" if self.countable == 1 else "above 0"
+        if not isinstance(amount, (int, float)) or not 1 <= amount * self.resolution < math.inf:
+            least = "1 or more" if self.resolution == 1 else "above 0"
             raise UserError(f"{self.key}={amount} must be {least}: a number of {self.unit}")
         if ramp is not None and not 0 < ramp <= 1:
             raise UserError(
-                f"budget.ramp={ramp} is the share of the budget in which the batch grows: above 0 and at most 1"
+                f"budget.ramp={ramp} must be above 0 and at most 1: the batch grows in this fraction of the budget"
             )
         if ramp_levels < 2:
             raise UserError(f"budget.ramp_levels={ramp_levels} must be 2 or more")
-        self.total = round(amount * self.countable)
+        self.total = round(amount * self.resolution)
         self.before = self.spent = 0  # amounts spent before and after the last update
         self.levels = 1 if ramp is None else ramp_levels
-        self.rises = tuple((ramp or 0.0) * level / ramp_levels for level in range(1, self.levels))
+        # Fractions of the budget at which the batch grows.
+        self.growth_points = tuple((ramp or 0.0) * level / ramp_levels for level in range(1, self.levels))
 
     @property
     def updates(self) -> int | None:
@@ -71,12 +71,13 @@ class Budget:
         return None
 
     @property
-    def share(self) -> float:
+    def fraction_spent(self) -> float:
         """Return the fraction of the budget spent so far, in [0, 1]."""
         return min(1.0, self.spent / self.total)
 
     @property
     def exhausted(self) -> bool:
+        """Return whether the whole budget is spent."""
         return self.spent >= self.total
 
     def charge(self, meter: Meter) -> None:
@@ -84,7 +85,7 @@ class Budget:
         self.before, self.spent = self.spent, self.spent + self.cost(meter)
 
     def cost(self, meter: Meter) -> int:
-        """Return the cost of the last update in counted pieces of this budget."""
+        """Return the cost of the last update, in steps of the integer count."""
         raise NotImplementedError
 
     def check(self, tokens: Callable[[], int]) -> None:
@@ -97,20 +98,20 @@ class Budget:
             UserError: if the budget is less than the first batch.
         """
 
-    def batch_size(self, full: int, share: float) -> int:
-        """Return the number of sequences per batch when a share of the budget is spent; `full` after the ramp."""
-        return -(-full * (1 + bisect_right(self.rises, share)) // self.levels)
+    def batch_size(self, full: int, fraction_spent: float) -> int:
+        """Return the size of a batch at a fraction of the budget. `full` is the size after the ramp, in any unit."""
+        return -(-full * (1 + bisect_right(self.growth_points, fraction_spent)) // self.levels)
 
     def batch_sizes(self, full: int) -> list[int]:
         """Return the batch size at every level of the ramp."""
-        return [self.batch_size(full, share) for share in (0.0, *self.rises)]
+        return [self.batch_size(full, fraction) for fraction in (0.0, *self.growth_points)]
 
     def summary(self) -> dict[str, float | str]:
         """Return the entry for the budget in `summary.json`."""
         return {
             "unit": self.unit,
-            "total": round(self.total / self.countable, 4),
-            "spent": round(self.spent / self.countable, 4),
+            "total": round(self.total / self.resolution, 4),
+            "spent": round(self.spent / self.resolution, 4),
             "share": round(self.spent / self.total, 6),
         }
 
@@ -134,7 +135,7 @@ class Steps(Budget):
 
 
 class Tokens(Budget):
-    """A budget of tokens that the model reads, without padding."""
+    """A budget of tokens that the model reads. Padding does not count."""
 
     unit, key = "tokens", "budget.tokens"
 
@@ -146,25 +147,25 @@ class Tokens(Budget):
 
     def check(self, tokens: Callable[[], int]) -> None:
         if self.total < (least := tokens()):
-            raise UserError(f"{self.key}={self.total} does not reach for one batch: the first has {least} tokens")
+            raise UserError(f"{self.key}={self.total} is less than one batch: use {least} or more, or a smaller batch")
 
 
-class Operations(Budget):
-    """A budget of FLOPs in matrix products of the model, forward and backward, as `Throughput` counts them."""
+class Flops(Budget):
+    """A budget of FLOPs in the model's matrix products, forward and backward, as `Throughput` counts them."""
 
-    unit, key = "operations", "budget.flops"
+    unit, key = "FLOPs", "budget.flops"
 
     def __init__(self, flops: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         super().__init__(flops, ramp, ramp_levels)
 
     def cost(self, meter: Meter) -> int:
-        return meter.operations()
+        return meter.flops()
 
 
 class Minutes(Budget):
-    """A budget of training time. The start of a process, validation and breaks between two processes do not count."""
+    """A budget of training time. Starting a process, validation and the time between two processes do not count."""
 
-    unit, key, countable = "minutes", "budget.minutes", 60_000_000  # microseconds per minute
+    unit, key, resolution = "minutes", "budget.minutes", 60_000_000  # counted in microseconds
 
     def __init__(self, minutes: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         super().__init__(minutes, ramp, ramp_levels)

@@ -264,7 +264,7 @@ BAD = {
     "no such budget": (["pretrain", "TINY", "budget=hours"], "budget=hours.*minutes"),
     "a budget without an amount": (["pretrain", "TINY", "budget=tokens"], "budget.tokens has no value: give"),
     "a budget of nothing": (["pretrain", "TINY", "budget=minutes", "budget.minutes=0"], "minutes=0 must be above 0"),
-    "less than a batch": (["pretrain", "TINY", "budget=tokens", "budget.tokens=9"], "budget.tokens=9 does not reach"),
+    "less than a batch": (["pretrain", "TINY", "budget=tokens", "budget.tokens=9"], "budget.tokens=9 is less than"),
     "a ramp beyond the budget": (
         ["pretrain", "TINY", "budget.ramp=1.5"],
         "budget.ramp=1.5 must be above 0 and at most 1",

@@ -30,7 +30,7 @@ class Spending(Callback):
     def tokens(self) -> int:
         return summed(self._tokens)[0]
 
-    def operations(self) -> int:
+    def flops(self) -> int:
         rate = None if self.throughput is None else self.throughput.flops_per_token
         assert rate is not None, "counted on the first batch"
         return round(rate * self.tokens())

@@ -26,5 +26,5 @@ class Progress(TQDMProgressBar):
         metrics.pop("v_num", None)
         if trainer.max_steps < 0:
             budget: Any = pl_module.budget
-            metrics["budget"] = f"{budget.share:.1%}"
+            metrics["budget"] = f"{budget.fraction_spent:.1%}"
         return {name.removeprefix("train/"): value for name, value in metrics.items()}

@@ -158,13 +158,13 @@ class StreamDataModule(pl.LightningDataModule):
             batches: number of batches per update, on all ranks together.
         """
         last = self.leg
-        moments = sorted({*budget.rises, *(self.moments if budget.updates is None else ())})
-        if last is not None and bisect_right(moments, last.share) == bisect_right(moments, budget.share):
+        moments = sorted({*budget.growth_points, *(self.moments if budget.updates is None else ())})
+        if last is not None and bisect_right(moments, last.share) == bisect_right(moments, budget.fraction_spent):
             return False
         pace = math.inf
         if budget.updates is not None:
             pace = budget.updates * batches * self._examples_of_a_batch(budget)
-        self.leg = Leg(self.position, budget.share, pace, () if last is None else self.begun(last))
+        self.leg = Leg(self.position, budget.fraction_spent, pace, () if last is None else self.begun(last))
         return True
 
     def _leg_batches(self, budget: Budget, trainer: pl.Trainer) -> DataLoader[Any] | CountedBatches:
@@ -189,8 +189,8 @@ class StreamDataModule(pl.LightningDataModule):
         If batches are measured in tokens, it is the mean over a sample that covers all of training.
         """
         if self.windows is None:
-            return budget.batch_size(self.batch_size, budget.share)
-        windows = self._grown(self.windows, budget, budget.share)
+            return budget.batch_size(self.batch_size, budget.fraction_spent)
+        windows = self._grown(self.windows, budget, budget.fraction_spent)
         return windows.examples_of_a_batch(self.training_examples(Leg(share=0.0, pace=windows.trial)).lengths)
 
     def _grown(self, windows: Windows, budget: Budget, share: float) -> Windows:

@@ -23,7 +23,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import Tokenizer
 
-from bert_lightning.budget import Budget, Operations
+from bert_lightning.budget import Budget, Flops
 from bert_lightning.callbacks.budget import Spending
 from bert_lightning.callbacks.checkpoints import Checkpoints
 from bert_lightning.callbacks.exact import Exact
@@ -97,7 +97,7 @@ class Session:
         if config.monitor.metric not in known:
             raise UserError(f"monitor.metric={config.monitor.metric} is not measured; there are {', '.join(known)}")
         throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
-        if throughput is None and isinstance(parts.module.budget, Operations):
+        if throughput is None and isinstance(parts.module.budget, Flops):
             raise UserError("budget=flops is counted by callbacks.throughput, which is null: leave it in")
         callbacks = [Exact(), Spending(parts.module.budget, throughput), *callbacks]
         for callback in callbacks:
