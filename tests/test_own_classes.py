@@ -10,12 +10,12 @@ from tests.runs.test_resume import cut
 
 MODULE = "losses_of_a_user"
 CODE = """
-from bert_lightning.data.labelled.texts import Classified
+from bert_lightning.data.labelled.texts import TextClassification
 from bert_lightning.objectives.downstream import Classification
 from bert_lightning.objectives.pretraining import MaskedLM
 
 class Words(MaskedLM): ...
-class Sorted(Classified): ...
+class Sorted(TextClassification): ...
 class Sorting(Classification): ...
 def sorting(*arguments, **values): return Sorting(*arguments, **values)
 """

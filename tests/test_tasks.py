@@ -356,7 +356,7 @@ def test_an_encoder_alone_measures_similarity(command, encoder, files):
     assert json.loads(output)["examples"] == 10
     code, _, errors = command("evaluate", "run=runs/first", "task=text_pair", "path=pairs.jsonl", "split=train")
     assert code == 2
-    assert "has no head for ClassifiedPair" in errors
+    assert "has no head for PairClassification" in errors
 
 
 BAD = {
@@ -401,7 +401,7 @@ def test_mistakes_of_evaluation(command, encoder, files):
     cases = {
         "new.csv:2: label 'odd' is not one of the labels": ["path=new.csv", "split=train"],
         "no split 'test'": ["split=test"],
-        "has no head for TaggedWords: it was trained for Classified": ["task=token_classification", "path=ten.conll"],
+        "has no head for TaggedWords: it was trained for TextClassification": ["task=token_classification", "path=ten.conll"],
         "trained with the labels bad!, very good; the task has no, yes": [
             "task=text_classification", "task.labels=[no,yes]", "path=new.csv",
         ],

@@ -6,13 +6,14 @@ Each class reads one layout. `files()` names the files that are read, so that a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import ClassVar
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.files import columnar
-from bert_lightning.text.files.lines import Part, cut, inner_suffix, lines_of, together
+from bert_lightning.text.files.lines import Part, group_files, inner_suffix, lines_of, split_at_lines
 from bert_lightning.text.files.paths import JSON_LINES, read_rows, resolve
 from bert_lightning.text.sentences import clean, split_sentences
 
@@ -30,6 +31,9 @@ _NO_TEXT = {
 
 class Corpus:
     """Base class of corpora: documents in a fixed order, in parts whose number depends on the sources alone."""
+
+    # Name in the code -> name in `repr`, for a class and its fields that were renamed.
+    names_in_stores: ClassVar[Mapping[str, str]] = {}
 
     def files(self) -> list[Path]:
         """Return the files that are read."""
@@ -51,6 +55,13 @@ class Corpus:
         for part in self.parts():
             yield from self.read(part)
 
+    def __repr__(self) -> str:
+        """Return the text that identifies the corpus in a token store. It keeps first names, so old stores are found."""
+        names = [type(self).__qualname__, *(field.name for field in fields(self))]  # type: ignore[arg-type]
+        first, *keys = [self.names_in_stores.get(name, name) for name in names]
+        values = [repr(getattr(self, name)) for name in names[1:]]
+        return f"{first}({', '.join(f'{key}={value}' for key, value in zip(keys, values, strict=True))})"
+
 
 @dataclass(frozen=True)
 class SentenceLines(Corpus):
@@ -65,7 +76,7 @@ class SentenceLines(Corpus):
         return _left_out(self.path, self.files())
 
     def parts(self) -> list[Part]:
-        return [part for path in self.files() for part in cut(path, at_blank_lines=True)]
+        return [part for path in self.files() for part in split_at_lines(path, at_blank_lines=True)]
 
     def read(self, part: Part) -> Iterator[Document]:
         for file in part.files:
@@ -75,26 +86,30 @@ class SentenceLines(Corpus):
                     yield document
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextFiles(Corpus):
     """A corpus of plain text files. Lines that were wrapped by hand are joined; a blank line ends a paragraph.
 
     Args:
         path: a file, folder or glob.
         language: language of the text, a code of two letters.
-        begins: regular expression that matches the first line of each document. None: each file is one document.
+        document_start: regular expression that matches the first line of each document. None: each file is one document.
     """
 
     path: str
     language: str = "en"
-    begins: str | None = None
+    document_start: str | None = None
+    names_in_stores: ClassVar[Mapping[str, str]] = {"document_start": "begins"}
 
     def __post_init__(self) -> None:
         _check_language(self.language)
         try:
-            re.compile(str(self.begins or ""))
+            re.compile(str(self.document_start or ""))
         except re.error as error:
-            raise UserError(f"data.corpus.begins={self.begins} is not a regular expression ({error})") from None
+            raise UserError(
+                f"data.corpus.document_start={self.document_start} is not a regular expression ({error}): fix it, or "
+                "set null, which makes each file a document"
+            ) from None
 
     def files(self) -> list[Path]:
         return _texts(self.path)
@@ -103,12 +118,12 @@ class TextFiles(Corpus):
         return _left_out(self.path, self.files())
 
     def parts(self) -> list[Part]:
-        return together(self.files())
+        return group_files(self.files())
 
     def read(self, part: Part) -> Iterator[Document]:
-        begins = re.compile(str(self.begins)) if self.begins else None
+        start = re.compile(str(self.document_start)) if self.document_start else None
         for file in part.files:
-            for lines in _grouped(lines_of(Path(file)), begins.search if begins else lambda _: False):
+            for lines in _grouped(lines_of(Path(file)), start.search if start else lambda _: False):
                 document: Document = []
                 for paragraph in _grouped(iter(lines), lambda line: not line.strip()):
                     document += split_sentences(clean(" ".join(line.strip() for line in paragraph)), self.language)
@@ -116,8 +131,8 @@ class TextFiles(Corpus):
                     yield document
 
 
-@dataclass(frozen=True)
-class Rows(Corpus):
+@dataclass(frozen=True, repr=False)
+class TableFiles(Corpus):
     """A corpus of CSV, TSV, JSONL, Parquet or Arrow files: each row is a document.
 
     Args:
@@ -131,6 +146,7 @@ class Rows(Corpus):
     text_column: str = "text"
     where: dict[str, str | int | float | bool] = field(default_factory=dict)
     language: str = "en"
+    names_in_stores: ClassVar[Mapping[str, str]] = {"TableFiles": "Rows"}
 
     def __post_init__(self) -> None:
         _check_language(self.language)
@@ -149,7 +165,7 @@ class Rows(Corpus):
             if inner_suffix(path) in columnar.SUFFIXES:
                 found += columnar.parts(path)
             elif inner_suffix(path) in JSON_LINES:
-                found += cut(path, at_blank_lines=False)
+                found += split_at_lines(path, at_blank_lines=False)
             else:
                 found.append(Part((str(path),)))
         return found
@@ -232,12 +248,12 @@ def _left_out(pattern: str, read: list[Path]) -> list[Path]:
     return [file for file in resolve(pattern) if file not in known]
 
 
-def _grouped(lines: Iterator[str], begins: Callable[[str], object]) -> Iterator[list[str]]:
-    """Yield lines in groups. A line for which `begins` is true starts a group. Long groups are cut."""
+def _grouped(lines: Iterator[str], starts_group: Callable[[str], object]) -> Iterator[list[str]]:
+    """Yield lines in groups. A line for which `starts_group` is true starts a group. Long groups are cut."""
     group: list[str] = []
     size = 0
     for line in lines:
-        if group and (begins(line) or size > LONGEST_DOCUMENT):
+        if group and (starts_group(line) or size > LONGEST_DOCUMENT):
             yield group
             group, size = [], 0
         group.append(line)

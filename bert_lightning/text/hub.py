@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.corpora import Corpus, Document, Rows
+from bert_lightning.text.corpora import Corpus, Document, TableFiles
 from bert_lightning.text.files.lines import Part
 from bert_lightning.text.files.paths import Row
 from bert_lightning.text.sentences import clean, split_sentences
@@ -43,8 +43,8 @@ class HubDataset(Corpus):
     path: str | None = None
 
     @property
-    def _local(self) -> Rows | None:
-        return Rows(self.path, self.text_column, language=self.language) if self.path else None
+    def _local(self) -> TableFiles | None:
+        return TableFiles(self.path, self.text_column, language=self.language) if self.path else None
 
     def files(self) -> list[Path]:
         return self._local.files() if self._local else []

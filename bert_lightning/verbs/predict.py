@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from bert_lightning.data.labelled.encoding import Tokens, collate, encode
+from bert_lightning.data.labelled.encoding import TokenSequence, collate, encode
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.errors import UserError
@@ -30,7 +30,7 @@ class Masked(NamedTuple):
     """A text with [MASK] in it, and its tokens."""
 
     text: str
-    tokens: Tokens
+    tokens: TokenSequence
 
 
 class FillMask:

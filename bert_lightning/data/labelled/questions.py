@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.data.labelled import remarks
-from bert_lightning.data.labelled.encoding import Tokens, cut, encode_windows
+from bert_lightning.data.labelled.encoding import TokenSequence, encode_windows, truncate_texts
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.squad import is_squad, read_squad
 from bert_lightning.data.labelled.task_types import Example, Kind, Prediction, Unit
@@ -118,7 +118,9 @@ class Questions(Kind):
                 f"task.max_length={max_length} leaves no room for a context beside task.kind.max_question_tokens="
                 f"{self.max_question_tokens} and task.kind.overlap={self.overlap}: raise it or lower them"
             )
-        questions = cut([example.inputs["question"] for example in examples], tokenizer, self.max_question_tokens)
+        questions = truncate_texts(
+            [example.inputs["question"] for example in examples], tokenizer, self.max_question_tokens
+        )
         contexts = [example.inputs["context"] for example in examples]
         windows = encode_windows(questions, contexts, tokenizer, max_length, self.overlap)
         return [Unit(example, of_example) for example, of_example in zip(examples, windows, strict=True)]
@@ -138,7 +140,7 @@ class Questions(Kind):
         rows = iter(scores.float().numpy(force=True))
         return [self._decide(example, [(window, next(rows)) for window in windows]) for example, windows in units]
 
-    def _decide(self, example: Example, windows: Sequence[tuple[Tokens, npt.NDArray[np.float32]]]) -> Prediction:
+    def _decide(self, example: Example, windows: Sequence[tuple[TokenSequence, npt.NDArray[np.float32]]]) -> Prediction:
         null = min(float(scores[0].sum()) for _, scores in windows)
         spans = sorted((s for tokens, scores in windows for s in self._spans(tokens, scores)), reverse=True)
         context, best = example.inputs["context"], self._distinct(spans)
@@ -157,7 +159,7 @@ class Questions(Kind):
             "best_answer": first["text"], "null_odds": odds, "candidates": candidates[:3],
         }  # fmt: skip
 
-    def _spans(self, tokens: Tokens, scores: npt.NDArray[np.float32]) -> Iterator[Span]:
+    def _spans(self, tokens: TokenSequence, scores: npt.NDArray[np.float32]) -> Iterator[Span]:
         """Yield the best spans of a window that lie in the context and are not too long."""
         inside = np.flatnonzero(tokens.offsets[:, 0] >= 0)
         if not len(inside):
@@ -227,7 +229,7 @@ def _placed(given: Any, context: str, where: str) -> dict[str, Any]:
     return {"text": text, "answer_start": start}
 
 
-def _target(answers: Sequence[dict[str, Any]], window: Tokens) -> tuple[int, int]:
+def _target(answers: Sequence[dict[str, Any]], window: TokenSequence) -> tuple[int, int]:
     """Return the first and last token of the first answer in a window; 0 and 0 if the answer is not entirely in it."""
     if not answers:
         return 0, 0

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.data.labelled import remarks
-from bert_lightning.data.labelled.encoding import Tokens
+from bert_lightning.data.labelled.encoding import TokenSequence
 from bert_lightning.data.labelled.rows import TABLES, Row, check_mappings, read_table
 from bert_lightning.errors import UserError
 from bert_lightning.text.files.json_text import described
@@ -38,7 +38,7 @@ class Unit(NamedTuple):
     """The item that a batch counts: an example with its sequences (one, or several that are decided together)."""
 
     example: Example
-    sequences: list[Tokens]
+    sequences: list[TokenSequence]
 
     @property
     def is_cut(self) -> bool:

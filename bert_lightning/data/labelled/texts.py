@@ -20,7 +20,7 @@ from bert_lightning.text.sentences import clean
 
 
 @dataclass(frozen=True)
-class Classified(Kind):
+class TextClassification(Kind):
     """Text classification: a text and its class. The columns are `text` and `label`."""
 
     def inputs(self, row: Row) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Classified(Kind):
 
 
 @dataclass(frozen=True)
-class ClassifiedPair(Classified):
+class PairClassification(TextClassification):
     """Text pair classification: two texts and the class of the pair. The columns are `text`, `text_pair`, `label`."""
 
     parts: ClassVar[tuple[str, ...]] = ("text", "text_pair")
@@ -89,7 +89,7 @@ class ClassifiedPair(Classified):
 
 
 @dataclass(frozen=True)
-class ScoredPair(ClassifiedPair):
+class TextPairRegression(PairClassification):
     """Text pair regression: two texts in one sequence, and a number for the pair.
 
     The columns are `text`, `text_pair` and `label`.
@@ -118,7 +118,7 @@ class ScoredPair(ClassifiedPair):
 
 
 @dataclass(frozen=True)
-class EmbeddedPair(ScoredPair):
+class TextPairSimilarity(TextPairRegression):
     """Text pair similarity: two texts, each in its own sequence, and a number that says how alike they are.
 
     The columns are `text`, `text_pair` and `label`.

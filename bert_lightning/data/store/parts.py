@@ -26,8 +26,8 @@ from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document
 from bert_lightning.text.files.lines import Part
 from bert_lightning.text.sentences import document_hash, hash_fraction
-from bert_lightning.text.tokenizers.batch_tokenizer import Encoder, IdType
-from bert_lightning.text.tokenizers.cached_tokenizer import encoder_of
+from bert_lightning.text.tokenizers.batch_tokenizer import BatchTokenizer, IdType
+from bert_lightning.text.tokenizers.cached_tokenizer import fastest_tokenizer
 from bert_lightning.text.tokenizers.recipes import load_tokenizer
 
 SPLITS = ("train", "validation")
@@ -67,9 +67,9 @@ def write_parts(job: Job, parts: Mapping[int, Part], workers: int, say: Callable
     if len(todo) < len(parts):
         say(f"going on: {len(parts) - len(todo)} of {len(parts)} parts are there")
     if min(workers, len(todo)) <= 1:
-        encoder = encoder_of(load_tokenizer(job.folder))
+        tokenize = fastest_tokenizer(load_tokenizer(job.folder))
         for number, part in todo:
-            _write_part(job, number, part, encoder)
+            _write_part(job, number, part, tokenize)
         return
     # Spawn, not fork: tokenizers and torch have threads, and a fork of a process with threads may hang.
     spawn = multiprocessing.get_context("spawn")
@@ -84,13 +84,13 @@ def write_parts(job: Job, parts: Mapping[int, Part], workers: int, say: Callable
             raise
 
 
-_worker: tuple[Job, Encoder]
+_worker: tuple[Job, BatchTokenizer]
 
 
 def _start_worker(job: Job) -> None:
     global _worker
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes run in parallel already
-    _worker = job, encoder_of(load_tokenizer(job.folder))
+    _worker = job, fastest_tokenizer(load_tokenizer(job.folder))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -103,19 +103,19 @@ def _end_with_parent() -> None:
 
 
 def _work(number: int, part: Part) -> None:
-    job, encoder = _worker
-    _write_part(job, number, part, encoder)
+    job, tokenize = _worker
+    _write_part(job, number, part, tokenize)
 
 
-def _write_part(job: Job, number: int, part: Part, encoder: Encoder) -> None:
+def _write_part(job: Job, number: int, part: Part, tokenize: BatchTokenizer) -> None:
     """Tokenize one part into a temporary folder, then give the folder its final name."""
     target = job.part_folder(number)
     beside = target.with_name(f"{target.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         with (
-            _SplitWriter(beside / "train", encoder, job.deduplicate) as train,
-            _SplitWriter(beside / "validation", encoder, job.deduplicate) as validation,
+            _SplitWriter(beside / "train", tokenize, job.deduplicate) as train,
+            _SplitWriter(beside / "validation", tokenize, job.deduplicate) as validation,
         ):
             for document in job.corpus.read(part):
                 if part.share < 1 and hash_fraction(document, salt=1) >= part.share:
@@ -142,8 +142,8 @@ def _write_part(job: Job, number: int, part: Part, encoder: Encoder) -> None:
 class _SplitWriter:
     """Writes one split of a part. It gathers documents until there are enough to tokenize together."""
 
-    def __init__(self, folder: Path, encoder: Encoder, digests: bool) -> None:
-        self.store, self.encoder = StoreWriter(folder, encoder.dtype), encoder
+    def __init__(self, folder: Path, tokenize: BatchTokenizer, digests: bool) -> None:
+        self.store, self.tokenize = StoreWriter(folder, tokenize.dtype), tokenize
         self.documents: list[Document] = []
         self.digests: list[bytes] | None = [] if digests else None
         self.characters = 0
@@ -157,7 +157,7 @@ class _SplitWriter:
             self._flush()
 
     def _flush(self) -> None:
-        documents, full = encode(self.documents, self.encoder)
+        documents, full = encode(self.documents, self.tokenize)
         self.store.add(documents)
         if self.digests is not None:
             with (self.store.folder / "digests.bin").open("ab") as file:

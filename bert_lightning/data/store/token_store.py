@@ -25,8 +25,8 @@ from tokenizers import Tokenizer
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
-from bert_lightning.text.tokenizers.batch_tokenizer import Encoder, IdType, id_type
-from bert_lightning.text.tokenizers.cached_tokenizer import encoder_of
+from bert_lightning.text.tokenizers.batch_tokenizer import BatchTokenizer, IdType, id_type
+from bert_lightning.text.tokenizers.cached_tokenizer import fastest_tokenizer
 
 FILES = ("tokens.bin", "words.bin", "sentences.npy", "documents.npy")
 QUICK = 2**28  # bytes; only `prepare` hashes larger files, because that takes long
@@ -107,13 +107,13 @@ class Documents:
         )
 
 
-def encode(documents: list[Document], encoder: Encoder) -> tuple[Documents, npt.NDArray[np.bool_]]:
+def encode(documents: list[Document], tokenize: BatchTokenizer) -> tuple[Documents, npt.NDArray[np.bool_]]:
     """Tokenize documents, and drop the sentences and documents that have no tokens.
 
     Returns:
         The tokenized documents, and an array that is true for each given document that is kept.
     """
-    encoded = encoder([sentence for document in documents for sentence in document])
+    encoded = tokenize([sentence for document in documents for sentence in document])
     lengths = encoded.lengths
     document = np.repeat(np.arange(len(documents)), [len(sentences) for sentences in documents])
     sentences = np.bincount(document[lengths > 0], minlength=len(documents))
@@ -213,10 +213,10 @@ def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenize
 
     Sentences without tokens are left out.
     """
-    encoder = encoder_of(tokenizer)
+    tokenize = fastest_tokenizer(tokenizer)
     with StoreWriter(folder, id_type(tokenizer)) as writer:
         for group in groups(documents):
-            writer.add(encode(group, encoder)[0])
+            writer.add(encode(group, tokenize)[0])
         writer.finish()
     return writer.counts
 

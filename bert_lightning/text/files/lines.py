@@ -86,7 +86,7 @@ def lines_of(path: Path, start: int = 0, end: int | None = None) -> Iterator[str
         raise UserError(_not_utf8(path, at + error.start, error.reason)) from None
 
 
-def cut(path: Path, at_blank_lines: bool) -> list[Part]:
+def split_at_lines(path: Path, at_blank_lines: bool) -> list[Part]:
     """Return the parts of one file, each of about PART_BYTES. A compressed file is one part.
 
     A part begins after the end of a line, or after a blank line if `at_blank_lines` is true.
@@ -105,7 +105,7 @@ def cut(path: Path, at_blank_lines: bool) -> list[Part]:
     return [Part((str(path),), start, end) for start, end in zip(cuts, [*cuts[1:], size], strict=True) if start < size]
 
 
-def together(paths: list[Path]) -> list[Part]:
+def group_files(paths: list[Path]) -> list[Part]:
     """Return parts of whole files; the files of one part have about PART_BYTES together."""
     parts: list[Part] = []
     group, size = [], 0

@@ -1,4 +1,4 @@
-"""Turn sentences into token ids and word starts: the encoder protocol, and an encoder for any tokenizer."""
+"""Turn sentences into token ids and word starts: the protocol, and an implementation for any tokenizer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IdType: TypeAlias = "type[np.unsignedinteger[Any]]"
 
 
 @dataclass(frozen=True)
-class Encoded:
+class TokenBatch:
     """The tokens of S sentences, one sentence after another, T tokens in all."""
 
     tokens: npt.NDArray[Any]  # [T] ids, uint16 or uint32
@@ -28,12 +28,12 @@ class Encoded:
     lengths: npt.NDArray[np.int64]  # [S] number of tokens of each sentence
 
 
-class Encoder(Protocol):
+class BatchTokenizer(Protocol):
     """A callable that turns sentences into token ids."""
 
     dtype: IdType
 
-    def __call__(self, sentences: Sequence[str]) -> Encoded: ...
+    def __call__(self, sentences: Sequence[str]) -> TokenBatch: ...
 
 
 def id_type(tokenizer: Tokenizer) -> IdType:
@@ -106,8 +106,8 @@ def _put_spaces_before_words(settings: dict[str, Any]) -> bool:
     return False
 
 
-class PlainEncoder:
-    """An encoder for any tokenizer: it calls the `encode_batch` of the tokenizers library."""
+class PlainTokenizer:
+    """A batch tokenizer for any tokenizer: it calls the `encode_batch` of the tokenizers library."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer, self.dtype = text_reader(tokenizer), id_type(tokenizer)
@@ -117,11 +117,11 @@ class PlainEncoder:
         self.tokenizer.encode_special_tokens = True  # a "[MASK]" that an author typed is text
         return self.tokenizer.encode_batch(texts, add_special_tokens=False)
 
-    def __call__(self, sentences: Sequence[str]) -> Encoded:
+    def __call__(self, sentences: Sequence[str]) -> TokenBatch:
         encodings = self.encodings(sentences)
         lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
         ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), self.dtype)
         words = np.fromiter(chain.from_iterable(encoding.word_ids for encoding in encodings), np.int64)
         starts = np.diff(words, prepend=-1) != 0
         starts[(np.cumsum(lengths) - lengths)[lengths > 0]] = True
-        return Encoded(ids, starts, lengths)
+        return TokenBatch(ids, starts, lengths)

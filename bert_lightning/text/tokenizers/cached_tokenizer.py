@@ -18,7 +18,13 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import AddedToken, Tokenizer
 
-from bert_lightning.text.tokenizers.batch_tokenizer import Encoded, Encoder, IdType, PlainEncoder, steps_of
+from bert_lightning.text.tokenizers.batch_tokenizer import (
+    BatchTokenizer,
+    IdType,
+    PlainTokenizer,
+    TokenBatch,
+    steps_of,
+)
 from bert_lightning.text.tokenizers.numbering import WordNumbers
 from bert_lightning.text.tokenizers.special_tokens import special_names
 
@@ -47,8 +53,8 @@ _BERT_PIECES = re.compile(r"[^!-/:-@\[-`{-~\n]+|[!-/:-@\[-`{-~\n]")
 _GPT2_PIECES = re.compile(r"\n|'(?:[stmd]|re|ve|ll)| ?[A-Za-z]+| ?[0-9]+| ?[^ A-Za-z0-9\n]+")
 
 
-def encoder_of(tokenizer: Tokenizer) -> Encoder:
-    """Return the fastest encoder that is exact for a tokenizer."""
+def fastest_tokenizer(tokenizer: Tokenizer) -> BatchTokenizer:
+    """Return the fastest batch tokenizer that gives the same ids as a tokenizer."""
     settings = json.loads(tokenizer.to_str())
     before = steps_of(settings["pre_tokenizer"], "pretokenizers")
     normalizers = steps_of(settings["normalizer"], "normalizers")
@@ -61,12 +67,12 @@ def encoder_of(tokenizer: Tokenizer) -> Encoder:
     if exact and local and first in _SPLIT_AT_SPACES:
         bert = first == "BertPreTokenizer"
         ideographs = bert and any(n.get("handle_chinese_chars") for n in normalizers)
-        return WordEncoder(tokenizer, _Rules(False, _BERT_PIECES if bert else None, " ", ideographs))
+        return CachedTokenizer(tokenizer, _Rules(False, _BERT_PIECES if bert else None, " ", ideographs))
     if exact and local and first in _SPACE_LEADS and before[0].get("use_regex", before[0].get("split")):
         gpt2 = first == "ByteLevel" and not before[0]["add_prefix_space"] and not normalizers
         rules = _Rules(True, _GPT2_PIECES, "\n", double_spaces=True) if gpt2 else _Rules(True)
-        return WordEncoder(tokenizer, rules)
-    return PlainEncoder(tokenizer)
+        return CachedTokenizer(tokenizer, rules)
+    return PlainTokenizer(tokenizer)
 
 
 def _further_tokens(tokenizer: Tokenizer) -> list[AddedToken]:
@@ -98,7 +104,7 @@ class _Tokens:
     def __len__(self) -> int:
         return len(self.ends) - 1
 
-    def learn(self, *encoded: Encoded) -> None:
+    def learn(self, *encoded: TokenBatch) -> None:
         """Append the tokens of the next texts."""
         self.tokens = np.concatenate([self.tokens, *(some.tokens for some in encoded)])
         self.word_starts = np.concatenate([self.word_starts, *(some.word_starts for some in encoded)])
@@ -110,13 +116,13 @@ class _Tokens:
         self.ends = self.ends[: kept + 1].copy()
         self.tokens, self.word_starts = self.tokens[: self.ends[-1]].copy(), self.word_starts[: self.ends[-1]].copy()
 
-    def gather(self, numbers: npt.NDArray[np.int64]) -> Encoded:
+    def gather(self, numbers: npt.NDArray[np.int64]) -> TokenBatch:
         """Return the tokens of the texts with these numbers, one text after another."""
         begin = self.ends[numbers]
         lengths = self.ends[numbers + 1] - begin
         ends = np.cumsum(lengths)
         source = np.repeat(begin - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
-        return Encoded(self.tokens[source], self.word_starts[source], lengths)
+        return TokenBatch(self.tokens[source], self.word_starts[source], lengths)
 
 
 class _PieceNumbers(dict[str, int]):
@@ -138,15 +144,15 @@ class _Rules:
     double_spaces: bool = False  # whether the first of two spaces is a word
 
 
-class WordEncoder:
-    """An encoder that tokenizes every distinct word once. It gathers the ids of a sentence by its word numbers.
+class CachedTokenizer:
+    """A batch tokenizer that tokenizes every distinct word once. It gathers the ids of a sentence by its word numbers.
 
     A word here is the text between two spaces. A new word is cut into pieces where the pre-tokenization always cuts it
     (at punctuation). Only new pieces reach the tokenizer.
     """
 
     def __init__(self, tokenizer: Tokenizer, rules: _Rules) -> None:
-        self.plain, self.normalizer, self.rules = PlainEncoder(tokenizer), tokenizer.normalizer, rules
+        self.plain, self.normalizer, self.rules = PlainTokenizer(tokenizer), tokenizer.normalizer, rules
         self.dtype, self.added = self.plain.dtype, [token.content for token in _further_tokens(tokenizer)]
         self.numbers, self.words = WordNumbers(), _Tokens(self.dtype)
         self.piece_numbers, self.pieces = _PieceNumbers({_LINE_END: 0}), _Tokens(self.dtype)
@@ -154,7 +160,7 @@ class WordEncoder:
         self.is_whole = np.ones(1, np.bool_)  # [words] whether it has these tokens wherever it stands
         self._learn_words(self.numbers(b"")[1])  # word 1 is the empty word between two spaces
 
-    def __call__(self, sentences: Sequence[str]) -> Encoded:
+    def __call__(self, sentences: Sequence[str]) -> TokenBatch:
         text = _LINE_END + f" {_LINE_END}".join(sentences)
         if text.count(_LINE_END) != len(sentences):
             return self.plain(sentences)
@@ -165,7 +171,7 @@ class WordEncoder:
         self._replace_broken(sentences, numbers, first, [content for content in self.added if content in text])
         encoded = self.words.gather(numbers)
         self._forget(_KEPT_WORDS if known > _MOST_WORDS else known)
-        return Encoded(encoded.tokens, encoded.word_starts, np.add.reduceat(encoded.lengths, first))
+        return TokenBatch(encoded.tokens, encoded.word_starts, np.add.reduceat(encoded.lengths, first))
 
     def _with_spaces(self, text: str) -> bytes:
         """Return a text in UTF-8, with spaces around ideographs if the tokenizer makes them words."""
@@ -194,7 +200,7 @@ class WordEncoder:
     def _can_be_cut(self, text: str, whole: bool) -> bool:
         return self.rules.cut is not None and whole and text.isascii() and text.isprintable() and text != " "
 
-    def _cut(self, words: list[str]) -> Encoded:
+    def _cut(self, words: list[str]) -> TokenBatch:
         """Return the tokens of words, put together from the tokens of their pieces."""
         if self.rules.cut is None or not words:
             return self.plain([])
@@ -208,9 +214,9 @@ class WordEncoder:
         if len(self.pieces) > _MOST_WORDS:
             self.piece_numbers = _PieceNumbers(islice(self.piece_numbers.items(), _KEPT_WORDS))
             self.pieces.forget(_KEPT_WORDS)
-        return Encoded(encoded.tokens, encoded.word_starts, np.diff(token_ends[word_ends]))
+        return TokenBatch(encoded.tokens, encoded.word_starts, np.diff(token_ends[word_ends]))
 
-    def _encode_pieces(self, pieces: list[str]) -> Iterator[Encoded]:
+    def _encode_pieces(self, pieces: list[str]) -> Iterator[TokenBatch]:
         """Yield the tokens of ASCII pieces, many per call, since a call costs more than a word."""
         groups = [pieces[i : i + _TOGETHER] for i in range(0, len(pieces), _TOGETHER)]
         separator = self.rules.separator
@@ -225,7 +231,7 @@ class WordEncoder:
                 continue
             of_piece = word_ids % step == 0
             tokens = np.asarray(encoding.ids, self.dtype)[of_piece]
-            yield Encoded(tokens, np.diff(word_ids[of_piece], prepend=-1) != 0, lengths[::step])
+            yield TokenBatch(tokens, np.diff(word_ids[of_piece], prepend=-1) != 0, lengths[::step])
 
     def _stays_one_word(self, text: str) -> bool:
         """Return whether a text, its leading space included, has the same tokens wherever it stands.

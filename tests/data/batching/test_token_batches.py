@@ -17,7 +17,7 @@ from bert_lightning.data.batching.token_batches import TokenBatches, Windows, fi
 from bert_lightning.data.datamodule import PretrainingDataModule, StreamDataModule
 from bert_lightning.data.labelled.examples import LabelledExamples
 from bert_lightning.data.labelled.rows import Row
-from bert_lightning.data.labelled.texts import Classified
+from bert_lightning.data.labelled.texts import TextClassification
 from bert_lightning.data.pretraining.blocks import SingleSentences
 from bert_lightning.data.pretraining.pairs import SegmentPairs
 from bert_lightning.data.pretraining.phases import Phases
@@ -169,7 +169,7 @@ def test_single_sentences_of_all_lengths(small_data):
 
 
 def test_labelled_texts_in_batches_of_tokens(small_data):
-    kind = Classified()
+    kind = TextClassification()
     rows = [Row(f"f:{i}", {"text": "the cat sleeps " * (1 + i % 9), "label": str(i % 2)}) for i in range(90)]
     train = LabelledExamples(kind, kind.examples(rows), ["0", "1"], small_data.tokenizer, 64, 0)
     data = StreamDataModule(train, train, 8, batch_tokens=128)

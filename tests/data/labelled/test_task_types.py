@@ -12,7 +12,12 @@ from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.examples import LabelledExamples, labelled_batch
 from bert_lightning.data.labelled.questions import Questions
 from bert_lightning.data.labelled.rows import Row
-from bert_lightning.data.labelled.texts import Classified, ClassifiedPair, EmbeddedPair, ScoredPair
+from bert_lightning.data.labelled.texts import (
+    PairClassification,
+    TextClassification,
+    TextPairRegression,
+    TextPairSimilarity,
+)
 from bert_lightning.data.labelled.words import TaggedWords, split_words
 from bert_lightning.errors import UserError
 
@@ -28,7 +33,7 @@ def tokenizer(small_data):
 
 
 def test_batches_are_encoded_padded_and_cut(tokenizer):
-    kind = Classified(names={"0": "bad"})
+    kind = TextClassification(names={"0": "bad"})
     examples = kind.examples(ROWS)
     assert kind.labels(examples) == ["1", "bad"]
     batches = LabelledExamples(kind, examples, ["bad", "1"], tokenizer, 8, None)
@@ -46,7 +51,7 @@ def test_batches_are_encoded_padded_and_cut(tokenizer):
 
 
 def test_order_depends_on_the_seed_and_epochs_have_every_row_once(tokenizer):
-    kind = Classified()
+    kind = TextClassification()
 
     def order(seed):
         examples = LabelledExamples(kind, kind.examples(ROWS), ["0", "1"], tokenizer, 32, seed)
@@ -58,11 +63,11 @@ def test_order_depends_on_the_seed_and_epochs_have_every_row_once(tokenizer):
 
 def test_labels_are_sorted_as_numbers_where_they_are_numbers():
     rows = [Row("f", {"text": "x", "label": value}) for value in ("10", 9, 1.0, True, "b", "a")]
-    assert Classified().labels(Classified().examples(rows)) == ["1", "9", "10", "a", "b"]
+    assert TextClassification().labels(TextClassification().examples(rows)) == ["1", "9", "10", "a", "b"]
 
 
 def test_a_label_that_is_none_is_named_with_its_row(tokenizer):
-    kind = Classified()
+    kind = TextClassification()
     with pytest.raises(UserError, match=r"f:1: label '1' is not one of the labels \('0'\)"):
         LabelledExamples(kind, kind.examples(ROWS), ["0"], tokenizer, 16, None)
 
@@ -75,7 +80,7 @@ def test_special_tokens_that_an_author_typed_are_text(tokenizer):
 
 
 def test_pairs_have_two_segments_and_the_longer_is_cut(tokenizer):
-    kind = ClassifiedPair(columns={"text_pair": "other"})
+    kind = PairClassification(columns={"text_pair": "other"})
     (unit,) = kind.encode(kind.examples(ROWS[4:5]), tokenizer, 12)
     (tokens,) = unit.sequences
     second = tokenizer.encode("a dog", add_special_tokens=False).ids
@@ -86,12 +91,12 @@ def test_pairs_have_two_segments_and_the_longer_is_cut(tokenizer):
 
 
 def test_scores_and_classes_come_back(tokenizer):
-    kind = Classified()
+    kind = TextClassification()
     units = kind.encode(kind.examples(ROWS[:2]), tokenizer, 32)
     first, second = kind.decode(torch.tensor([[0.0, 1.0], [3.0, 0.0]]), units, ["no", "yes"])
     assert (first["answer"], second["answer"]) == ("yes", "no")
     assert sum(first["probabilities"].values()) == pytest.approx(1)
-    number = ScoredPair(columns={"text_pair": "other"})
+    number = TextPairRegression(columns={"text_pair": "other"})
     units = number.encode(number.examples(ROWS[:2]), tokenizer, 32)
     assert number.targets(units, []).tolist() == [0.0, 1.0]
     assert [p["answer"] for p in number.decode(torch.tensor([0.5, 4.0]), units, [])] == [0.5, 4.0]
@@ -101,7 +106,7 @@ def test_scores_and_classes_come_back(tokenizer):
 
 
 def test_texts_of_a_similarity_are_sequences_of_their_own(tokenizer):
-    kind = EmbeddedPair(columns={"text_pair": "other"})
+    kind = TextPairSimilarity(columns={"text_pair": "other"})
     batch = labelled_batch(kind, kind.encode(kind.examples(ROWS[:3]), tokenizer, 32), 0)
     assert batch["input_ids"].shape[0] == 6
     assert batch["group_sizes"].tolist() == [2, 2, 2]
@@ -359,9 +364,9 @@ def test_the_number_of_a_choice():
 @pytest.mark.parametrize(
     ("kind", "line", "inputs"),
     [
-        (Classified(), "a | b", {"text": "a | b"}),
-        (ClassifiedPair(), "a ||| b", {"text": "a", "text_pair": "b"}),
-        (EmbeddedPair(), "a\tb", {"text": "a", "text_pair": "b"}),
+        (TextClassification(), "a | b", {"text": "a | b"}),
+        (PairClassification(), "a ||| b", {"text": "a", "text_pair": "b"}),
+        (TextPairSimilarity(), "a\tb", {"text": "a", "text_pair": "b"}),
         (Questions(), "who? ||| me", {"question": "who?", "context": "me"}),
         (Choices(), "x ||| a ||| b", {"text": "x", "choices": ["a", "b"]}),
     ],
@@ -372,14 +377,14 @@ def test_a_line_is_an_example(kind, line, inputs):
     assert example.answer is None
 
 
-@pytest.mark.parametrize("kind", [ClassifiedPair(), Questions(), Choices()])
+@pytest.mark.parametrize("kind", [PairClassification(), Questions(), Choices()])
 def test_a_line_with_too_few_parts_is_named(kind):
     with pytest.raises(UserError, match=r"'alone' has .*: write"):
         kind.parse("alone")
 
 
 def test_a_text_alone_has_no_parts():
-    assert Classified().parse("a film\twith tabs ||| and bars") == {"text": "a film\twith tabs ||| and bars"}
+    assert TextClassification().parse("a film\twith tabs ||| and bars") == {"text": "a film\twith tabs ||| and bars"}
 
 
 PARTS = {"text_pair": "b", "question": "who?", "context": "a", "choice0": "a", "choice1": "b", "answers": "a"}
@@ -390,7 +395,7 @@ NO_TEXTS = [["one", "two"], {"en": "one"}, None, float("nan"), float("inf"), Tru
 @pytest.mark.parametrize(
     ("kind", "column"),
     [
-        (Classified(), "text"), (ClassifiedPair(), "text_pair"), (ScoredPair(), "text"), (EmbeddedPair(), "text"),
+        (TextClassification(), "text"), (PairClassification(), "text_pair"), (TextPairRegression(), "text"), (TextPairSimilarity(), "text"),
         (Questions(), "question"), (Questions(), "context"), (Choices(), "text"), (Choices(), "choice1"),
     ],
 )  # fmt: skip
@@ -424,7 +429,7 @@ def test_a_list_of_texts_holds_texts(kind, column, value):
 )
 def test_what_is_no_label_does_not_become_a_class(label, message):
     with pytest.raises(UserError, match=message):
-        Classified().examples([Row("f:3", {"text": "a", "label": label})])
+        TextClassification().examples([Row("f:3", {"text": "a", "label": label})])
 
 
 def labelled_rows(*labels):
@@ -433,30 +438,30 @@ def labelled_rows(*labels):
 
 def test_space_around_a_label_is_no_part_of_it():
     rows = labelled_rows("pos", " pos", "neg ", "\u3000neg")
-    kind = Classified(names={"neg": "bad"})
+    kind = TextClassification(names={"neg": "bad"})
     assert [example.answer for example in kind.examples(rows)] == ["pos", "pos", "bad", "bad"]
     (remark,) = kind.remarks(rows)
     assert remark == "3 rows (the first: f:3): the label in column 'label', ' pos', is read without the space around it"
 
 
 def test_one_number_in_two_spellings_is_no_two_classes():
-    kind = Classified()
+    kind = TextClassification()
     assert kind.labels(kind.examples(labelled_rows(1, 1.0, True, "1", "2.5"))) == ["1", "2.5"]
     assert kind.labels(kind.examples(labelled_rows("1.0", "2.0"))) == ["1.0", "2.0"]
     with pytest.raises(UserError, match=r"f:3: labels '1' and '1.0' are one number: write it in one way, or give both"):
         kind.labels(kind.examples(labelled_rows("1", "1.0")))
-    named = Classified(names={"1.0": "1"})
+    named = TextClassification(names={"1.0": "1"})
     assert named.labels(named.examples(labelled_rows("1", "1.0"))) == ["1"]
 
 
 def test_labels_that_are_nearly_one_are_remarked():
-    (remark,) = Classified().remarks(labelled_rows("Pos", "pos", '"pos"', "neg"))
+    (remark,) = TextClassification().remarks(labelled_rows("Pos", "pos", '"pos"', "neg"))
     assert remark == "labels '\"pos\"' and 'Pos' and 'pos' are classes of their own: if not, set task.kind.names"
 
 
 def test_empty_texts_are_remarked():
     rows = [Row("f:2", {"text": "a", "label": "x"}), Row("f:3", {"text": " ", "label": "x"})]
-    assert list(Classified().remarks(rows)) == [
+    assert list(TextClassification().remarks(rows)) == [
         "1 row (the first: f:3): column 'text' is empty, and read as an empty text"
     ]
 
@@ -465,7 +470,7 @@ def test_a_value_that_may_have_swallowed_rows_is_remarked():
     swallowed = "great film she said,pos\nfilm number 3,pos\nfilm number 4,neg\na bad film"
     text = "great film\nI have seen it twice, at home, and again\nin a cinema"
     for value, count in ((swallowed, 1), (text, 0), ("a,b\nc,d", 0), ("a\nb\rc\nd", 0)):
-        remarks = list(Classified().remarks([Row("f.csv:3", {"text": value, "label": "x"})]))
+        remarks = list(TextClassification().remarks([Row("f.csv:3", {"text": value, "label": "x"})]))
         assert len(remarks) == count
         assert all(
             "f.csv:3): a value in quotes holds lines that look like rows: is its quote closed?" in r for r in remarks
@@ -481,7 +486,9 @@ def test_quotes_of_a_writer_of_csv_are_remarked_in_tsv():
         ("f.tsv:3", 'a ""good"" film', 0),
         ("f.tsv:3", "", 0),
     ):
-        remarks = [r for r in Classified().remarks([Row(where, {"text": value, "label": "x"})]) if "quotes" in r]
+        remarks = [
+            r for r in TextClassification().remarks([Row(where, {"text": value, "label": "x"})]) if "quotes" in r
+        ]
         assert len(remarks) == count
         assert all(
             r.endswith("f.tsv:3): quotes are text in a file with tabs: write it without them, or as .csv")
@@ -543,7 +550,7 @@ def test_an_empty_context_has_no_answer(tokenizer):
     assert json.dumps(prediction, allow_nan=False)
 
 
-@pytest.mark.parametrize("kind", [ClassifiedPair(), Questions(), Choices()])
+@pytest.mark.parametrize("kind", [PairClassification(), Questions(), Choices()])
 def test_a_line_with_an_empty_part_is_named(kind):
     with pytest.raises(UserError, match=r"'a |||' has (an empty part|1 choices): write "):
         kind.parse("a ||| ")

@@ -8,7 +8,7 @@ from pyarrow import parquet
 
 from bert_lightning.data.labelled.rows import read_table
 from bert_lightning.errors import UserError
-from bert_lightning.text.corpora import Rows
+from bert_lightning.text.corpora import TableFiles
 from bert_lightning.text.files.paths import read_rows, resolve
 from bert_lightning.text.files.tables import read_delimited
 
@@ -108,7 +108,7 @@ def test_what_is_no_text_does_not_become_one(value, message, tmp_path):
     rows = [{"text": "A film.", "tags": [1]}, {"text": value}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with pytest.raises(UserError, match=message):
-        list(Rows(str(tmp_path / "a.jsonl")))
+        list(TableFiles(str(tmp_path / "a.jsonl")))
 
 
 def test_nested_columns_of_parquet_are_no_texts(tmp_path):
@@ -116,7 +116,7 @@ def test_nested_columns_of_parquet_are_no_texts(tmp_path):
     with pytest.raises(
         UserError, match=r"a.parquet, row 1: column 'text' must hold one text, not a list: \['a', 'b'\]"
     ):
-        list(Rows(str(tmp_path / "a.parquet")))
+        list(TableFiles(str(tmp_path / "a.parquet")))
 
 
 def test_a_path_that_exists_is_no_pattern(tmp_path):

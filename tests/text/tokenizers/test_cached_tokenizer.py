@@ -1,4 +1,4 @@
-"""The ids of `encoder_of` are those of the library, word starts and all, whatever the text."""
+"""The ids of `fastest_tokenizer` are those of the library, word starts and all, whatever the text."""
 
 import string
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from bert_lightning.text.tokenizers import cached_tokenizer
-from bert_lightning.text.tokenizers.batch_tokenizer import PlainEncoder
+from bert_lightning.text.tokenizers.batch_tokenizer import PlainTokenizer
 from bert_lightning.text.tokenizers.bpe_and_unigram import TrainByteLevelBPE, TrainUnigram
-from bert_lightning.text.tokenizers.cached_tokenizer import WordEncoder, encoder_of
+from bert_lightning.text.tokenizers.cached_tokenizer import CachedTokenizer, fastest_tokenizer
 from bert_lightning.text.tokenizers.recipes import LoadTokenizer, TrainWordPiece, load_tokenizer
 
 WEIRD = [
@@ -69,15 +69,15 @@ def tokenizer(request):
 
 
 def check(encoder, tokenizer, sentences):
-    ours, theirs = encoder(sentences), PlainEncoder(tokenizer)(sentences)
+    ours, theirs = encoder(sentences), PlainTokenizer(tokenizer)(sentences)
     for name in ("lengths", "tokens", "word_starts"):
         assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
     assert ours.tokens.dtype == theirs.tokens.dtype
 
 
 def test_texts_that_are_odd(tokenizer):
-    encoder = encoder_of(tokenizer)
-    assert isinstance(encoder, WordEncoder)
+    encoder = fastest_tokenizer(tokenizer)
+    assert isinstance(encoder, CachedTokenizer)
     for _ in range(2):  # the second time from memory
         check(encoder, tokenizer, WEIRD)
     for text in WEIRD:
@@ -89,14 +89,14 @@ def test_texts_that_are_odd(tokenizer):
 @settings(deadline=None, max_examples=40)
 def test_any_text(tokenizer, data):
     text = st.text(st.sampled_from(ALPHABET), max_size=30) | st.text(max_size=20)
-    check(encoder_of(tokenizer), tokenizer, data.draw(st.lists(text, max_size=6)))
+    check(fastest_tokenizer(tokenizer), tokenizer, data.draw(st.lists(text, max_size=6)))
 
 
 def test_what_is_forgotten_is_learned_again(monkeypatch):
     tokenizer = MAKERS["uncased"]()
     monkeypatch.setattr(cached_tokenizer, "_MOST_WORDS", 20)
     monkeypatch.setattr(cached_tokenizer, "_KEPT_WORDS", 5)
-    encoder = encoder_of(tokenizer)
+    encoder = fastest_tokenizer(tokenizer)
     for i in range(30):
         check(encoder, tokenizer, [f"word{i * 7} of number {j} and\tfox{i}" for j in range(5)])
         assert len(encoder.words.ends) <= 45
@@ -104,17 +104,17 @@ def test_what_is_forgotten_is_learned_again(monkeypatch):
 
 def test_what_a_space_does_not_end_is_left_to_the_library():
     with_space = Tokenizer(models.WordLevel({"a b": 0, "[UNK]": 1}, unk_token="[UNK]"))
-    assert isinstance(encoder_of(with_space), PlainEncoder)
+    assert isinstance(fastest_tokenizer(with_space), PlainTokenizer)
     dropout = MAKERS["bytes"]()
     dropout.model.dropout = 0.5
-    assert isinstance(encoder_of(dropout), PlainEncoder)
+    assert isinstance(fastest_tokenizer(dropout), PlainTokenizer)
     added = MAKERS["uncased"]()
     added.add_tokens(["new york"])
-    assert isinstance(encoder_of(added), PlainEncoder)
-    check(encoder_of(added), added, ["in new york city"])
+    assert isinstance(fastest_tokenizer(added), PlainTokenizer)
+    check(fastest_tokenizer(added), added, ["in new york city"])
     replacing = MAKERS["uncased"]()
     replacing.normalizer = normalizers.Sequence([normalizers.Replace("x y", "z"), replacing.normalizer])
-    assert isinstance(encoder_of(replacing), PlainEncoder)
+    assert isinstance(fastest_tokenizer(replacing), PlainTokenizer)
 
 
 def real_text(test_data, chinese):
@@ -146,7 +146,7 @@ def test_published_vocabularies_on_a_megabyte(test_data, tmp_path, name):
     pairs = zip(texts, ours.encode_batch(texts), theirs(texts)["input_ids"], strict=True)
     assert [text for text, encoding, ids in pairs if encoding.ids != ids] == []
     as_text = theirs(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    encoded = encoder_of(ours)(texts)
+    encoded = fastest_tokenizer(ours)(texts)
     ends = np.cumsum(encoded.lengths)
     pairs = zip(texts, np.split(encoded.tokens, ends[:-1]), as_text, strict=True)
     assert [text for text, tokens, ids in pairs if tokens.tolist() != ids] == []
