@@ -401,7 +401,9 @@ def test_mistakes_of_evaluation(command, encoder, files):
     cases = {
         "new.csv:2: label 'odd' is not one of the labels": ["path=new.csv", "split=train"],
         "no split 'test'": ["split=test"],
-        "has no head for TaggedWords: it was trained for TextClassification": ["task=token_classification", "path=ten.conll"],
+        "has no head for TaggedWords: it was trained for TextClassification": [
+            "task=token_classification", "path=ten.conll",
+        ],
         "trained with the labels bad!, very good; the task has no, yes": [
             "task=text_classification", "task.labels=[no,yes]", "path=new.csv",
         ],

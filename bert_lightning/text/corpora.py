@@ -56,7 +56,7 @@ class Corpus:
             yield from self.read(part)
 
     def __repr__(self) -> str:
-        """Return the text that identifies the corpus in a token store. It keeps first names, so old stores are found."""
+        """Return the text that identifies the corpus in a token store. First names stay, so old stores are found."""
         names = [type(self).__qualname__, *(field.name for field in fields(self))]  # type: ignore[arg-type]
         first, *keys = [self.names_in_stores.get(name, name) for name in names]
         values = [repr(getattr(self, name)) for name in names[1:]]
@@ -93,7 +93,7 @@ class TextFiles(Corpus):
     Args:
         path: a file, folder or glob.
         language: language of the text, a code of two letters.
-        document_start: regular expression that matches the first line of each document. None: each file is one document.
+        document_start: regular expression that matches the first line of each document. None: a file is a document.
     """
 
     path: str

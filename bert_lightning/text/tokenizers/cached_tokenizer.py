@@ -18,13 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import AddedToken, Tokenizer
 
-from bert_lightning.text.tokenizers.batch_tokenizer import (
-    BatchTokenizer,
-    IdType,
-    PlainTokenizer,
-    TokenBatch,
-    steps_of,
-)
+from bert_lightning.text.tokenizers.batch_tokenizer import BatchTokenizer, IdType, PlainTokenizer, TokenBatch, steps_of
 from bert_lightning.text.tokenizers.numbering import WordNumbers
 from bert_lightning.text.tokenizers.special_tokens import special_names
 

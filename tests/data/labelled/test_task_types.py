@@ -395,7 +395,8 @@ NO_TEXTS = [["one", "two"], {"en": "one"}, None, float("nan"), float("inf"), Tru
 @pytest.mark.parametrize(
     ("kind", "column"),
     [
-        (TextClassification(), "text"), (PairClassification(), "text_pair"), (TextPairRegression(), "text"), (TextPairSimilarity(), "text"),
+        (TextClassification(), "text"), (PairClassification(), "text_pair"), (TextPairRegression(), "text"),
+        (TextPairSimilarity(), "text"),
         (Questions(), "question"), (Questions(), "context"), (Choices(), "text"), (Choices(), "choice1"),
     ],
 )  # fmt: skip
