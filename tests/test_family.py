@@ -58,7 +58,7 @@ def test_accumulated_batches_have_the_gradient_of_the_whole(pretrained):
 @pytest.mark.parametrize("sharing", ["tied", "disentangled"])
 def test_a_discriminator_is_what_finetuning_reads(sharing, pretrained, command, cats):
     overrides = (
-        "objective=replaced",
+        "objective=rtd",
         "objective.terms.generator.width=1",
         f"objective.terms.generator.sharing={sharing}",
     )
@@ -80,7 +80,7 @@ def test_a_student_learns_from_a_run_and_starts_from_its_layers(pretrained, comm
         name = "encoder.blocks.{}.feed_forward.up.weight"
         assert torch.equal(of_student[name.format(ours)], of_teacher[name.format(theirs)])
     assert not any("teacher" in name for name in of_student)
-    assert {"val/soft_targets/loss", "val/hidden_direction/loss", "val/mlm/perplexity"} <= set(
+    assert {"val/soft_targets/loss", "val/hidden_cosine/loss", "val/mlm/perplexity"} <= set(
         yaml.safe_load((student / "summary.json").read_text())["metrics"]
     )
     code, _, errors = command("finetune", *cats, f"encoder={student}", "name=tuned")
@@ -121,19 +121,19 @@ def test_spans_have_their_boundary_objective(pretrained):
 BAD = {
     "labels that nobody writes": (["objective=mlm_sop"], "objective.terms.sop needs sentence_order_label"),
     "no generator": (
-        ["objective=replaced", "~objective.terms.generator", "~metrics.generator"],
-        "replaced needs replaced",
+        ["objective=rtd", "~objective.terms.generator", "~metrics.generator"],
+        "rtd needs replaced",
     ),
     "a generator too wide": (
-        ["objective=replaced", "objective.terms.generator.width=2"],
+        ["objective=rtd", "objective.terms.generator.width=2"],
         "generator.width=2 must be above 0 and at most 1",
     ),
     "a generator of other embeddings": (
-        ["objective=replaced", "+objective.terms.generator.fields.embedding_size=16"],
+        ["objective=rtd", "+objective.terms.generator.fields.embedding_size=16"],
         "the generator's word embeddings are 16 wide and the encoder's 32.*set embedding_size=32",
     ),
     "a field no generator has": (
-        ["objective=replaced", "+objective.terms.generator.fields.hiden_size=16"],
+        ["objective=rtd", "+objective.terms.generator.fields.hiden_size=16"],
         "the generator of width=0.25.*hiden_size",
     ),
     "no teacher": (["objective=distillation"], "needs a teacher: give teacher="),

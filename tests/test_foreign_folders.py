@@ -96,14 +96,14 @@ def hostile_pickles(run):
             torch.save({"state_dict": Payload()} if number % 2 else Payload(), path)
 
 
-def hostile_card(run):
+def hostile_metadata(run):
     """A checkpoint, whole and of this program, whose plain data name what is to be built."""
     for path in run.glob("checkpoints/*.ckpt"):
         if path.is_symlink():
             continue
         checkpoint = torch.load(path, weights_only=True)
-        card = checkpoint["bert_lightning"]
-        task = card.setdefault("task", {"term": "classification", "max_length": 16, "labels": ["good", "bad"]})
+        metadata = checkpoint["bert_lightning"]
+        task = metadata.setdefault("task", {"term": "classification", "max_length": 16, "labels": ["good", "bad"]})
         task["kind"] = task["objective"] = {"_target_": f"{MODULE}.Stranger"}
         torch.save(checkpoint, path)
 
@@ -153,16 +153,16 @@ def hostile_safetensors(run):
     (run / "model.safetensors").write_bytes(pickle.dumps(Payload()))
 
 
-READ_WEIGHTS = [hostile_pickles, hostile_card, hostile_tokenizer, hostile_tokenizer_json, hostile_hugging_face,
+READ_WEIGHTS = [hostile_pickles, hostile_metadata, hostile_tokenizer, hostile_tokenizer_json, hostile_hugging_face,
                 hostile_shards, hostile_safetensors]  # fmt: skip
 TOKENIZERS = [hostile_tokenizer, hostile_tokenizer_json, hostile_hugging_face]
 GLUE = "finetune=['debug=smoke','callbacks.progress=null','batch_size=4']"
 # Each verb that reads a folder: what it is given, and the ways of hiding code in what it reads.
 VERBS = {
     "resume": (["resume", "runs/first"], [hostile_config, hostile_execution, *READ_WEIGHTS]),
-    "resume a fine-tuning": (["resume", "runs/tuned"], [hostile_config, hostile_pickles, hostile_card]),
+    "resume a fine-tuning": (["resume", "runs/tuned"], [hostile_config, hostile_pickles, hostile_metadata]),
     "existing": (["pretrain", "DATA", "callbacks.checkpoints.every_steps=2", "existing=resume", "name=first"],
-                 [hostile_config, hostile_execution, hostile_pickles, hostile_card]),
+                 [hostile_config, hostile_execution, hostile_pickles, hostile_metadata]),
     "start": (["pretrain", "DATA", "start=runs/first", "name=new"], [hostile_config, *READ_WEIGHTS]),
     "teacher": (["pretrain", "DATA", "objective=distillation", "teacher=runs/first", "name=new"],
                 [hostile_config, *READ_WEIGHTS]),
@@ -174,7 +174,7 @@ VERBS = {
                  [hostile_config, *READ_WEIGHTS]),
     "evaluate": (["evaluate", "run=runs/tuned", "split=train"], [hostile_config, *READ_WEIGHTS]),
     "evaluate a file": (["evaluate", "run=runs/tuned/checkpoints/last.ckpt", "split=train"],
-                        [hostile_config, hostile_pickles, hostile_card]),
+                        [hostile_config, hostile_pickles, hostile_metadata]),
     "evaluate a task": (["evaluate", "run=runs/tuned", "task=text_classification", "task.path=texts.csv",
                          "split=train"], [hostile_config, *READ_WEIGHTS]),
     "predict": (["predict", "run=runs/tuned", "the cat sleeps"], [hostile_config, *READ_WEIGHTS]),

@@ -58,7 +58,7 @@ FACTS = {
     # huggingface/transformers `research_projects/distillation`. Positions: see the yaml.
     "distilbert": WORDS | ONE_SEGMENT | {
         "masking.rate": 0.15, "objective.terms.soft_targets.weight": 5.0, "objective.terms.mlm.weight": 2.0,
-        "objective.terms.hidden_direction.weight": 1.0, "objective.terms.soft_targets.temperature": 2.0,
+        "objective.terms.hidden_cosine.weight": 1.0, "objective.terms.soft_targets.temperature": 2.0,
         "objective.terms.soft_targets.masked_only": False,
         "model.type_vocab_size": 0, "model.classifier_activation": "relu",
         "optimizer._target_": CORRECTED, "optimizer.betas": [0.9, 0.98], "optimizer.eps": 1e-6,
@@ -68,7 +68,7 @@ FACTS = {
     "electra": ONE_SEGMENT | {
         "masking.rate": 0.15, "masking.mask_prob": 0.85, "masking.random_prob": 0.0,
         "objective.terms.generator.width": 0.25, "objective.terms.generator.sharing": "tied",
-        "objective.terms.generator.weight": 1.0, "objective.terms.replaced.weight": 50.0,
+        "objective.terms.generator.weight": 1.0, "objective.terms.rtd.weight": 50.0,
         "model.activation": "gelu", "model.layer_norm_eps": 1e-12, "model.type_vocab_size": 2,
         "optimizer._target_": UNCORRECTED, "optimizer.betas": [0.9, 0.999], "optimizer.eps": 1e-6,
         "weight_decay": 0.01, "max_grad_norm": 1.0, "published.lr": 2e-4, "published.batch_size": 256,

@@ -225,8 +225,8 @@ def test_a_head_that_reads_the_mean_is_evaluated_so(command, encoder, files):
     code, _, errors = tuned(command, "text_pair_score", "classifier_pooling=mean")
     assert code == 0, errors
     run = files / "runs/text_pair_score"
-    card = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["bert_lightning"]
-    assert card["config"]["classifier_pooling"] == "mean"
+    metadata = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["bert_lightning"]
+    assert metadata["config"]["classifier_pooling"] == "mean"
     measured = json.loads((run / "summary.json").read_text())["metrics"]["val/regression/pearson"]
     code, output, errors = command("evaluate", f"run={run}/checkpoints/last.ckpt")
     assert code == 0, errors

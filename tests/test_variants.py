@@ -117,7 +117,7 @@ def small(tiny_run):
 
 
 MIXED = {
-    "ALBERT's sharing with replaced tokens": ("variant=albert", "objective=replaced", "masking=electra"),
+    "ALBERT's sharing with replaced tokens": ("variant=albert", "objective=rtd", "masking=electra"),
     "RoBERTa's data with sentence order": (
         "variant=roberta", "examples=sentence_order", "objective=mlm_sop", "model.type_vocab_size=2",
     ),
@@ -125,7 +125,7 @@ MIXED = {
         "model.norm_order=pre", "model.positions=rotary", "model.final_norm=true", "masking=whole_words",
     ),
     "everything modern with LAMB, spans and disentangled embeddings": (
-        "variant=modernbert", "objective=replaced", "objective.terms.generator.sharing=disentangled", "masking=spans",
+        "variant=modernbert", "objective=rtd", "objective.terms.generator.sharing=disentangled", "masking=spans",
         "optimizer=lamb", "schedule=cosine",
     ),
 }  # fmt: skip

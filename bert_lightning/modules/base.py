@@ -15,11 +15,11 @@ from bert_lightning.budget import Budget
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TermMetrics
 from bert_lightning.model.encoder import BERT
-from bert_lightning.modules.sharding import gather, scatter, shard, whole
+from bert_lightning.modules.sharding import full_tensor, reshard, shard, unshard
 from bert_lightning.objectives.base import JointObjective, Term
 from bert_lightning.optim import build_optimizer, parameter_groups
 
-CARD_KEY = "bert_lightning"  # key of a checkpoint that holds its metadata
+METADATA_KEY = "bert_lightning"  # key of a checkpoint that holds its metadata
 
 
 class EncoderModule(pl.LightningModule):
@@ -64,7 +64,7 @@ class EncoderModule(pl.LightningModule):
         self.tokenizer_fingerprint = tokenizer_fingerprint
         self._update: list[dict[str, Tensor]] = []  # losses of the batches since the last update
 
-    def card(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return the metadata of a checkpoint: plain data that rebuilds the model without any yaml."""
         return {
             "config": self.encoder.config.to_dict(),
@@ -105,10 +105,10 @@ class EncoderModule(pl.LightningModule):
             self._update.clear()
 
     def on_validation_start(self) -> None:
-        gather(self)
+        unshard(self)
 
     def on_validation_end(self) -> None:
-        scatter(self)
+        reshard(self)
 
     def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
         _, terms = self(batch)
@@ -137,9 +137,9 @@ class EncoderModule(pl.LightningModule):
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
         parameters = [p for p in self.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        self.log("train/gradient_norm", whole(norm))
+        self.log("train/gradient_norm", full_tensor(norm))
         if self.max_grad_norm is not None:  # Lightning's clipping refuses fused optimizers under mixed precision
             nn.utils.clip_grads_with_norm_(parameters, self.max_grad_norm, norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[CARD_KEY] = self.card()
+        checkpoint[METADATA_KEY] = self.metadata()

@@ -45,8 +45,8 @@ class FinetuningModule(EncoderModule):
             for part in (self.encoder.embeddings, *self.encoder.blocks[:frozen_blocks]):
                 part.requires_grad_(False)
 
-    def card(self) -> dict[str, Any]:
-        return {**super().card(), "task": self.task, "labels": self.labels, "max_length": self.task["max_length"]}
+    def metadata(self) -> dict[str, Any]:
+        return {**super().metadata(), "task": self.task, "labels": self.labels, "max_length": self.task["max_length"]}
 
     def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
         _, terms = self(batch)

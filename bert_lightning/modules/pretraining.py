@@ -18,5 +18,5 @@ class PretrainingModule(EncoderModule):
         super().__init__(**parts)
         self.max_length = max_length
 
-    def card(self) -> dict[str, Any]:
-        return {**super().card(), "max_length": self.max_length, "terms": list(self.objective.terms)}
+    def metadata(self) -> dict[str, Any]:
+        return {**super().metadata(), "max_length": self.max_length, "terms": list(self.objective.terms)}

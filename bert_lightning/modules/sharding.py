@@ -28,13 +28,13 @@ def shard(module: nn.Module, device_type: str) -> None:
     fully_shard(module, mesh=mesh, reshard_after_forward=False)
 
 
-def whole(value: Tensor) -> Tensor:
+def full_tensor(value: Tensor) -> Tensor:
     """Return the full tensor, even if each rank holds only a part of it."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def gather(module: nn.Module) -> None:
-    """Give every rank all parameters until `scatter` is called.
+def unshard(module: nn.Module) -> None:
+    """Give every rank all parameters until `reshard` is called.
 
     Ranks evaluate different numbers of batches, so they cannot gather parameters together at each batch.
     """
@@ -44,8 +44,8 @@ def gather(module: nn.Module) -> None:
             part.unshard()
 
 
-def scatter(module: nn.Module) -> None:
-    """Free the parameters that `gather` collected, so that each rank holds only its part again."""
+def reshard(module: nn.Module) -> None:
+    """Free the parameters that `unshard` collected, so that each rank holds only its part again."""
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.set_reshard_after_forward(part is not module, recurse=False)

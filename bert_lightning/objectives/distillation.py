@@ -129,7 +129,7 @@ class SoftTargets(Objective):
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
-class HiddenDirection(Objective):
+class HiddenCosine(Objective):
     """A cosine loss: 1 - cosine of the student's and the teacher's last hidden state, as a mean over all tokens.
 
     It needs another term that owns the teacher.

@@ -43,7 +43,7 @@ class Downstream(Objective):
         return Term(self.loss(scores, batch["labels"]), scores, batch["labels"])
 
 
-class OfSequence(Downstream):
+class SequenceObjective(Downstream):
     """An objective that scores whole inputs. If its head reads [CLS] alone, the last layer computes nothing else."""
 
     head: SequenceClassificationHead
@@ -51,13 +51,13 @@ class OfSequence(Downstream):
     def positions(self, batch: Mapping[str, Any]) -> Tensor | None:
         return None if self.head.reads_all else first_tokens(batch)
 
-    def of_sequences(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
+    def score_sequences(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
         """Return the head's scores of each input, [B, H] at `positions` or [B, S, H] -> [B, C]."""
         scores: Tensor = self.head(hidden if self.head.reads_all else hidden[:, None], batch["attention_mask"])
         return scores
 
 
-class Classification(OfSequence):
+class Classification(SequenceObjective):
     """Classification: one class for each whole input. Devlin et al. 2019, section 4.1.
 
     Args:
@@ -79,13 +79,13 @@ class Classification(OfSequence):
         self.class_weights = class_weights
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        return self.of_sequences(hidden, batch)
+        return self.score_sequences(hidden, batch)
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return _weighted_cross_entropy(scores, targets, self.class_weights)
 
 
-class Regression(OfSequence):
+class Regression(SequenceObjective):
     """Regression: a number for each whole input, by squared error, as for STS-B in Devlin et al. 2019, section 4.1."""
 
     def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
@@ -93,13 +93,13 @@ class Regression(OfSequence):
         self.head = SequenceClassificationHead(config, 1)
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        return self.of_sequences(hidden, batch).squeeze(-1)  # [B]
+        return self.score_sequences(hidden, batch).squeeze(-1)  # [B]
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return F.mse_loss(scores.float(), targets)
 
 
-class Tagging(Downstream):
+class TokenClassification(Downstream):
     """Token classification: one class for each word, at its first token. Devlin et al. 2019, section 5.3.
 
     The arguments are those of `Classification`.
@@ -146,7 +146,7 @@ class SpanExtraction(Downstream):
         return F.cross_entropy(scores, targets)  # softmax over S; mean over first and last tokens
 
 
-class MultipleChoice(OfSequence):
+class MultipleChoice(SequenceObjective):
     """Multiple choice: one score for each choice, which is read together with its text. Devlin et al. 2019, 4.4.
 
     The softmax is over the choices of an example.
@@ -157,7 +157,7 @@ class MultipleChoice(OfSequence):
         self.head = SequenceClassificationHead(config, 1)
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        scores = self.of_sequences(hidden, batch).squeeze(-1).float()  # [B]
+        scores = self.score_sequences(hidden, batch).squeeze(-1).float()  # [B]
         groups = scores.split(batch["group_sizes"].tolist())
         return pad_sequence(list(groups), batch_first=True, padding_value=-torch.inf)  # [units, most choices]
 

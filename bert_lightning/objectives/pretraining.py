@@ -53,14 +53,14 @@ class SegmentPair(Objective):
         return Term(mean_cross_entropy(logits, batch[self.label]), logits, batch[self.label])
 
 
-class NextSentence(SegmentPair):
+class NextSentencePrediction(SegmentPair):
     """Next-sentence prediction: segment B follows A (0) or is from another document (1). Devlin et al. 2019, 3.1."""
 
     label = "next_sentence_label"
     reads = (label,)
 
 
-class SentenceOrder(SegmentPair):
+class SentenceOrderPrediction(SegmentPair):
     """Sentence-order prediction: consecutive segments are in their order (0) or swapped (1). Lan et al. 2020, 3.1."""
 
     label = "sentence_order_label"

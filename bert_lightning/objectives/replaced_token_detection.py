@@ -81,7 +81,7 @@ class Generator(Objective):
         return Term(mean_cross_entropy(logits, labels), logits, labels)
 
 
-class ReplacedTokens(Objective):
+class ReplacedTokenDetection(Objective):
     """Replaced-token detection: predict whether each token was replaced (1) or is original (0).
 
     Clark et al. 2020, equation 2.

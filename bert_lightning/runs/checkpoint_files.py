@@ -76,23 +76,24 @@ def newest_whole(folder: Path) -> Path | None:
     return None
 
 
-def check_same_model(path: Path, card: dict[str, Any], mine: dict[str, Any]) -> None:
+def check_same_model(path: Path, metadata: dict[str, Any], mine: dict[str, Any]) -> None:
     """Check that a checkpoint was written for this model and this tokenizer.
 
     Args:
         path: the checkpoint's file, for the message.
-        card: the checkpoint's metadata.
+        metadata: the checkpoint's metadata.
         mine: the metadata that the run itself would write.
 
     Raises:
         UserError: if the model or the tokenizer is another one; the message names the differences.
     """
-    if card["tokenizer_fingerprint"] != mine["tokenizer_fingerprint"]:
+    there, here = (side["tokenizer_fingerprint"][:12] for side in (metadata, mine))
+    if metadata["tokenizer_fingerprint"] != mine["tokenizer_fingerprint"]:
         raise UserError(
-            f"{path} was made with another tokenizer (fingerprint {card['tokenizer_fingerprint'][:12]}, the run's is "
-            f"{mine['tokenizer_fingerprint'][:12]}): restore the tokenizer, or the checkpoint, of this run"
+            f"{path} was made with another tokenizer (fingerprint {there}, the run's is {here}): restore the "
+            "tokenizer, or the checkpoint, of this run"
         )
-    theirs, ours = BertConfig().to_dict() | card["config"], mine["config"]  # older versions lack newer fields
+    theirs, ours = BertConfig().to_dict() | metadata["config"], mine["config"]  # older versions lack newer fields
     differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
     if differing:
         pairs = ", ".join(f"{key} {theirs.get(key)} there and {ours.get(key)} here" for key in differing)

@@ -15,7 +15,7 @@ from bert_lightning.callbacks.checkpoints import step_of
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
-from bert_lightning.modules.base import CARD_KEY
+from bert_lightning.modules.base import METADATA_KEY
 from bert_lightning.runs.reading import unreadable
 
 RUN_KEY = "bert_lightning_run"  # key of a checkpoint that holds the identity of its run
@@ -80,15 +80,15 @@ def check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
 
 def _problems(checkpoint: Any, path: Path, to_resume: bool) -> Iterator[str]:
     """Yield a phrase for each problem of a loaded checkpoint. Later checks assume that the earlier ones passed."""
-    card = checkpoint.get(CARD_KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(card, dict):
+    metadata = checkpoint.get(METADATA_KEY) if isinstance(checkpoint, dict) else None
+    if not isinstance(metadata, dict):
         yield "it is no checkpoint of a run of this program"
         return
     state = checkpoint.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(k, str) and _is_dense(v) for k, v in state.items()):
         yield "its state_dict is no mapping of names to tensors"
         return
-    yield from _card_problems(card, state)
+    yield from _metadata_problems(metadata, state)
     if to_resume:
         wanted = {"loops": dict, "optimizer_states": list, "callbacks": dict, "global_step": int}
         for key, kind in wanted.items():
@@ -100,20 +100,20 @@ def _problems(checkpoint: Any, path: Path, to_resume: bool) -> Iterator[str]:
             yield f"it holds step {checkpoint['global_step']}, not the step that its name says"
 
 
-def _card_problems(card: dict[str, Any], state: dict[str, Tensor]) -> Iterator[str]:
+def _metadata_problems(metadata: dict[str, Any], state: dict[str, Tensor]) -> Iterator[str]:
     """Yield a phrase for each problem of a checkpoint's metadata, or of the tensors that the metadata describes."""
-    settings = card.get("config")
+    settings = metadata.get("config")
     try:
         config = BertConfig(**settings)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         yield f"its config is of no encoder: {' '.join(str(error).split())[:120]}"
         return
-    if not isinstance(card.get("tokenizer_fingerprint"), str):
+    if not isinstance(metadata.get("tokenizer_fingerprint"), str):
         yield "it does not name its tokenizer"
-    if type(card.get("max_length", 1)) is not int:
-        yield f"its max_length is {card['max_length']!r:.40}"
-    if "task" in card:
-        yield from _task_problems(card["task"])
+    if type(metadata.get("max_length", 1)) is not int:
+        yield f"its max_length is {metadata['max_length']!r:.40}"
+    if "task" in metadata:
+        yield from _task_problems(metadata["task"])
     if (config.num_hidden_groups or config.num_hidden_layers) > len(state):
         yield f"it holds {len(state)} tensors, too few for the layers of its config"
         return

@@ -13,7 +13,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.hugging_face.loading import load_hugging_face
-from bert_lightning.modules.base import CARD_KEY
+from bert_lightning.modules.base import METADATA_KEY
 from bert_lightning.runs.checkpoint_reading import check_finite, read_checkpoint
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.reading import unreadable
@@ -26,7 +26,7 @@ _HUGGING_FACE_PREFIXES = {
     "bert.": "encoder.",
     "masked_lm.": "objective.terms.mlm.head.",
     "next_sentence.": "objective.terms.nsp.head.",
-    "replaced_tokens.": "objective.terms.replaced.head.",
+    "replaced_tokens.": "objective.terms.rtd.head.",
 }
 # Prefixes that differ in a model family. ALBERT's head for segment pairs predicts their order.
 _OF_FAMILY = {"albert": {"next_sentence.": "objective.terms.sop.head."}}
@@ -40,7 +40,7 @@ class PretrainedWeights:
     config: BertConfig
     tokenizer: Tokenizer
     tensors: dict[str, Tensor]
-    card: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     def encoder(self) -> BERT:
         """Return a new encoder with these weights."""
@@ -67,7 +67,7 @@ class PretrainedWeights:
 
     def has(self, prefix: str) -> bool:
         """Return whether the module with this `prefix` was trained. A trained head may have no weights of its own."""
-        terms = self.card.get("terms")  # None in checkpoints of older versions
+        terms = self.metadata.get("terms")  # None in checkpoints of older versions
         trained = isinstance(terms, list) and prefix in [f"objective.terms.{term}.head." for term in terms]
         return trained or any(name.startswith(prefix) for name in self.tensors)
 
@@ -127,9 +127,9 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
 
 def _load_checkpoint(path: Path, tokenizer_path: Path) -> PretrainedWeights:
     checkpoint = read_checkpoint(path)
-    card, tensors = checkpoint[CARD_KEY], checkpoint["state_dict"]
+    metadata, tensors = checkpoint[METADATA_KEY], checkpoint["state_dict"]
     check_finite(path, tensors)
     tokenizer = load_tokenizer(tokenizer_path)
-    if fingerprint(tokenizer) != card["tokenizer_fingerprint"]:
+    if fingerprint(tokenizer) != metadata["tokenizer_fingerprint"]:
         raise UserError(f"{tokenizer_path} is not the tokenizer of {path.name}: restore the run's own")
-    return PretrainedWeights(path, BertConfig(**card["config"]), tokenizer, tensors, card)
+    return PretrainedWeights(path, BertConfig(**metadata["config"]), tokenizer, tensors, metadata)

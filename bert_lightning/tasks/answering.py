@@ -32,7 +32,7 @@ class Answerer:
     """
 
     def __init__(self, source: PretrainedWeights, task: DictConfig | None = None) -> None:
-        card: Mapping[str, Any] | None = source.card.get("task")
+        card: Mapping[str, Any] | None = source.metadata.get("task")
         if card is None:
             card = _without_a_head(source, task)
         self.kind: Kind = from_card(source.path, card, "kind")

@@ -39,6 +39,7 @@ _PREFIXES = {
     "objective.terms.nsp.head.": "next_sentence.",
     "objective.terms.sop.head.": "next_sentence.",
     "objective.terms.replaced.head.": "replaced_tokens.",
+    "objective.terms.rtd.head.": "replaced_tokens.",
     "objective.terms.classification.head.": "classification.",
     "objective.terms.regression.head.": "classification.",
     "objective.terms.tagging.head.": "tagging.",
@@ -140,10 +141,10 @@ def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str],
         lost: dict[str, str] = {}
         for head in heads:
             try:
-                if head not in _OF_TASKS or "task" not in source.card:
+                if head not in _OF_TASKS or "task" not in source.metadata:
                     lost |= {} if has_head(name, head) else {head: ""}
                 else:
-                    settings |= task_to_hugging_face(source.config, name, head, source.card["task"]["labels"])
+                    settings |= task_to_hugging_face(source.config, name, head, source.metadata["task"]["labels"])
             except ValueError as error:
                 lost[head] = str(error)
         fitting.append(_Layout(name, settings, lost))

@@ -147,7 +147,7 @@ def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
 def _say_what_is_lost(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule) -> None:
     """Note to the user how many texts are cut, and whether some may be longer than the texts of pretraining."""
     length = config.task.max_length
-    learned = source.card.get("max_length", source.config.max_position_embeddings)
+    learned = source.metadata.get("max_length", source.config.max_position_embeddings)
     if length > learned:
         print(f"note: task.max_length={length}, but pretraining saw {learned} tokens at most", file=sys.stderr)
     for name, examples in (("training", batches.train), ("validation", batches.validation)):

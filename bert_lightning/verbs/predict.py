@@ -40,7 +40,7 @@ class FillMask:
         if not 1 <= top_k <= source.config.vocab_size:
             raise UserError(f"top_k={top_k} must be from 1 to the {source.config.vocab_size} words there are")
         self.source, self.top_k = source, top_k
-        self.max_length = source.card.get("max_length", source.config.max_position_embeddings)
+        self.max_length = source.metadata.get("max_length", source.config.max_position_embeddings)
         self.encoder = source.encoder().eval()
         self.head = MaskedLMHead(source.config).eval()
         source.fill(self.head, "objective.terms.mlm.head.")
@@ -130,7 +130,7 @@ def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | AnswerLin
     Raises:
         UserError: if the checkpoint has neither a task nor a masked-LM head.
     """
-    if "task" in source.card:
+    if "task" in source.metadata:
         return AnswerLines(source)
     if source.has("objective.terms.mlm.head."):
         return FillMask(source, top_k)

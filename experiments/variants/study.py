@@ -96,14 +96,14 @@ def baselines(folder: RunFolder) -> dict[str, float]:
     words, replaced = [], []
     for batch in made.data.val_dataloader():
         words.append(batch["masked_labels"].numpy())
-        if "replaced" in config.objective.terms:
+        if "rtd" in config.objective.terms:
             with torch.no_grad():
-                replaced.append(made.module.objective(made.module.encoder, batch)[1]["replaced"].targets.numpy())
+                replaced.append(made.module.objective(made.module.encoder, batch)[1]["rtd"].targets.numpy())
     found = {"mlm/loss": math.log(unigram_perplexity(data.train, np.concatenate(words), config.model.vocab_size))}
     if replaced:
         share = float(np.concatenate(replaced).mean())
-        found["replaced/accuracy"] = 1 - share
-        found["replaced/loss"] = -share * math.log(share) - (1 - share) * math.log(1 - share)
+        found["rtd/accuracy"] = 1 - share
+        found["rtd/loss"] = -share * math.log(share) - (1 - share) * math.log(1 - share)
     return found
 
 

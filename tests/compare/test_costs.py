@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from bert_lightning.compare.costs import activations, costs, encoder_operations
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.objectives.pretraining import MaskedLM, NextSentence
-from bert_lightning.objectives.replaced_token_detection import Generator, ReplacedTokens
+from bert_lightning.objectives.pretraining import MaskedLM, NextSentencePrediction
+from bert_lightning.objectives.replaced_token_detection import Generator, ReplacedTokenDetection
 
 SMALL = BertConfig(
     vocab_size=100, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=48, dropout_rate=0.0
@@ -47,7 +47,7 @@ def test_local_layers_read_their_neighbours_only():
 
 def test_operations_of_training():
     """A sequence of 20 tokens, 3 of them masked: heads once, backward twice the forward."""
-    found = costs(SMALL, lambda c: JointObjective(c, {"mlm": MaskedLM, "nsp": NextSentence}), 20, 0.15)
+    found = costs(SMALL, lambda c: JointObjective(c, {"mlm": MaskedLM, "nsp": NextSentencePrediction}), 20, 0.15)
     encoder = encoder_operations(BERT(SMALL), 20)
     words = 3 * 2 * (32 * 32 + 32 * 100)
     pair = 2 * (32 * 32 + 32 * 2)
@@ -65,7 +65,7 @@ def test_a_decoder_of_its_own_costs_no_more_operations_than_a_tied_one():
 
 
 def test_operations_with_a_generator():
-    terms = {"generator": lambda c: Generator(c, width=0.5), "replaced": ReplacedTokens}
+    terms = {"generator": lambda c: Generator(c, width=0.5), "rtd": ReplacedTokenDetection}
     found = costs(SMALL, lambda c: JointObjective(c, terms), 20, 0.15)
     generator = BERT(replace(SMALL, hidden_size=16, num_attention_heads=1, intermediate_size=24, embedding_size=32))
     heads = 3 * 2 * (16 * 32 + 32 * 100) + 20 * 2 * (32 * 32 + 32)
@@ -104,7 +104,7 @@ def test_parameters_that_are_shared_count_once():
     assert found.embedding == sum(p.numel() for p in encoder.embeddings.parameters())
     assert found.embedding + found.encoder == sum(p.numel() for p in encoder.parameters())
     assert found.total == found.embedding + found.encoder + sum(p.numel() for p in head.parameters())
-    terms = {"generator": lambda c: Generator(c, width=1), "replaced": ReplacedTokens}
+    terms = {"generator": lambda c: Generator(c, width=1), "rtd": ReplacedTokenDetection}
     tied = costs(SMALL, lambda c: JointObjective(c, terms), 20, 0.15)
     terms["generator"] = lambda c: Generator(c, width=1, sharing="none")
     apart = costs(SMALL, lambda c: JointObjective(c, terms), 20, 0.15)

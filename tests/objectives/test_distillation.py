@@ -10,7 +10,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model import BERT
 from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.objectives.distillation import HiddenDirection, SoftTargets
+from bert_lightning.objectives.distillation import HiddenCosine, SoftTargets
 from bert_lightning.objectives.pretraining import MaskedLM
 
 
@@ -43,7 +43,7 @@ def distillation(config, teacher, **options):
     makers = {
         "soft_targets": lambda c: SoftTargets(c, teacher, **options),
         "mlm": lambda c: MaskedLM(c, weight=2.0),
-        "direction": HiddenDirection,
+        "hidden_cosine": HiddenCosine,
     }
     joint, encoder = JointObjective(config, makers), BERT(config)
     joint.attach(encoder)
@@ -73,10 +73,10 @@ def test_soft_targets_token_by_token(config, batch, teacher, temperature):
             u, v = ours[row, column], theirs[row, column]
             angles.append(1 - (u @ v) / math.sqrt((u @ u).item() * (v @ v).item()))
     torch.testing.assert_close(terms["soft_targets"].loss, torch.stack(divergences).mean(), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(terms["direction"].loss, torch.stack(angles).mean(), atol=1e-5, rtol=1e-5)
-    expected = 5 * terms["soft_targets"].loss + 2 * terms["mlm"].loss + terms["direction"].loss
+    torch.testing.assert_close(terms["hidden_cosine"].loss, torch.stack(angles).mean(), atol=1e-5, rtol=1e-5)
+    expected = 5 * terms["soft_targets"].loss + 2 * terms["mlm"].loss + terms["hidden_cosine"].loss
     torch.testing.assert_close(loss, expected)
-    assert joint.counts(batch) == {"soft_targets": 24, "mlm": 8, "direction": 24}
+    assert joint.counts(batch) == {"soft_targets": 24, "mlm": 8, "hidden_cosine": 24}
 
 
 def test_soft_targets_at_masked_positions_only(config, batch, teacher):
@@ -95,7 +95,7 @@ def test_a_student_like_its_teacher_has_nothing_to_learn(config, batch, teacher)
     joint.terms["mlm"].head.load_state_dict(teacher.head.state_dict())
     _, terms = joint(teacher.bert.eval(), batch)
     assert terms["soft_targets"].loss.item() == pytest.approx(0, abs=1e-6)
-    assert terms["direction"].loss.item() == pytest.approx(0, abs=1e-6)
+    assert terms["hidden_cosine"].loss.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_the_teacher_is_neither_trained_nor_saved_nor_put_into_training_mode(config, batch, teacher):

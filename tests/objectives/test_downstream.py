@@ -15,7 +15,7 @@ from bert_lightning.objectives.downstream import (
     Regression,
     Similarity,
     SpanExtraction,
-    Tagging,
+    TokenClassification,
 )
 
 CONFIG = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
@@ -73,7 +73,7 @@ def test_regression(batch):
 
 def test_tagging_scores_the_places_of_words(batch):
     batch |= {"places": torch.tensor([1, 3, 10, 19, 28, 29]), "labels": torch.tensor([0, 1, 2, 0, 1, 2])}
-    term, objective, hidden = term_of(lambda config: Tagging(config, num_labels=3), batch)
+    term, objective, hidden = term_of(lambda config: TokenClassification(config, num_labels=3), batch)
     # Independently: scores at every token, labels -100 where nothing is asked.
     labels = torch.full((36,), -100)
     labels[batch["places"]] = batch["labels"]

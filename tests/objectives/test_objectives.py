@@ -6,7 +6,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model import BERT
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import Classification
-from bert_lightning.objectives.pretraining import MaskedLM, NextSentence, SentenceOrder
+from bert_lightning.objectives.pretraining import MaskedLM, NextSentencePrediction, SentenceOrderPrediction
 from bert_lightning.objectives.span_boundary import SpanBoundary, spans
 
 
@@ -18,8 +18,8 @@ def test_the_sum_is_weighted_and_each_term_is_a_mean(config, batch):
     encoder = BERT(config).eval()
     makers = {
         "mlm": MaskedLM,
-        "nsp": lambda config: NextSentence(config, weight=0.25),
-        "sop": lambda config: SentenceOrder(config, weight=3.0),
+        "nsp": lambda config: NextSentencePrediction(config, weight=0.25),
+        "sop": lambda config: SentenceOrderPrediction(config, weight=3.0),
     }
     joint = JointObjective(config, makers).eval()
     loss, terms = joint(encoder, batch)
@@ -50,8 +50,8 @@ class ReadsAll(MaskedLM):
 
 def test_terms_do_not_depend_on_what_others_read(config, batch):
     encoder = BERT(config).eval()
-    few = JointObjective(config, {"mlm": MaskedLM, "nsp": NextSentence}).eval()
-    all_places = JointObjective(config, {"mlm": ReadsAll, "nsp": NextSentence}).eval()
+    few = JointObjective(config, {"mlm": MaskedLM, "nsp": NextSentencePrediction}).eval()
+    all_places = JointObjective(config, {"mlm": ReadsAll, "nsp": NextSentencePrediction}).eval()
     all_places.load_state_dict(few.state_dict())
     for left, right in zip(few(encoder, batch)[1].values(), all_places(encoder, batch)[1].values(), strict=True):
         torch.testing.assert_close(left.logits, right.logits)
@@ -104,7 +104,7 @@ def test_span_boundaries_word_by_word(config, batch):
 
 
 def test_a_label_that_nobody_writes_is_named(config, batch):
-    joint = JointObjective(config, {"sop": SentenceOrder})
+    joint = JointObjective(config, {"sop": SentenceOrderPrediction})
     del batch["sentence_order_label"]
     with pytest.raises(UserError, match=r"objective.terms.sop needs sentence_order_label.*choose other examples="):
         joint.check(None, 9, batch)
@@ -123,7 +123,7 @@ def rows(batch, chosen):
 def test_four_parts_of_a_batch_give_its_loss_and_gradient(config, batch):
     """The parts hold 4, 2, 1 and 1 masked words, so the mean of their means is another number."""
     encoder = BERT(config).eval()
-    joint = JointObjective(config, {"mlm": MaskedLM, "nsp": lambda c: NextSentence(c, weight=0.5)}).eval()
+    joint = JointObjective(config, {"mlm": MaskedLM, "nsp": lambda c: NextSentencePrediction(c, weight=0.5)}).eval()
     whole, _ = joint(encoder, batch)
     whole.backward()
     expected = {name: p.grad.clone() for name, p in encoder.named_parameters()}

@@ -8,11 +8,16 @@ from bert_lightning.errors import UserError
 from bert_lightning.model import BERT
 from bert_lightning.objectives import replaced_token_detection
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.objectives.replaced_token_detection import Generator, ReplacedTokens, generator_config, sample
+from bert_lightning.objectives.replaced_token_detection import (
+    Generator,
+    ReplacedTokenDetection,
+    generator_config,
+    sample,
+)
 
 
 def electra(config, **options):
-    makers = {"generator": lambda c: Generator(c, width=0.5, **options), "replaced": ReplacedTokens}
+    makers = {"generator": lambda c: Generator(c, width=0.5, **options), "rtd": ReplacedTokenDetection}
     joint, encoder = JointObjective(config, makers), BERT(config)
     joint.attach(encoder)
     return joint, encoder
@@ -40,7 +45,7 @@ def test_labels_and_losses_word_by_word(config, batch, guesses):
         ids[row][column] = guess
         was_replaced[row][column] = int(guess != original)  # the author's word is no replacement
     assert sum(map(sum, was_replaced)) == 5
-    head = joint.terms["replaced"].head
+    head = joint.terms["rtd"].head
     hidden = encoder(torch.tensor(ids), batch["token_type_ids"], batch["attention_mask"])
     detection = []
     for row, length in enumerate([9, 5, 3, 7]):  # every real token, no padding
@@ -48,15 +53,15 @@ def test_labels_and_losses_word_by_word(config, batch, guesses):
             x = F.gelu(head.transform(hidden[row, column]))
             p = torch.sigmoid(head.classifier(x))[0]
             detection.append(-torch.log(p if was_replaced[row][column] else 1 - p))
-    torch.testing.assert_close(terms["replaced"].loss, torch.stack(detection).mean(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(terms["rtd"].loss, torch.stack(detection).mean(), atol=1e-5, rtol=1e-5)
 
     generator = joint.terms["generator"]
     states = generator.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
     words = generator.head(states.flatten(0, 1)[batch["masked_positions"]], generator.encoder.embeddings.word.weight)
     torch.testing.assert_close(terms["generator"].loss, F.cross_entropy(words, batch["masked_labels"]))
-    torch.testing.assert_close(loss, terms["generator"].loss + 50 * terms["replaced"].loss)
-    assert joint.counts(batch) == {"generator": 8, "replaced": 24}
-    assert terms["replaced"].targets.tolist() == [
+    torch.testing.assert_close(loss, terms["generator"].loss + 50 * terms["rtd"].loss)
+    assert joint.counts(batch) == {"generator": 8, "rtd": 24}
+    assert terms["rtd"].targets.tolist() == [
         label for row, length in zip(was_replaced, [9, 5, 3, 7], strict=True) for label in row[:length]
     ]
 
@@ -78,7 +83,7 @@ def gradients(joint, encoder, batch, term):
 
 def test_nothing_flows_through_the_sampled_words(config, batch):
     joint, encoder = electra(config, sharing="none")
-    assert not any("generator" in name for name in gradients(joint, encoder, batch, "replaced"))
+    assert not any("generator" in name for name in gradients(joint, encoder, batch, "rtd"))
     assert all("generator" in name for name in gradients(joint, encoder, batch, "generator"))
 
 
@@ -87,7 +92,7 @@ def test_tied_embeddings_are_one_table_that_both_losses_move(config, batch):
     table = "encoder.embeddings.word.weight"
     assert joint.terms["generator"].encoder.embeddings.word.weight is encoder.embeddings.word.weight
     assert joint.terms["generator"].encoder.embeddings.position.weight is encoder.embeddings.position.weight
-    assert table in gradients(joint, encoder, batch, "replaced")
+    assert table in gradients(joint, encoder, batch, "rtd")
     assert table in gradients(joint, encoder, batch, "generator")
 
 
@@ -99,7 +104,7 @@ def test_disentangled_embeddings_are_a_sum_of_which_each_loss_moves_its_own_part
     with torch.no_grad():
         own.normal_()
     torch.testing.assert_close(encoder.embeddings.word.weight, generator.weight + own)
-    assert not any("generator" in name for name in gradients(joint, encoder, batch, "replaced"))
+    assert not any("generator" in name for name in gradients(joint, encoder, batch, "rtd"))
     assert own.grad.any()
     assert not any("encoder.embeddings.word" in n for n in gradients(joint, encoder, batch, "generator")
                    if "generator" not in n)  # fmt: skip
@@ -172,8 +177,6 @@ def test_what_makes_no_generator_is_named(config, options, message):
 
 
 def test_detection_needs_a_generator(config, batch):
-    joint = JointObjective(config, {"replaced": ReplacedTokens})
-    with pytest.raises(
-        UserError, match=r"objective.terms.replaced needs replaced_token_detection, which neither these examples"
-    ):
+    joint = JointObjective(config, {"rtd": ReplacedTokenDetection})
+    with pytest.raises(UserError, match=r"objective.terms.rtd needs replaced, which neither these examples"):
         joint.check(None, 9, batch)

@@ -53,9 +53,9 @@ def test_any_flipped_bit_of_the_tensors_is_found(tmp_path):
     weights = torch.arange(1000.0)
     config = BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4)
     state = {f"encoder.{name}": tensor for name, tensor in BERT(config).state_dict().items()} | {"w": weights}
-    card = {"config": config.to_dict(), "tokenizer_fingerprint": "0"}
+    metadata = {"config": config.to_dict(), "tokenizer_fingerprint": "0"}
     rest = {"loops": {}, "callbacks": {}, "optimizer_states": [], "global_step": 1}
-    AtomicCheckpointIO().save_checkpoint({"state_dict": state, "bert_lightning": card, **rest}, path)
+    AtomicCheckpointIO().save_checkpoint({"state_dict": state, "bert_lightning": metadata, **rest}, path)
     assert damage(path) is None
     data = path.read_bytes()
     first = data.index(weights.numpy().tobytes())

@@ -88,7 +88,7 @@ def saved(change):
     return damage
 
 
-CARD = "bert_lightning"
+METADATA = "bert_lightning"
 TEXTS = {
     "empty": content(b""),
     "not UTF-8": content(b"\xff\xfe\x00verb"),
@@ -162,17 +162,17 @@ FILES = {
     "flipped": flipped,
     "a pickle": content(b"\x80\x04\x8c\x02os\x94\x8c\x06getcwd\x94\x93\x94)R\x94."),
     "a list": saved(lambda checkpoint: [1, 2]),
-    "no card": saved(lambda checkpoint: {k: v for k, v in checkpoint.items() if k != CARD}),
-    "card a list": saved(placed(CARD, [1])),
-    "config a word": saved(placed(f"{CARD}.config", "x")),
-    "config of numbers": saved(placed(f"{CARD}.config", {1: 2})),
-    "a size a word": saved(placed(f"{CARD}.config.hidden_size", "wide")),
-    "sizes of another": saved(placed(f"{CARD}.config.hidden_size", 32)),
-    "huge sizes": saved(placed(f"{CARD}.config.hidden_size", 2**50)),
-    "huge layers": saved(placed(f"{CARD}.config.num_hidden_layers", 10**9)),
-    "an unknown size": saved(placed(f"{CARD}.config.foreign", 1)),
-    "no tokenizer": saved(placed(f"{CARD}.tokenizer_fingerprint", None)),
-    "length a word": saved(placed(f"{CARD}.max_length", "long")),
+    "no metadata": saved(lambda checkpoint: {k: v for k, v in checkpoint.items() if k != METADATA}),
+    "metadata a list": saved(placed(METADATA, [1])),
+    "config a word": saved(placed(f"{METADATA}.config", "x")),
+    "config of numbers": saved(placed(f"{METADATA}.config", {1: 2})),
+    "a size a word": saved(placed(f"{METADATA}.config.hidden_size", "wide")),
+    "sizes of another": saved(placed(f"{METADATA}.config.hidden_size", 32)),
+    "huge sizes": saved(placed(f"{METADATA}.config.hidden_size", 2**50)),
+    "huge layers": saved(placed(f"{METADATA}.config.num_hidden_layers", 10**9)),
+    "an unknown size": saved(placed(f"{METADATA}.config.foreign", 1)),
+    "no tokenizer": saved(placed(f"{METADATA}.tokenizer_fingerprint", None)),
+    "length a word": saved(placed(f"{METADATA}.max_length", "long")),
     "no state": saved(lambda checkpoint: {k: v for k, v in checkpoint.items() if k != "state_dict"}),
     "state a list": saved(placed("state_dict", [1])),
     "state of numbers": saved(placed("state_dict", {"encoder.x": 1})),
@@ -185,16 +185,16 @@ WEIGHTS = {
     "a folder": folder,
     "not a number": saved(lambda c: c["state_dict"]["encoder.embeddings.word.weight"][3].fill_(float("nan"))),
     "infinite": saved(lambda c: c["state_dict"]["encoder.embeddings.word.weight"][3].fill_(float("inf"))),
-    "another tokenizer": saved(placed(f"{CARD}.tokenizer_fingerprint", "0123456789abcdef")),
+    "another tokenizer": saved(placed(f"{METADATA}.tokenizer_fingerprint", "0123456789abcdef")),
 }
 TASKS = {
-    "labels a number": saved(placed(f"{CARD}.task.labels", 3)),
-    "labels of numbers": saved(placed(f"{CARD}.task.labels", [1, 2])),
-    "task a list": saved(placed(f"{CARD}.task", [])),
-    "kind null": saved(placed(f"{CARD}.task.kind", None)),
-    "kind without a target": saved(placed(f"{CARD}.task.kind", {})),
-    "term a number": saved(placed(f"{CARD}.task.term", 3)),
-    "length null": saved(placed(f"{CARD}.task.max_length", None)),
+    "labels a number": saved(placed(f"{METADATA}.task.labels", 3)),
+    "labels of numbers": saved(placed(f"{METADATA}.task.labels", [1, 2])),
+    "task a list": saved(placed(f"{METADATA}.task", [])),
+    "kind null": saved(placed(f"{METADATA}.task.kind", None)),
+    "kind without a target": saved(placed(f"{METADATA}.task.kind", {})),
+    "term a number": saved(placed(f"{METADATA}.task.term", 3)),
+    "length null": saved(placed(f"{METADATA}.task.max_length", None)),
 }
 STATES = {
     "step a word": saved(placed("global_step", "3")),

@@ -15,7 +15,7 @@ OBJECTIVES = {
     "mlm_nsp": (),
     "mlm_sop": ("examples=sentence_order",),
     "mlm_sbo": ("masking=spans",),
-    "replaced": ("masking=electra",),
+    "rtd": ("masking=electra",),
     "distillation": (f"teacher={TEACHER}",),
 }
 

@@ -6,7 +6,7 @@ from torch import nn
 from bert_lightning.errors import UserError
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.objectives.pretraining import MaskedLM, NextSentence
+from bert_lightning.objectives.pretraining import MaskedLM, NextSentencePrediction
 from bert_lightning.runs.checkpoint_files import check_same_model
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.runs.warm_start import picked, start_from
@@ -43,7 +43,7 @@ def test_layers_are_spread_evenly(of, count, layers):
 
 def test_a_student_takes_every_other_layer_and_the_heads_that_fit(source):
     student = BERT(config(6))
-    objective = JointObjective(config(6), {"mlm": MaskedLM, "nsp": NextSentence})
+    objective = JointObjective(config(6), {"mlm": MaskedLM, "nsp": NextSentencePrediction})
     pooler = objective.terms["nsp"].head.pooler.dense.weight.clone()
     start_from(source, vocabulary("a", "b"), student, objective)
     for ours, theirs in enumerate([0, 2, 4, 7, 9, 11]):
@@ -76,7 +76,7 @@ def test_what_cannot_be_started_from_is_named(source, fields, words, message):
 
 def test_what_is_otherwise_or_begins_at_random_is_said(source, capsys):
     student = BERT(config(6, layer_norm_eps=1e-5, num_attention_heads=4, type_vocab_size=0, dropout_rate=0.0))
-    objective = JointObjective(student.config, {"mlm": MaskedLM, "nsp": NextSentence})
+    objective = JointObjective(student.config, {"mlm": MaskedLM, "nsp": NextSentencePrediction})
     start_from(source, vocabulary("a", "b"), student, objective)
     fresh, other = sorted(capsys.readouterr().err.splitlines())
     assert "no weights, or not all, for objective.terms.nsp: what is missing begins at random" in fresh

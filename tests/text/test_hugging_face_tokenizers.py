@@ -297,8 +297,8 @@ def test_an_exported_tagger_reads_words_as_it_was_trained_to(tmp_path):
     tensors = {f"encoder.{name}": tensor for name, tensor in BERT(config).state_dict().items()}
     tensors["objective.terms.tagging.head.classifier.weight"] = tensors["encoder.embeddings.norm.weight"][None].clone()
     tensors["objective.terms.tagging.head.classifier.bias"] = tensors["encoder.embeddings.norm.bias"][:1].clone()
-    card = {"task": {"labels": ["O"]}}
-    export(PretrainedWeights(tmp_path, config, ours, tensors, card), tmp_path / "exported", "bert")
+    metadata = {"task": {"labels": ["O"]}}
+    export(PretrainedWeights(tmp_path, config, ours, tensors, metadata), tmp_path / "exported", "bert")
     exported = reference(tmp_path / "exported")
     for words in WORDS:
         expected = encode([words], ours, 512)[0].ids.tolist()

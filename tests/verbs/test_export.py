@@ -30,8 +30,8 @@ CASES = {
         "RobertaForMaskedLM", "roberta", "objective.terms.sop",
     ),
     "albert, replaced tokens": (
-        ("objective=replaced", "masking=electra", "examples=full_sentences"),
-        "AlbertModel", "albert", "objective.terms.generator, objective.terms.replaced",
+        ("objective=rtd", "masking=electra", "examples=full_sentences"),
+        "AlbertModel", "albert", "objective.terms.generator, objective.terms.rtd",
     ),
     "bert, untied": (("model.tie_word_embeddings=false",), "BertForPreTraining", "bert", None),
     "bert, sinusoidal": (
@@ -45,7 +45,7 @@ HEADS = {
     "mlm": (MaskedLMHead, ("prediction_logits", "logits")),
     "nsp": (NextSentenceHead, ("seq_relationship_logits",)),
     "sop": (NextSentenceHead, ("sop_logits",)),
-    "replaced": (ReplacedTokenHead, ("logits",)),
+    "rtd": (ReplacedTokenHead, ("logits",)),
 }
 
 
@@ -105,7 +105,7 @@ def test_transformers_computes_what_the_run_computes(case, command, pretrained, 
             head = head_class(source.config).eval()
             source.fill(head, f"objective.terms.{name}.head.")
             words = (source.encoder().embeddings.word.weight,) if name == "mlm" else ()
-            scores, real = head(ours, *words), mask > 0 if name in ("mlm", "replaced") else ...
+            scores, real = head(ours, *words), mask > 0 if name in ("mlm", "rtd") else ...
             torch.testing.assert_close(scores[real], logits[0][real], atol=1e-5, rtol=1e-5)
     again = load("exported")
     kept = set(again.tensors) & set(source.tensors)
