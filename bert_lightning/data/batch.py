@@ -24,7 +24,9 @@ class MaskedBatch(EncoderInputs):
 
     masked_positions: Tensor  # [M] int64; indices into the flattened batch [B * S], ascending
     masked_labels: Tensor  # [M] int64; original ids at the masked positions
-    masked_draws: Tensor  # [M] float32; random numbers from 0 to 1, with which an objective samples replacement tokens
+    sampling_uniforms: (
+        Tensor  # [M] float32; random numbers from 0 to 1, with which an objective samples replacement tokens
+    )
 
 
 class PretrainingBatch(MaskedBatch, total=False):

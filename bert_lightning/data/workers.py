@@ -25,7 +25,7 @@ def allow_open_files(num_workers: int) -> None:
     """
     cores = os.cpu_count() or 1
     if num_workers > (most := max(_WORKERS, _WORKERS_OF_A_CORE * cores)):
-        raise UserError(f"num_workers={num_workers} is more than {cores} cores can run: {most} is the most")
+        raise UserError(f"num_workers={num_workers} is too many for {cores} cores: use {most} or fewer")
     need = _FILES + _FILES_OF_A_WORKER * num_workers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if num_workers == 0 or soft == resource.RLIM_INFINITY or soft >= need:
@@ -33,12 +33,12 @@ def allow_open_files(num_workers: int) -> None:
     if hard != resource.RLIM_INFINITY and hard < need:
         raise UserError(
             f"num_workers={num_workers} needs about {need} open files, and this system allows {hard}: "
-            f"raise it (ulimit -n {need}), or take num_workers=0"
+            f"raise the limit (ulimit -n {need}), or use num_workers=0"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
 
 
-def leave_signals(worker: int) -> None:
-    """Ignore signals that a terminal sends to all processes, so that the training process decides how to end."""
+def ignore_terminal_signals(worker: int) -> None:
+    """Ignore the signals that a terminal sends to all processes, so that the training process alone reacts to them."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

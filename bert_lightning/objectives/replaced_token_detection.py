@@ -42,7 +42,7 @@ class Generator(Objective):
         UserError: if the values make no valid generator, or the embeddings cannot be shared.
     """
 
-    reads = ("masked_positions", "masked_labels", "masked_draws")
+    reads = ("masked_positions", "masked_labels", "sampling_uniforms")
     writes = ("replaced",)
 
     def __init__(
@@ -67,7 +67,7 @@ class Generator(Objective):
         positions, labels = batch["masked_positions"], batch["masked_labels"]
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"], positions)
         logits = self.head(hidden, self.encoder.embeddings.word.weight)  # [M, H] -> [M, V]
-        words = sample(logits.detach(), batch["masked_draws"])
+        words = sample(logits.detach(), batch["sampling_uniforms"])
         ids, replaced = batch["input_ids"].clone(), torch.zeros_like(batch["input_ids"])
         ids.view(-1)[positions] = words
         replaced.view(-1)[positions] = (words != labels).long()  # a correct guess is not a replacement

@@ -48,7 +48,7 @@ class Parts:
     """The module, the data and the tokenizer of a run. A resolved config alone determines them."""
 
     module: EncoderModule
-    data: StreamDataModule
+    data: StreamDataModule[Any]
     tokenizer: Tokenizer
     data_fingerprint: Callable[[], str]  # returns a fingerprint of the content of the examples, not of their paths
 

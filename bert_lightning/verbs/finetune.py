@@ -70,7 +70,7 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     config.trainer.devices = devices(config.trainer)
     source, data, batches = _inputs(config)
     _check_memory(config, source, batches)
-    set_steps(config, batches.batches_of_an_epoch())
+    set_steps(config, batches.batches_per_epoch())
     check_steps(config.trainer, Steps(config.trainer.max_steps))
 
     def parts_of(config: DictConfig) -> Parts:
@@ -86,19 +86,21 @@ def parts(config: DictConfig) -> Parts:
     return _parts(config, *_inputs(config))
 
 
-def _inputs(config: DictConfig) -> tuple[PretrainedWeights, TaskData, StreamDataModule]:
+def _inputs(config: DictConfig) -> tuple[PretrainedWeights, TaskData, StreamDataModule[LabelledExamples]]:
     source = load(config.encoder)
     _check_settings(config, source)
     data = training_data(config.task, config.validation_examples)
     return source, data, labelled_batches(config, source, data)
 
 
-def _parts(config: DictConfig, source: PretrainedWeights, data: TaskData, batches: StreamDataModule) -> Parts:
+def _parts(
+    config: DictConfig, source: PretrainedWeights, data: TaskData, batches: StreamDataModule[LabelledExamples]
+) -> Parts:
     pl.seed_everything(config.seed, verbose=False)
     return Parts(_module(config, source, data), batches, source.tokenizer, data.fingerprint)
 
 
-def _check_memory(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule) -> None:
+def _check_memory(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule[LabelledExamples]) -> None:
     """Check that a training step fits into memory, by the mean length of the first 1000 examples."""
     some = batches.train.lengths(np.arange(min(len(batches.train), 1000)))
     tokens = config.batch_tokens or config.batch_size * float(some.mean())
@@ -144,7 +146,9 @@ def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
         raise UserError(f"frozen_blocks={config.frozen_blocks} must be null or 0 to {blocks}")
 
 
-def _say_what_is_lost(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule) -> None:
+def _say_what_is_lost(
+    config: DictConfig, source: PretrainedWeights, batches: StreamDataModule[LabelledExamples]
+) -> None:
     """Note to the user how many texts are cut, and whether some may be longer than the texts of pretraining."""
     length = config.task.max_length
     learned = source.metadata.get("max_length", source.config.max_position_embeddings)
@@ -206,7 +210,9 @@ def _fill_pooler(objective: JointObjective, source: PretrainedWeights) -> None:
             source.fill(pooler, trained[0])
 
 
-def labelled_batches(config: DictConfig, source: PretrainedWeights, data: TaskData | None = None) -> StreamDataModule:
+def labelled_batches(
+    config: DictConfig, source: PretrainedWeights, data: TaskData | None = None
+) -> StreamDataModule[LabelledExamples]:
     """Return the training and validation batches of a task."""
     task = config.task
     data = data or training_data(task, config.validation_examples)

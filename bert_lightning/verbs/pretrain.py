@@ -14,8 +14,8 @@ from torch import nn
 from bert_lightning.config.building import build, resolved
 from bert_lightning.config.composition import with_choices
 from bert_lightning.config.memory import check_memory
-from bert_lightning.data.batching.batch_plan import Leg
-from bert_lightning.data.datamodule import PretrainingDataModule
+from bert_lightning.data.batching.batch_plan import BatchPlan
+from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.pretraining.examples import PretrainingExamples
 from bert_lightning.data.pretraining.masking import TokenMasking, Vocabulary
 from bert_lightning.data.pretraining.phases import Phases
@@ -109,7 +109,7 @@ def parts(config: DictConfig) -> Parts:
     module = _module(config, data, batches.train.phases, make_objective)
     module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
     first = range(module.budget.batch_size(config.batch_size, 0.0))
-    module.budget.check(lambda: replace(batches.train, leg=Leg(share=0.0))[first]["num_tokens"])
+    module.budget.check(lambda: replace(batches.train, plan=BatchPlan(fraction_spent=0.0))[first]["num_tokens"])
     return Parts(module, batches, data.tokenizer, lambda: data.fingerprint)
 
 
@@ -171,10 +171,10 @@ def pretraining_examples(
     )
 
 
-def pretraining_batches(config: DictConfig, data: PreparedData) -> PretrainingDataModule:
+def pretraining_batches(config: DictConfig, data: PreparedData) -> StreamDataModule[PretrainingExamples]:
     """Return the training and validation batches. Validation uses the examples of the last phase of training."""
     validation = pretraining_examples(config, data, data.validation, _VALIDATION_MASKING, _VALIDATION_SEED)
-    return PretrainingDataModule(
+    return StreamDataModule(
         train=pretraining_examples(config, data, data.train, build(config.masking), config.seed),
         validation=replace(validation, phases=validation.phases.last),
         batch_size=config.batch_size,

@@ -178,9 +178,11 @@ def main():
         for max_length, batch_size in ((128, 256), (128, 64), (512, 64)):
             batches(data, encodings, max_length, batch_size)
         packing()
-        for lone_prob in (0.0, 0.04):
-            packed = Packed(data.train, partial(FullSentences, max_length=512, lone_prob=lone_prob), 512)
-            what = f"full sentences into 512, {lone_prob:.0%} alone"
+        for single_sentence_prob in (0.0, 0.04):
+            packed = Packed(
+                data.train, partial(FullSentences, max_length=512, single_sentence_prob=single_sentence_prob), 512
+            )
+            what = f"full sentences into 512, {single_sentence_prob:.0%} alone"
             print(f"  {what:34}{len(packed):8,} rows   density {packed.density:.4f}")
 
 

@@ -148,7 +148,7 @@ def run(overrides, mask_padding=False):
     source = load(config.encoder)
     data = training_data(config.task, config.validation_examples)
     batches = finetune.labelled_batches(config, source, data)
-    finetune.set_steps(config, batches.batches_of_an_epoch())
+    finetune.set_steps(config, batches.batches_per_epoch())
     pl.seed_everything(config.seed, verbose=False)
     ours = finetune._module(config, source, data)  # for its initial head
     term, steps = config.task.term, config.trainer.max_steps

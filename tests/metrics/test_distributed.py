@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch.distributed as dist
 from bert_lightning.data.labelled.task_types import Example
-from bert_lightning.data.batching.sampler import OnceThrough
+from bert_lightning.data.batching.sampler import SequentialBatches
 from bert_lightning.metrics import *
 
 rank, world, size, init = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -38,7 +38,7 @@ for name, metrics in {
 }.items():
     found, right = columns[name]
     for metric in metrics:
-        for positions in OnceThrough(size, 4, rank, world):
+        for positions in SequentialBatches(size, 4, rank, world):
             metric.update(
                 [{"answer": found[i], "best_answer": found[i], "null_odds": odds[i]} for i in positions],
                 [Example("", "", {}, right[i]) for i in positions],

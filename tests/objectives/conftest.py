@@ -22,7 +22,7 @@ def batch():
         "num_tokens": 24,
         "masked_positions": torch.tensor([1, 2, 3, 5, 10, 11, 19, 29]),
         "masked_labels": torch.tensor([7, 8, 9, 10, 11, 12, 13, 14]),
-        "masked_draws": torch.rand(8, generator=rng),
+        "sampling_uniforms": torch.rand(8, generator=rng),
         "next_sentence_label": torch.tensor([0, 1, 1, 0]),
         "sentence_order_label": torch.tensor([1, 1, 0, 0]),
         "labels": torch.tensor([2, 0, 1, 1]),

@@ -138,8 +138,8 @@ def test_samples_are_the_batchs_own_and_not_of_the_random_state(config, batch):
     first, second = joint(encoder, batch)[0], joint(encoder, batch)[0]
     assert first == second
     assert torch.equal(torch.get_rng_state(), before)
-    draws = batch["masked_draws"].flip(0)
-    assert joint(encoder, {**batch, "masked_draws": draws})[0] != first
+    draws = batch["sampling_uniforms"].flip(0)
+    assert joint(encoder, {**batch, "sampling_uniforms": draws})[0] != first
 
 
 @pytest.mark.parametrize(

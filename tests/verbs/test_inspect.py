@@ -66,7 +66,7 @@ def test_phases_are_measured_one_by_one(command, overrides):
         (["show=-1"], "show=-1 must be 0 or more"),
         (["+smaple=3"], "smaple.*did you mean sample"),
         (["examples=packed", "examples.tokens=100"], r"tokens=100 must be examples\.builder\.max_length=512 or more"),
-        (["examples=packed", "examples@examples.builder=segment_pairs", "~examples.builder.lone_prob"],
+        (["examples=packed", "examples@examples.builder=segment_pairs", "~examples.builder.single_sentence_prob"],
          "SegmentPairs cannot be packed"),
         (["examples=phases", "examples.phases=[{share: 0.5}]"], r"shares=\[0.5\] must be above 0 and add up to 1"),
         (["examples=phases", "examples.phases=[{share: 1, max_lenght: 9}]"], "max_lenght"),

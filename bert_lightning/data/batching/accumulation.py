@@ -19,17 +19,19 @@ from torch.utils.data import DataLoader
 
 @dataclass(frozen=True)
 class CountedBatches:
-    """The batches of `loader`, each with `mean_counts`: term -> mean number of predictions in the update's batches.
+    """The batches of `loader`, each with the additional key `mean_counts`.
+
+    It maps each term of the objective to the mean number of its predictions in the batches of the update.
 
     Args:
         loader: data loader of this rank.
-        size: number of batches per update on each rank.
+        update_batches: number of batches per update on each rank.
         counts: function that returns the number of predictions of each term in a batch.
         mean_over_ranks: function that returns the mean of a tensor over all ranks.
     """
 
     loader: DataLoader[Any]
-    size: int
+    update_batches: int
     counts: Callable[[Mapping[str, Any]], dict[str, int]]
     mean_over_ranks: Callable[[Tensor], Tensor]
 
@@ -38,7 +40,7 @@ class CountedBatches:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         batches = iter(self.loader)
-        while update := list(islice(batches, self.size)):
+        while update := list(islice(batches, self.update_batches)):
             counts = [self.counts(batch) for batch in update]
             sums = [sum(count[term] for count in counts) / len(update) for term in counts[0]]
             means = self.mean_over_ranks(torch.tensor(sums, dtype=torch.float64)).tolist()

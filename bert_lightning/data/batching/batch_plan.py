@@ -1,14 +1,14 @@
-"""The legs of training: segments in which the batch settings are fixed and positions alone determine the batches.
+"""Plan training batches in segments. Within a segment the batch settings are fixed, so positions determine the batches.
 
 Workers make batches ahead, so a batch cannot depend on what is spent before it is used. If the spent fraction of the
-budget changes the batch settings, a new leg begins. All ranks and every resumed run begin it at the same update.
+budget changes the batch settings, a new plan begins. All ranks and every resumed run begin it at the same update.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,66 +18,82 @@ import numpy.typing as npt
 
 from bert_lightning.data.batching.sampler import Positions
 
-NOT_YET = sys.maxsize  # a position that no run reaches
+UNREACHED = sys.maxsize  # a position that no run reaches
 
 
 @dataclass(frozen=True)
-class Leg:
-    """One leg of training: the fraction of the budget spent at each position, as far as it is known in advance.
+class BatchPlan:
+    """One segment of training: the fraction of the budget spent at each position, as far as it is known in advance.
 
     Args:
-        position: position of the training stream at which the leg begins.
-        share: fraction of the budget that is spent at the beginning.
+        position: position of the training stream at which the segment begins.
+        fraction_spent: fraction of the budget that is spent when the segment begins.
         pace: number of positions that the whole budget would take. It is infinite if only training can tell; then the
-            fraction stays at `share` throughout the leg.
-        begins: positions at which phases began, for all phases that began before the leg.
+            fraction counts as constant within the segment.
+        phase_starts: positions at which the phases started that began before this segment.
     """
 
     position: int = 0
-    share: float = 1.0
+    fraction_spent: float = 1.0
     pace: float = math.inf
-    begins: tuple[int, ...] = ()
+    phase_starts: tuple[int, ...] = ()
 
-    def shares(self, positions: Positions) -> npt.NDArray[np.float64]:
+    def fractions_spent(self, positions: Positions) -> npt.NDArray[np.float64]:
         """Return the fraction of the budget spent at each position."""
-        return np.minimum(1.0, self.share + (np.asarray(positions) - self.position) / self.pace)
+        return np.minimum(1.0, self.fraction_spent + (np.asarray(positions) - self.position) / self.pace)
 
-    def where(self, share: float) -> int:
-        """Return the position at which a fraction of the budget is spent; `NOT_YET` if it is unknown."""
-        if share <= self.share:
+    def position_at(self, fraction: float) -> int:
+        """Return the position at which a fraction of the budget is spent; `UNREACHED` if it is unknown."""
+        if fraction <= self.fraction_spent:
             return self.position
-        return NOT_YET if math.isinf(self.pace) else self.position + round((share - self.share) * self.pace)
+        return (
+            UNREACHED if math.isinf(self.pace) else self.position + round((fraction - self.fraction_spent) * self.pace)
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the plan as plain data. Checkpoints hold these keys, so they stay as they are."""
+        return {
+            "position": self.position,
+            "share": self.fraction_spent,
+            "pace": self.pace,
+            "begins": self.phase_starts,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> BatchPlan:
+        """Return the plan that `state_dict` described."""
+        return cls(state["position"], state["share"], state["pace"], tuple(state["begins"]))
 
 
-END = Leg()  # the whole budget is spent: the finished model reads the examples of this leg
+END_OF_TRAINING = BatchPlan()  # the whole budget is spent: the finished model reads the examples of this plan
 
 
 @dataclass(frozen=True)
-class Legs:
-    """The batches of all legs, one leg after another. When a leg ends, batches that workers made ahead are dropped.
+class PlannedBatches:
+    """The batches of all plans, one plan after another. When a plan ends, batches that workers made ahead are dropped.
 
     Lightning knows the number of batches. So it does not ask for a batch before the previous update is done.
 
     Args:
-        turn: function that begins a new leg if it is time for one, and returns whether it did.
-        batches: function that returns the batches of the present leg, from the present position on.
-        size: number of batches per update.
-        length: number of batches in all legs.
+        replan: function that makes a new plan if the present one has ended, and returns whether it did.
+        batches: function that returns the batches of the present plan, from the present position on.
+        update_batches: number of batches per update on this rank.
+        num_batches: number of batches in all plans.
     """
 
-    turn: Callable[[], bool]
+    replan: Callable[[], bool]
     batches: Callable[[], Iterable[Any]]
-    size: int
-    length: int
+    update_batches: int
+    num_batches: int
 
     def __len__(self) -> int:
-        return self.length
+        return self.num_batches
 
     def __iter__(self) -> Iterator[Any]:
-        self.turn()
+        self.replan()
         while True:
             batches = iter(self.batches())
             while True:
-                yield from islice(batches, self.size)
-                if self.turn():
+                yield from islice(batches, self.update_batches)
+                if self.replan():
                     break

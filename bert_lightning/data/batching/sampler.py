@@ -1,4 +1,4 @@
-"""Samplers: they choose the positions of the training stream that each rank takes, batch by batch."""
+"""Samplers that choose the positions of the training stream for each batch of each rank."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stream_indices(positions: Positions, size: int, seed: int | Bits) -> tuple[I
 
 @dataclass(frozen=True)
 class StreamBatches(Sampler[range]):
-    """Samples batches of consecutive positions; the ranks share each global batch evenly.
+    """Sample batches of consecutive positions. The ranks share each global batch evenly.
 
     Global batch b has world_size * batch_size positions, from b * world_size * batch_size on. So the same global batch
     size gives the same global batches for any number of ranks. `start` is a position, which is a number of examples: a
@@ -41,6 +41,7 @@ class StreamBatches(Sampler[range]):
 
     @property
     def global_batch(self) -> int:
+        """Return the number of sequences in a batch on all ranks together."""
         return self.world_size * self.batch_size
 
     def __len__(self) -> int:
@@ -58,8 +59,8 @@ class StreamBatches(Sampler[range]):
 
 
 @dataclass(frozen=True)
-class OnceThrough(Sampler[range]):
-    """Samples every position below `size` once, for evaluation. The last batch may be shorter than the others.
+class SequentialBatches(Sampler[range]):
+    """Sample every position below `size` once, in order, for evaluation. The last batch may be smaller than the others.
 
     The ranks take the batches in turn. No batch is repeated to make the ranks even, so some ranks may have one less.
     """

@@ -14,81 +14,84 @@ from bert_lightning.data.randomness import Stream, draw, permute
 from bert_lightning.errors import UserError
 
 _WINDOW = 64  # batches in a window, if all examples had the maximal length
-_TRIAL = 8  # windows that are tried to estimate the number of examples in a batch
+_SAMPLED_WINDOWS = 8  # windows that estimate the number of examples in a batch
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The training stream in windows: each window is sorted by length and cut into batches, which are then shuffled.
+    """The training stream, cut into windows. Each window is sorted by length, cut into batches, and these are shuffled.
 
     Only the examples of one window are sorted, so the longer the window, the more random the order stays. A window ends
     with its epoch, so every epoch has each example once. A window is a pure function of its first position.
 
     Args:
         lengths: function that returns the number of tokens, without padding, of the examples at positions.
-        size: number of examples in an epoch.
+        epoch_size: number of examples in an epoch.
         longest: maximal number of tokens in an example.
-        budget: maximal number of tokens in a batch.
+        max_tokens: maximal number of tokens in a batch.
         seed: shuffle seed of the batches in a window.
         begin: position at which the first window begins.
 
     Raises:
-        UserError: if an example may be longer than the budget.
+        UserError: if a batch may be too small for one example.
     """
 
     lengths: Callable[[Ints], Ints]
-    size: int
+    epoch_size: int
     longest: int
-    budget: int
+    max_tokens: int
     seed: int
     begin: int = 0
 
     def __post_init__(self) -> None:
-        if self.budget < self.longest:
+        if self.max_tokens < self.longest:
             raise UserError(
-                f"batch_tokens={self.budget} is less than one example may have: it must be {self.longest} or more"
+                f"batch_tokens={self.max_tokens} is less than the longest example: use {self.longest} or more"
             )
 
     @property
     def examples(self) -> int:
         """Return the number of examples in a window. It divides an epoch into windows of about equal size."""
-        windows = -(-self.size // (_WINDOW * (self.budget // self.longest)))
-        return -(-self.size // windows)
+        windows = -(-self.epoch_size // (_WINDOW * (self.max_tokens // self.longest)))
+        return -(-self.epoch_size // windows)
 
-    def holding(self, position: int) -> range:
-        """Return the window that contains a position. The position is at or after `begin`."""
-        epoch = position - position % self.size
+    def window_at(self, position: int) -> range:
+        """Return the positions of the window that contains `position`, which must not be before `begin`."""
+        epoch = position - position % self.epoch_size
         start = max(epoch, self.begin)
         first = position - (position - start) % self.examples
-        return range(first, min(first + self.examples, epoch + self.size))
+        return range(first, min(first + self.examples, epoch + self.epoch_size))
 
     def batches(self, window: range) -> list[Ints]:
         """Return the positions of each batch in a window, ascending within a batch. The batches are shuffled."""
         positions = np.arange(window.start, window.stop)
         lengths = self.lengths(positions)
         order = np.argsort(-lengths, kind="stable")
-        batches = np.split(positions[order], fill(lengths[order], self.budget))
-        turns = permute(np.arange(len(batches)), len(batches), draw(self.seed, Stream.BATCH, window.start))
-        return [np.sort(batches[turn]) for turn in turns]
+        batches = np.split(positions[order], batch_boundaries(lengths[order], self.max_tokens))
+        shuffled = permute(np.arange(len(batches)), len(batches), draw(self.seed, Stream.BATCH, window.start))
+        return [np.sort(batches[number]) for number in shuffled]
 
-    def of_an_epoch(self, epoch: int = 0) -> list[Ints]:
-        """Return all batches of an epoch."""
-        starts = range(epoch * self.size, (epoch + 1) * self.size, self.examples)
-        return [batch for start in starts for batch in self.batches(self.holding(start))]
-
-    def examples_of_a_batch(self, lengths: Callable[[Ints], Ints]) -> float:
-        """Return the mean number of examples per batch in the first windows of a stream with other `lengths`."""
-        parts = [lengths(np.arange(self.examples) + window * self.examples) for window in range(_TRIAL)]
-        return _TRIAL * self.examples / sum(1 + len(fill(np.sort(part)[::-1], self.budget)) for part in parts)
+    def epoch_batches(self, epoch: int = 0) -> list[Ints]:
+        """Return the positions of each batch of an epoch."""
+        starts = range(epoch * self.epoch_size, (epoch + 1) * self.epoch_size, self.examples)
+        return [batch for start in starts for batch in self.batches(self.window_at(start))]
 
     @property
-    def trial(self) -> int:
-        """Return the number of positions that `examples_of_a_batch` reads."""
-        return _TRIAL * self.examples
+    def sample_size(self) -> int:
+        """Return the number of positions that `mean_batch_examples` reads."""
+        return _SAMPLED_WINDOWS * self.examples
+
+    def mean_batch_examples(self, lengths: Callable[[Ints], Ints]) -> float:
+        """Return the mean number of examples per batch in the first windows of a stream with other `lengths`."""
+        parts = [
+            lengths(np.arange(start, start + self.examples)) for start in range(0, self.sample_size, self.examples)
+        ]
+        batches = sum(1 + len(batch_boundaries(np.sort(part)[::-1], self.max_tokens)) for part in parts)
+        return self.sample_size / batches
 
 
 class TokenBatches(Sampler[Ints]):
-    """Samples the batches of `windows` and deals them to the ranks in turn. All ranks get the same number.
+    """Sample the batches of `windows`. The ranks take them in turn, and all ranks get the same number.
 
     A resumed run continues at once at the end of any global batch. Its position is a number of examples, as in
     `StreamBatches`.
@@ -113,15 +116,15 @@ class TokenBatches(Sampler[Ints]):
     def __iter__(self) -> Iterator[Ints]:
         position = self.start
         while True:  # endless: the trainer decides when to stop
-            batches = self.at(position)
+            batches = self.global_batch_at(position)
             yield batches[self.rank]
             position += sum(map(len, batches))
 
     def after(self, position: int) -> int:
         """Return the position after the global batch that begins at `position`."""
-        return position + sum(map(len, self.at(position)))
+        return position + sum(map(len, self.global_batch_at(position)))
 
-    def at(self, position: int) -> list[Ints]:
+    def global_batch_at(self, position: int) -> list[Ints]:
         """Return the positions of each rank's batch, for the global batch that begins at `position`.
 
         Raises:
@@ -129,30 +132,35 @@ class TokenBatches(Sampler[Ints]):
         """
         found: list[Ints] = []
         while len(found) < self.world_size:
-            window = self.windows.holding(position)
+            window = self.windows.window_at(position)
             batches = self._batches(window)
             starts = window.start + np.cumsum([0, *map(len, batches)])
             first = int(np.searchsorted(starts, position))
             if starts[first] != position:
-                raise UserError(f"no batch of batch_tokens={self.windows.budget} begins at example {position}")
+                raise UserError(
+                    f"no batch of batch_tokens={self.windows.max_tokens} begins at example {position}, where the run "
+                    "continues: use the batch_tokens, seed and data that the run began with"
+                )
             taken = batches[first : first + self.world_size - len(found)]
             found += taken
             position += sum(map(len, taken))
         return found
 
 
-def fill(lengths: Ints, budget: int) -> list[int]:
-    """Return the indices at which to cut examples of these lengths, so that each part has at most `budget` tokens.
+def batch_boundaries(lengths: Ints, max_tokens: int) -> list[int]:
+    """Return the indices at which to cut examples of these lengths, so that each part has at most `max_tokens` tokens.
 
     Raises:
         UserError: if one example alone has more tokens.
     """
-    if lengths.max() > budget:
-        raise UserError(f"batch_tokens={budget} is less than the {lengths.max()} tokens of one example")
+    if (longest := lengths.max()) > max_tokens:
+        raise UserError(
+            f"batch_tokens={max_tokens} is less than one example of {longest} tokens: use {longest} or more"
+        )
     ends = np.cumsum(lengths)
     cuts: list[int] = []
     taken = 0
-    while ends[-1] - taken > budget:
-        cuts.append(int(np.searchsorted(ends, taken + budget, side="right")))
+    while ends[-1] - taken > max_tokens:
+        cuts.append(int(np.searchsorted(ends, taken + max_tokens, side="right")))
         taken = int(ends[cuts[-1] - 1])
     return cuts

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch.utils.data import Dataset
 
 from bert_lightning.data.batch import LabelledBatch
 from bert_lightning.data.batching.sampler import Ints, Positions, stream_indices
+from bert_lightning.data.batching.stream_examples import StreamExamples
 from bert_lightning.data.labelled.encoding import collate
 from bert_lightning.data.labelled.task_types import Example, Kind, Unit, Units
 from bert_lightning.errors import UserError
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 
-class LabelledExamples(Dataset[LabelledBatch]):
+class LabelledExamples(StreamExamples[LabelledBatch]):
     """Batches of encoded examples, indexed by positions of the training stream, as in `PretrainingExamples`.
 
     Args:

@@ -24,21 +24,21 @@ class Blocks:
     Args:
         store: token store of the sentences.
         max_length: maximal number of tokens in a sequence, including special tokens.
-        lone_prob: fraction of sentences that stand alone, each as a short example of its own. These fill the room that
-            is left in packed rows, because whole sentences never quite fill a row.
+        single_sentence_prob: fraction of sentences that are a short example of their own. These fill the room that is
+            left in packed rows, because whole sentences never quite fill a row.
     """
 
     segments = 1
     labels = ()
     kind: str
 
-    def __init__(self, store: TokenStore, max_length: Length, lone_prob: Share = 0.0) -> None:
+    def __init__(self, store: TokenStore, max_length: Length, single_sentence_prob: Share = 0.0) -> None:
         check_length(max_length)
-        check_share("lone_prob", lone_prob)
-        self.store, self.lone_prob = store, lone_prob
+        check_share("single_sentence_prob", single_sentence_prob)
+        self.store, self.single_sentence_prob = store, single_sentence_prob
         self.max_length = self.row_length = max_length
         self.room = max_length - 2  # maximal number of tokens without the first [CLS] and the last [SEP]
-        self.name = f"{self.kind}-{self.room}-{lone_prob:g}"
+        self.name = f"{self.kind}-{self.room}-{single_sentence_prob:g}"
         self._table = table(store, self.name, 2, write_blocks(self._blocks()))
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ class Blocks:
     def _ends(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
         """Return the end of the block that begins at each sentence, as `runs` asks for it."""
         longest = self._longest(numbers, starts, document)
-        if not self.lone_prob:
+        if not self.single_sentence_prob:
             return longest
         lone = self._lone(np.arange(numbers[0], numbers[0] + len(starts)))
         places = np.append(np.flatnonzero(lone), len(starts))
@@ -98,7 +98,7 @@ class Blocks:
 
     def _lone(self, sentences: Ints) -> Bools:
         """Return whether each sentence stands alone: a fixed random choice, the same in every epoch."""
-        return uniform(draw(0, Stream.LONE, sentences)) < self.lone_prob
+        return uniform(draw(0, Stream.LONE, sentences)) < self.single_sentence_prob
 
     def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
         raise NotImplementedError

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset
 
 from bert_lightning.data.batch import PretrainingBatch
-from bert_lightning.data.batching.batch_plan import END, Leg
+from bert_lightning.data.batching.batch_plan import END_OF_TRAINING, BatchPlan
 from bert_lightning.data.batching.sampler import Positions, stream_indices
+from bert_lightning.data.batching.stream_examples import StreamExamples
 from bert_lightning.data.pretraining.masking import RateSchedule, Text, TokenMasking, Vocabulary
-from bert_lightning.data.pretraining.phases import Phases, Stretch
+from bert_lightning.data.pretraining.phases import Phases, PhaseSlice
 from bert_lightning.data.pretraining.pieces import Ints, Pieces, assemble, join
 from bert_lightning.data.randomness import Bits, Stream, draw, uniform
 from bert_lightning.data.store.token_store import TokenStore
@@ -21,7 +21,7 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 
 @dataclass(frozen=True)
-class PretrainingExamples(Dataset[PretrainingBatch]):
+class PretrainingExamples(StreamExamples[PretrainingBatch]):
     """Pretraining batches as a pure function of (seed, epoch, index), indexed by positions of the training stream."""
 
     phases: Phases
@@ -29,17 +29,20 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
     special: SpecialIds
     vocabulary: Vocabulary
     seed: int
-    leg: Leg = END  # tells the fraction of training that has passed at each position, for phases and masking rates
+    plan: BatchPlan = END_OF_TRAINING  # tells the fraction of training done at each position, for phases and rates
 
     @property
-    def moments(self) -> tuple[float, ...]:
-        """Return the fractions of training at which the examples change.
-
-        These are the ends of the phases, and every hundredth if the masking rate has a schedule.
-        """
+    def change_points(self) -> tuple[float, ...]:
+        """Return the ends of the phases as fractions of training; every hundredth too if the masking rate changes."""
         ends = np.cumsum([phase.share for phase in self.phases])[:-1].tolist()
-        falling = isinstance(self.masking.rate, RateSchedule)
-        return tuple(sorted({*ends, *(np.arange(1, 100) / 100 if falling else ())}))
+        changes = isinstance(self.masking.rate, RateSchedule)
+        return tuple(sorted({*ends, *(np.arange(1, 100) / 100 if changes else ())}))
+
+    def with_plan(self, plan: BatchPlan) -> PretrainingExamples:
+        return replace(self, plan=plan)
+
+    def phase_starts(self, plan: BatchPlan) -> tuple[int, ...]:
+        return self.phases.starts(plan)
 
     @property
     def store(self) -> TokenStore:
@@ -56,15 +59,13 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
 
     def lengths(self, positions: Positions) -> Ints:
         """Return the number of tokens in each row at `positions`, [B]."""
-        made = [self._stretch(stretch)[0].row_lengths() for stretch in self.phases.stretches(positions, self.leg)]
-        return np.concatenate(made)
+        return self._pieces(positions)[0].row_lengths()
 
     def __getitem__(self, positions: Positions) -> PretrainingBatch:
-        made = [self._stretch(stretch) for stretch in self.phases.stretches(positions, self.leg)]
-        pieces, keys = join([pieces for pieces, _ in made]), np.concatenate([keys for _, keys in made])
+        pieces, keys = self._pieces(positions)
         rows = assemble(pieces, self.store, self.special)
         text = Text(rows.text, lambda: self.store.word_starts[rows.source], pieces.example_of_tokens)
-        masked, labels = self.masking(rows.ids, text, keys, self.leg.shares(positions), self.vocabulary)
+        masked, labels = self.masking(rows.ids, text, keys, self.plan.fractions_spent(positions), self.vocabulary)
         batch: PretrainingBatch = {
             "input_ids": torch.from_numpy(rows.ids).view(-1, rows.width),
             "token_type_ids": torch.from_numpy(rows.types).view(-1, rows.width),
@@ -72,19 +73,22 @@ class PretrainingExamples(Dataset[PretrainingBatch]):
             "num_tokens": rows.num_tokens,
             "masked_positions": torch.from_numpy(masked),
             "masked_labels": torch.from_numpy(labels),
-            "masked_draws": torch.from_numpy(_draws(keys, masked, rows.width)),
+            "sampling_uniforms": torch.from_numpy(_draws(keys, masked, rows.width)),
         }
         for key, values in pieces.labels.items():
             batch[key] = torch.from_numpy(values)  # type: ignore[literal-required]
         return batch
 
-    def _stretch(self, stretch: Stretch) -> tuple[Pieces, Bits]:
-        """Return the pieces at the positions of one phase, and the random keys [B] of their masks."""
-        builder = stretch.builder
-        seed = draw(self.seed, Stream.PHASE, stretch.number) if stretch.number else self.seed
-        epochs, indices = stream_indices(stretch.positions, len(builder), seed)
+    def _pieces(self, positions: Positions) -> tuple[Pieces, Bits]:
+        """Return the pieces of the rows at `positions`, and the random keys [B] of their masks."""
+        parts, keys = zip(*map(self._pieces_of_phase, self.phases.slices(positions, self.plan)), strict=True)
+        return join(parts), np.concatenate(keys)
+
+    def _pieces_of_phase(self, phase: PhaseSlice) -> tuple[Pieces, Bits]:
+        seed = draw(self.seed, Stream.PHASE, phase.number) if phase.number else self.seed
+        epochs, indices = stream_indices(phase.positions, len(phase.builder), seed)
         keys = draw(seed, np.array([[Stream.PAIR], [Stream.MASK]]), epochs, indices)  # [2, B]
-        return builder(indices, keys[0]), keys[1]
+        return phase.builder(indices, keys[0]), keys[1]
 
 
 def _draws(keys: Bits, masked: Ints, width: int) -> npt.NDArray[np.float32]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bert_lightning.data.batching.batch_plan import NOT_YET, Leg
+from bert_lightning.data.batching.batch_plan import UNREACHED, BatchPlan
 from bert_lightning.data.batching.sampler import Positions
 from bert_lightning.data.pretraining.pieces import ExampleBuilder, Ints
 from bert_lightning.data.store.token_store import TokenStore
@@ -22,7 +22,7 @@ class Phase(NamedTuple):
     builder: ExampleBuilder
 
 
-class Stretch(NamedTuple):
+class PhaseSlice(NamedTuple):
     """Positions of the training stream in one phase, counted from the beginning of the phase."""
 
     number: int  # number of the phase, from 0
@@ -85,15 +85,16 @@ class Phases(Sequence[Phase]):
         """Return the last phase alone. The finished model reads its examples, so validation uses them too."""
         return Phases.of(self._phases[-1].builder)
 
-    def begins(self, leg: Leg) -> tuple[int, ...]:
-        """Return the position at which each phase begins; `NOT_YET` if it is not known in `leg`."""
+    def starts(self, plan: BatchPlan) -> tuple[int, ...]:
+        """Return the position at which each phase starts; `UNREACHED` if the plan cannot tell."""
         ends = np.cumsum([phase.share for phase in self._phases])[:-1]
-        return leg.begins + tuple(leg.where(share) for share in [0.0, *ends][len(leg.begins) :])
+        known = plan.phase_starts
+        return known + tuple(plan.position_at(end) for end in [0.0, *ends][len(known) :])
 
-    def stretches(self, positions: Positions, leg: Leg) -> Iterator[Stretch]:
-        """Cut `positions`, which belong to one leg, where phases change; yield the positions of each phase."""
+    def slices(self, positions: Positions, plan: BatchPlan) -> Iterator[PhaseSlice]:
+        """Cut `positions`, which belong to one plan, where phases change; yield the positions of each phase."""
         positions = np.asarray(positions)
-        for number, (begin, end) in enumerate(pairwise([*self.begins(leg), NOT_YET])):
+        for number, (begin, end) in enumerate(pairwise([*self.starts(plan), UNREACHED])):
             within = positions[(begin <= positions) & (positions < end)] - begin
             if len(within):
-                yield Stretch(number, self._phases[number].builder, within)
+                yield PhaseSlice(number, self._phases[number].builder, within)

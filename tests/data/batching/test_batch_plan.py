@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from bert_lightning.budget import Steps, Tokens
-from bert_lightning.data.batching.batch_plan import NOT_YET, Leg
-from bert_lightning.data.datamodule import PretrainingDataModule
+from bert_lightning.data.batching.batch_plan import UNREACHED, BatchPlan
+from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.pretraining.pairs import SegmentPairs
 from bert_lightning.data.pretraining.phases import Phases
 from tests.data.pretraining.test_examples import examples_of
@@ -15,20 +15,20 @@ from tests.data.pretraining.test_examples import examples_of
 SHARES = [{"share": 0.75, "max_length": 16}, {"share": 0.25, "max_length": 64}]
 
 
-def test_shares_and_positions_of_a_leg():
-    leg = Leg(100, 0.2, 1000)
-    assert leg.shares(range(100, 400, 100)).tolist() == pytest.approx([0.2, 0.3, 0.4])
-    assert [leg.where(share) for share in (0.1, 0.2, 0.3, 1.0)] == [100, 100, 200, 900]
-    blind = Leg(100, 0.2)
-    assert blind.shares(range(100, 1000)).max() == 0.2
-    assert [blind.where(share) for share in (0.2, 0.3)] == [100, NOT_YET]
+def test_fractions_spent_and_positions_of_a_plan():
+    plan = BatchPlan(100, 0.2, 1000)
+    assert plan.fractions_spent(range(100, 400, 100)).tolist() == pytest.approx([0.2, 0.3, 0.4])
+    assert [plan.position_at(share) for share in (0.1, 0.2, 0.3, 1.0)] == [100, 100, 200, 900]
+    blind = BatchPlan(100, 0.2)
+    assert blind.fractions_spent(range(100, 1000)).max() == 0.2
+    assert [blind.position_at(share) for share in (0.2, 0.3)] == [100, UNREACHED]
 
 
 def training(small_data, budget, accumulated=1, ranks=1, rank=0, state=None):
     """Sizes and widths of the batches that Lightning would be handed, a step of the budget after each update."""
     phases = Phases(small_data.train, partial(SegmentPairs, max_length=16), SHARES)
     examples = examples_of(small_data)
-    data = PretrainingDataModule(
+    data = StreamDataModule(
         type(examples)(phases, examples.masking, examples.special, examples.vocabulary, 0), examples, 16 // ranks
     )
     module = SimpleNamespace(budget=budget, objective=SimpleNamespace(counts=lambda _: {}))

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert_lightning.budget import Steps
-from bert_lightning.data.batching.token_batches import TokenBatches, Windows, fill
-from bert_lightning.data.datamodule import PretrainingDataModule, StreamDataModule
+from bert_lightning.data.batching.token_batches import TokenBatches, Windows, batch_boundaries
+from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.labelled.examples import LabelledExamples
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.texts import TextClassification
@@ -39,9 +39,9 @@ def windows(draw):
 @settings(deadline=None)  # a busy machine is slow
 @given(windows(), st.integers(0, 5))
 def test_an_epoch_has_every_position_once_and_no_batch_exceeds_the_budget(made, epoch):
-    batches = made.of_an_epoch(epoch)
-    assert sorted(np.concatenate(batches)) == list(range(epoch * made.size, (epoch + 1) * made.size))
-    assert max(made.lengths(batch).sum() for batch in batches) <= made.budget
+    batches = made.epoch_batches(epoch)
+    assert sorted(np.concatenate(batches)) == list(range(epoch * made.epoch_size, (epoch + 1) * made.epoch_size))
+    assert max(made.lengths(batch).sum() for batch in batches) <= made.max_tokens
     assert all((np.diff(batch) > 0).all() for batch in batches)
 
 
@@ -63,12 +63,12 @@ def test_training_goes_on_wherever_a_step_ended(made, ranks, step):
 def test_windows_can_begin_anywhere(made, begin):
     """As where the budget grows during training."""
     made = replace(made, begin=begin)
-    first = made.holding(begin)
+    first = made.window_at(begin)
     assert first.start == begin
-    after = made.holding(first.stop)
+    after = made.window_at(first.stop)
     assert after.start == first.stop
     assert sorted(np.concatenate(made.batches(first) + made.batches(after))) == list(range(begin, after.stop))
-    assert all(made.holding(position) == first for position in first)
+    assert all(made.window_at(position) == first for position in first)
 
 
 @settings(deadline=None)  # a busy machine is slow
@@ -83,28 +83,28 @@ def test_ranks_together_are_given_what_one_process_is(made, ranks):
 @settings(deadline=None)  # a busy machine is slow
 @given(st.lists(st.integers(1, 9), min_size=1), st.integers(9, 30))
 def test_batches_are_as_full_as_the_order_allows(lengths, budget):
-    parts = np.split(np.array(lengths), fill(np.array(lengths), budget))
+    parts = np.split(np.array(lengths), batch_boundaries(np.array(lengths), budget))
     assert all(part.sum() <= budget for part in parts)
     assert all(part.sum() + following[0] > budget for part, following in pairwise(parts))
 
 
 def test_an_example_longer_than_the_budget_is_refused():
-    with pytest.raises(UserError, match="batch_tokens=9 is less than one example may have: it must be 10 or more"):
+    with pytest.raises(UserError, match="batch_tokens=9 is less than the longest example: use 10 or more"):
         Windows(lambda positions: np.full(len(positions), 10), 5, 10, 9, 0)
-    with pytest.raises(UserError, match="less than the 11 tokens of one example"):
-        fill(np.array([3, 11]), 10)
+    with pytest.raises(UserError, match="less than one example of 11 tokens: use 11 or more"):
+        batch_boundaries(np.array([3, 11]), 10)
 
 
 def test_a_position_inside_of_a_batch_is_refused():
     batches = TokenBatches(Windows(lambda positions: np.full(len(positions), 5), 100, 5, 20, 0), 9)
     with pytest.raises(UserError, match="no batch of batch_tokens=20 begins at example 3"):
-        batches.at(3)
+        batches.global_batch_at(3)
 
 
 def test_lengths_within_a_batch_are_alike_and_the_order_is_not_that_of_lengths():
     table = np.random.default_rng(0).integers(8, 129, 20_000)
     made = Windows(lambda positions: table[positions % 20_000], 20_000, 128, 2048, 0)
-    lengths = [made.lengths(batch) for batch in made.of_an_epoch()]
+    lengths = [made.lengths(batch) for batch in made.epoch_batches()]
     padded = sum(len(of_batch) * of_batch.max() for of_batch in lengths)
     assert table.sum() / padded > 0.9  # in the stream's own order 0.55
     means = np.array([of_batch.mean() for of_batch in lengths])
@@ -118,7 +118,7 @@ class _Trainer:
 
 
 def batches_of(examples, workers=0, state=None, steps=20, budget=512):
-    data = PretrainingDataModule(examples, examples, 8, 8, workers, budget)
+    data = StreamDataModule(examples, examples, 8, 8, workers, budget)
     data.trainer = _Trainer()
     if state is not None:
         data.load_state_dict(state)
@@ -132,7 +132,7 @@ def test_batches_of_the_store_do_not_depend_on_workers_and_can_be_resumed(small_
     whole = list(batches_of(examples))
     assert all(batch["num_tokens"] <= 512 for batch in whole)
     assert digest(batches_of(examples, workers=2)) == digest(whole)
-    data = PretrainingDataModule(examples, examples, 8, 8, 0, 512)
+    data = StreamDataModule(examples, examples, 8, 8, 0, 512)
     data.trainer = _Trainer()
     handed = iter(data.train_dataloader())
     for done in range(1, 12):
@@ -153,12 +153,12 @@ def test_phases_keep_their_shares_of_training(small_data):
     builder = partial(SegmentPairs, max_length=16)
     phases = Phases(small_data.train, builder, [{"share": 0.75, "max_length": 16}, {"share": 0.25, "max_length": 64}])
     examples = replace(examples_of(small_data), phases=phases)
-    data = PretrainingDataModule(examples, examples, 8, 8, 0, 256)
+    data = StreamDataModule(examples, examples, 8, 8, 0, 256)
     data.trainer = _Trainer(400)
     loader = data.train_dataloader()
     for batch in islice(loader, 400):
         data.on_before_batch_transfer(batch, 0)
-    assert data.position == pytest.approx(data.leg.pace, rel=0.05)
+    assert data.position == pytest.approx(data.plan.pace, rel=0.05)
 
 
 def test_single_sentences_of_all_lengths(small_data):
@@ -173,8 +173,8 @@ def test_labelled_texts_in_batches_of_tokens(small_data):
     rows = [Row(f"f:{i}", {"text": "the cat sleeps " * (1 + i % 9), "label": str(i % 2)}) for i in range(90)]
     train = LabelledExamples(kind, kind.examples(rows), ["0", "1"], small_data.tokenizer, 64, 0)
     data = StreamDataModule(train, train, 8, batch_tokens=128)
-    data.trainer = _Trainer(data.batches_of_an_epoch())
-    batches = list(islice(data.train_dataloader(), data.batches_of_an_epoch()))
+    data.trainer = _Trainer(data.batches_per_epoch())
+    batches = list(islice(data.train_dataloader(), data.batches_per_epoch()))
     assert all(batch["num_tokens"] <= 128 for batch in batches)
     seen = [unit.example.id for batch in batches for unit in batch["units"].units]
     assert sorted(seen) == sorted(example.id for example in kind.examples(rows))
@@ -185,7 +185,7 @@ def test_every_rank_validates_and_no_example_is_left_out(size, ranks, small_data
     examples = examples_of(small_data, max_length=64)
     counts = []
     for rank in range(ranks):
-        data = PretrainingDataModule(examples, examples, 8, size)
+        data = StreamDataModule(examples, examples, 8, size)
         data.trainer = _Trainer(rank=rank, ranks=ranks)
         counts.append(sum(len(batch["input_ids"]) for batch in data.val_dataloader()))
     assert sum(counts) == size
@@ -194,7 +194,7 @@ def test_every_rank_validates_and_no_example_is_left_out(size, ranks, small_data
 
 def test_more_ranks_than_validation_examples_are_refused(small_data):
     examples = examples_of(small_data, max_length=64)
-    data = PretrainingDataModule(examples, examples, 8, 2)
+    data = StreamDataModule(examples, examples, 8, 2)
     data.trainer = _Trainer(ranks=3)
     with pytest.raises(UserError, match="2 validation examples are not enough for 3 ranks"):
         data.val_dataloader()

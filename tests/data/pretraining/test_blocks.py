@@ -179,7 +179,7 @@ def test_what_cannot_be_packed(tmp_path):
         Packed(store, partial(SegmentPairs, max_length=16), 64)
     with pytest.raises(UserError, match="max_length=7"):
         FullSentences(store, 7)
-    with pytest.raises(UserError, match="lone_prob=2"):
+    with pytest.raises(UserError, match="single_sentence_prob=2"):
         FullSentences(store, 16, 2)
 
 
@@ -187,7 +187,7 @@ def test_full_sentences_of_real_books_are_packed_to_99_percent(test_data, tmp_pa
     corpus = TextFiles(str(test_data / "pretrain_en" / "gutenberg" / "[a-d]*.txt"))
     tokenizer = LoadTokenizer(str(test_data / "vocab" / "bert-base-uncased"))
     data = prepare(Plan(corpus, tokenizer, 0.5, tmp_path / "books"), say=lambda _: None)
-    packed = Packed(data.train, partial(FullSentences, max_length=512, lone_prob=0.04), 512)
+    packed = Packed(data.train, partial(FullSentences, max_length=512, single_sentence_prob=0.04), 512)
     assert packed.density >= 0.99
     assert rows_of(packed)[0].num_tokens / (512 * len(packed)) == pytest.approx(packed.density)
 
@@ -207,7 +207,8 @@ from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 store = TokenStore(Path(sys.argv[1]))
-for builder in (SegmentPairs(store, 128), Packed(store, partial(FullSentences, max_length=128, lone_prob=0.1), 256)):
+packed = Packed(store, partial(FullSentences, max_length=128, single_sentence_prob=0.1), 256)
+for builder in (SegmentPairs(store, 128), packed):
     examples = PretrainingExamples(
         Phases.of(builder), WholeWordMasking(), SpecialIds(0, 1, 2, 3, 4), Vocabulary(4, np.arange(5, 1000)), 0
     )

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from bert_lightning.budget import Steps
-from bert_lightning.data.batching.batch_plan import END, Leg
-from bert_lightning.data.batching.sampler import OnceThrough, StreamBatches, stream_indices
-from bert_lightning.data.datamodule import PretrainingDataModule
+from bert_lightning.data.batching.batch_plan import END_OF_TRAINING, BatchPlan
+from bert_lightning.data.batching.sampler import SequentialBatches, StreamBatches, stream_indices
+from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.pretraining.blocks import DocumentSentences, FullSentences, SingleSentences
 from bert_lightning.data.pretraining.examples import PretrainingExamples
 from bert_lightning.data.pretraining.masking import (
@@ -55,7 +55,7 @@ def digest(batches):
 
 
 def loader(examples, steps, workers, batch_size=16, start=0):
-    data = PretrainingDataModule(examples, examples, batch_size, num_workers=workers)
+    data = StreamDataModule(examples, examples, batch_size, num_workers=workers)
     data.position = start
     module = SimpleNamespace(budget=Steps(steps))
     data.trainer = SimpleNamespace(accumulate_grad_batches=1, global_rank=0, world_size=1, lightning_module=module)
@@ -182,8 +182,8 @@ def test_ranks_together_make_the_batches_of_one(examples):
         ranks = [list(StreamBatches(8 // world, 40, rank, world)) for rank in range(world)]
         together = [[row for rank in ranks for row in rows(examples[rank[b]])] for b in range(40)]
         assert together == alone
-        shares = [torch.cat([examples[rank[b]]["masked_draws"] for rank in ranks]) for b in range(3)]
-        whole = [examples[positions]["masked_draws"] for positions in StreamBatches(8, 3)]
+        shares = [torch.cat([examples[rank[b]]["sampling_uniforms"] for rank in ranks]) for b in range(3)]
+        whole = [examples[positions]["sampling_uniforms"] for positions in StreamBatches(8, 3)]
         assert all(torch.equal(one, other) for one, other in zip(shares, whole, strict=True))
 
 
@@ -205,8 +205,8 @@ def test_ranks_share_the_global_batches():
 
 
 def test_evaluation_sees_every_example_once():
-    assert [p for batch in OnceThrough(10, 4) for p in batch] == list(range(10))
-    assert len(list(OnceThrough(10, 4))) == len(OnceThrough(10, 4)) == 3
+    assert [p for batch in SequentialBatches(10, 4) for p in batch] == list(range(10))
+    assert len(list(SequentialBatches(10, 4))) == len(SequentialBatches(10, 4)) == 3
 
 
 def test_loading_does_not_move_the_models_randomness(small_data):
@@ -247,7 +247,7 @@ def test_an_interrupted_training_is_given_what_it_missed(small_data, tmp_path):
 
     def data(workers, batch_size=4):
         examples = examples_of(small_data, max_length=64)
-        return PretrainingDataModule(examples, examples, batch_size, 8, workers)
+        return StreamDataModule(examples, examples, batch_size, 8, workers)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -281,7 +281,7 @@ class StopAt(pl.Callback):
         (FullSentences, 1, None),
         (DocumentSentences, 1, None),
         (SingleSentences, 1, None),
-        (partial(Packed, builder=partial(FullSentences, max_length=32, lone_prob=0.2), tokens=64), 1, None),
+        (partial(Packed, builder=partial(FullSentences, max_length=32, single_sentence_prob=0.2), tokens=64), 1, None),
     ],
     ids=str,
 )
@@ -309,7 +309,7 @@ def test_phases_are_shares_of_training(small_data):
     builder = partial(SegmentPairs, max_length=16)
     phases = Phases(small_data.train, builder, [{"share": 0.75, "max_length": 16}, {"share": 0.25, "max_length": 64}])
     assert (phases.max_length, phases.last.max_length) == (64, 64)
-    examples = replace(examples_of(small_data), phases=phases, leg=Leg(0, 0.0, 1000))
+    examples = replace(examples_of(small_data), phases=phases, plan=BatchPlan(0, 0.0, 1000))
     lengths = [examples[range(n, n + 1)]["num_tokens"] for n in range(1000)]
     assert max(lengths[:750]) <= 16
     assert max(lengths[750:]) > 32
@@ -317,9 +317,9 @@ def test_phases_are_shares_of_training(small_data):
     assert across["input_ids"].shape[0] == 4
     assert across["attention_mask"].sum(1).tolist() == lengths[748:752]
     # The second phase has an order of its own, from its first example on
-    (stretch,) = phases.stretches(range(750, 760), examples.leg)
-    assert (stretch.number, stretch.positions.tolist()) == (1, list(range(10)))
-    assert [s.number for s in phases.stretches(range(0, 10), END)] == [1]
+    (phase_slice,) = phases.slices(range(750, 760), examples.plan)
+    assert (phase_slice.number, phase_slice.positions.tolist()) == (1, list(range(10)))
+    assert [s.number for s in phases.slices(range(0, 10), END_OF_TRAINING)] == [1]
 
 
 @pytest.mark.parametrize("shares", [[], [0.5, 0.4], [1.2, -0.2]])
@@ -330,7 +330,7 @@ def test_shares_of_phases_that_cannot_be(shares, small_data):
 
 def test_the_rate_changes_over_training(small_data):
     masking = TokenMasking(RateSchedule([0, 1], [0.8, 0.1]))
-    examples = replace(examples_of(small_data), masking=masking, leg=Leg(0, 0.0, 20_000))
+    examples = replace(examples_of(small_data), masking=masking, plan=BatchPlan(0, 0.0, 20_000))
     first, last = (examples[range(n, n + 500)] for n in (0, 19_500))
     rates = [len(b["masked_labels"]) / (b["num_tokens"] - 3 * 500) for b in (first, last)]
     assert rates == [pytest.approx(0.79, abs=0.02), pytest.approx(0.11, abs=0.02)]
