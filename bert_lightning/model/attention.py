@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert_lightning.model.dropout import keep_mask
+from bert_lightning.model.layers import FusedLinear
 from bert_lightning.model.positions import rotate
 from bert_lightning.model.unpadding.layout import Layout
 from bert_lightning.model.unpadding.rows import Group, parts
@@ -28,7 +29,7 @@ class MultiHeadAttention(nn.Module):
             raise ValueError(f"{hidden_size=} must be a multiple of {num_attention_heads=}")
         self.num_attention_heads = num_attention_heads
         self.dropout_rate = dropout_rate
-        self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size, bias)
+        self.query_key_value = FusedLinear(hidden_size, hidden_size, parts=3, bias=bias)
         self.output = nn.Linear(hidden_size, hidden_size, bias)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:

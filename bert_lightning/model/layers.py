@@ -50,6 +50,17 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
+class FusedLinear(nn.Linear):
+    """Several linear layers of the same input as one matrix product, [..., H] -> [..., parts * D].
+
+    The weight holds their matrices one below the other. Optimizers that are made for matrices update each by itself.
+    """
+
+    def __init__(self, in_features: int, out_features: int, parts: int, bias: bool = True) -> None:
+        super().__init__(in_features, parts * out_features, bias)
+        self.parts = parts
+
+
 class PositionwiseFeedForward(nn.Module):
     """Two linear layers with an activation between them, [..., H] -> [..., H]. Vaswani et al. 2017, section 3.3.
 
@@ -87,7 +98,7 @@ class GatedFeedForward(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.up = nn.Linear(hidden_size, 2 * intermediate_size, bias)
+        self.up = FusedLinear(hidden_size, intermediate_size, parts=2, bias=bias)
         self.down = nn.Linear(intermediate_size, hidden_size, bias)
         self.activation = activation
 

@@ -11,15 +11,17 @@ from torch.optim import Optimizer
 
 from bert_lightning.errors import UserError
 from bert_lightning.model.block import EncoderBlock
+from bert_lightning.model.layers import FusedLinear
 
 _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
-    """Return parameter groups that any optimizer takes, with two further keys: `hidden` and `lr_factor`.
+    """Return parameter groups that any optimizer takes, with the further keys `hidden`, `lr_factor` and `stacked`.
 
     Matrices decay. Biases and norms, which are vectors, do not (google-research/bert `optimization.py`). `hidden` is
     true for the matrices of blocks, for which matrix optimizers are made. It is false for embeddings and heads.
+    `stacked` has the number of matrices in each parameter of the group, as `StackedOptimizer` takes it.
 
     Args:
         module: the module that is trained; its encoder has the name `encoder`.
@@ -34,6 +36,7 @@ def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float 
     if not 0 < layer_decay <= 1:
         raise UserError(f"layer_decay={layer_decay} must be above 0 and at most 1; 1 gives all layers the same rate")
     matrices = {id(p) for m in module.modules() if isinstance(m, EncoderBlock) for p in m.parameters()}
+    stacked = {id(m.weight): m.parts for m in module.modules() if isinstance(m, FusedLinear)}
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     blocks = 1 + max((int(found[1]) for name, _ in named if (found := _BLOCK.match(name))), default=-1)
     groups: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -41,8 +44,10 @@ def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float 
         decay = weight_decay if parameter.ndim >= 2 else 0.0
         hidden = parameter.ndim >= 2 and id(parameter) in matrices
         factor = layer_decay ** (blocks + 2 - _depth(name, blocks))
-        group = {"params": [], "weight_decay": decay, "hidden": hidden, "lr_factor": factor}
-        groups.setdefault((factor, hidden, parameter.ndim >= 2), group)["params"].append(parameter)
+        new = {"params": [], "stacked": [], "weight_decay": decay, "hidden": hidden, "lr_factor": factor}
+        group = groups.setdefault((factor, hidden, parameter.ndim >= 2), new)
+        group["params"].append(parameter)
+        group["stacked"].append(stacked.get(id(parameter), 1))
     return list(groups.values())
 
 

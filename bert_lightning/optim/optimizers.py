@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -47,11 +48,53 @@ def _start_corrected(optimizer: Optimizer, *_: Any) -> None:
                 state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
 
 
-class Lamb(Optimizer):
+class StackedOptimizer(Optimizer):
+    """Base class of optimizers that update every matrix of a stacked parameter by itself.
+
+    A parameter may hold several matrices of one shape, one below the other: those of queries, keys and values. The
+    parameter stays one tensor, in checkpoints and in the optimizer's state. The key `stacked` of a group has the number
+    of matrices in each of its parameters. Without this key, every parameter is one matrix.
+    """
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        group.setdefault("stacked", [1] * len(group["params"]))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        stacked = [group["stacked"] for group in self.param_groups]
+        super().load_state_dict(state_dict)
+        for group, counts in zip(self.param_groups, stacked, strict=True):
+            group["stacked"] = counts  # older checkpoints have none
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for parameter, count in zip(group["params"], group["stacked"], strict=True):
+                if parameter.grad is not None:
+                    self.update(parameter, parameter.grad, group, count)
+        return loss
+
+    def update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any], count: int) -> None:
+        """Update a parameter that holds `count` matrices."""
+        raise NotImplementedError
+
+
+def _for_each_matrix(count: int, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """Return the results of `function` for each of the `count` matrices in the tensors, stacked as these are."""
+    if count == 1:
+        return function(*tensors)
+    # The results are stacked anew. A view of a sharded tensor is a copy, so nothing can be written through it.
+    return torch.cat([function(*parts) for parts in zip(*(x.chunk(count) for x in tensors), strict=True)])
+
+
+class Lamb(StackedOptimizer):
     """The LAMB optimizer: Adam's update, scaled for each matrix to the matrix's norm. You et al. 2020, algorithm 2.
 
     As in google-research/albert `lamb_optimizer.py`, there is no bias correction, and vectors (biases, norms) are not
-    scaled. The projections of queries, keys and values are one matrix here, so they have one scale.
+    scaled.
     """
 
     def __init__(
@@ -68,36 +111,69 @@ class Lamb(Optimizer):
             raise ValueError(f"Invalid betas: {betas}; each is at least 0 and below 1")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        with torch.enable_grad():
-            loss = None if closure is None else closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group)
-        return loss
-
-    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any], count: int) -> None:
         state, (beta1, beta2) = self.state[parameter], group["betas"]
         if not state:
             state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
         mean = state["mean"].lerp_(gradient, 1 - beta1)
         square = state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        update = mean / square.sqrt().add_(group["eps"])
-        update.add_(parameter, alpha=group["weight_decay"])
+        change = mean / square.sqrt().add_(group["eps"])
+        change.add_(parameter, alpha=group["weight_decay"])
         if parameter.ndim >= 2:
-            ratio = parameter.norm() / update.norm()
-            update.mul_(torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0))
-        parameter.sub_(update, alpha=group["lr"])
+            change = _for_each_matrix(count, _scaled_to_norm, change, parameter)
+        parameter.sub_(change, alpha=group["lr"])
 
 
-class Muon(Optimizer):
-    """One optimizer for Lightning: torch's Muon for the matrices of blocks, AdamW for embeddings, heads and vectors.
+def _scaled_to_norm(change: Tensor, matrix: Tensor) -> Tensor:
+    """Return the change, scaled to the norm of the matrix. It stays as it is if one of both is zero."""
+    ratio = matrix.norm() / change.norm()
+    return change * torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0)
+
+
+class _Orthogonalized(StackedOptimizer):
+    """Muon for matrices: momentum, whose matrices are orthogonalized. It computes what `torch.optim.Muon` does.
+
+    torch has it since version 2.9, and treats a parameter as one matrix.
+    """
+
+    def __init__(self, params: list[dict[str, Any]], lr: float, momentum: float) -> None:
+        if not 0 <= momentum < 1:
+            raise ValueError(f"Invalid momentum: {momentum}; it is at least 0 and below 1")
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
+
+    def update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any], count: int) -> None:
+        state, momentum = self.state[parameter], group["momentum"]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        mean = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+        change = _for_each_matrix(count, orthogonalize, gradient.lerp(mean, momentum))  # Nesterov's momentum
+        rows, columns = parameter.shape
+        # An orthogonal matrix has entries of 1 / sqrt(the longer side). This gives them the size of AdamW's updates.
+        size = 0.2 * math.sqrt(max(rows // count, columns))
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.add_(change, alpha=-group["lr"] * size)
+
+
+def orthogonalize(matrix: Tensor) -> Tensor:
+    """Return an approximation in bfloat16 of the nearest matrix with orthogonal rows or columns.
+
+    Five Newton-Schulz steps bring all singular values near 1, to between 0.5 and 1.5: Jordan et al. 2024, whose
+    coefficients these are.
+    """
+    wide = matrix.bfloat16() if matrix.size(0) <= matrix.size(1) else matrix.bfloat16().T
+    wide = wide / wide.norm().clamp(min=1e-7)  # no singular value is above 1
+    for _ in range(5):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), wide, beta=3.4445)
+    return wide if matrix.size(0) <= matrix.size(1) else wide.T
+
+
+class Muon(StackedOptimizer):
+    """One optimizer for Lightning: Muon for the matrices of blocks, AdamW for embeddings, heads and vectors.
 
     Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. Updates of both have about the same size, so
-    one learning rate serves both ("match_rms_adamw": Liu et al. 2025, "Muon is scalable for LLM training", section
-    2.2). The projections of queries, keys and values are one matrix here and are orthogonalized together.
+    one learning rate serves both (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2). The matrices of
+    queries, keys and values are orthogonalized one by one, and so are the two of a gated feed-forward layer.
 
     Args:
         params: groups of `parameter_groups`; those with `hidden` go to Muon.
@@ -122,7 +198,7 @@ class Muon(Optimizer):
         # torch refuses an optimizer without parameters, so a part without any is left out.
         self.parts: list[Optimizer] = []
         if hidden:
-            self.parts.append(torch.optim.Muon(hidden, lr=lr, momentum=momentum, adjust_lr_fn="match_rms_adamw"))
+            self.parts.append(_Orthogonalized(hidden, lr, momentum))
         if others:
             self.parts.append(AdamW(others, lr=lr, betas=betas, eps=eps, fused=fused))
         super().__init__([group for part in self.parts for group in part.param_groups], {"lr": lr})

@@ -40,6 +40,18 @@ def test_the_matrices_of_blocks_are_marked(norm_order):
         assert hidden == (name.startswith("encoder.blocks.") and is_matrix), name
 
 
+@pytest.mark.parametrize("feed_forward", ["plain", "gated"])
+def test_stacked_matrices_are_counted(feed_forward):
+    """Each count fits the parameter at the same place in the group."""
+    module = nn.ModuleDict({"encoder": BERT(replace(CONFIG, feed_forward=feed_forward))})
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    for group in parameter_groups(module, 0.01):
+        for parameter, count in zip(group["params"], group["stacked"], strict=True):
+            name = names[id(parameter)]
+            gated = feed_forward == "gated" and name.endswith("feed_forward.up.weight")
+            assert count == (3 if name.endswith("query_key_value.weight") else 2 if gated else 1), name
+
+
 def test_one_rate_is_the_default(module):
     assert set(values(module, "lr_factor").values()) == {1.0}
 

@@ -83,6 +83,7 @@ def test_lamb_moves_a_matrix_of_zeros():
     assert zeros.isfinite().all()
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has Muon since version 2.9")
 def test_muon_gives_matrices_to_muon_and_the_rest_to_adamw(run):
     start, gradients = run
     ours = after_steps(lambda g: Muon(g, lr=LR, betas=BETAS, eps=EPS), *run)
@@ -93,8 +94,59 @@ def test_muon_gives_matrices_to_muon_and_the_rest_to_adamw(run):
         matrix.grad, vector.grad = step
         muon.step()
         adamw.step()
-    torch.testing.assert_close(ours[0], matrix.detach())
-    torch.testing.assert_close(ours[1], vector.detach())
+    assert torch.equal(ours[0], matrix.detach())
+    assert torch.equal(ours[1], vector.detach())
+
+
+def stacked_steps(make, count):
+    """Weights after three steps: of `count` stacked matrices as one parameter, and of a parameter for each."""
+    rng = torch.Generator().manual_seed(0)
+    start = torch.randn(count * 4, 6, generator=rng)
+    scales = torch.tensor([1.0, 10.0, 0.1])[:count].repeat_interleave(4)[:, None]  # one norm would not fit the others
+    start, gradients = start * scales, [torch.randn(start.shape, generator=rng) * scales.flip(0) for _ in range(3)]
+    whole, parts = nn.Parameter(start.clone()), [nn.Parameter(part.clone()) for part in start.chunk(count)]
+    common = {"weight_decay": DECAY, "hidden": True}
+    one = make([{"params": [whole], "stacked": [count], **common}])
+    many = make([{"params": parts, **common}])
+    for gradient in gradients:
+        whole.grad = gradient.clone()
+        for parameter, part in zip(parts, gradient.chunk(count), strict=True):
+            parameter.grad = part.clone()
+        one.step()
+        many.step()
+    assert [group["params"] for group in one.param_groups] == [[whole]]
+    return start, whole.detach(), torch.cat([part.detach() for part in parts])
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("name", ["lamb", "muon"])
+def test_a_step_on_stacked_matrices_is_a_step_on_each(name, count):
+    start, whole, parts = stacked_steps(MAKERS[name], count)
+    assert torch.equal(whole, parts)
+    assert (whole - start).abs().max() > LR / 10
+
+
+@pytest.mark.parametrize("name", ["lamb", "muon"])
+def test_stacked_matrices_are_not_updated_as_one(name):
+    _, _, parts = stacked_steps(MAKERS[name], 3)
+    _, as_one, _ = stacked_steps(
+        lambda groups: MAKERS[name]([g | {"stacked": [1] * len(g["params"])} for g in groups]), 3
+    )
+    assert (parts - as_one).abs().max() > LR / 10
+
+
+@pytest.mark.parametrize("name", ["lamb", "muon"])
+def test_a_state_from_before_stacked_matrices_is_read(name):
+    def optimizer():
+        return MAKERS[name](
+            [{"params": [nn.Parameter(torch.ones(6, 2))], "stacked": [3], "weight_decay": 0.0, "hidden": True}]
+        )
+
+    state = optimizer().state_dict()
+    del state["param_groups"][0]["stacked"]
+    resumed = optimizer()
+    resumed.load_state_dict(state)
+    assert [group["stacked"] for group in resumed.param_groups] == [[3]]
 
 
 MAKERS = {

@@ -18,7 +18,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "more",
-    [("objective=mlm_nsp",), ("variant=electra", "optimizer=lamb"), ("variant=albert",), ("variant=modernbert",)],
+    [
+        ("objective=mlm_nsp",),
+        ("variant=electra", "optimizer=lamb"),
+        ("variant=albert",),
+        ("variant=modernbert", "optimizer=muon"),
+    ],
 )
 def test_losses_of_one_process_and_resume_in_two_and_in_one(more, tiny_run, tmp_path):
     settings = ("pretrain", *tiny_run, *SAVING, *more, "trainer.max_steps=12", "trainer.val_check_interval=4")
