@@ -2,7 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-slurm test-all lint types check bench bench-data golden clean
+.PHONY: help install demo test test-slow test-slurm test-oldest test-all lint types check bench bench-data golden clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,18 @@ test-slurm: install  ## ranks, requeue and sweeps on a SLURM of its own; install
 		echo "test-slurm: SLURM cannot be installed here (it takes root and Debian's packages); its tests are skipped"
 	$(BIN)/pytest -m slurm tests/slurm
 
+# The oldest Python and the lower bounds that pyproject.toml states. PyPI's torch for Linux brings CUDA: some gigabytes.
+OLDEST := .venv-oldest
+OLDEST_PYTHON ?= $(or $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python)),python3.10)
+$(OLDEST)/installed: pyproject.toml constraints-oldest.txt
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --quiet --constraint constraints-oldest.txt torch
+	$(OLDEST)/bin/pip install --quiet --constraint constraints-oldest.txt --editable '.[test,wandb,slurm]'
+	touch $@
+
+test-oldest: $(OLDEST)/installed  ## the default tests with the oldest Python and packages that pyproject.toml allows
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n auto --maxprocesses 4 --dist loadfile
+
 test-all: test test-slow  ## both
 
 lint: install  ## ruff, and the formatting
@@ -54,5 +66,5 @@ golden: install  ## write the golden losses anew; say in the commit why they cha
 	BERT_LIGHTNING_GOLDEN=write $(BIN)/pytest tests/test_golden.py
 
 clean:  ## remove the environment, caches and built packages; runs/ and data/ stay
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(OLDEST) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

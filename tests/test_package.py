@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +57,23 @@ def test_the_demo_learns_the_language_and_the_task(tmp_path):
     assert value("perplexity of masked words", -3) < 0.5 * value("perplexity of masked words", -1)
     assert value("  random weights", 2) > value("  majority class", 2)
     assert value("  pretrained", 1) > value("  majority class", 2)
+
+
+def test_the_oldest_versions_are_those_of_pyproject():
+    """`make test-oldest` installs what pyproject.toml claims, and nothing newer."""
+    if sys.version_info < (3, 11):
+        pytest.skip("tomllib came with Python 3.11")
+    import tomllib
+
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    stated = [*project["dependencies"], *extras["demo"], *extras["wandb"], *extras["slurm"], *extras["test"]]
+    bounds = dict(requirement.split(">=") for requirement in stated if ">=" in requirement)
+    lines = (REPOSITORY / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert pinned.keys() == bounds.keys()
+    for name, bound in bounds.items():  # 3 and 3.0.0 are one version
+        assert re.fullmatch(rf"{re.escape(bound)}(\.0)*", pinned[name]), (
+            f"{name}: {bound} is claimed, {pinned[name]} tested"
+        )
+    assert project["requires-python"] == ">=3.10"
