@@ -74,7 +74,7 @@ def batches(kind: str, length: int, size: int) -> Iterator[dict[str, torch.Tenso
 
 
 def ours(batch: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """The same tensors, with the masked places as a list: how our data side hands them over."""
+    """The same tensors, with the masked positions as a list: how our data side hands them over."""
     positions = (batch["labels"].flatten() != -100).nonzero()[:, 0]
     return {
         "input_ids": batch["input_ids"],

@@ -1,4 +1,4 @@
-"""Cost grows as the work does: time of a step of ours against width, depth, length and batch, beside the operations."""
+"""Measure the time of our step against width, depth, length and batch size, beside the count of FLOPs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cost(path: Path, threads: int, seconds: float = 4.0) -> dict[str, Any]:
     figure.axes[0].set_ylabel("tokens per second")
     figure.axes[0].legend()
     others = ", ".join(f"{name} {value}" for name, value in BASE.items())
-    figure.suptitle(f"A training step, bf16; unless varied {others}. Dashed: operations at the speed of bare products")
+    figure.suptitle(f"A training step, bf16; unless varied {others}. Dashed: FLOPs at the speed of bare matrix products")
     figure.savefig(path, dpi=130)
     return found
 

@@ -33,7 +33,7 @@ def curves(path: Path) -> dict[str, Any]:
         axes.plot(plain, color="tab:orange", linewidth=2.5, label="all switches off")
         axes.plot(fast, color="tab:blue", linewidth=0.9, label="as it is")
         axes.set(xlabel="step", title=f"dropout {dropout}: at most {max(apart):.1e} apart")
-    figure.axes[0].set_ylabel("loss of masked words")
+    figure.axes[0].set_ylabel("loss of masked tokens")
     figure.axes[0].legend()
     figure.savefig(path, dpi=130)
     return found

@@ -1,4 +1,4 @@
-"""How many floating-point operations a step needs, whoever computes it."""
+"""Count the FLOPs that a step needs, whoever computes it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ WORDS = 30522
 
 
 def needed(batch: dict[str, Tensor], layers: int, width: int) -> float:
-    """Of the matrix products of a training step: real tokens only, and the loss's places only in the last layer.
+    """Return the FLOPs of a step's matrix products: real tokens only; in the last layer, positions of the loss only.
 
-    The feed-forward part is 4 times as wide as the rest; backward costs twice the forward.
+    The feed-forward part is 4 times as wide as the rest. Backward costs twice as much as forward.
     """
     lengths = batch["attention_mask"].sum(1).double()
     asked = (batch["labels"] != -100).sum(1).double()

@@ -116,7 +116,7 @@ class Ours(Theirs):
 
     def _logits(self, inputs: tuple[Any, ...], positions: Tensor) -> Tensor:
         """[M, V]."""
-        if "masked places" in self.off:
+        if "masked positions" in self.off:
             return self.model(*inputs).flatten(0, 1)[positions]
         if "last layer" in self.off:
             hidden = self.model.bert(*inputs).flatten(0, 1)[positions]

@@ -16,13 +16,13 @@ from bert_lightning.callbacks.onednn_matmul import onednn_is_exact
 from bert_lightning.model import attention, dropout
 
 SWITCHES = {
-    "masked places": "vocabulary scores at every place; off implies the next off",
+    "masked positions": "logits at every position; off implies the next off",
     "last layer": "the last layer computes every token, not those that the loss reads",
     "unpadded": "padding is computed",
     "attention": "PyTorch's scaled_dot_product_attention, which is slow with dropout on a CPU",
-    "dropout": "a random float an element, not a byte",
-    "cross-entropy": "F.cross_entropy of float32 scores",
-    "oneDNN": "float32 products by the default library",
+    "dropout": "a random float for each element, not a byte",
+    "cross-entropy": "F.cross_entropy of float32 logits",
+    "oneDNN": "float32 matrix products by the default library",
     "fused AdamW": "AdamW by loops over tensors (foreach)",
 }
 ALL = frozenset(SWITCHES)
