@@ -43,7 +43,7 @@ def cost(path: Path, threads: int, seconds: float = 4.0) -> dict[str, Any]:
     figure.axes[0].set_ylabel("tokens per second")
     figure.axes[0].legend()
     others = ", ".join(f"{name} {value}" for name, value in BASE.items())
-    figure.suptitle(f"A training step, bf16; unless varied {others}. Dashed: FLOPs at the speed of bare matrix products")
+    figure.suptitle(f"A training step, bf16; unless varied {others}. Dashed: FLOPs at the speed of bare products")
     figure.savefig(path, dpi=130)
     return found
 
