@@ -16,7 +16,7 @@ TASKS = {
     "stsb": ("spearman", 100, "glue/STS-B"),
     "conll2003": ("f1", 100, "ner_en/conll2003"),
     "question_answering": (
-        "f1", 1, "qa/squad1.1_subset/dev.json", "batch_size=1", "task.kind.overlap=32", "task.max_length=128",
+        "f1", 1, "qa/squad1.1_subset/dev.json", "batch_size=1", "task.type.overlap=32", "task.max_length=128",
     ),
 }  # fmt: skip
 

@@ -137,8 +137,8 @@ def labelled(tmp_path):
         "task.validation_fraction=0.3",
         "task.train_examples=20",
         "task.max_length=32",
-        "++task.kind.names.bad=negative",
-        "++task.kind.names.good=positive",
+        "++task.type.names.bad=negative",
+        "++task.type.names.good=positive",
         "debug=smoke",
         "callbacks.progress=null",
     )
@@ -298,8 +298,8 @@ BAD = {
         "task.max_length=1 leaves no room for words: .* 5 or more",
     ),
     "negative overlap": (
-        ["finetune", "task=question_answering", "task.kind.overlap=-1"],
-        "task.kind.overlap=-1 must be from 0 to 1048576",
+        ["finetune", "task=question_answering", "task.type.overlap=-1"],
+        "task.type.overlap=-1 must be from 0 to 1048576",
     ),
     "a task of GLUE twice": (["glue", "tasks=[rte,rte]"], "tasks=.'rte', 'rte'. names one twice"),
     "no folder of GLUE": (["glue", "path=nowhere"], "nowhere/CoLA does not exist: leave its task out by tasks="),

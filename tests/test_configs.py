@@ -11,7 +11,7 @@ from bert_lightning.cli import VERBS, conf_folder
 from bert_lightning.config.building import build
 from bert_lightning.config.registry import register
 from bert_lightning.config.validation import check_config
-from bert_lightning.data.labelled.task_types import Kind
+from bert_lightning.data.labelled.task_types import TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetric
 from bert_lightning.model import BERT, BertConfig
@@ -61,7 +61,7 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_config(config)
     if verb == "finetune":
-        assert isinstance(build(config.task.kind), Kind)
+        assert isinstance(build(config.task.type), TaskType)
         assert isinstance(build(config.optimizer)([torch.nn.Parameter(torch.zeros(2))]), torch.optim.Optimizer)
         assert all(isinstance(metric, TaskMetric) for metric in task_metrics(config.task, ANY_LABEL).values())
         named = {name for metric in task_metrics(config.task, ANY_LABEL).values() for name in metric.values}

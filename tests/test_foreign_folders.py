@@ -76,7 +76,7 @@ def hostile_config(run):
     config["trainer"]["strategy"] = {"_target_": "lightning.pytorch.strategies.DDPStrategy", "x": [stranger]}
     config["optimizer"] = {"_target_": f"{MODULE}.touch", "_partial_": True}
     if "task" in config:
-        config["task"]["kind"] = config["task"]["files"]["reader"] = stranger
+        config["task"]["type"] = config["task"]["files"]["reader"] = stranger
         config["task"]["metrics"]["accuracy"] = stranger
     path.write_text(json.dumps(config))
 
@@ -104,7 +104,7 @@ def hostile_metadata(run):
         checkpoint = torch.load(path, weights_only=True)
         metadata = checkpoint["bert_lightning"]
         task = metadata.setdefault("task", {"term": "classification", "max_length": 16, "labels": ["good", "bad"]})
-        task["kind"] = task["objective"] = {"_target_": f"{MODULE}.Stranger"}
+        task["type"] = task["objective"] = {"_target_": f"{MODULE}.Stranger"}
         torch.save(checkpoint, path)
 
 

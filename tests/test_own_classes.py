@@ -21,7 +21,7 @@ def sorting(*arguments, **values): return Sorting(*arguments, **values)
 """
 TASK = ("finetune", "task=text_classification", "task.path=texts.csv", "task.validation_fraction=0.5",
         "encoder=runs/first", "debug=smoke", "callbacks.progress=null", "batch_size=4")  # fmt: skip
-OWN = (f"task.kind._target_={MODULE}.Sorted", f"task.objective._target_={MODULE}.Sorting")
+OWN = (f"task.type._target_={MODULE}.Sorted", f"task.objective._target_={MODULE}.Sorting")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_task_of_the_users_own_is_answered_once_it_is_trusted(own, command, ti
         code, _, errors = command(*verb)
         assert code == 2
         assert errors.count("\n") == 1, errors
-        assert f"task.kind._target_={own}.Sorted is not a part of this program. If you trust its code, set" in errors
+        assert f"task.type._target_={own}.Sorted is not a part of this program. If you trust its code, set" in errors
         monkeypatch.setenv(TRUST, f"{own}.Sorted,{own}.Sorting")
         code, output, errors = command(*verb)
         assert code == 0, errors

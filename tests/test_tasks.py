@@ -53,7 +53,7 @@ TASKS = {
     "similarity": ("pairs.jsonl",),
     "token_classification": ("ten.conll",),
     "question_answering": (
-        "ten.json", "task.max_length=48", "task.kind.overlap=8", "task.kind.max_question_tokens=16",
+        "ten.json", "task.max_length=48", "task.type.overlap=8", "task.type.max_question_tokens=16",
     ),
     "multiple_choice": ("choices.jsonl",),
 }  # fmt: skip
@@ -124,7 +124,7 @@ def test_predict_reads_words_from_the_column_of_the_training_file(command, encod
     assert json.loads((files / "all.jsonl").read_text().splitlines()[0])["words"][:2] == ["the", "cat"]
     path = files / "runs/token_classification/checkpoints/best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    del checkpoint["bert_lightning"]["task"]["kind"]["word_column"]  # as older checkpoints are
+    del checkpoint["bert_lightning"]["task"]["type"]["word_column"]  # as older checkpoints are
     torch.save(checkpoint, path)
     assert command(*predict)[0] == 0
     assert json.loads((files / "all.jsonl").read_text().splitlines()[0])["words"][:2] == ["7", "7"]

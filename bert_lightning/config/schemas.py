@@ -58,7 +58,7 @@ class TaskConfig(Schema):
     max_length: Length = MISSING
     labels: list[str] | None = MISSING  # null: the labels in the training data
     class_weights: Any = None  # null, balanced, or a mapping of label -> weight
-    kind: Part = MISSING
+    type: Part = MISSING
     term: str = MISSING
     objective: Maker = MISSING
     metrics: Parts = MISSING

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bert_lightning.data.labelled.task_types import Kind, Unit
+from bert_lightning.data.labelled.task_types import TaskType, Unit
 from bert_lightning.metrics import TaskMetric, TaskMetrics
 from bert_lightning.modules.base import EncoderModule
 
@@ -18,9 +18,9 @@ class FinetuningModule(EncoderModule):
     Validation decodes predictions and measures them as `evaluate` does.
 
     Args:
-        task: the task as plain data: kind, objective, labels and length. Checkpoints store it, so that `evaluate` and
+        task: the task as plain data: type, objective, labels and length. Checkpoints store it, so that `evaluate` and
             `predict` need no yaml.
-        kind: the kind of task, which decodes scores into predictions.
+        task_type: the task type, which decodes scores into predictions.
         labels: the classes in the order of their scores.
         task_metrics: the metrics of the decoded predictions.
         frozen_blocks: the number of lowest blocks to freeze, together with the embeddings; None: freeze nothing.
@@ -31,14 +31,14 @@ class FinetuningModule(EncoderModule):
         self,
         *,
         task: Mapping[str, Any],
-        kind: Kind,
+        task_type: TaskType,
         labels: Sequence[str],
         task_metrics: Mapping[str, TaskMetric],
         frozen_blocks: int | None = None,
         **parts: Any,
     ) -> None:
         super().__init__(metrics={}, **parts)
-        self.task, self.kind, self.labels = dict(task), kind, list(labels)
+        self.task, self.task_type, self.labels = dict(task), task_type, list(labels)
         (self.term,) = self.objective.terms
         self.validation_metrics: TaskMetrics = TaskMetrics(self.term, task_metrics)  # type: ignore[assignment]
         if frozen_blocks is not None:
@@ -51,7 +51,7 @@ class FinetuningModule(EncoderModule):
     def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
         _, terms = self(batch)
         units: list[Unit] = batch["units"].units
-        predictions = self.kind.decode(terms[self.term].logits, units, self.labels)
+        predictions = self.task_type.decode(terms[self.term].logits, units, self.labels)
         self.validation_metrics.update(terms[self.term], predictions, [unit.example for unit in units])
 
     def on_validation_epoch_end(self) -> None:

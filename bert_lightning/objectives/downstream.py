@@ -31,7 +31,7 @@ class Downstream(Objective):
         return len(batch["labels"])
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """Return the scores that the task's kind decodes into predictions."""
+        """Return the scores that the task type decodes into predictions."""
         raise NotImplementedError
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:

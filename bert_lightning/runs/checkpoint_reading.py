@@ -143,7 +143,7 @@ def _task_problems(task: Any) -> Iterator[str]:
     if not isinstance(task, dict):
         yield f"its task is {task!r:.40}"
         return
-    for key in ("kind", "objective"):
+    for key in ("type", "objective"):
         node = task.get(key)
         if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
             yield f"its task.{key} is {node!r:.40}"

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch.nn import Module
 
 from bert_lightning.data.labelled.examples import labelled_batch
-from bert_lightning.data.labelled.task_types import Example, Kind, Prediction
+from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.objectives.base import hidden_states
 from bert_lightning.objectives.downstream import Downstream
@@ -35,7 +35,7 @@ class Answerer:
         card: Mapping[str, Any] | None = source.metadata.get("task")
         if card is None:
             card = _without_a_head(source, task)
-        self.kind: Kind = from_card(source.path, card, "kind")
+        self.task_type: TaskType = from_card(source.path, card, "type")
         self.labels: list[str] = card["labels"]
         self.num_cut = 0  # examples so far that were cut to the maximal length
         self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
@@ -55,16 +55,16 @@ class Answerer:
     @torch.inference_mode()
     def __call__(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Example, Prediction]]:
         """Yield each example with its prediction, in the given order."""
-        units = self.kind.encode(examples, self.tokenizer, self.max_length) if examples else []
+        units = self.task_type.encode(examples, self.tokenizer, self.max_length) if examples else []
         self.num_cut += sum(unit.is_cut for unit in units)
         for start in range(0, len(units), batch_size):
             part = units[start : start + batch_size]
-            batch = labelled_batch(self.kind, part, self.pad)
+            batch = labelled_batch(self.task_type, part, self.pad)
             inputs = {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
             (hidden,) = hidden_states(self.encoder, inputs, [self.objective.positions(inputs)])
             scores = self.objective.scores(hidden, inputs)
             check_numbers(self.path, scores)
-            for unit, prediction in zip(part, self.kind.decode(scores, part, self.labels), strict=True):
+            for unit, prediction in zip(part, self.task_type.decode(scores, part, self.labels), strict=True):
                 yield unit.example, prediction
 
 
@@ -88,6 +88,6 @@ def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[
         raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
     card = card_of(task, [])
     if class_of_card(source.path, card, "objective").learns_a_head:
-        name = str(card["kind"]["_target_"]).rpartition(".")[2]
+        name = str(card["type"]["_target_"]).rpartition(".")[2]
         raise UserError(f"{source.path} has no head for {name}: fine-tune it for the task first")
     return card

@@ -21,7 +21,7 @@ from bert_lightning.config.building import build
 from bert_lightning.data.labelled.remarks import in_both
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.sources import Source, split_rows, subset
-from bert_lightning.data.labelled.task_types import Example, Kind
+from bert_lightning.data.labelled.task_types import Example, TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetric
 from bert_lightning.model.config import BertConfig
@@ -32,14 +32,14 @@ from bert_lightning.runtime.environment import note
 
 T = TypeVar("T")
 # Parts of a task that a checkpoint names -> the base class of each.
-_CLASSES: dict[str, type[Any]] = {"kind": Kind, "objective": Downstream}
+_CLASSES: dict[str, type[Any]] = {"type": TaskType, "objective": Downstream}
 
 
 @dataclass(frozen=True)
 class TaskData:
     """The training and validation examples of a run, with their task type and labels."""
 
-    kind: Kind
+    task_type: TaskType
     labels: list[str]
     train: list[Example]
     validation: list[Example]
@@ -66,16 +66,16 @@ def source_of(task: DictConfig) -> Source:
     return made
 
 
-def kind_of(task: DictConfig) -> Kind:
-    """Return the task type, built from `task.kind`.
+def task_type_of(task: DictConfig) -> TaskType:
+    """Return the task type, built from `task.type`.
 
     Raises:
-        UserError: if `task.kind` makes anything else.
+        UserError: if `task.type` makes anything else.
     """
-    kind = build(task.kind)
-    if not isinstance(kind, Kind):
-        raise UserError("task.kind makes no kind of example: choose a task, as task=text_classification")
-    return kind
+    task_type = build(task.type)
+    if not isinstance(task_type, TaskType):
+        raise UserError("task.type makes no task type: choose a task, as task=text_classification")
+    return task_type
 
 
 def _place(task: DictConfig) -> DictConfig:
@@ -94,9 +94,9 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
     The labels are those of `task.labels`, or else of all training rows, even if `task.train_examples` takes only a
     few. If validation is a share of the training rows, its labels count too: a rare label may occur only there.
     """
-    kind, source = kind_of(task), source_of(task)
-    train_rows, validation_rows = split_rows(source, task.validation_split, task.validation_fraction, kind.key)
-    remarks = in_both(train_rows, validation_rows), kind.remarks([*train_rows, *validation_rows])
+    task_type, source = task_type_of(task), source_of(task)
+    train_rows, validation_rows = split_rows(source, task.validation_split, task.validation_fraction, task_type.key)
+    remarks = in_both(train_rows, validation_rows), task_type.remarks([*train_rows, *validation_rows])
     for remark in (*_several_files(source, ("train", task.validation_split)), *chain(*remarks)):
         note(remark)
     labelled = train_rows if source.has(task.validation_split) else [*train_rows, *validation_rows]
@@ -104,17 +104,17 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
         # Files are often sorted by label, so a part of the validation rows is a random part.
         few = min(validation_examples, len(validation_rows))
         validation_rows = subset(validation_rows, few, "validation_examples")
-    train = kind.examples(subset(train_rows, task.train_examples))
-    validation = kind.examples(validation_rows)
-    labels = _labels(task, kind, train, labelled)
+    train = task_type.examples(subset(train_rows, task.train_examples))
+    validation = task_type.examples(validation_rows)
+    labels = _labels(task, task_type, train, labelled)
     for examples in (train, validation):
-        kind.check(examples, labels)
+        task_type.check(examples, labels)
     if len(labels) == 1:
         raise UserError(f"{train[0].where}: all rows have the label {labels[0]!r}: to learn needs two labels")
-    learned = kind.labels(train)
+    learned = task_type.labels(train)
     if unseen := [label for label in labels if label not in learned]:
         note(f"no training example has the label {', '.join(map(repr, unseen))}: it is measured, and never learned")
-    return TaskData(kind, labels, train, validation)
+    return TaskData(task_type, labels, train, validation)
 
 
 def _several_files(source: Source, splits: Sequence[str]) -> Iterator[str]:
@@ -124,14 +124,14 @@ def _several_files(source: Source, splits: Sequence[str]) -> Iterator[str]:
             yield f"{split} is read from {len(files)} files, {files[0]} to {files[-1]}"
 
 
-def _labels(task: DictConfig, kind: Kind, train: Sequence[Example], rows: Sequence[Row]) -> list[str]:
+def _labels(task: DictConfig, task_type: TaskType, train: Sequence[Example], rows: Sequence[Row]) -> list[str]:
     """Return the labels of the task's config, or else of all `rows`; none if the task has no classes."""
-    learned = kind.labels(train)
+    learned = task_type.labels(train)
     if not learned and task.labels is not None:
         raise UserError(f"task.labels={list(task.labels)}: this task has no classes, leave it out")
     if not learned:
         return []
-    return _given_labels(task.labels) if task.labels is not None else kind.labels(kind.examples(rows))
+    return _given_labels(task.labels) if task.labels is not None else task_type.labels(task_type.examples(rows))
 
 
 def _given_labels(given: Sequence[str]) -> list[str]:
@@ -140,7 +140,7 @@ def _given_labels(given: Sequence[str]) -> list[str]:
     return list(given)
 
 
-def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -> list[Example]:
+def read_examples(task: DictConfig, split: str, task_type: TaskType, limit: int | None) -> list[Example]:
     """Return the examples of one split.
 
     If the data have no validation split, it is the share of the training rows that training was validated on.
@@ -151,12 +151,12 @@ def read_examples(task: DictConfig, split: str, kind: Kind, limit: int | None) -
     source = source_of(task)
     rows: list[Row] | None = source.read(split)
     if rows is None and split == task.validation_split:
-        rows = split_rows(source, split, task.validation_fraction, kind.key)[1]
+        rows = split_rows(source, split, task.validation_fraction, task_type.key)[1]
     if rows is None:
         raise UserError(f"the task's data has no split {split!r}: name its file by path=..., or another split")
-    for remark in (*_several_files(source, [split]), *kind.remarks(rows)):
+    for remark in (*_several_files(source, [split]), *task_type.remarks(rows)):
         note(remark)
-    return kind.examples(subset(rows, limit, "max_examples"))
+    return task_type.examples(subset(rows, limit, "max_examples"))
 
 
 def joint_objective(
@@ -231,7 +231,7 @@ def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
     assert isinstance(kept, dict), "a task is a mapping"
     for name, base in _CLASSES.items():
         _class_named(f"task.{name}", kept[name], base)
-    return {name: kept[name] for name in ("kind", "term", "objective", "max_length")} | {"labels": list(labels)}
+    return {name: kept[name] for name in ("type", "term", "objective", "max_length")} | {"labels": list(labels)}
 
 
 def from_card(path: Path, card: Mapping[str, Any], name: str) -> Any:
@@ -240,7 +240,7 @@ def from_card(path: Path, card: Mapping[str, Any], name: str) -> Any:
     Args:
         path: path of the checkpoint.
         card: metadata of its task, as `card_of` returns it.
-        name: key of the part, `kind` or `objective`.
+        name: key of the part, `type` or `objective`.
 
     Raises:
         UserError: if the part names anything that this program does not build from a file. The message names the key.

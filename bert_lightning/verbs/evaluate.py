@@ -10,14 +10,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.config.saved import saved_task
-from bert_lightning.data.labelled.task_types import Kind
+from bert_lightning.data.labelled.task_types import TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetrics
 from bert_lightning.runs.folder import RunFolder, newest_run
 from bert_lightning.runs.pretrained import PretrainedWeights, load
 from bert_lightning.runs.trust import trusting
 from bert_lightning.tasks.answering import Answerer
-from bert_lightning.tasks.data import kind_of, read_examples, task_metrics
+from bert_lightning.tasks.data import read_examples, task_metrics, task_type_of
 from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
 
 
@@ -41,10 +41,10 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     given = None if config.task is None else task
     with trusting(given):
         answer = Answerer(source, given)
-    kind = kind_of(task)
-    _check_same(kind, answer, source, task)
-    examples = read_examples(task, config.split, kind, config.max_examples)
-    kind.check(examples, answer.labels)
+    task_type = task_type_of(task)
+    _check_same(task_type, answer, source, task)
+    examples = read_examples(task, config.split, task_type, config.max_examples)
+    task_type.check(examples, answer.labels)
     metrics = TaskMetrics(task.term, task_metrics(task, answer.labels))
     with json_lines(config.output, config.path or task.path) as write:
         for example, prediction in progress(answer(examples, config.batch_size), len(examples)):
@@ -77,9 +77,9 @@ def _resolved_task(config: DictConfig) -> DictConfig:
     return OmegaConf.create(OmegaConf.to_container(config.task, resolve=True, throw_on_missing=True))  # type: ignore[return-value]
 
 
-def _check_same(kind: Kind, answer: Answerer, source: PretrainedWeights, task: DictConfig) -> None:
-    if type(kind) is not type(answer.kind):
-        have, want = type(answer.kind).__name__, type(kind).__name__
+def _check_same(task_type: TaskType, answer: Answerer, source: PretrainedWeights, task: DictConfig) -> None:
+    if type(task_type) is not type(answer.task_type):
+        have, want = type(answer.task_type).__name__, type(task_type).__name__
         raise UserError(f"{source.path} has no head for {want}: it was trained for {have}")
     if task.labels is not None and list(task.labels) != answer.labels:
         raise UserError(

@@ -182,7 +182,7 @@ def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> Fi
         _fill_pooler(objective, source)
     return FinetuningModule(
         task=card_of(task, data.labels),
-        kind=data.kind,
+        task_type=data.task_type,
         labels=data.labels,
         task_metrics=task_metrics(task, data.labels),
         frozen_blocks=config.frozen_blocks,
@@ -217,7 +217,7 @@ def labelled_batches(
     task = config.task
     data = data or training_data(task, config.validation_examples)
     train, validation = (
-        LabelledExamples(data.kind, examples, data.labels, source.tokenizer, task.max_length, seed)
+        LabelledExamples(data.task_type, examples, data.labels, source.tokenizer, task.max_length, seed)
         for examples, seed in ((data.train, config.seed), (data.validation, None))
     )
     return StreamDataModule(

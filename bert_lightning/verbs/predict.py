@@ -96,7 +96,7 @@ class AnswerLines:
 
     def __init__(self, source: PretrainedWeights) -> None:
         self.answers = Answerer(source)
-        self.kind, self.count = self.answers.kind, 0
+        self.task_type, self.count = self.answers.task_type, 0
 
     def read(self, text: str, number: int) -> Example:
         """Return the example that a line holds.
@@ -104,18 +104,18 @@ class AnswerLines:
         Raises:
             UserError: if the line lacks a part of the example.
         """
-        (example,) = self.examples([Row(f"{text[:40]!r}", self.kind.parse(text))], number - 1)
+        (example,) = self.examples([Row(f"{text[:40]!r}", self.task_type.parse(text))], number - 1)
         return example
 
     def examples(self, rows: Sequence[Row], first: int = 0) -> list[Example]:
         """Return the examples of rows, which have the columns of the task. Their answers are not read."""
-        return self.kind.examples(rows, answered=False, first=first)
+        return self.task_type.examples(rows, answered=False, first=first)
 
     def answer(self, asked: Sequence[Example]) -> list[dict[str, Any]]:
         """Return a prediction for each example."""
         self.count += len(asked)
         return [
-            {"id": example.id, **example.inputs, **prediction, "shown": self.kind.show(example, prediction)}
+            {"id": example.id, **example.inputs, **prediction, "shown": self.task_type.show(example, prediction)}
             for example, prediction in self.answers(asked, max(1, len(asked)))
         ]
 
@@ -166,7 +166,7 @@ def _predictions(
         yield from _of_texts(list(config.texts), predict, config.batch_size)
         return
     path = None if config.file in (None, STANDARD_INPUT) else Path(config.file)
-    table = predict.kind.rows_of(path) if path is not None and isinstance(predict, AnswerLines) else None
+    table = predict.task_type.rows_of(path) if path is not None and isinstance(predict, AnswerLines) else None
     if table is not None and isinstance(predict, AnswerLines):
         yield from _in_batches(predict.examples(list(table)), predict, config.batch_size, lines.source)
     else:

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.rows import Row
-from bert_lightning.data.labelled.task_types import SEPARATOR, Example, Kind, Prediction, Unit, parts_of, text_of
+from bert_lightning.data.labelled.task_types import SEPARATOR, Example, Prediction, TaskType, Unit, parts_of, text_of
 from bert_lightning.errors import UserError
 
 
 @dataclass(frozen=True)
-class Choices(Kind):
+class Choices(TaskType):
     """Multiple choice: a text, its possible continuations, and the label of the right one.
 
     The columns are `text`, those of `choices`, and `label`.
@@ -49,7 +49,7 @@ class Choices(Kind):
             if not _fits(label, count, self.first_label):
                 first, other = self.first_label, 1 - self.first_label
                 shifted = all(_fits(*pair, other) for pair in zip(labels, counts, strict=True))
-                fix = f", or set task.kind.first_label={other}" if shifted else ""
+                fix = f", or set task.type.first_label={other}" if shifted else ""
                 raise UserError(
                     f"{row.where}: label {label!r} must be a number from {first} to {first + count - 1}{fix}"
                 )

@@ -101,7 +101,7 @@ def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: st
     """
     readers = {"iob1": _read_iob1, "iob2": _read_iob2, "bioes": _read_bioes, "bioes_cut": _read_bioes_cut}
     if scheme not in (*readers, "auto"):
-        raise UserError(f"task.kind.scheme={scheme} must be auto, {', '.join(readers)}")
+        raise UserError(f"task.type.scheme={scheme} must be auto, {', '.join(readers)}")
     if scheme == "auto":
         scheme = _scheme(sentences)
     converted = []
@@ -143,7 +143,7 @@ def _line(place: str, offset: int) -> str:
 
 def _refuse(place: str, i: int, part: tuple[str, str], before: tuple[str, str], scheme: str) -> UserError:
     tag, previous = ("-".join(filter(None, p)) for p in (part, before))
-    return UserError(f"{_line(place, i)}: {tag} cannot follow {previous} in {scheme}: fix the tag or task.kind.scheme")
+    return UserError(f"{_line(place, i)}: {tag} cannot follow {previous} in {scheme}: fix the tag or task.type.scheme")
 
 
 def _read_iob1(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]:

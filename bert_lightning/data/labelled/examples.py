@@ -12,7 +12,7 @@ from bert_lightning.data.batch import LabelledBatch
 from bert_lightning.data.batching.sampler import Ints, Positions, stream_indices
 from bert_lightning.data.batching.stream_examples import StreamExamples
 from bert_lightning.data.labelled.encoding import collate
-from bert_lightning.data.labelled.task_types import Example, Kind, Unit, Units
+from bert_lightning.data.labelled.task_types import Example, TaskType, Unit, Units
 from bert_lightning.errors import UserError
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
@@ -21,7 +21,7 @@ class LabelledExamples(StreamExamples[LabelledBatch]):
     """Batches of encoded examples, indexed by positions of the training stream, as in `PretrainingExamples`.
 
     Args:
-        kind: task type of the examples.
+        task_type: task type of the examples.
         examples: examples with answers.
         labels: classes in the order of their logits; empty if the task type has no classes.
         tokenizer: tokenizer that encodes the examples.
@@ -35,7 +35,7 @@ class LabelledExamples(StreamExamples[LabelledBatch]):
 
     def __init__(
         self,
-        kind: Kind,
+        task_type: TaskType,
         examples: Sequence[Example],
         labels: Sequence[str],
         tokenizer: Tokenizer,
@@ -44,11 +44,11 @@ class LabelledExamples(StreamExamples[LabelledBatch]):
     ) -> None:
         if not examples:
             raise UserError("there are no examples")
-        kind.check(examples, labels)
-        units = kind.encode(examples, tokenizer, max_length)
+        task_type.check(examples, labels)
+        units = task_type.encode(examples, tokenizer, max_length)
         self.num_cut = sum(unit.is_cut for unit in units)
-        self.units = units if seed is None else kind.training_units(units)
-        self.kind, self.labels, self.seed = kind, list(labels), seed
+        self.units = units if seed is None else task_type.training_units(units)
+        self.task_type, self.labels, self.seed = task_type, list(labels), seed
         self.pad = SpecialIds.of(tokenizer).pad
         self._lengths = np.array([sum(len(tokens.ids) for tokens in unit.sequences) for unit in self.units])
 
@@ -67,20 +67,20 @@ class LabelledExamples(StreamExamples[LabelledBatch]):
 
     def __getitem__(self, positions: Positions) -> LabelledBatch:
         units = [self.units[index] for index in self._indices(positions)]
-        batch = labelled_batch(self.kind, units, self.pad)
-        batch["labels"] = self.kind.targets(units, self.labels)
+        batch = labelled_batch(self.task_type, units, self.pad)
+        batch["labels"] = self.task_type.targets(units, self.labels)
         return batch
 
     def _indices(self, positions: Positions) -> Ints:
         return np.asarray(positions) if self.seed is None else stream_indices(positions, len(self), self.seed)[1]
 
 
-def labelled_batch(kind: Kind, units: Sequence[Unit], pad: int) -> LabelledBatch:
+def labelled_batch(task_type: TaskType, units: Sequence[Unit], pad: int) -> LabelledBatch:
     """Return the batch of some units, without answers."""
     inputs = collate([tokens for unit in units for tokens in unit.sequences], pad)
     sizes = torch.tensor([len(unit.sequences) for unit in units])
     batch = LabelledBatch(**inputs, group_sizes=sizes, units=Units(units))  # type: ignore[typeddict-item]
-    places = kind.places(units, inputs["input_ids"].size(1))
+    places = task_type.places(units, inputs["input_ids"].size(1))
     if places is not None:
         batch["places"] = places
     return batch

@@ -18,7 +18,7 @@ from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import TokenSequence, encode_windows, truncate_texts
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.squad import is_squad, read_squad
-from bert_lightning.data.labelled.task_types import Example, Kind, Prediction, Unit
+from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Length, Range
 from bert_lightning.text.files.json_text import described
@@ -33,7 +33,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Questions(Kind):
+class Questions(TaskType):
     """Question answering: a question, and a context that contains the answer.
 
     The columns are `question`, `context` and `answers`. A context longer than a sequence is cut into windows. An
@@ -70,7 +70,7 @@ class Questions(Kind):
         least = {"overlap": 0, "max_question_tokens": 1, "max_answer_tokens": 1, "candidates": 1}
         for name, smallest in least.items():
             if (value := getattr(self, name)) < smallest:
-                raise UserError(f"task.kind.{name}={value} must be {smallest} or more")
+                raise UserError(f"task.type.{name}={value} must be {smallest} or more")
 
     def answers(self, rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
         found, wrong = [], []
@@ -88,7 +88,7 @@ class Questions(Kind):
         context, impossible = self._text(row, "context"), self._is_impossible(row)
         given = [] if impossible else _listed(self._value(row, "answers"), row.where)
         if not given and not self.unanswerable:
-            raise UserError(f"{row.where}: no answer; for questions without one set task.kind.unanswerable=true")
+            raise UserError(f"{row.where}: no answer; for questions without one set task.type.unanswerable=true")
         if not given and impossible is False:
             raise UserError(f"{row.where}: is_impossible is false and there is no answer: give it, or set it true")
         return [_placed(answer, context, row.where) for answer in given]
@@ -115,8 +115,8 @@ class Questions(Kind):
     def encode(self, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> list[Unit]:
         if max_length - self.max_question_tokens - 3 <= self.overlap:
             raise UserError(
-                f"task.max_length={max_length} leaves no room for a context beside task.kind.max_question_tokens="
-                f"{self.max_question_tokens} and task.kind.overlap={self.overlap}: raise it or lower them"
+                f"task.max_length={max_length} leaves no room for a context beside task.type.max_question_tokens="
+                f"{self.max_question_tokens} and task.type.overlap={self.overlap}: raise it or lower them"
             )
         questions = truncate_texts(
             [example.inputs["question"] for example in examples], tokenizer, self.max_question_tokens

@@ -58,7 +58,7 @@ class Units:
 
 
 @dataclass(frozen=True)
-class Kind(ABC):
+class TaskType(ABC):
     """A task type: how rows become inputs and targets, and how scores become predictions.
 
     Args:
@@ -73,7 +73,7 @@ class Kind(ABC):
     parts: ClassVar[tuple[str, ...]] = ("text",)
 
     def __post_init__(self) -> None:
-        check_mappings("task.kind", columns=self.columns, names=self.names)
+        check_mappings("task.type", columns=self.columns, names=self.names)
 
     def examples(self, rows: Sequence[Row], answered: bool = True, first: int = 0) -> list[Example]:
         """Return the examples of rows, numbered from `first`. Their answers are read only if `answered` is true."""

@@ -14,13 +14,13 @@ from torch import Tensor
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.rows import Row
-from bert_lightning.data.labelled.task_types import Example, Kind, Prediction, Unit, unknown_label
+from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit, unknown_label
 from bert_lightning.errors import UserError
 from bert_lightning.text.sentences import clean
 
 
 @dataclass(frozen=True)
-class TextClassification(Kind):
+class TextClassification(TaskType):
     """Text classification: a text and its class. The columns are `text` and `label`."""
 
     def inputs(self, row: Row) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class TextClassification(Kind):
         yield from super().remarks(rows)
         yield from remarks.spaces_around(rows, self._column("label"), lambda row: self._value(row, "label"))
         for group in remarks.alike(sorted(set(self.answers(rows)))):
-            yield f"labels {' and '.join(map(repr, group))} are classes of their own: if not, set task.kind.names"
+            yield f"labels {' and '.join(map(repr, group))} are classes of their own: if not, set task.type.names"
 
     def labels(self, examples: Sequence[Example]) -> list[str]:
         found = {example.answer for example in examples}
@@ -45,7 +45,7 @@ class TextClassification(Kind):
             where = next(example.where for example in examples if example.answer == same[1])
             raise UserError(
                 f"{where}: labels {same[0]!r} and {same[1]!r} are one number: write it in one way, or give both one "
-                "name by task.kind.names"
+                "name by task.type.names"
             )
         return sorted(found, key=lambda label: (len(label), label) if label.isdigit() else (1 << 30, label))
 
@@ -99,7 +99,7 @@ class TextPairRegression(PairClassification):
         return [_as_number(row, self._value(row, "label")) for row in rows]
 
     def remarks(self, rows: Sequence[Row]) -> Iterator[str]:
-        return Kind.remarks(self, rows)
+        return TaskType.remarks(self, rows)
 
     def labels(self, examples: Sequence[Example]) -> list[str]:
         return []

@@ -17,7 +17,7 @@ from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.conll import entities, read_columns, to_iob2
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.rows import Row
-from bert_lightning.data.labelled.task_types import Example, Kind, Prediction, Unit, text_of, unknown_label
+from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit, text_of, unknown_label
 from bert_lightning.errors import UserError
 
 # A word of plain text, nearly as in a treebank: an ideograph, a word with its inner punctuation, or one other sign.
@@ -27,7 +27,7 @@ _COLUMNS = (".conll", ".iob", ".iob2", ".bio", ".bioes", ".bmes", ".testa", ".te
 
 
 @dataclass(frozen=True)
-class TaggedWords(Kind):
+class TaggedWords(TaskType):
     """Token classification: words and their tags. The columns are `words` and `tags`, two lists; answers are in IOB2.
 
     Args:

@@ -169,15 +169,15 @@ def test_single_sentences_of_all_lengths(small_data):
 
 
 def test_labelled_texts_in_batches_of_tokens(small_data):
-    kind = TextClassification()
+    task_type = TextClassification()
     rows = [Row(f"f:{i}", {"text": "the cat sleeps " * (1 + i % 9), "label": str(i % 2)}) for i in range(90)]
-    train = LabelledExamples(kind, kind.examples(rows), ["0", "1"], small_data.tokenizer, 64, 0)
+    train = LabelledExamples(task_type, task_type.examples(rows), ["0", "1"], small_data.tokenizer, 64, 0)
     data = StreamDataModule(train, train, 8, batch_tokens=128)
     data.trainer = _Trainer(data.batches_per_epoch())
     batches = list(islice(data.train_dataloader(), data.batches_per_epoch()))
     assert all(batch["num_tokens"] <= 128 for batch in batches)
     seen = [unit.example.id for batch in batches for unit in batch["units"].units]
-    assert sorted(seen) == sorted(example.id for example in kind.examples(rows))
+    assert sorted(seen) == sorted(example.id for example in task_type.examples(rows))
 
 
 @pytest.mark.parametrize(("size", "ranks"), [(8, 1), (8, 2), (8, 3), (5, 4), (3, 3)])

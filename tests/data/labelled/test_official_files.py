@@ -50,7 +50,7 @@ def test_real_files_have_the_rows_and_labels_that_are_known(name, task, test_dat
 def test_qnli_and_squad_2_have_their_validation_questions(task, test_data, capsys):
     for name, path, count in (("qnli", "glue/QNLI", 5463), ("squad2", "qa/squad2.0_dev_half", 6078)):
         config = task(f"task={name}", f"task.path={test_data / path}")
-        examples = read_examples(config, "validation", build(config.kind), None)
+        examples = read_examples(config, "validation", build(config.type), None)
         assert len(examples) == count
     assert sum(not example.answer for example in examples) == 3168
     assert capsys.readouterr().err == ""
@@ -115,7 +115,7 @@ def test_the_official_form_is_read(name, task, tmp_path):
     }[name]
     assert (first.inputs, first.answer) == expected
     if name == "mnli":
-        (other,) = read_examples(config, "validation_mismatched", found.kind, None)
+        (other,) = read_examples(config, "validation_mismatched", found.task_type, None)
         assert other.answer == "contradiction"
     if name == "qqp":
         assert [example.inputs["text"] for example in found.train] == ["Who?", "A?"]

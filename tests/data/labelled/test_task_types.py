@@ -33,10 +33,10 @@ def tokenizer(small_data):
 
 
 def test_batches_are_encoded_padded_and_cut(tokenizer):
-    kind = TextClassification(names={"0": "bad"})
-    examples = kind.examples(ROWS)
-    assert kind.labels(examples) == ["1", "bad"]
-    batches = LabelledExamples(kind, examples, ["bad", "1"], tokenizer, 8, None)
+    task_type = TextClassification(names={"0": "bad"})
+    examples = task_type.examples(ROWS)
+    assert task_type.labels(examples) == ["1", "bad"]
+    batches = LabelledExamples(task_type, examples, ["bad", "1"], tokenizer, 8, None)
     batch = batches[range(10)]
     assert batch["input_ids"].shape == (10, 8)
     for row, example in zip(range(10), examples, strict=False):
@@ -51,10 +51,10 @@ def test_batches_are_encoded_padded_and_cut(tokenizer):
 
 
 def test_order_depends_on_the_seed_and_epochs_have_every_row_once(tokenizer):
-    kind = TextClassification()
+    task_type = TextClassification()
 
     def order(seed):
-        examples = LabelledExamples(kind, kind.examples(ROWS), ["0", "1"], tokenizer, 32, seed)
+        examples = LabelledExamples(task_type, task_type.examples(ROWS), ["0", "1"], tokenizer, 32, seed)
         return [unit.example.id for unit in examples[range(30)]["units"].units]
 
     assert sorted(order(0), key=int) == [str(i) for i in range(30)]
@@ -67,9 +67,9 @@ def test_labels_are_sorted_as_numbers_where_they_are_numbers():
 
 
 def test_a_label_that_is_none_is_named_with_its_row(tokenizer):
-    kind = TextClassification()
+    task_type = TextClassification()
     with pytest.raises(UserError, match=r"f:1: label '1' is not one of the labels \('0'\)"):
-        LabelledExamples(kind, kind.examples(ROWS), ["0"], tokenizer, 16, None)
+        LabelledExamples(task_type, task_type.examples(ROWS), ["0"], tokenizer, 16, None)
 
 
 def test_special_tokens_that_an_author_typed_are_text(tokenizer):
@@ -80,8 +80,8 @@ def test_special_tokens_that_an_author_typed_are_text(tokenizer):
 
 
 def test_pairs_have_two_segments_and_the_longer_is_cut(tokenizer):
-    kind = PairClassification(columns={"text_pair": "other"})
-    (unit,) = kind.encode(kind.examples(ROWS[4:5]), tokenizer, 12)
+    task_type = PairClassification(columns={"text_pair": "other"})
+    (unit,) = task_type.encode(task_type.examples(ROWS[4:5]), tokenizer, 12)
     (tokens,) = unit.sequences
     second = tokenizer.encode("a dog", add_special_tokens=False).ids
     assert len(tokens.ids) == 12
@@ -91,9 +91,9 @@ def test_pairs_have_two_segments_and_the_longer_is_cut(tokenizer):
 
 
 def test_scores_and_classes_come_back(tokenizer):
-    kind = TextClassification()
-    units = kind.encode(kind.examples(ROWS[:2]), tokenizer, 32)
-    first, second = kind.decode(torch.tensor([[0.0, 1.0], [3.0, 0.0]]), units, ["no", "yes"])
+    task_type = TextClassification()
+    units = task_type.encode(task_type.examples(ROWS[:2]), tokenizer, 32)
+    first, second = task_type.decode(torch.tensor([[0.0, 1.0], [3.0, 0.0]]), units, ["no", "yes"])
     assert (first["answer"], second["answer"]) == ("yes", "no")
     assert sum(first["probabilities"].values()) == pytest.approx(1)
     number = TextPairRegression(columns={"text_pair": "other"})
@@ -106,8 +106,8 @@ def test_scores_and_classes_come_back(tokenizer):
 
 
 def test_texts_of_a_similarity_are_sequences_of_their_own(tokenizer):
-    kind = TextPairSimilarity(columns={"text_pair": "other"})
-    batch = labelled_batch(kind, kind.encode(kind.examples(ROWS[:3]), tokenizer, 32), 0)
+    task_type = TextPairSimilarity(columns={"text_pair": "other"})
+    batch = labelled_batch(task_type, task_type.encode(task_type.examples(ROWS[:3]), tokenizer, 32), 0)
     assert batch["input_ids"].shape[0] == 6
     assert batch["group_sizes"].tolist() == [2, 2, 2]
     assert (batch["input_ids"][1::2] == batch["input_ids"][1]).all()
@@ -121,25 +121,25 @@ WORDS = [
 
 
 def test_each_word_is_scored_at_its_first_token(tokenizer):
-    kind = TaggedWords()
-    examples = kind.examples(WORDS)
-    labels = kind.labels(examples)
+    task_type = TaggedWords()
+    examples = task_type.examples(WORDS)
+    labels = task_type.labels(examples)
     assert labels == ["O", "B-CAT", "I-CAT", "B-DOG", "I-DOG"]
-    units = kind.encode(examples, tokenizer, 32)
-    batch = labelled_batch(kind, units, 0)
+    units = task_type.encode(examples, tokenizer, 32)
+    batch = labelled_batch(task_type, units, 0)
     tokens = [tokenizer.id_to_token(int(i)) for i in batch["input_ids"].flatten()[batch["places"]]]
     assert [token[:1] for token in tokens] == ["t", "c", "s", "a", "u", "d"]
     assert tokenizer.encode("unsleeping", add_special_tokens=False).tokens[0] == tokens[4]
     # The second word of the second sentence is a control character: it has no token, and no target.
-    assert [labels[i] for i in kind.targets(units, labels)] == ["O", "B-CAT", "O", "O", "I-DOG", "I-DOG"]
+    assert [labels[i] for i in task_type.targets(units, labels)] == ["O", "B-CAT", "O", "O", "I-DOG", "I-DOG"]
 
 
 def test_tags_come_back_with_their_places_in_the_text(tokenizer):
-    kind, labels = TaggedWords(), ["O", "B-DOG", "I-DOG"]
-    units = kind.encode(kind.examples(WORDS), tokenizer, 32)
+    task_type, labels = TaggedWords(), ["O", "B-DOG", "I-DOG"]
+    units = task_type.encode(task_type.examples(WORDS), tokenizer, 32)
     scores = torch.full((6, 3), -9.0)
     scores[range(6), [0, 1, 0, 0, 1, 2]] = 9.0
-    first, second = kind.decode(scores, units, labels)
+    first, second = task_type.decode(scores, units, labels)
     assert first["answer"] == ["O", "B-DOG", "O"]
     assert second["answer"] == ["O", "O", "B-DOG", "I-DOG"]
     (entity,) = second["entities"]
@@ -149,13 +149,13 @@ def test_tags_come_back_with_their_places_in_the_text(tokenizer):
 
 
 def test_words_that_are_cut_off_are_outside(tokenizer):
-    kind = TaggedWords()
+    task_type = TaggedWords()
     row = Row("f:1", {"words": ["cat"] * 20, "tags": ["B-CAT"] * 20})
-    (unit,) = units = kind.encode(kind.examples([row]), tokenizer, 8)
+    (unit,) = units = task_type.encode(task_type.examples([row]), tokenizer, 8)
     assert unit.sequences[0].is_cut
     known = int((unit.sequences[0].first >= 0).sum())
     assert 0 < known < 20
-    (prediction,) = kind.decode(torch.tensor([[0.0, 9.0]] * known), units, ["O", "B-CAT"])
+    (prediction,) = task_type.decode(torch.tensor([[0.0, 9.0]] * known), units, ["O", "B-CAT"])
     assert prediction["answer"] == ["B-CAT"] * known + ["O"] * (20 - known)
 
 
@@ -171,11 +171,11 @@ def test_plain_text_becomes_words_and_offsets(tokenizer):
 
 
 def test_numbers_are_words_too():
-    kind = TaggedWords()
+    task_type = TaggedWords()
     row = Row("f:1", {"words": ["room", 101], "tags": ["O", "B-X"]})
-    assert kind.key(row) == kind.examples([row])[0].inputs["text"] == "room 101"
+    assert task_type.key(row) == task_type.examples([row])[0].inputs["text"] == "room 101"
     alone = Row("f:2", {"words": 101})
-    assert kind.key(alone) == kind.inputs(alone)["text"] == "101"
+    assert task_type.key(alone) == task_type.inputs(alone)["text"] == "101"
 
 
 def test_a_file_to_predict_is_read_by_the_column_of_the_words(tmp_path):
@@ -189,15 +189,15 @@ def test_a_file_to_predict_is_read_by_the_column_of_the_words(tmp_path):
 CONTEXT = "the cat sleeps in story one. " + "a dog runs away. " * 12 + "my uncle sings aloud at last."
 
 
-def question(answers, context=CONTEXT, kind=None):
-    kind = kind or Questions(overlap=8, max_question_tokens=8, max_answer_tokens=6)
+def question(answers, context=CONTEXT, task_type=None):
+    task_type = task_type or Questions(overlap=8, max_question_tokens=8, max_answer_tokens=6)
     row = Row("q", {"id": "7", "question": "who sings?", "context": context, "answers": answers})
-    return kind, kind.examples([row])
+    return task_type, task_type.examples([row])
 
 
 def test_windows_cover_the_context_and_overlap(tokenizer):
-    kind, examples = question("my uncle")
-    (unit,) = kind.encode(examples, tokenizer, 32)
+    task_type, examples = question("my uncle")
+    (unit,) = task_type.encode(examples, tokenizer, 32)
     assert len(unit.sequences) > 2
     covered = set()
     for tokens in unit.sequences:
@@ -212,9 +212,9 @@ def test_windows_cover_the_context_and_overlap(tokenizer):
 
 def test_targets_spell_the_answer_where_the_window_holds_it(tokenizer):
     for text in ("my uncle", "the cat", "uncle sings"):
-        kind, examples = question(text)
-        units = kind.training_units(kind.encode(examples, tokenizer, 32))
-        targets = kind.targets(units, [])
+        task_type, examples = question(text)
+        units = task_type.training_units(task_type.encode(examples, tokenizer, 32))
+        targets = task_type.targets(units, [])
         held = 0
         for unit, (first, last) in zip(units, targets.tolist(), strict=True):
             offsets = unit.sequences[0].offsets
@@ -238,9 +238,9 @@ def scores_for(units, text, context, value=5.0):
 
 
 def test_the_best_span_of_all_windows_is_the_answer(tokenizer):
-    kind, examples = question("my uncle")
-    units = kind.encode(examples, tokenizer, 32)
-    (prediction,) = kind.decode(scores_for(units, "my uncle", CONTEXT), units, [])
+    task_type, examples = question("my uncle")
+    units = task_type.encode(examples, tokenizer, 32)
+    (prediction,) = task_type.decode(scores_for(units, "my uncle", CONTEXT), units, [])
     assert prediction["answer"] == "my uncle"
     assert CONTEXT[prediction["start"] : prediction["end"]] == "my uncle"
     assert 0.9 < prediction["score"] <= 1
@@ -249,8 +249,8 @@ def test_the_best_span_of_all_windows_is_the_answer(tokenizer):
 
 def test_decoding_equals_trying_every_span(tokenizer):
     rng = np.random.default_rng(0)
-    kind, examples = question("my uncle")
-    units = kind.encode(examples, tokenizer, 32)
+    task_type, examples = question("my uncle")
+    units = task_type.encode(examples, tokenizer, 32)
     for _ in range(20):
         scores = rng.normal(size=(len(units[0].sequences), 32, 2)).astype(np.float32)
         best = max(
@@ -260,17 +260,18 @@ def test_decoding_equals_trying_every_span(tokenizer):
             for j in range(i, min(i + 6, len(tokens.ids)))
             if tokens.offsets[j, 0] >= 0
         )
-        (prediction,) = kind.decode(torch.from_numpy(scores), units, [])
+        (prediction,) = task_type.decode(torch.from_numpy(scores), units, [])
         assert (prediction["start"], prediction["end"]) == best[1:]
 
 
 def test_no_answer_needs_permission_and_a_higher_score(tokenizer):
-    with pytest.raises(UserError, match=r"q: no answer; for questions without one set task.kind.unanswerable=true"):
+    with pytest.raises(UserError, match=r"q: no answer; for questions without one set task.type.unanswerable=true"):
         question([])
-    kind, examples = question([], kind=Questions(overlap=8, max_question_tokens=8, unanswerable=True))
-    units = kind.encode(examples, tokenizer, 32)
-    assert not kind.targets(units, []).any()
-    sure, unsure = (kind.decode(scores_for(units, "my uncle", CONTEXT, value), units, [])[0] for value in (5.0, -1.0))
+    task_type, examples = question([], task_type=Questions(overlap=8, max_question_tokens=8, unanswerable=True))
+    units = task_type.encode(examples, tokenizer, 32)
+    assert not task_type.targets(units, []).any()
+    scores = [scores_for(units, "my uncle", CONTEXT, value) for value in (5.0, -1.0)]
+    sure, unsure = (task_type.decode(each, units, [])[0] for each in scores)
     assert sure["answer"] == "my uncle"
     assert (unsure["answer"], unsure["start"], unsure["best_answer"]) == ("", -1, "my uncle")
 
@@ -307,32 +308,32 @@ def test_answers_in_no_form_are_named(answers, message):
 
 
 def test_a_question_and_a_context_may_be_numbers(tokenizer):
-    kind = Questions(overlap=8, max_question_tokens=8)
-    examples = kind.examples([Row("q", {"question": 7, "context": 1996, "answers": 1996})])
-    assert kind.encode(examples, tokenizer, 32)[0].example.inputs == {"question": "7", "context": "1996"}
+    task_type = Questions(overlap=8, max_question_tokens=8)
+    examples = task_type.examples([Row("q", {"question": 7, "context": 1996, "answers": 1996})])
+    assert task_type.encode(examples, tokenizer, 32)[0].example.inputs == {"question": "7", "context": "1996"}
 
 
 def test_a_window_needs_room(tokenizer):
-    kind, examples = question("my uncle")
+    task_type, examples = question("my uncle")
     with pytest.raises(UserError, match=r"task.max_length=19 leaves no room"):
-        kind.encode(examples, tokenizer, 19)
+        task_type.encode(examples, tokenizer, 19)
 
 
 def test_choices(tokenizer):
-    kind = Choices(columns={"text": "scene"}, choices=["one", "two", "three"], beginning="then")
+    task_type = Choices(columns={"text": "scene"}, choices=["one", "two", "three"], beginning="then")
     row = Row("f:2", {"scene": "a dog", "then": "it", "one": "runs", "two": "sings", "three": "grows", "label": 2})
-    (example,) = examples = kind.examples([row])
+    (example,) = examples = task_type.examples([row])
     assert example.inputs["choices"] == ["it runs", "it sings", "it grows"]
-    units = kind.encode(examples, tokenizer, 32)
-    batch = labelled_batch(kind, units, 0)
+    units = task_type.encode(examples, tokenizer, 32)
+    batch = labelled_batch(task_type, units, 0)
     assert batch["group_sizes"].tolist() == [3]
     assert batch["token_type_ids"].max() == 1
-    assert kind.targets(units, []).tolist() == [2]
-    (prediction,) = kind.decode(torch.tensor([[0.0, 2.0, 1.0, -torch.inf]]), units, [])
+    assert task_type.targets(units, []).tolist() == [2]
+    (prediction,) = task_type.decode(torch.tensor([[0.0, 2.0, 1.0, -torch.inf]]), units, [])
     assert (prediction["answer"], prediction["choice"]) == (1, "it sings")
     assert len(prediction["probabilities"]) == 3
     with pytest.raises(UserError, match="f:2: label '3' must be a number from 0 to 2"):
-        kind.examples([row._replace(values={**row.values, "label": "3"})])
+        task_type.examples([row._replace(values={**row.values, "label": "3"})])
     listed = Choices(choices=["options"], first_label=1)
     (example,) = listed.examples([Row("f", {"text": "x", "options": ["a", "b"], "label": "2"})])
     assert (example.inputs["choices"], example.answer) == (["a", "b"], 1)
@@ -350,11 +351,11 @@ def test_the_number_of_a_choice():
         with pytest.raises(UserError, match=r"f:2: label '.*' must be a number from 0 to 1$"):
             answers(0, wrong)
     with pytest.raises(
-        UserError, match=r"f:2: label '2' must be a number from 0 to 1, or set task.kind.first_label=1$"
+        UserError, match=r"f:2: label '2' must be a number from 0 to 1, or set task.type.first_label=1$"
     ):
         answers(1, 2)
     with pytest.raises(
-        UserError, match=r"f:1: label '0' must be a number from 1 to 2, or set task.kind.first_label=0$"
+        UserError, match=r"f:1: label '0' must be a number from 1 to 2, or set task.type.first_label=0$"
     ):
         answers(0, 1, first=1)
     with pytest.raises(UserError, match=r"f:2: label '2' must be a number from 0 to 1$"):
@@ -362,7 +363,7 @@ def test_the_number_of_a_choice():
 
 
 @pytest.mark.parametrize(
-    ("kind", "line", "inputs"),
+    ("task_type", "line", "inputs"),
     [
         (TextClassification(), "a | b", {"text": "a | b"}),
         (PairClassification(), "a ||| b", {"text": "a", "text_pair": "b"}),
@@ -371,16 +372,16 @@ def test_the_number_of_a_choice():
         (Choices(), "x ||| a ||| b", {"text": "x", "choices": ["a", "b"]}),
     ],
 )
-def test_a_line_is_an_example(kind, line, inputs):
-    (example,) = kind.examples([Row("line", kind.parse(line))], answered=False)
+def test_a_line_is_an_example(task_type, line, inputs):
+    (example,) = task_type.examples([Row("line", task_type.parse(line))], answered=False)
     assert example.inputs == inputs
     assert example.answer is None
 
 
-@pytest.mark.parametrize("kind", [PairClassification(), Questions(), Choices()])
-def test_a_line_with_too_few_parts_is_named(kind):
+@pytest.mark.parametrize("task_type", [PairClassification(), Questions(), Choices()])
+def test_a_line_with_too_few_parts_is_named(task_type):
     with pytest.raises(UserError, match=r"'alone' has .*: write"):
-        kind.parse("alone")
+        task_type.parse("alone")
 
 
 def test_a_text_alone_has_no_parts():
@@ -393,25 +394,25 @@ NO_TEXTS = [["one", "two"], {"en": "one"}, None, float("nan"), float("inf"), Tru
 
 @pytest.mark.parametrize("value", NO_TEXTS, ids=repr)
 @pytest.mark.parametrize(
-    ("kind", "column"),
+    ("task_type", "column"),
     [
         (TextClassification(), "text"), (PairClassification(), "text_pair"), (TextPairRegression(), "text"),
         (TextPairSimilarity(), "text"),
         (Questions(), "question"), (Questions(), "context"), (Choices(), "text"), (Choices(), "choice1"),
     ],
 )  # fmt: skip
-def test_what_is_no_text_does_not_become_one(kind, column, value):
+def test_what_is_no_text_does_not_become_one(task_type, column, value):
     row = Row("f:3", {**PARTS, "text": "a", "label": "1", column: value})
     with pytest.raises(UserError, match=r"^f:3: (no value in column|(column|choice) .* must hold one text, not )"):
-        kind.examples([row])
+        task_type.examples([row])
 
 
 @pytest.mark.parametrize("value", [["a"], None, float("nan"), True], ids=repr)
-@pytest.mark.parametrize(("kind", "column"), [(TaggedWords(), "words"), (Choices(choices=["options"]), "options")])
-def test_a_list_of_texts_holds_texts(kind, column, value):
+@pytest.mark.parametrize(("task_type", "column"), [(TaggedWords(), "words"), (Choices(choices=["options"]), "options")])
+def test_a_list_of_texts_holds_texts(task_type, column, value):
     row = Row("f:3", {"text": "a", column: ["one", value], "tags": ["O", "O"], "label": 0})
     with pytest.raises(UserError, match=r"^f:3: (word 2|choice 1) must hold one text, not "):
-        kind.examples([row])
+        task_type.examples([row])
 
 
 @pytest.mark.parametrize(
@@ -439,25 +440,25 @@ def labelled_rows(*labels):
 
 def test_space_around_a_label_is_no_part_of_it():
     rows = labelled_rows("pos", " pos", "neg ", "\u3000neg")
-    kind = TextClassification(names={"neg": "bad"})
-    assert [example.answer for example in kind.examples(rows)] == ["pos", "pos", "bad", "bad"]
-    (remark,) = kind.remarks(rows)
+    task_type = TextClassification(names={"neg": "bad"})
+    assert [example.answer for example in task_type.examples(rows)] == ["pos", "pos", "bad", "bad"]
+    (remark,) = task_type.remarks(rows)
     assert remark == "3 rows (the first: f:3): the label in column 'label', ' pos', is read without the space around it"
 
 
 def test_one_number_in_two_spellings_is_no_two_classes():
-    kind = TextClassification()
-    assert kind.labels(kind.examples(labelled_rows(1, 1.0, True, "1", "2.5"))) == ["1", "2.5"]
-    assert kind.labels(kind.examples(labelled_rows("1.0", "2.0"))) == ["1.0", "2.0"]
+    task_type = TextClassification()
+    assert task_type.labels(task_type.examples(labelled_rows(1, 1.0, True, "1", "2.5"))) == ["1", "2.5"]
+    assert task_type.labels(task_type.examples(labelled_rows("1.0", "2.0"))) == ["1.0", "2.0"]
     with pytest.raises(UserError, match=r"f:3: labels '1' and '1.0' are one number: write it in one way, or give both"):
-        kind.labels(kind.examples(labelled_rows("1", "1.0")))
+        task_type.labels(task_type.examples(labelled_rows("1", "1.0")))
     named = TextClassification(names={"1.0": "1"})
     assert named.labels(named.examples(labelled_rows("1", "1.0"))) == ["1"]
 
 
 def test_labels_that_are_nearly_one_are_remarked():
     (remark,) = TextClassification().remarks(labelled_rows("Pos", "pos", '"pos"', "neg"))
-    assert remark == "labels '\"pos\"' and 'Pos' and 'pos' are classes of their own: if not, set task.kind.names"
+    assert remark == "labels '\"pos\"' and 'Pos' and 'pos' are classes of their own: if not, set task.type.names"
 
 
 def test_empty_texts_are_remarked():
@@ -503,7 +504,7 @@ UNCLE = {"text": "my uncle", "answer_start": CONTEXT.find("my uncle")}
 
 @pytest.mark.parametrize("yes", [True, "true", "True", 1, "1"])
 def test_is_impossible_is_followed(yes):
-    kind = Questions(unanswerable=True)
+    task_type = Questions(unanswerable=True)
     rows = [
         Row("q1", {**STORY, "is_impossible": yes, "answers": [UNCLE]}),
         Row("q2", {**STORY, "is_impossible": yes, "answers": []}),
@@ -511,11 +512,11 @@ def test_is_impossible_is_followed(yes):
         Row("q4", {**STORY, "is_impossible": False, "answers": [UNCLE]}),
         Row("q5", {**STORY, "answers": []}),
     ]
-    assert [example.answer for example in kind.examples(rows)] == [[], [], [], [UNCLE], []]
-    assert list(kind.remarks(rows)) == [
+    assert [example.answer for example in task_type.examples(rows)] == [[], [], [], [UNCLE], []]
+    assert list(task_type.remarks(rows)) == [
         "1 row (the first: q1): is_impossible is true beside answers, which are left out"
     ]
-    with pytest.raises(UserError, match=r"q1: no answer; for questions without one set task.kind.unanswerable=true"):
+    with pytest.raises(UserError, match=r"q1: no answer; for questions without one set task.type.unanswerable=true"):
         Questions().examples(rows[:1])
 
 
@@ -544,14 +545,14 @@ def test_wrong_answers_are_counted():
 
 
 def test_an_empty_context_has_no_answer(tokenizer):
-    kind = Questions(overlap=8, max_question_tokens=8, unanswerable=True)
-    (unit,) = kind.encode(kind.examples([Row("q", {**STORY, "context": "", "answers": []})]), tokenizer, 32)
-    (prediction,) = kind.decode(torch.zeros(1, len(unit.sequences[0].ids), 2), [unit], [])
+    task_type = Questions(overlap=8, max_question_tokens=8, unanswerable=True)
+    (unit,) = task_type.encode(task_type.examples([Row("q", {**STORY, "context": "", "answers": []})]), tokenizer, 32)
+    (prediction,) = task_type.decode(torch.zeros(1, len(unit.sequences[0].ids), 2), [unit], [])
     assert prediction["answer"] == ""
     assert json.dumps(prediction, allow_nan=False)
 
 
-@pytest.mark.parametrize("kind", [PairClassification(), Questions(), Choices()])
-def test_a_line_with_an_empty_part_is_named(kind):
+@pytest.mark.parametrize("task_type", [PairClassification(), Questions(), Choices()])
+def test_a_line_with_an_empty_part_is_named(task_type):
     with pytest.raises(UserError, match=r"'a |||' has (an empty part|1 choices): write "):
-        kind.parse("a ||| ")
+        task_type.parse("a ||| ")
