@@ -38,8 +38,8 @@ class Throughput(Callback):
     - `flops_per_second`: FLOPs of the model's matrix products, forward and backward. They are counted on the first
       batch of every rank and scaled by tokens.
     - `mfu`: `flops_per_second` as a fraction of the ceiling. On a CPU the ceiling is what products of the model's width
-      reach, measured at the start. On a GPU it is the datasheet's number (we have not run this on a GPU); `mfu` is
-      left out for a GPU that Lightning does not know.
+      reach with the run's settings, measured at the start. On a GPU it is the datasheet's number (we have not run this
+      on a GPU); `mfu` is left out for a GPU that Lightning does not know.
     - `peak_memory`: bytes of the process on a CPU, or bytes allocated by torch on a GPU.
     """
 
@@ -55,7 +55,8 @@ class Throughput(Callback):
         self._continued = [0, 0]  # tokens and places since the last log of the run that this one continues
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.ceiling = peak_flops(pl_module.device, trainer.precision, _width(pl_module))
+        setting = torch.get_float32_matmul_precision()  # the run's: `OneDnnMatmul` has set it, or left it
+        self.ceiling = peak_flops(pl_module.device, trainer.precision, _width(pl_module), setting)
         self._step, self._world_size = trainer.global_step, trainer.world_size
         self._last = time.perf_counter()
         if trainer.is_global_zero:  # one rank takes the counts of all, because they are summed over ranks again

@@ -16,7 +16,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bert_lightning.callbacks.onednn_matmul import onednn_is_exact
 from bert_lightning.config.building import build
 from bert_lightning.config.memory import check_memory
 from bert_lightning.errors import UserError
@@ -25,7 +24,7 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.model.models import BertForMaskedLM
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.optim import parameter_groups
-from bert_lightning.runtime.hardware import peak_flops
+from bert_lightning.runtime.hardware import float32_matmul_precision, onednn_is_exact, peak_flops
 
 _WORDS = 30522  # vocabulary size of a model whose config gives none
 _MASKED = 0.15
@@ -69,19 +68,23 @@ def run(config: DictConfig) -> None:
         )
     length = min(config.max_length, config.median_length or config.max_length)
     check_memory(architecture, config.batch_size * length, 2 if _PRECISIONS[config.precision] else 4)
-    steps = {"plain": _step(architecture, config, fast=False), "as it is": _step(architecture, config, fast=True)}
+    ours = "medium" if onednn_is_exact() else "highest"  # as `callbacks.OneDnnMatmul` sets it for a run
+    settings = {"plain": "highest", "as it is": ours}
+    steps = {name: _step(architecture, config, fast=name == "as it is") for name in settings}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     tokens: list[int] = []
     for number in range(config.steps + 1):
         batch = _Batch.draw(config, architecture.vocab_size, config.seed + number)
         tokens.append(int(batch.mask.sum()))
         for name, step in steps.items():
-            began = time.perf_counter()
-            step(batch)
-            seconds[name].append(time.perf_counter() - began)
+            with float32_matmul_precision(settings[name]):
+                began = time.perf_counter()
+                step(batch)
+                seconds[name].append(time.perf_counter() - began)
     with FlopCounterMode(display=False) as counter:
         steps["as it is"](batch)
-    _report(config, seconds, tokens, counter.get_total_flops() / tokens[-1], architecture.hidden_size)
+    ceiling = peak_flops(torch.device("cpu"), config.precision, architecture.hidden_size, ours)
+    _report(config, seconds, tokens, counter.get_total_flops() / tokens[-1], ceiling)
 
 
 def _step(architecture: BertConfig, config: DictConfig, fast: bool) -> Callable[[_Batch], None]:
@@ -97,14 +100,12 @@ def _step(architecture: BertConfig, config: DictConfig, fast: bool) -> Callable[
         return F.cross_entropy(model(batch.ids, None, batch.mask).flatten(0, 1).float(), labels)
 
     def step(batch: _Batch) -> None:
-        torch.set_float32_matmul_precision("medium" if fast and onednn_is_exact() else "highest")
         with torch.autocast("cpu", torch.bfloat16, enabled=_PRECISIONS[config.precision]):
             value = loss(batch)
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        torch.set_float32_matmul_precision("highest")
 
     return step
 
@@ -119,12 +120,13 @@ def _check(config: DictConfig) -> None:
         raise UserError(f"precision={config.precision} is not measured; there are {', '.join(_PRECISIONS)}")
 
 
-def _report(config: DictConfig, seconds: dict[str, list[float]], tokens: list[int], flops: float, width: int) -> None:
-    """Print speeds, their ratio and FLOP/s. The first step is a warm-up and does not count."""
+def _report(
+    config: DictConfig, seconds: dict[str, list[float]], tokens: list[int], flops: float, ceiling: float | None
+) -> None:
+    """Print speeds, their ratio and FLOPs per second. The first step is a warm-up and does not count."""
     rates = {name: [n / s for n, s in zip(tokens[1:], times[1:], strict=True)] for name, times in seconds.items()}
     ratios = [ours / plain for plain, ours in zip(*rates.values(), strict=True)]
     reached = statistics.median(rates["as it is"])
-    ceiling = peak_flops(torch.device("cpu"), config.precision, width)
     lengths = "all full" if config.median_length is None else f"median length {config.median_length}"
     print(
         f"{config.batch_size} sequences of at most {config.max_length} tokens, {lengths}; {config.precision}, "

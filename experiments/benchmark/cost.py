@@ -68,6 +68,6 @@ def _point(at: dict[str, int], seconds: float) -> dict[str, float]:
 
 @cache
 def _ceiling(width: int) -> float:
-    found = peak_flops(torch.device("cpu"), "bf16", width)
+    found = peak_flops(torch.device("cpu"), "bf16", width, torch.get_float32_matmul_precision())
     assert found is not None, "on a CPU it is measured"
     return found

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_lightning.callbacks.onednn_matmul import onednn_is_exact
 from bert_lightning.model import attention, dropout
+from bert_lightning.runtime.hardware import onednn_is_exact
 
 SWITCHES = {
     "masked positions": "logits at every position; off implies the next off",
