@@ -1,6 +1,6 @@
-"""The contract between data and model: the keys, shapes and types of every batch.
+"""The contract between data and model: every key that a batch can have, with its shape and type.
 
-Letters of shapes: B sequences, S tokens of a sequence, M masked positions.
+Letters of shapes: B sequences, S tokens of a sequence, M masked positions, V vocabulary, H hidden.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class EncoderInputs(TypedDict):
-    """The inputs of the encoder. `assemble` (pretraining) and `collate` (labelled texts) make them."""
+    """The inputs of the encoder, which every batch has."""
 
     input_ids: Tensor  # [B, S] int64; [CLS] first, padding last
     token_type_ids: Tensor  # [B, S] int64; 0 for the first segment and padding, 1 for the second
@@ -19,30 +19,41 @@ class EncoderInputs(TypedDict):
     num_tokens: int  # tokens without padding: (attention_mask > 0).sum(), but known without a device synchronization
 
 
+class AccumulatedBatch(TypedDict, total=False):
+    """The key that a batch gets if it shares its update with other batches. `CountedBatches` adds it."""
+
+    mean_counts: dict[str, float]  # term of the objective -> mean number of its predictions in the update's batches
+
+
 class MaskedBatch(EncoderInputs):
     """The keys that every pretraining batch has."""
 
     masked_positions: Tensor  # [M] int64; indices into the flattened batch [B * S], ascending
     masked_labels: Tensor  # [M] int64; original ids at the masked positions
-    sampling_uniforms: (
-        Tensor  # [M] float32; random numbers from 0 to 1, with which an objective samples replacement tokens
-    )
+    sampling_uniforms: Tensor  # [M] float32; random numbers in [0, 1], with which an objective samples tokens
 
 
-class PretrainingBatch(MaskedBatch, total=False):
-    """A batch from `PretrainingExamples`. The `labels` of the example builder name the labels that it has."""
+class PretrainingBatch(MaskedBatch, AccumulatedBatch, total=False):
+    """A batch of `PretrainingExamples`.
+
+    The example builder decides which of the labels there are. Objectives add the last three keys (`Objective.inputs`).
+    """
 
     next_sentence_label: Tensor  # [B] int64; 0: B follows A, 1: B is from another document (google-research/bert)
     sentence_order_label: Tensor  # [B] int64; 0: A and B in the order of the text, 1: swapped (google-research/albert)
 
+    replaced: Tensor  # [B, S] int64; 1 where the generator's token differs from the original, else 0
+    generator_logits: Tensor  # [M, V]; logits of the generator at the masked positions
+    teacher_hidden: Tensor  # [B, S, H]; last hidden states of the teacher, H wide as the teacher is
 
-class LabelledBatch(EncoderInputs, total=False):
-    """A batch from `LabelledExamples`.
+
+class LabelledBatch(EncoderInputs, AccumulatedBatch, total=False):
+    """A batch of `LabelledExamples`.
 
     A unit is one example with all its sequences. In training for question answering, it is one window of a context.
     """
 
     labels: Tensor  # targets of the objective: [units], [n] for words, or [B, 2] for spans
-    places: Tensor  # [n] int64; index of each word's first token in the flattened batch [B * S]; for tasks on words
+    word_positions: Tensor  # [n] int64; index of each word's first token in the flattened batch; for tasks on words
     group_sizes: Tensor  # [units] int64; number of sequences of each unit, which are adjacent in the batch
     units: Any  # `Units`: the examples themselves, for decoding and metrics

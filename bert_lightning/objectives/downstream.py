@@ -117,8 +117,8 @@ class TokenClassification(Downstream):
         self.class_weights = class_weights
 
     def positions(self, batch: Mapping[str, Any]) -> Tensor:
-        places: Tensor = batch["places"]
-        return places
+        positions: Tensor = batch["word_positions"]
+        return positions
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
         scores: Tensor = self.head(hidden)  # [n, H] -> [n, C]

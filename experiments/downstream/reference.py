@@ -64,9 +64,9 @@ def forward(model, term, batch, kind, labels, pooling=None, mask_padding=False):
     targets = kind.targets(batch["units"].units, labels)
     if term == "tagging":
         tags = torch.full(batch["input_ids"].shape, -100)
-        tags.view(-1)[batch["places"]] = targets
+        tags.view(-1)[batch["word_positions"]] = targets
         out = model(**inputs, labels=tags)
-        return out.loss, out.logits.flatten(0, 1)[batch["places"]]
+        return out.loss, out.logits.flatten(0, 1)[batch["word_positions"]]
     if term == "spans":
         out = model(**inputs, start_positions=targets[:, 0], end_positions=targets[:, 1])
         scores = torch.stack([out.start_logits, out.end_logits], -1)

@@ -72,11 +72,11 @@ def test_regression(batch):
 
 
 def test_tagging_scores_the_places_of_words(batch):
-    batch |= {"places": torch.tensor([1, 3, 10, 19, 28, 29]), "labels": torch.tensor([0, 1, 2, 0, 1, 2])}
+    batch |= {"word_positions": torch.tensor([1, 3, 10, 19, 28, 29]), "labels": torch.tensor([0, 1, 2, 0, 1, 2])}
     term, objective, hidden = term_of(lambda config: TokenClassification(config, num_labels=3), batch)
     # Independently: scores at every token, labels -100 where nothing is asked.
     labels = torch.full((36,), -100)
-    labels[batch["places"]] = batch["labels"]
+    labels[batch["word_positions"]] = batch["labels"]
     torch.testing.assert_close(term.loss, F.cross_entropy(objective.head(hidden).flatten(0, 1), labels))
 
 

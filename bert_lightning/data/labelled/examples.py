@@ -80,7 +80,7 @@ def labelled_batch(task_type: TaskType, units: Sequence[Unit], pad: int) -> Labe
     inputs = collate([tokens for unit in units for tokens in unit.sequences], pad)
     sizes = torch.tensor([len(unit.sequences) for unit in units])
     batch = LabelledBatch(**inputs, group_sizes=sizes, units=Units(units))  # type: ignore[typeddict-item]
-    places = task_type.places(units, inputs["input_ids"].size(1))
-    if places is not None:
-        batch["places"] = places
+    positions = task_type.word_positions(units, inputs["input_ids"].size(1))
+    if positions is not None:
+        batch["word_positions"] = positions
     return batch

@@ -130,7 +130,7 @@ class TaskType(ABC):
     def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
         """Return the targets that the loss compares with the scores."""
 
-    def places(self, units: Sequence[Unit], length: int) -> Tensor | None:
+    def word_positions(self, units: Sequence[Unit], length: int) -> Tensor | None:
         """Return the positions in the flattened batch [B * `length`] that get a score; None for whole sequences."""
         return None
 

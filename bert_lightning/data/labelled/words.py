@@ -91,7 +91,7 @@ class TaggedWords(TaskType):
             dtype=torch.long,
         )
 
-    def places(self, units: Sequence[Unit], length: int) -> Tensor:
+    def word_positions(self, units: Sequence[Unit], length: int) -> Tensor:
         rows = [tokens.first[tokens.first >= 0] + i * length for i, (_, (tokens,)) in enumerate(units)]
         return torch.from_numpy(np.concatenate(rows).astype(np.int64))
 

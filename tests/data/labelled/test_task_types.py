@@ -127,7 +127,7 @@ def test_each_word_is_scored_at_its_first_token(tokenizer):
     assert labels == ["O", "B-CAT", "I-CAT", "B-DOG", "I-DOG"]
     units = task_type.encode(examples, tokenizer, 32)
     batch = labelled_batch(task_type, units, 0)
-    tokens = [tokenizer.id_to_token(int(i)) for i in batch["input_ids"].flatten()[batch["places"]]]
+    tokens = [tokenizer.id_to_token(int(i)) for i in batch["input_ids"].flatten()[batch["word_positions"]]]
     assert [token[:1] for token in tokens] == ["t", "c", "s", "a", "u", "d"]
     assert tokenizer.encode("unsleeping", add_special_tokens=False).tokens[0] == tokens[4]
     # The second word of the second sentence is a control character: it has no token, and no target.
