@@ -69,6 +69,7 @@ class EncoderModule(pl.LightningModule):
         return {
             "config": self.encoder.config.to_dict(),
             "tokenizer_fingerprint": self.tokenizer_fingerprint,
+            "heads": self.objective.head_types(),
         }
 
     def configure_model(self) -> None:

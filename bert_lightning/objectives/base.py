@@ -13,9 +13,26 @@ from torch import Tensor, nn
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
+from bert_lightning.model.heads import (
+    MaskedLMHead,
+    NextSentenceHead,
+    ReplacedTokenHead,
+    SequenceClassificationHead,
+    SpanHead,
+    TokenClassificationHead,
+)
 from bert_lightning.ranges import NotEmpty, NotNegative
 
 Batch = Mapping[str, Any]
+# Head class -> the name that checkpoints store for it. The names are part of the format of checkpoints.
+HEAD_TYPES: dict[type[nn.Module], str] = {
+    MaskedLMHead: "masked_lm",
+    NextSentenceHead: "next_sentence",
+    ReplacedTokenHead: "replaced_token",
+    SequenceClassificationHead: "sequence_classification",
+    TokenClassificationHead: "token_classification",
+    SpanHead: "span",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,16 @@ class Objective(nn.Module):
         if weight < 0:
             raise UserError(f"weight={weight} of a loss must be 0 or more")
         self.weight = weight
+
+    @property
+    def head_type(self) -> str | None:
+        """Return the type of `head`, by which other runs find it whatever the term is called: a value of `HEAD_TYPES`.
+
+        `predict`, `export`, distillation and runs that start from these weights use a head by its type. None means that
+        only this objective can use the head: it is of another class, or does not read the encoder's hidden states.
+        """
+        head = getattr(self, "head", None)
+        return None if head is None else HEAD_TYPES.get(type(head))
 
     def attach(self, encoder: BERT, terms: Mapping[str, Objective]) -> None:
         """Share parameters with the encoder or with another of the `terms`. It is called once, before training."""
@@ -142,6 +169,10 @@ class JointObjective(nn.Module):
     def objectives(self) -> dict[str, Objective]:
         """Return the objectives by name, with their type."""
         return dict(self.terms.items())  # type: ignore[arg-type]
+
+    def head_types(self) -> dict[str, str]:
+        """Return the type of each head that other runs can use, by the name of its term. Checkpoints store this."""
+        return {name: kind for name, objective in self.objectives().items() if (kind := objective.head_type)}
 
     def shares(self, batch: Batch) -> dict[str, float]:
         """Return the factor of each term in this batch: its number of predictions over the mean batch of the update.

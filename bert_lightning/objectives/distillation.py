@@ -12,29 +12,25 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead
-from bert_lightning.objectives.base import Batch, Objective, Term
+from bert_lightning.objectives.base import HEAD_TYPES, Batch, Objective, Term
 from bert_lightning.ranges import NotNegative, Positive
-
-_TEACHER_HEAD = "objective.terms.mlm.head."  # prefix of the MLM head's keys in a checkpoint
 
 
 class Teacher(Protocol):
-    """The weights and the tokenizer of a trained encoder. `runs.checkpoint.load` returns one."""
+    """The weights and the tokenizer of a trained encoder. `runs.pretrained.load` returns one."""
 
     config: BertConfig
     tokenizer: Tokenizer
 
     def encoder(self) -> BERT: ...
 
-    def has(self, prefix: str) -> bool: ...
-
-    def fill(self, module: nn.Module, prefix: str) -> None: ...
+    def masked_lm_head(self) -> MaskedLMHead | None: ...
 
 
 class SoftTargets(Objective):
@@ -46,7 +42,7 @@ class SoftTargets(Objective):
         config: the config of the student.
         teacher: a loaded run or Hugging Face folder.
         temperature: the divisor of the logits. The loss is scaled by its square (Hinton et al. 2015, section 2).
-        student_head: name of the term that has the student's MLM head.
+        student_head: name of the term whose masked language model head is the student's; None: the only such term.
         masked_only: whether to compare at masked positions only, not at every token. It is cheaper
             (`--restrict_ce_to_mask` in the original code).
         weight: factor of this loss.
@@ -66,22 +62,23 @@ class SoftTargets(Objective):
         config: BertConfig,
         teacher: Teacher,
         temperature: Positive = 2.0,
-        student_head: str = "mlm",
+        student_head: str | None = None,
         masked_only: bool = False,
         weight: NotNegative = 5.0,
     ) -> None:
         super().__init__(weight)
         if temperature <= 0:
             raise UserError(f"temperature={temperature} must be above 0")
-        if not teacher.has(_TEACHER_HEAD):
-            raise UserError("the teacher holds no head for masked words: take a run or a model that was pretrained")
+        head = teacher.masked_lm_head()
+        if head is None:
+            raise UserError(
+                "the teacher has no masked language model head: choose a run or a model that was pretrained with one"
+            )
         if teacher.config.vocab_size != config.vocab_size:
             raise UserError(
-                f"the teacher has {teacher.config.vocab_size} words, the student {config.vocab_size}: give the student "
-                "the teacher's tokenizer and vocab_size"
+                f"the teacher's vocabulary size is {teacher.config.vocab_size} and the student's {config.vocab_size}: "
+                "give the student the teacher's tokenizer and vocab_size"
             )
-        head = MaskedLMHead(teacher.config)
-        teacher.fill(head, _TEACHER_HEAD)
         # Bypass nn.Module.__setattr__: a registered module would be trained, saved and put into training mode.
         for name, part in (("teacher", teacher.encoder()), ("teacher_head", head)):
             object.__setattr__(self, name, part.eval().requires_grad_(False))
@@ -89,10 +86,15 @@ class SoftTargets(Objective):
         self.temperature, self.masked_only, self.head_term = temperature, masked_only, student_head
 
     def attach(self, encoder: BERT, terms: Mapping[str, Objective]) -> None:
-        head = getattr(terms.get(self.head_term), "head", None)
-        if not isinstance(head, MaskedLMHead):
-            raise UserError(f"student_head={self.head_term} must name a term that predicts masked words: add mlm")
-        object.__setattr__(self, "student_head", head)
+        fitting = [name for name, term in terms.items() if term.head_type == HEAD_TYPES[MaskedLMHead]]
+        chosen = fitting if self.head_term is None else [name for name in fitting if name == self.head_term]
+        if not chosen:
+            asked = "soft targets need" if self.head_term is None else f"student_head={self.head_term} must name"
+            there = f"there are {', '.join(fitting)}" if fitting else "add one, such as mlm"
+            raise UserError(f"{asked} a term with a masked language model head: {there}")
+        if len(chosen) > 1:
+            raise UserError(f"several terms have a masked language model head ({', '.join(chosen)}): set student_head")
+        object.__setattr__(self, "student_head", terms[chosen[0]].head)
 
     def check(self, tokenizer: Tokenizer, max_length: int) -> None:
         if (ours := tokenizer.get_vocab()) != self.vocabulary:

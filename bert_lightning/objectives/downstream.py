@@ -156,6 +156,11 @@ class MultipleChoice(SequenceObjective):
         super().__init__(weight)
         self.head = SequenceClassificationHead(config, 1)
 
+    @property
+    def head_type(self) -> None:
+        """Return None: one logit of this head means nothing without those of the other choices."""
+        return None
+
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
         scores = self.score_sequences(hidden, batch).squeeze(-1).float()  # [B]
         groups = scores.split(batch["group_sizes"].tolist())

@@ -65,3 +65,8 @@ class SentenceOrderPrediction(SegmentPair):
 
     label = "sentence_order_label"
     reads = (label,)
+
+    @property
+    def head_type(self) -> str:
+        """Return a type of its own: the head has the shape of next-sentence prediction, but other classes."""
+        return "sentence_order"

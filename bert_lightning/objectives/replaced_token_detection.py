@@ -60,6 +60,11 @@ class Generator(Objective):
         self.encoder = BERT(generator_config(config, width, fields or {}))
         self.head = MaskedLMHead(self.encoder.config)
 
+    @property
+    def head_type(self) -> None:
+        """Return None: the head reads the hidden states of the generator, not of the encoder."""
+        return None
+
     def attach(self, encoder: BERT, terms: Mapping[str, Objective]) -> None:
         _SHARING[self.sharing](self.encoder, encoder)
 

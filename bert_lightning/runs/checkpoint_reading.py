@@ -112,6 +112,9 @@ def _metadata_problems(metadata: dict[str, Any], state: dict[str, Tensor]) -> It
         yield "it does not name its tokenizer"
     if type(metadata.get("max_length", 1)) is not int:
         yield f"its max_length is {metadata['max_length']!r:.40}"
+    heads = metadata.get("heads", {})
+    if not isinstance(heads, dict) or not all(isinstance(text, str) for pair in heads.items() for text in pair):
+        yield f"its heads are {heads!r:.40}, not a mapping of names to types"
     if "task" in metadata:
         yield from _task_problems(metadata["task"])
     if (config.num_hidden_groups or config.num_hidden_layers) > len(state):

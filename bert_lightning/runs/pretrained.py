@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
+from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.model.hugging_face.loading import load_hugging_face
 from bert_lightning.modules.base import METADATA_KEY
+from bert_lightning.objectives.base import HEAD_TYPES
 from bert_lightning.runs.checkpoint_reading import check_finite, read_checkpoint
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.reading import unreadable
@@ -30,6 +33,19 @@ _HUGGING_FACE_PREFIXES = {
 }
 # Prefixes that differ in a model family. ALBERT's head for segment pairs predicts their order.
 _OF_FAMILY = {"albert": {"next_sentence.": "objective.terms.sop.head."}}
+# Term -> the type of its head, for weights that do not say it: Hugging Face folders, and checkpoints of older versions.
+_HEAD_TYPES = {
+    "mlm": "masked_lm",
+    "nsp": "next_sentence",
+    "sop": "sentence_order",
+    "rtd": "replaced_token",
+    "replaced": "replaced_token",  # what older versions called rtd
+    "classification": "sequence_classification",
+    "regression": "sequence_classification",
+    "tagging": "token_classification",
+    "spans": "span",
+}
+_HEAD = re.compile(r"^objective\.terms\.(\w+)\.head\.")
 
 
 @dataclass(frozen=True)
@@ -65,11 +81,29 @@ class PretrainedWeights:
                 )
         module.load_state_dict(wanted)
 
-    def has(self, prefix: str) -> bool:
-        """Return whether the module with this `prefix` was trained. A trained head may have no weights of its own."""
-        terms = self.metadata.get("terms")  # None in checkpoints of older versions
-        trained = isinstance(terms, list) and prefix in [f"objective.terms.{term}.head." for term in terms]
-        return trained or any(name.startswith(prefix) for name in self.tensors)
+    def head_types(self) -> dict[str, str]:
+        """Return term -> type of its head, for the heads that `Objective.head_type` gives a type.
+
+        A trained head may have no weights of its own, so the metadata decides where it has the types.
+        """
+        if isinstance(types := self.metadata.get("heads"), dict):
+            return types
+        terms = self.metadata.get("terms")  # None in checkpoints of still older versions
+        trained = dict.fromkeys(terms if isinstance(terms, list) else [])
+        trained |= dict.fromkeys(found[1] for name in self.tensors if (found := _HEAD.match(name)))
+        return {term: _HEAD_TYPES[term] for term in trained if term in _HEAD_TYPES}
+
+    def masked_lm_term(self) -> str | None:
+        """Return the name of the first term with a masked language model head; None if there is none."""
+        return next((term for term, kind in self.head_types().items() if kind == HEAD_TYPES[MaskedLMHead]), None)
+
+    def masked_lm_head(self) -> MaskedLMHead | None:
+        """Return the head that predicts masked tokens, with its weights; None if these weights have no such head."""
+        if (term := self.masked_lm_term()) is None:
+            return None
+        head = MaskedLMHead(self.config)
+        self.fill(head, f"objective.terms.{term}.head.")
+        return head
 
 
 def load(location: str) -> PretrainedWeights:

@@ -189,6 +189,7 @@ class Session:
             **{name: asked.get("origin", {}).get(name) for name in ("command", "choices", "overrides")},
             "slurm_job": job(),
             "parameters": self._parameters(),
+            "heads": self.parts.module.objective.head_types(),
             "data_fingerprint": self.parts.data_fingerprint(),
             "tokenizer_fingerprint": self.parts.module.tokenizer_fingerprint,
             "steps": self.trainer.global_step,

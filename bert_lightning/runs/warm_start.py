@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import fields, replace
 
 from tokenizers import Tokenizer
-from torch import nn
 
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
+from bert_lightning.objectives.base import JointObjective
 from bert_lightning.quoting import pasteable
 from bert_lightning.runs.pretrained import PretrainedWeights, load
 from bert_lightning.runtime.environment import note
@@ -26,8 +26,11 @@ def teacher(location: str | None) -> PretrainedWeights:
     return load(location)
 
 
-def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: nn.Module) -> None:
+def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: JointObjective) -> None:
     """Copy pretrained weights into an encoder, and into the heads of an objective as far as the source has them.
+
+    A head is found by its type, so its term may have another name in the source. A head without a type is found by the
+    name of its term.
 
     An encoder with fewer layers takes layers that are spread evenly over the source's, from the first to the last. From
     12 layers, a student of 6 takes 0, 2, 4, 7, 9 and 11, as in DistilBERT (huggingface/transformers,
@@ -52,12 +55,20 @@ def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, o
             tensors.update({f"encoder.blocks.{ours}.{name[found.end() :]}": tensor for ours in places})
     replace(source, tensors=tensors).fill(encoder, "encoder.")
     shapes = {name: tensor.shape for name, tensor in objective.state_dict().items()}
-    ours = {name.removeprefix("objective."): tensor for name, tensor in tensors.items()}
-    fitting = {name: tensor for name, tensor in ours.items() if name in shapes and tensor.shape == shapes[name]}
+    theirs_of = {term: f"objective.terms.{_term_in(source, objective, term)}." for term in objective.terms}
+    ours = {name: tensors.get(theirs_of[name.split(".")[1]] + name.split(".", 2)[2]) for name in shapes}
+    fitting = {name: tensor for name, tensor in ours.items() if tensor is not None and tensor.shape == shapes[name]}
     objective.load_state_dict(fitting, strict=False)
     if fresh := sorted({".".join(name.split(".")[:2]) for name in shapes.keys() - fitting.keys()}):
         terms = ", ".join(f"objective.{term}" for term in fresh)
         note(f"start: {source.path} has no weights, or not all, for {terms}: what is missing begins at random")
+
+
+def _term_in(source: PretrainedWeights, objective: JointObjective, term: str) -> str:
+    """Return the name that a term has in the source: the same name, or else the first term with a head of its type."""
+    kind, theirs = objective.head_types().get(term), source.head_types()
+    same = [name for name in theirs if kind == theirs[name]]
+    return term if term in same or not same else same[0]
 
 
 # Fields of a model's config that decide the shapes of tensors, without the number of layers.

@@ -32,18 +32,15 @@ from bert_lightning.runtime.environment import note
 from bert_lightning.text.tokenizers.batch_tokenizer import with_spaced_words
 from bert_lightning.text.tokenizers.special_tokens import SpecialIds, special_names
 
-# Prefixes of our checkpoint's keys -> prefixes of the names in `model/hugging_face/conversion.py`.
-_PREFIXES = {
-    "encoder.": "bert.",
-    "objective.terms.mlm.head.": "masked_lm.",
-    "objective.terms.nsp.head.": "next_sentence.",
-    "objective.terms.sop.head.": "next_sentence.",
-    "objective.terms.replaced.head.": "replaced_tokens.",
-    "objective.terms.rtd.head.": "replaced_tokens.",
-    "objective.terms.classification.head.": "classification.",
-    "objective.terms.regression.head.": "classification.",
-    "objective.terms.tagging.head.": "tagging.",
-    "objective.terms.spans.head.": "spans.",
+# Types of heads in our checkpoints -> names of heads in `model/hugging_face/conversion.py`.
+_HEADS = {
+    "masked_lm": "masked_lm",
+    "next_sentence": "next_sentence",
+    "sentence_order": "next_sentence",
+    "replaced_token": "replaced_tokens",
+    "sequence_classification": "classification",
+    "token_classification": "tagging",
+    "span": "spans",
 }
 _OF_TASKS = ("classification", "tagging", "spans")
 
@@ -74,7 +71,7 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     """
     if os.path.lexists(output):
         raise UserError(f"{output} exists: choose another output=..., or delete it")
-    ours, terms, left = _renamed(source.tensors)
+    ours, terms, left = _renamed(source)
     special = SpecialIds.of(source.tokenizer)
     layout = _layout(source, family, terms, special)
     ours = {name: tensor for name, tensor in ours.items() if name.partition(".")[0] not in layout.lost}
@@ -92,24 +89,26 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     return layout.family
 
 
-def _renamed(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
+def _renamed(source: PretrainedWeights) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
     """Rename the tensors as in `model/hugging_face/conversion.py`.
 
     Returns:
         the renamed tensors; head -> the term that it belongs to; and the terms that are left out.
     """
+    names = {term: _HEADS[kind] for term, kind in source.head_types().items() if kind in _HEADS}
     ours: dict[str, Tensor] = {}
     terms: dict[str, str] = {}
     left: dict[str, None] = {}
-    for name, tensor in tensors.items():
-        prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
+    for name, tensor in source.tensors.items():
+        if name.startswith("encoder."):
+            ours[f"bert.{name.removeprefix('encoder.')}"] = tensor
+            continue
         term = ".".join(name.split(".")[:3])
-        head = "" if prefix is None else _PREFIXES[prefix].rstrip(".")
-        is_head = prefix is not None and prefix.startswith("objective.")
-        if prefix is None or (is_head and terms.setdefault(head, term) != term):  # two terms with the same head
-            left[term] = None
+        head = names.get(term.rpartition(".")[2])
+        if head is None or not name.startswith(f"{term}.head.") or terms.setdefault(head, term) != term:
+            left[term] = None  # it has no place there, or another term has taken it
         else:
-            ours[_PREFIXES[prefix] + name.removeprefix(prefix)] = tensor
+            ours[f"{head}.{name.removeprefix(f'{term}.head.')}"] = tensor
     return ours, terms, list(left)
 
 

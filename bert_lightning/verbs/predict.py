@@ -16,7 +16,6 @@ from bert_lightning.data.labelled.encoding import TokenSequence, collate, encode
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.errors import UserError
-from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.folder import newest_run
 from bert_lightning.runs.pretrained import PretrainedWeights, load
 from bert_lightning.tasks.answering import Answerer, check_numbers
@@ -42,8 +41,12 @@ class FillMask:
         self.source, self.top_k = source, top_k
         self.max_length = source.metadata.get("max_length", source.config.max_position_embeddings)
         self.encoder = source.encoder().eval()
-        self.head = MaskedLMHead(source.config).eval()
-        source.fill(self.head, "objective.terms.mlm.head.")
+        head = source.masked_lm_head()
+        if head is None:
+            raise UserError(
+                f"{source.path} has no masked language model head: choose a run that was pretrained with one"
+            )
+        self.head = head.eval()
         special = SpecialIds.of(source.tokenizer)
         self.mask_id, self.pad_id = special.require_mask(), special.pad
         self.mask = special_names(source.tokenizer)["mask"]  # <mask> in RoBERTa; users always write [MASK]
@@ -132,9 +135,9 @@ def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | AnswerLin
     """
     if "task" in source.metadata:
         return AnswerLines(source)
-    if source.has("objective.terms.mlm.head."):
+    if source.masked_lm_term() is not None:
         return FillMask(source, top_k)
-    raise UserError(f"{source.path} holds an encoder only, without a task or a masked-LM head: fine-tune it first")
+    raise UserError(f"{source.path} has neither a task nor a masked language model head: fine-tune it for a task first")
 
 
 def run(config: DictConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -60,13 +60,13 @@ def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> No
     print(f"  budget: {spent['spent']:,.10g} of {spent['total']:,.10g} {spent['unit']}, {spent['share']:.1%}")
     for name in sorted(name for name in metrics if name.startswith("val/")):
         print(f"  {name:28} {metrics[name]:.4f}")
-    print("Next: " + "\n      ".join(_next_commands(config, folder)))
+    print("Next: " + "\n      ".join(_next_commands(folder, summary.get("heads", {}))))
 
 
-def _next_commands(config: DictConfig, folder: RunFolder) -> list[str]:
-    """Return the next commands for this run, quoted for a shell. `predict` is one if there is a masked-LM head."""
+def _next_commands(folder: RunFolder, heads: Mapping[str, str]) -> list[str]:
+    """Return the next commands for this run, quoted for a shell. `predict` is one if the run can fill in masks."""
     run, encoder = (pasteable(f"{key}={folder.path}") for key in ("run", "encoder"))
-    fill_mask = [f'bert-lightning predict {run} "The film was [MASK]."'] if "mlm" in config.objective.terms else []
+    fill_mask = [f'bert-lightning predict {run} "The film was [MASK]."'] if "masked_lm" in heads.values() else []
     return [*fill_mask, f"bert-lightning finetune task=sentiment {encoder}"]
 
 

@@ -1,3 +1,4 @@
+import copy
 import math
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,17 +20,13 @@ def vocabulary(*words):
 
 
 class Loaded(SimpleNamespace):
-    """What `runs.checkpoint.load` gives, made from modules."""
+    """What `runs.pretrained.load` gives, made from modules."""
 
     def encoder(self):
         return self.bert
 
-    def has(self, prefix):
-        return self.head is not None
-
-    def fill(self, module, prefix):
-        assert prefix == "objective.terms.mlm.head."
-        module.load_state_dict(self.head.state_dict())
+    def masked_lm_head(self):
+        return copy.deepcopy(self.head)
 
 
 @pytest.fixture
@@ -115,9 +112,13 @@ def test_the_teacher_is_neither_trained_nor_saved_nor_put_into_training_mode(con
     ("change", "options", "message"),
     [
         ({}, {"temperature": 0}, "temperature=0 must be above 0"),
-        ({"head": None}, {}, "the teacher holds no head for masked words"),
-        ({"config": 41}, {}, "the teacher has 41 words, the student 40"),
-        ({}, {"student_head": "sop"}, "student_head=sop must name a term that predicts masked words"),
+        ({"head": None}, {}, "the teacher has no masked language model head"),
+        ({"config": 41}, {}, "the teacher's vocabulary size is 41 and the student's 40"),
+        (
+            {},
+            {"student_head": "sop"},
+            "student_head=sop must name a term with a masked language model head: there are mlm",
+        ),
     ],
 )
 def test_what_cannot_teach_is_named(config, teacher, change, options, message):
@@ -125,6 +126,17 @@ def test_what_cannot_teach_is_named(config, teacher, change, options, message):
         change = {"config": replace(config, vocab_size=41)}
     with pytest.raises(UserError, match=message):
         distillation(config, Loaded(**vars(teacher) | change), **options)
+
+
+def test_the_head_of_the_student_is_the_only_one_or_named(config, teacher):
+    two = {"soft_targets": lambda c: SoftTargets(c, teacher), "a": MaskedLM, "b": MaskedLM}
+    with pytest.raises(UserError, match=r"several terms have a masked language model head .a, b.: set student_head"):
+        JointObjective(config, two).attach(BERT(config))
+    with pytest.raises(UserError, match="soft targets need a term with a masked language model head: add one"):
+        JointObjective(config, {"soft_targets": two["soft_targets"]}).attach(BERT(config))
+    named = JointObjective(config, two | {"soft_targets": lambda c: SoftTargets(c, teacher, student_head="b")})
+    named.attach(BERT(config))
+    assert named.terms["soft_targets"].student_head is named.terms["b"].head
 
 
 def test_another_vocabulary_and_longer_text_are_named(config, batch, teacher):

@@ -172,6 +172,8 @@ FILES = {
     "huge layers": saved(placed(f"{METADATA}.config.num_hidden_layers", 10**9)),
     "an unknown size": saved(placed(f"{METADATA}.config.foreign", 1)),
     "no tokenizer": saved(placed(f"{METADATA}.tokenizer_fingerprint", None)),
+    "heads a list": saved(placed(f"{METADATA}.heads", ["mlm"])),
+    "heads of numbers": saved(placed(f"{METADATA}.heads", {"mlm": 1})),
     "length a word": saved(placed(f"{METADATA}.max_length", "long")),
     "no state": saved(lambda checkpoint: {k: v for k, v in checkpoint.items() if k != "state_dict"}),
     "state a list": saved(placed("state_dict", [1])),

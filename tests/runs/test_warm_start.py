@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from tokenizers import Tokenizer, models
@@ -6,7 +8,8 @@ from torch import nn
 from bert_lightning.errors import UserError
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.objectives.pretraining import MaskedLM, NextSentencePrediction
+from bert_lightning.objectives.pretraining import MaskedLM, NextSentencePrediction, SentenceOrderPrediction
+from bert_lightning.objectives.replaced_token_detection import ReplacedTokenDetection
 from bert_lightning.runs.checkpoint_files import check_same_model
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.runs.warm_start import picked, start_from
@@ -53,6 +56,32 @@ def test_a_student_takes_every_other_layer_and_the_heads_that_fit(source):
     for name, tensor in objective.terms["mlm"].state_dict().items():
         assert torch.equal(tensor, source.tensors[f"objective.terms.mlm.{name}"])
     assert torch.equal(objective.terms["nsp"].head.pooler.dense.weight, pooler)
+
+
+def test_heads_are_found_by_what_they_are_and_not_by_the_name_of_their_term(source):
+    student = BERT(config(6))
+    objective = JointObjective(config(6), {"cloze": MaskedLM, "nsp": SentenceOrderPrediction})
+    other = JointObjective(config(12), {"a": SentenceOrderPrediction, "b": NextSentencePrediction, "c": MaskedLM})
+    tensors = {name: tensor for name, tensor in source.tensors.items() if name.startswith("encoder.")}
+    tensors |= {f"objective.{name}": tensor for name, tensor in other.state_dict().items()}
+    started = replace(source, tensors=tensors, metadata={"heads": other.head_types()})
+    start_from(started, vocabulary("a", "b"), student, objective)
+    for ours, theirs in (("cloze", "c"), ("nsp", "a")):
+        for name, tensor in objective.terms[ours].state_dict().items():
+            assert torch.equal(tensor, tensors[f"objective.terms.{theirs}.{name}"]), name
+
+
+def test_weights_from_before_a_term_had_another_name_are_found(source):
+    """Older versions stored no types of heads, and called the term `rtd` by the name `replaced`."""
+    before = JointObjective(config(12), {"replaced": ReplacedTokenDetection})
+    tensors = source.tensors | {f"objective.{name}": tensor for name, tensor in before.state_dict().items()}
+    objective = JointObjective(config(6), {"rtd": ReplacedTokenDetection})
+    start_from(replace(source, tensors=tensors, metadata={"terms": ["replaced"]}), vocabulary("a", "b"),
+               BERT(config(6)), objective)  # fmt: skip
+    assert all(
+        torch.equal(tensor, before.terms["replaced"].state_dict()[name])
+        for name, tensor in objective.terms["rtd"].state_dict().items()
+    )
 
 
 @pytest.mark.parametrize(

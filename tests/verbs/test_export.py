@@ -3,6 +3,7 @@
 import re
 import resource
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ def test_transformers_computes_what_the_run_computes(case, command, pretrained, 
     expected = model(**batch)
     for name, (head_class, outputs) in HEADS.items():
         logits = [expected[output] for output in outputs if output in expected]
-        if logits and source.has(f"objective.terms.{name}.head."):
+        if logits and name in source.head_types():
             head = head_class(source.config).eval()
             source.fill(head, f"objective.terms.{name}.head.")
             words = (source.encoder().embeddings.word.weight,) if name == "mlm" else ()
@@ -184,3 +185,15 @@ def test_a_full_disk_leaves_nothing(command, tiny_run, tmp_path):
         assert (code, errors.count("\n")) == (2, 1), errors
         assert "cannot be written" in errors
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_checkpoint_from_before_heads_had_types_is_exported_whole(pretrained, tmp_path):
+    """Older versions stored no types of heads, and called the term `rtd` by the name `replaced`."""
+    pretrained("electra")
+    source = load("runs/run")
+    older = {name.replace(".rtd.", ".replaced."): tensor for name, tensor in source.tensors.items()}
+    metadata = {key: value for key, value in source.metadata.items() if key != "heads"} | {"terms": ["replaced"]}
+    assert export(source, tmp_path / "new", None) == "electra"
+    export(replace(source, tensors=older, metadata=metadata), tmp_path / "old", None)
+    assert (tmp_path / "old/model.safetensors").read_bytes() == (tmp_path / "new/model.safetensors").read_bytes()
+    assert "objective.terms.rtd.head.classifier.weight" in load(str(tmp_path / "old")).tensors
