@@ -12,9 +12,9 @@ import bert_lightning
 PACKAGE = Path(bert_lightning.__file__).parent
 # A module may import from its own stage and from those before it.
 STAGES = [
-    "errors", "quoting", "ranges", "runtime", "budget", "text", "data", "model", "objectives", "metrics", "optim",
-    "modules", "callbacks", "runs", "compare", "config", "tasks", "training", "verbs", "help", "console", "cli",
-    "__main__",
+    "errors", "quoting", "ranges", "renames", "runtime", "budget", "text", "data", "model", "objectives", "metrics",
+    "optim", "modules", "callbacks", "runs", "compare", "config", "tasks", "training", "verbs", "help", "console",
+    "cli", "__main__",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

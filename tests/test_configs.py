@@ -23,7 +23,7 @@ from bert_lightning.tasks.data import joint_objective, source_of, task_metrics
 CONF = conf_folder()
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/*.yaml"))
 # Which verb has a group; `base` and `bert` files are included by others.
-VERB = {"task": "finetune", "recipe": "finetune"}
+VERB = {"task": "finetune", "finetuning": "finetune"}
 INCLUDED = {"budget/base", "data/base", "model/bert", "task/base", "task/base_table"}
 NEED_A_TEACHER = {"distillation", "distilbert"}
 
@@ -104,7 +104,7 @@ PUBLISHED = {
 
 
 def test_a_recipe_decides_over_the_defaults_of_optimizer_and_trainer():
-    config = composed("finetune", "recipe=electra")
+    config = composed("finetune", "finetuning=electra")
     assert (config.optimizer.lr, config.trainer.max_steps, config.epochs) == (1e-4, None, 3)
     assert composed("finetune", "optimizer.lr=1e-3").optimizer.lr == 1e-3
 

@@ -73,7 +73,7 @@ def test_a_discriminator_is_what_finetuning_reads(sharing, pretrained, command, 
 def test_a_student_learns_from_a_run_and_starts_from_its_layers(pretrained, command, cats, tmp_path):
     teacher = pretrained("model.num_hidden_layers=4", name="teacher")
     same = ("objective=distillation", f"teacher={teacher}", "model.num_hidden_layers=2")
-    student = pretrained(*same, f"start={teacher}", "optimizer.lr=0", name="student")
+    student = pretrained(*same, f"init_from={teacher}", "optimizer.lr=0", name="student")
     of_teacher, of_student = (torch.load(r / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
                               for r in (teacher, student))  # fmt: skip
     for ours, theirs in ((0, 0), (1, 3)):
@@ -108,7 +108,7 @@ def test_a_classifier_goes_on_from_the_pooler_of_sentence_order(pretrained, comm
 def test_training_goes_on_from_a_run(pretrained):
     first = pretrained(name="first")
     best = torch.load(first / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
-    again = checkpoint(pretrained(f"start={first}", "optimizer.lr=0", name="again"))
+    again = checkpoint(pretrained(f"init_from={first}", "optimizer.lr=0", name="again"))
     assert best.keys() == again.keys()
     assert all(torch.equal(best[name], again[name]) for name in best)
 
@@ -201,4 +201,4 @@ def test_teachers_that_do_not_fit_are_named(pretrained, command, tiny_run):
     assert "the teacher has another vocabulary" in other
     assert "the teacher has 198 words, the student 120" in mistake(f"teacher={teacher}", *smaller)
     assert "hidden_size=16 of the student differs" in mistake(f"teacher={teacher}", "model.hidden_size=16")
-    assert "2 layers are more than the 1" in mistake(f"teacher={teacher}", f"start={teacher}")
+    assert "2 layers are more than the 1" in mistake(f"teacher={teacher}", f"init_from={teacher}")

@@ -163,7 +163,7 @@ VERBS = {
     "resume a fine-tuning": (["resume", "runs/tuned"], [hostile_config, hostile_pickles, hostile_metadata]),
     "existing": (["pretrain", "DATA", "callbacks.checkpoints.every_steps=2", "existing=resume", "name=first"],
                  [hostile_config, hostile_execution, hostile_pickles, hostile_metadata]),
-    "start": (["pretrain", "DATA", "start=runs/first", "name=new"], [hostile_config, *READ_WEIGHTS]),
+    "init_from": (["pretrain", "DATA", "init_from=runs/first", "name=new"], [hostile_config, *READ_WEIGHTS]),
     "teacher": (["pretrain", "DATA", "objective=distillation", "teacher=runs/first", "name=new"],
                 [hostile_config, *READ_WEIGHTS]),
     "tokenizer": (["pretrain", "UNTRAINED", "tokenizer=files", "tokenizer.path=runs/first", "name=new"], TOKENIZERS),

@@ -36,7 +36,7 @@ def test_every_job_of_finetune_gets_the_recipe_of_its_encoder(command, tiny_run,
     for name in ([], ["name=x-${seed}"]):
         code, _, errors = command("finetune", *name, "-m", "seed=1,2", *rows, "encoder=runs/first")
         assert code == 0, errors
-        assert errors.count("note: recipe=electra") == 2
+        assert errors.count("note: finetuning=electra") == 2
     found = folders(tmp_path / "runs", "*/*-seed-*/summary.json")
     pattern = rf"finetune-{STAMP}/0-seed-1 finetune-{STAMP}/1-seed-2 x-1/0-seed-1 x-2/1-seed-2"
     assert re.fullmatch(pattern, " ".join(found))

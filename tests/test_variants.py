@@ -39,7 +39,7 @@ PUBLISHED = {
     ("albert", "large"): 17_847_474,
     ("albert", "xlarge"): 59_021_490,
     ("albert", "xxlarge"): 223_158_450,
-    ("distilbert", "half"): 66_985_530,
+    ("distilbert", "distilbert-base"): 66_985_530,
     ("electra", "electra-small"): 13_549_057 + 4_620_026 - EMBEDDINGS["electra-small"],
     ("electra", "base"): 109_483_009 + 33_740_602 - EMBEDDINGS["base"],
     ("electra", "electra-small", "objective.terms.generator.width=1"): 13_549_057

@@ -18,7 +18,7 @@ from bert_lightning.runs.compatibility import read_config
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.text.locations import locate
 
-_OF_ENCODER, _OF_THE_REST = "of_encoder", "bert"  # a family without a recipe keeps `of_encoder`, which equals `bert`
+_FROM_ENCODER, _DEFAULT = "from_encoder", "bert"  # a family without a recipe keeps `from_encoder`, which equals `bert`
 
 
 def with_recipe(config: DictConfig) -> DictConfig:
@@ -27,14 +27,14 @@ def with_recipe(config: DictConfig) -> DictConfig:
     If the family has a recipe other than BERT's, the config is composed again with it.
     """
     hydra: Any = HydraConfig.get()
-    if hydra.runtime.choices["recipe"] != _OF_ENCODER:
+    if hydra.runtime.choices["finetuning"] != _FROM_ENCODER:
         return config
     recipe = recipe_of(config.encoder)
-    options = GlobalHydra.instance().config_loader().get_group_options("recipe")
-    if recipe == _OF_THE_REST or recipe not in options:
+    options = GlobalHydra.instance().config_loader().get_group_options("finetuning")
+    if recipe == _DEFAULT or recipe not in options:
         return config
-    print(f"note: recipe={recipe}, that of the encoder's family; any encoder can have recipe=bert", file=sys.stderr)
-    anew = composed(hydra.job.config_name, [*task_overrides(hydra), f"recipe={recipe}"])
+    print(f"note: finetuning={recipe}, as the encoder's family; any encoder can have finetuning=bert", file=sys.stderr)
+    anew = composed(hydra.job.config_name, [*task_overrides(hydra), f"finetuning={recipe}"])
     anew.name, anew.job = config.name, config.job
     return anew
 
@@ -67,5 +67,5 @@ def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
         if run.config in through:
             raise UserError(f"{run.config} names an encoder that was made from itself: give another encoder=...")
         return recipe_of(str(config.encoder), (*through, run.config))
-    recipe: str | None = OmegaConf.select(config, "published.recipe")
+    recipe: str | None = OmegaConf.select(config, "published.finetuning")
     return recipe

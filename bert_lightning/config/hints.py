@@ -15,6 +15,7 @@ import hydra
 from bert_lightning.config.limits import LIMITS
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import OneOf, Range
+from bert_lightning.renames import new_target
 
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", types.NoneType: "null",
           Path: "text"}  # fmt: skip
@@ -31,10 +32,12 @@ def parameters_of(target: Any, path: str) -> tuple[dict[str, Any], bool]:
     """Return the types of a target's parameters, and whether it takes other keyword arguments too.
 
     Raises:
-        UserError: if the target is not a dotted name, or cannot be imported.
+        UserError: if the target is not a dotted name, has another name today, or cannot be imported.
     """
     if not isinstance(target, str) or not target:
         raise UserError(f"{path}._target_={shown(target)} must be the dotted name of a class or a function")
+    if (today := new_target(target)) != target:
+        raise UserError(f"{path}._target_={target} is now {path}._target_={today}")
     try:
         found = hydra.utils.get_object(target)
         signature = inspect.signature(found).parameters

@@ -147,7 +147,7 @@ class PublishedConfig(Schema):
     max_length: Length | None = None
     lr: NotNegative | None = None
     warmup: Share | None = None  # fraction of the budget
-    recipe: str | None = None  # option of the group `recipe` for fine-tuning such an encoder; null: that of BERT
+    finetuning: str | None = None  # option of the group `finetuning` for such an encoder; null: that of BERT
 
 
 @dataclass
@@ -160,7 +160,7 @@ class PretrainConfig(TrainingConfig):
     data: DataConfig = MISSING
     tokenizer: Part = MISSING
     model: Part = MISSING
-    start: str | None = None
+    init_from: str | None = None
     teacher: str | None = None
     examples: Maker = MISSING
     masking: Part = MISSING

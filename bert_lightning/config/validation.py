@@ -23,6 +23,7 @@ from bert_lightning.config.hints import SCALARS, in_words, is_of_type, parameter
 from bert_lightning.config.schemas import SCHEMAS, Schema
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Built, Empty, Range
+from bert_lightning.renames import renamed
 
 _HYDRA = {"_partial_": bool, "_recursive_": bool, "_convert_": str, "_args_": list[Any]}
 _LARGEST = 2**63 - 1  # largest integer that torch and NumPy can hold
@@ -261,6 +262,8 @@ def _references(written: Any, path: str = "") -> Iterable[tuple[str, str]]:
 def _check_known(node: Mapping[str, Any], path: str, known: list[str], owner: str) -> None:
     for key in map(str, node):
         if key not in known and key not in _HYDRA and key != "_target_":
+            if sentence := renamed(_join(path, key)):
+                raise UserError(sentence)
             raise UserError(f"{_join(path, key)} is not a key of {owner}{_nearest(key, known)}")
 
 

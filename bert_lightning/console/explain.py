@@ -17,6 +17,7 @@ from bert_lightning.config import registry
 from bert_lightning.console.grammar import advice, options
 from bert_lightning.help import conf_folder
 from bert_lightning.quoting import shortened
+from bert_lightning.renames import renamed
 
 _NOISE = ("full_key:", "object_type=", "reference_type=", "To append to your", "Config search path:", "provider=",
           "See https://", "Set the environment")  # fmt: skip
@@ -43,12 +44,15 @@ def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ())
         return f"{given}this is not an interpolation ({first}): write ${{key}}, with both braces"
     if missing := re.search(r"Missing mandatory value: (\S+)", str(error)):
         return f"{missing[1]} has no value: give {missing[1]}=..."
+    unknown = re.search(r"full_key: (\S+)", str(error))
+    if unknown and (sentence := renamed(unknown[1])):
+        return sentence
     text = _of_override(first, verb, overrides)
     if first.startswith(_MERGING):
         lines[0] = first.removeprefix(_MERGING) + ":"
     text = text or " ".join(dict.fromkeys(line for line in lines if not line.startswith(_NOISE)))
-    if isinstance(error, InterpolationKeyError) and (unknown := re.search(r"key '([^']+)' not found", first)):
-        text += near(unknown[1], verb, overrides, "${{{}}}")
+    if isinstance(error, InterpolationKeyError) and (absent := re.search(r"key '([^']+)' not found", first)):
+        text += near(absent[1], verb, overrides, "${{{}}}")
     key = str(getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None) or "")
     return text if not key or text.startswith(key) else f"{_given(key, overrides)}: {text}"
 
@@ -57,6 +61,8 @@ def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
     """Return what is wrong with an override that Hydra cannot apply; empty if the line of the error is another one."""
     if unknown := re.search(r"Could not override '([^']+)'", line):
         key = unknown[1]
+        if sentence := renamed(_given(key, overrides)):
+            return sentence
         if "@" in key:
             group = key.partition("@")[0]
             return f"{_given(key, overrides)}: there is no {group} at that place: give {group}=..."
@@ -68,6 +74,8 @@ def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
         return f"{several[1]} is given twice: give it once"
     if absent := re.search(r"Could not delete (?:from config\. )?'([^'=]*)(=?[^']*)'", line):
         key = absent[1]
+        if sentence := renamed(key):
+            return sentence
         hint = f": ~{key} deletes any" if absent[2] else near(key, verb, overrides, "~{}")
         return f"~{key}{absent[2]}: there is nothing of this name to delete{hint}"
     return ""
@@ -83,6 +91,8 @@ def _missing_config(error: MissingConfigException, line: str, overrides: Sequenc
     """Return the message for an option, or a whole registry, that does not exist."""
     name = str(error.missing_cfg_file or "")
     group, _, option = name.rpartition("/")
+    if sentence := renamed(f"{group}={shortened(option)}"):
+        return sentence
     if not group:
         known = sorted(path.stem for path in conf_folder().glob("*.yaml"))
         return f"--config-name={option}: there is no such config{_nearest(option, known, '')}"

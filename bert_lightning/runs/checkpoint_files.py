@@ -14,7 +14,7 @@ from torch import Tensor
 from bert_lightning.callbacks.checkpoints import saved_steps
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
-from bert_lightning.runs.checkpoint_reading import RUN_KEY, damage
+from bert_lightning.runs.checkpoint_reading import RUN_KEY, damage, load_tensors
 from bert_lightning.runs.reading import unreadable
 from bert_lightning.runs.writing import replacing
 from bert_lightning.runtime.environment import note
@@ -49,7 +49,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Load tensors and plain data only, on the CPU, whatever the arguments say: a checkpoint executes no code."""
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint: dict[str, Any] = load_tensors(path, "cpu")
         return checkpoint
 
 

@@ -16,6 +16,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.base import METADATA_KEY
+from bert_lightning.renames import TERMS, new_callback, new_tensor, translated
 from bert_lightning.runs.reading import unreadable
 
 RUN_KEY = "bert_lightning_run"  # key of a checkpoint that holds the identity of its run
@@ -30,11 +31,35 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         if problem := damage(path, to_resume=False):
             raise UserError(f"{path} is damaged ({problem}): use another checkpoint of the run")
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint: dict[str, Any] = load_tensors(path, "cpu")
     except FileNotFoundError:
         raise UserError(f"no checkpoint at {path}: did the run reach its first one?") from None
     except OSError as error:
         raise UserError(unreadable(path, error)) from None
+    return checkpoint
+
+
+def load_tensors(path: Path | str, device: str) -> Any:
+    """Return what a checkpoint file holds: tensors and plain data, so that no code of the file is executed.
+
+    Names that an older version wrote are translated to those of today.
+
+    Args:
+        path: the checkpoint's file.
+        device: `cpu`, or `meta` to leave the values of tensors on disk.
+    """
+    checkpoint = torch.load(path, map_location=device, weights_only=True, mmap=device == "meta" or None)
+    if not isinstance(checkpoint, dict):
+        return checkpoint
+    metadata = checkpoint.get(METADATA_KEY)
+    if isinstance(metadata, dict) and isinstance(metadata.get("task"), dict):
+        metadata["task"] = translated(metadata["task"], "task")
+    if isinstance(metadata, dict) and isinstance(metadata.get("terms"), list):
+        metadata["terms"] = [TERMS.get(term, term) if isinstance(term, str) else term for term in metadata["terms"]]
+    for part, today in (("state_dict", new_tensor), ("callbacks", new_callback)):
+        if isinstance(checkpoint.get(part), dict):
+            named = checkpoint[part].items()
+            checkpoint[part] = {today(name) if isinstance(name, str) else name: value for name, value in named}
     return checkpoint
 
 
@@ -59,7 +84,7 @@ def damage(path: Path, to_resume: bool = True) -> str | None:
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
         return f"{path.stat().st_size} bytes, {error}"
     try:
-        checkpoint = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+        checkpoint = load_tensors(path, "meta")
     except OSError:
         raise
     except Exception as error:  # torch raises errors of many types for damaged files

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.errors import UserError
+from bert_lightning.renames import translated
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.reading import read_yaml
 from bert_lightning.runs.trust import check_plain
@@ -28,7 +29,7 @@ _PLACES = ("name", "runs", "job", "data.folder")  # keys that say where a run an
 
 
 def read_config(folder: RunFolder) -> DictConfig:
-    """Return the config that a run was started from.
+    """Return the config that a run was started from. Names of older versions are translated to those of today.
 
     Raises:
         UserError: if there is no run in the folder, or its config is damaged or not the config of a run.
@@ -41,7 +42,8 @@ def read_config(folder: RunFolder) -> DictConfig:
             f"{folder.config} is not the config of a run: verb is {verb!r}, not {' or '.join(TRAINING_VERBS)}"
         )
     check_plain(config, folder.config)
-    return config
+    today: DictConfig = OmegaConf.create(translated(OmegaConf.to_container(config)))
+    return today
 
 
 def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) -> None:
@@ -86,7 +88,7 @@ def check_identity(path: Path, theirs: Mapping[str, Any] | None, config: DictCon
     if theirs is None:
         note(f"{path} does not say of which run it is, for an older version wrote it: it is taken for this run's")
         return
-    ours = identity(config)
+    theirs, ours = {key: value for key, value in translated(theirs).items() if not _executes(key)}, identity(config)
     if apart := _apart(theirs, ours):
         pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} in config.yaml" for key in apart[:5])
         raise UserError(f"{path} is of another run: {pairs}. Restore config.yaml, or the checkpoints of this run")
@@ -110,8 +112,8 @@ def _apart(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
 
 
 def _executes(key: str) -> bool:
-    """Return whether a dotted key says how a run is executed, rather than what it trains."""
-    return f"{key}.".startswith((*EXECUTION, "existing.", "origin.")) or key in SHARES
+    """Return whether a dotted key says how a run is executed or where it comes from, rather than what it trains."""
+    return f"{key}.".startswith((*EXECUTION, "existing.", "origin.", "published.")) or key in SHARES
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

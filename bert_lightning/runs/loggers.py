@@ -15,7 +15,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.runs.csv_log import CsvLog
 from bert_lightning.runtime.environment import note
 
-_TAGS = ("variant", "model", "task", "recipe")  # config groups whose options become tags of a W&B run
+_TAGS = ("variant", "model", "task", "finetuning")  # config groups whose options become tags of a W&B run
 
 
 def csv(folder: Path, first_step: int) -> Logger:

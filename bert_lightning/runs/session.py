@@ -32,7 +32,7 @@ from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
 from bert_lightning.modules.base import METADATA_KEY, EncoderModule
 from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, check_same_model, check_same_tensors
-from bert_lightning.runs.checkpoint_reading import RUN_KEY
+from bert_lightning.runs.checkpoint_reading import RUN_KEY, load_tensors
 from bert_lightning.runs.compatibility import check_identity, identity
 from bert_lightning.runs.folder import RunFolder
 from bert_lightning.runs.job import job
@@ -251,7 +251,7 @@ def check_steps(trainer: DictConfig, budget: Budget) -> None:
 
 def _checked_step(path: Path, module: EncoderModule, config: DictConfig) -> int:
     """Return the number of updates before a checkpoint. Raises UserError if the checkpoint belongs to another run."""
-    checkpoint = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    checkpoint = load_tensors(path, "meta")
     check_same_model(path, checkpoint[METADATA_KEY], module.metadata())
     check_same_tensors(path, checkpoint["state_dict"], module.state_dict())
     check_identity(path, checkpoint.get(RUN_KEY), config)

@@ -61,7 +61,7 @@ def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, o
     objective.load_state_dict(fitting, strict=False)
     if fresh := sorted({".".join(name.split(".")[:2]) for name in shapes.keys() - fitting.keys()}):
         terms = ", ".join(f"objective.{term}" for term in fresh)
-        note(f"start: {source.path} has no weights, or not all, for {terms}: what is missing begins at random")
+        note(f"init_from: {source.path} has no weights, or not all, for {terms}: what is missing begins at random")
 
 
 def _term_in(source: PretrainedWeights, objective: JointObjective, term: str) -> str:
@@ -98,9 +98,9 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
     if source.tokenizer.get_vocab() != tokenizer.get_vocab():
         folder = source.path.parent.parent if source.path.suffix == ".ckpt" else source.path  # it holds the tokenizer
         overrides = ["tokenizer=files", pasteable(f"tokenizer.path={folder}"), *overrides]
-        raise UserError(f"start: {source.path} has another vocabulary: add {' '.join(overrides)}")
+        raise UserError(f"init_from: {source.path} has another vocabulary: add {' '.join(overrides)}")
     if overrides:
-        raise UserError(f"start: {source.path} has other sizes: add {' '.join(overrides)}")
+        raise UserError(f"init_from: {source.path} has other sizes: add {' '.join(overrides)}")
     other = [
         f"model.{field.name}={getattr(theirs, field.name)}"
         for field in fields(theirs)
@@ -109,7 +109,7 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
         and getattr(theirs, field.name) != getattr(config, field.name)
     ]
     if other:
-        note(f"start: {source.path} was trained with {' '.join(other)}, which is not so here")
+        note(f"init_from: {source.path} was trained with {' '.join(other)}, which is not so here")
 
 
 def picked(source_layers: int, layers: int) -> list[int]:
@@ -119,7 +119,7 @@ def picked(source_layers: int, layers: int) -> list[int]:
         UserError: if the encoder has more layers than the source.
     """
     if layers > source_layers:
-        raise UserError(f"start: {layers} layers are more than the {source_layers} of the encoder to start from")
+        raise UserError(f"init_from: {layers} layers are more than the {source_layers} of the encoder to start from")
     if layers == 1:
         return [source_layers - 1]
     return [round(i * (source_layers - 1) / (layers - 1)) for i in range(layers)]

@@ -74,8 +74,8 @@ def _place(config: DictConfig, task: str) -> Path:
 def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictConfig:
     """Compose and check the config of one run. All are checked before the first run starts."""
     place = [] if config.path is None else [f"task.path={quoted(_place(config, task))}"]
-    chosen = any(override.startswith("recipe=") for override in config.finetune)
-    overrides = [*([] if chosen else ["recipe=bert"]), *config.finetune, f"task={task}", *place]
+    chosen = any(override.startswith("finetuning=") for override in config.finetune)
+    overrides = [*([] if chosen else ["finetuning=bert"]), *config.finetune, f"task={task}", *place]
     overrides += [f"encoder={quoted(config.encoder)}", f"seed={seed}", f"runs={quoted(folder)}"]
     overrides += [f"name={task}-seed{seed}"]
     print(f"$ bert-lightning finetune {shlex.join(overrides)}", file=sys.stderr)

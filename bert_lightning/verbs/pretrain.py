@@ -141,8 +141,8 @@ def _module(
     if architecture.type_vocab_size < examples.segments > 1:
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
     encoder, objective = BERT(architecture), make_objective(architecture)
-    if config.start is not None:
-        start_from(load(config.start), data.tokenizer, encoder, objective)
+    if config.init_from is not None:
+        start_from(load(config.init_from), data.tokenizer, encoder, objective)
     return PretrainingModule(
         max_length=examples.max_length,
         encoder=encoder,

@@ -25,7 +25,7 @@ def made_runs(small_corpus, tmp_path_factory):
     pretraining = (*data, *SMALL, "callbacks.checkpoints.every_steps=1", "callbacks.checkpoints.keep_last=9")
     rows = [f"{sentence},{'yes' if i % 2 else 'no'}" for i, sentence in enumerate(sentences(1, 40))]
     (place / "rows.csv").write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    tuning = ("task=text_classification", f"task.path={place}/rows.csv", *SMALL[3:], "batch_size=8", "recipe=bert",
+    tuning = ("task=text_classification", f"task.path={place}/rows.csv", *SMALL[3:], "batch_size=8", "finetuning=bert",
               "trainer.max_steps=2", "trainer.val_check_interval=1")  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)

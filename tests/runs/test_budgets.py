@@ -13,7 +13,7 @@ from tests.runs.test_kills import finished, kill_tree, started, wait_for
 from tests.runs.test_resume import cut, trained
 
 TWO = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "batch_size=4")
-SHAPED = ("examples=phases", "masking=falling", "budget.ramp=0.6", "budget.ramp_levels=4", "schedule.warmup=0.3")
+SHAPED = ("examples=phases", "masking=decreasing", "budget.ramp=0.6", "budget.ramp_levels=4", "schedule.warmup=0.3")
 
 
 def rows(run, name):

@@ -24,7 +24,7 @@ VERBS = {
     "evaluate": ("tuned", lambda runs: ["evaluate", "run=runs/tuned"]),
     "export": ("first", lambda runs: ["export", "run=runs/first", "output=exported"]),
     "finetune": ("first", lambda runs: ["finetune", *runs.tuning[:-3], "encoder=runs/first", "name=new"]),
-    "start": ("first", lambda runs: ["pretrain", *runs.pretraining, "start=runs/first", "name=new"]),
+    "init_from": ("first", lambda runs: ["pretrain", *runs.pretraining, "init_from=runs/first", "name=new"]),
     "teacher": ("first", lambda runs: ["pretrain", *runs.pretraining, "objective=distillation",
                                        "teacher=runs/first", "name=new"]),
 }  # fmt: skip

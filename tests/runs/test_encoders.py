@@ -90,8 +90,8 @@ def test_a_model_of_the_hub_comes_from_its_cache_without_a_network(folder_of, tm
 
 @pytest.mark.parametrize(
     ("family", "overrides", "rate", "layer_decay"),
-    [("Electra", [], 1e-4, 0.8), ("Electra", ["recipe=bert"], 5e-5, 1.0), ("Electra", ["optimizer.lr=3e-4"], 3e-4, 0.8),
-     ("DistilBert", [], 5e-5, 1.0)],
+    [("Electra", [], 1e-4, 0.8), ("Electra", ["finetuning=bert"], 5e-5, 1.0),
+     ("Electra", ["optimizer.lr=3e-4"], 3e-4, 0.8), ("DistilBert", [], 5e-5, 1.0)],
 )  # fmt: skip
 def test_the_recipe_is_that_of_the_family_unless_one_is_chosen(
     family, overrides, rate, layer_decay, folder_of, rows, command, tmp_path
@@ -99,7 +99,7 @@ def test_the_recipe_is_that_of_the_family_unless_one_is_chosen(
     folder_of(family)
     code, _, errors = command("finetune", *rows, f"encoder={family}", "launch=none", *overrides)
     assert code == 0, errors
-    assert ("note: recipe=electra" in errors) == (layer_decay == 0.8)
+    assert ("note: finetuning=electra" in errors) == (layer_decay == 0.8)
     config = yaml.safe_load((tmp_path / "runs/tuned/config.yaml").read_text())
     assert (config["optimizer"]["lr"], config["layer_decay"]) == (rate, layer_decay)
 

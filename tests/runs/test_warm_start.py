@@ -87,8 +87,8 @@ def test_weights_from_before_a_term_had_another_name_are_found(source):
 @pytest.mark.parametrize(
     ("fields", "words", "message"),
     [
-        ({"layers": 13}, "ab", "start: 13 layers are more than the 12"),
-        ({"layers": 2, "hidden_size": 4}, "ab", "start: .*teacher has other sizes: add model.hidden_size=8$"),
+        ({"layers": 13}, "ab", "init_from: 13 layers are more than the 12"),
+        ({"layers": 2, "hidden_size": 4}, "ab", "init_from: .*teacher has other sizes: add model.hidden_size=8$"),
         (
             {"layers": 2},
             "ac",

@@ -52,7 +52,7 @@ def test_packed_rows_are_shown_example_by_example(command, overrides):
 
 
 def test_phases_are_measured_one_by_one(command, overrides):
-    code, output, errors = command("inspect", *overrides, "examples=phases", "masking=falling", "show=0")
+    code, output, errors = command("inspect", *overrides, "examples=phases", "masking=decreasing", "show=0")
     assert code == 0, errors
     assert "SegmentPairs, phase 1: 90% of training" in output
     assert "SegmentPairs, phase 2: 10% of training" in output
@@ -71,7 +71,7 @@ def test_phases_are_measured_one_by_one(command, overrides):
         (["examples=phases", "examples.phases=[{share: 0.5}]"], r"shares=\[0.5\] must be above 0 and add up to 1"),
         (["examples=phases", "examples.phases=[{share: 1, max_lenght: 9}]"], "max_lenght"),
         (["masking=spans", "masking.p=2"], "masking.p=2 must be above 0"),
-        (["masking=falling", "masking.rate.rates=[0.3,2]"], r"masking.rate.rates\[1\]=2 must be from 0 to 1"),
+        (["masking=decreasing", "masking.rate.rates=[0.3,2]"], r"masking.rate.rates\[1\]=2 must be from 0 to 1"),
     ],
 )  # fmt: skip
 def test_mistakes_get_one_line(wrong, message, command, overrides):

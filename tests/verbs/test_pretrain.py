@@ -18,7 +18,7 @@ WAYS = {
     "sentence order, n-grams": ["examples=sentence_order", "masking=ngrams", MLM],
     "pairs, ELECTRA's masks": ["masking=electra", MLM],
     "packed, spans": ["examples=packed", "examples.tokens=128", "examples.builder.max_length=64", "masking=spans", MLM],
-    "phases, a falling rate": ["examples=phases", "masking=falling"],
+    "phases, a decreasing rate": ["examples=phases", "masking=decreasing"],
     "an exact rate, workers": ["masking.exact=true", "num_workers=1"],
 }
 
@@ -144,7 +144,7 @@ def test_the_hint_of_start_is_a_command_line_that_works(form, command, tiny_run,
     wanted = [
         *tiny_run,
         "tokenizer.vocab_size=120",
-        f"start={quoted(place.get(form, PACKAGED))}",
+        f"init_from={quoted(place.get(form, PACKAGED))}",
         "name=second",
     ]
     code, _, errors = command("pretrain", *wanted)

@@ -1,0 +1,164 @@
+"""Names that changed. This module holds every old name of a config key, an option, a `_target_` or a pretraining term.
+
+A user who gives an old name reads one line with the new name. What an older version wrote, a run's `config.yaml` or a
+checkpoint, is translated when it is read.
+
+To rename something, add one entry `old: new`. A name that changes again gets a second entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+# Config groups, and options of the groups as they are called today.
+GROUPS = {"recipe": "finetuning"}
+OPTIONS: dict[str, dict[str, str]] = {
+    "finetuning": {"of_encoder": "from_encoder"},
+    "masking": {"falling": "decreasing"},
+    "model": {"half": "distilbert-base", "deep": "cramming-base"},
+    "objective": {"replaced": "rtd"},
+}
+
+# Dotted config key -> new name of its last part. The parts before it have today's names; * stands for any of them.
+KEYS = {
+    "start": "init_from",
+    "published.recipe": "finetuning",
+    "callbacks.fast_products": "onednn_matmul",
+    "data.corpus*.begins": "document_start",
+    "examples*.lone_prob": "single_sentence_prob",
+    "task.kind": "type",
+}
+
+# Terms of pretraining objectives. A term names config keys, metrics and tensors in checkpoints.
+TERMS = {"replaced": "rtd", "hidden_direction": "hidden_cosine"}
+
+# Modules, classes and functions that a `_target_` may name. A module's entry holds for everything in it.
+TARGETS = {
+    f"bert_lightning.{old}": f"bert_lightning.{new}"
+    for old, new in {
+        "budget.Operations": "budget.Flops",
+        "callbacks.fast_products": "callbacks.onednn_matmul",
+        "callbacks.onednn_matmul.FastProducts": "callbacks.onednn_matmul.OneDnnMatmul",
+        "callbacks.spending": "callbacks.budget",
+        "data.blocks": "data.pretraining.blocks",
+        "data.labelled.kinds": "data.labelled.task_types",
+        "data.labelled.texts.Classified": "data.labelled.texts.TextClassification",
+        "data.labelled.texts.ClassifiedPair": "data.labelled.texts.PairClassification",
+        "data.labelled.texts.EmbeddedPair": "data.labelled.texts.TextPairSimilarity",
+        "data.labelled.texts.ScoredPair": "data.labelled.texts.TextPairRegression",
+        "data.masking": "data.pretraining.masking",
+        "data.packing": "data.pretraining.packing",
+        "data.pairs": "data.pretraining.pairs",
+        "data.phases": "data.pretraining.phases",
+        "objectives.distillation.HiddenDirection": "objectives.distillation.HiddenCosine",
+        "objectives.downstream.Tagging": "objectives.downstream.TokenClassification",
+        "objectives.pretraining.NextSentence": "objectives.pretraining.NextSentencePrediction",
+        "objectives.pretraining.SentenceOrder": "objectives.pretraining.SentenceOrderPrediction",
+        "objectives.replaced": "objectives.replaced_token_detection",
+        "objectives.replaced_token_detection.ReplacedTokens": (
+            "objectives.replaced_token_detection.ReplacedTokenDetection"
+        ),
+        "objectives.spans": "objectives.span_boundary",
+        "runs.start": "runs.warm_start",
+        "text.corpora.Rows": "text.corpora.TableFiles",
+        "text.tokenizers.LoadTokenizer": "text.tokenizers.recipes.LoadTokenizer",
+        "text.tokenizers.TrainWordPiece": "text.tokenizers.recipes.TrainWordPiece",
+        "text.training": "text.tokenizers.bpe_and_unigram",
+    }.items()
+}
+
+_DEEPEST = 64  # most levels that are translated; what an older version wrote has 6
+
+
+def new_target(target: str) -> str:
+    """Return today's name of a `_target_`; the same name if it never changed."""
+    for end in range(len(target), 0, -1):
+        if (end == len(target) or target[end] == ".") and (new := TARGETS.get(target[:end])):
+            return new_target(new + target[end:])
+    return target
+
+
+def new_key(key: str) -> str:
+    """Return today's name of a dotted config key; the same name if it never changed."""
+    path = ""
+    for part in key.split("."):
+        path = _last_renamed(f"{path}.{part}".lstrip("."))
+    return path
+
+
+def new_tensor(name: str) -> str:
+    """Return today's name of a tensor in a checkpoint; the same name if it never changed."""
+    *start, term, rest = name.split(".", 3) if name.startswith("objective.terms.") else (name, "", "")
+    return ".".join([*start, TERMS[term], rest]) if term in TERMS else name
+
+
+def new_callback(state_key: str) -> str:
+    """Return today's key of a callback's state in a checkpoint. It begins with the name of the callback's class."""
+    classes = (names for names in TARGETS.items() if names[0].startswith("bert_lightning.callbacks."))
+    for old, new in ([name.rpartition(".")[2] for name in names] for names in classes):
+        if old[0].isupper() and state_key.startswith(old) and not state_key[len(old) :][:1].isalnum():
+            return new_callback(new + state_key[len(old) :])
+    return _with_new_terms(state_key)  # the metric that a callback monitors is in its key
+
+
+def translated(value: Any, key: str = "", depth: int = 0) -> Any:
+    """Return a copy of a config, or of a part of it, with today's names of its keys and targets.
+
+    The record of the command line (`origin`) stays as it was typed.
+
+    Args:
+        value: the config as plain data, or a mapping of dotted keys to values.
+        key: dotted key of `value` in its config; empty for the whole.
+        depth: number of levels above `value`.
+    """
+    if depth > _DEEPEST or key == "origin" or key.startswith("origin."):
+        return value
+    if isinstance(value, Mapping):
+        return dict(_translated_items(value, key, depth))
+    if isinstance(value, list):
+        return [translated(child, f"{key}.{number}".lstrip("."), depth + 1) for number, child in enumerate(value)]
+    if isinstance(value, str) and key.rpartition(".")[2] == "_target_":
+        return new_target(value)
+    if isinstance(value, str) and key == "monitor.metric":
+        return _with_new_terms(value)
+    return value
+
+
+def renamed(override: str) -> str | None:
+    """Return a sentence that gives today's name of a config key, a group or an option; None if nothing changed.
+
+    Args:
+        override: `key=value`, `key` alone, or `group=option`.
+    """
+    given = override.lstrip("+~")
+    key, equals, value = given.partition("=")
+    group = GROUPS.get(key, key)
+    names = OPTIONS.get(group, {})
+    option = ",".join(names.get(part, part) for part in value.split(","))
+    new = f"{group if group != key else new_key(key)}{equals}{option}"
+    return None if new == given else f"{given} is now {new}"
+
+
+def _translated_items(values: Mapping[Any, Any], key: str, depth: int) -> Iterator[tuple[Any, Any]]:
+    for name, value in values.items():
+        path = new_key(f"{key}.{name}".lstrip("."))
+        ours = path[len(key) :].lstrip(".") if isinstance(name, str) else name
+        yield ours, translated(value, path, depth + 1)
+
+
+def _with_new_terms(text: str) -> str:
+    """Return a text with today's names of terms in the names of metrics, such as `val/mlm/loss`."""
+    for old, new in TERMS.items():
+        text = text.replace(f"val/{old}/", f"val/{new}/")
+    return text
+
+
+def _last_renamed(path: str) -> str:
+    """Return a dotted key with today's name of its last part."""
+    parent, dot, last = path.rpartition(".")
+    if parent in ("objective.terms", "metrics") and last in TERMS:
+        return f"{parent}{dot}{TERMS[last]}"
+    new = next((new for old, new in KEYS.items() if fnmatchcase(path, old)), last)
+    return path if new == last else _last_renamed(f"{parent}{dot}{new}")
