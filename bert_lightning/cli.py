@@ -7,25 +7,25 @@ import os
 import sys
 from importlib import import_module
 
-from bert_lightning.console import door
+from bert_lightning.console import error_report, streams
 from bert_lightning.console.arguments import Arguments
 from bert_lightning.errors import UserError
-from bert_lightning.help import conf_folder, usage
+from bert_lightning.help import conf_folder, verb_help
 from bert_lightning.quoting import shortened
 
 VERBS = {
-    "prepare": "read a corpus, train the tokenizer, write the token stores",
-    "inspect": "show what training would read: counts, lengths, padding, masks, examples",
-    "pretrain": "train an encoder from scratch (prepares what is missing)",
-    "finetune": "train an encoder for a task: classes, tags, answers, similarities",
-    "resume": "go on with a run that was interrupted, to the same bits",
-    "evaluate": "measure a checkpoint on a split of a task, by the official metrics",
-    "predict": "fill in masks, or answer as the checkpoint was trained to",
-    "export": "write a checkpoint as a folder that transformers reads",
-    "glue": "fine-tune on every task of GLUE with several seeds, one table",
-    "models": "every size and recipe: parameters, operations, memory, source",
-    "diff": "what one recipe changes against another, key by key",
-    "bench": "what a training step reaches on this machine, plain and as it is",
+    "prepare": "read a corpus, train a tokenizer and write the token stores for pretrain",
+    "inspect": "show what pretrain would read: counts, lengths, padding, masked tokens, examples",
+    "pretrain": "train an encoder from scratch (first runs prepare, if needed)",
+    "finetune": "train an encoder for a task, such as classification or question answering",
+    "resume": "continue an interrupted run: the result is bit for bit the same",
+    "evaluate": "measure a fine-tuned model on a split of its task, with the official metrics",
+    "predict": "fill in masks, or answer the task that the model was fine-tuned for",
+    "export": "write a model as a folder that transformers loads",
+    "glue": "fine-tune on every GLUE task with several seeds, and print one table",
+    "models": "list every size and variant: parameters, FLOPs, memory, source",
+    "diff": "list the config keys in which two variants differ",
+    "bench": "measure the speed of a training step on this machine",
     "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
 }
 
@@ -34,18 +34,19 @@ def main() -> None:
     """Run one verb and exit. A mistake of the user gives one line on standard error and exit code 2."""
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes then import nothing from the working directory
     try:
-        door.open_streams()
-        code = _main(sys.argv[1:])
+        error_report.remember_command(sys.argv)
+        streams.repair_standard_streams()
+        code = _dispatch(sys.argv[1:])
     except BaseException as error:
-        code = door.end(error)
-    if code := door.flush(code):
+        code = error_report.report_error(error)
+    if code := streams.flush_standard_output(code):
         sys.exit(code)
 
 
-def _main(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str]) -> int:
     """Run the verb, or print the help or the version that the arguments ask for, and return the exit code."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage())
+        print(_overview())
         return 0
     if arguments[0] == "--version":
         from bert_lightning import __version__
@@ -55,10 +56,10 @@ def _main(arguments: list[str]) -> int:
     verb, *rest = arguments
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f": did you mean {near[0]}? There" if near else "; there"
-        raise UserError(f"no verb {shortened(verb)!r}{hint} are {', '.join(VERBS)}")
+        hint = f": did you mean {near[0]}?" if near else "."
+        raise UserError(f"there is no verb {shortened(verb)!r}{hint} The verbs are {', '.join(VERBS)}")
     if {"-h", "--help"} & set(rest):
-        print(usage(verb, conf_folder()))
+        print(verb_help(verb, conf_folder()))
         return 0
     return _resume(rest) if verb == "resume" else _run(verb, rest)
 
@@ -66,12 +67,12 @@ def _main(arguments: list[str]) -> int:
 def _run(verb: str, arguments: list[str]) -> int:
     """Compose the config, run the verb or a sweep of it, and return the exit code."""
     found = Arguments.of(verb, arguments)
-    from bert_lightning.console import grammar, jobs  # imported here, since they import Hydra, which is slow
+    from bert_lightning.console import jobs, override_syntax  # imported here, since they import Hydra, which is slow
 
-    found.overrides = grammar.readable(found.overrides, found.sweep)
+    found.overrides = override_syntax.normalize_overrides(found.overrides, found.sweep)
     if {"--cfg", "--info", "--hydra-help"} & found.flags.keys():
-        return jobs.show(verb, found)
-    return jobs.run(verb, found)
+        return jobs.show_config(verb, found)
+    return jobs.run_verb(verb, found)
 
 
 def _resume(arguments: list[str]) -> int:
@@ -81,19 +82,23 @@ def _resume(arguments: list[str]) -> int:
     try:
         import_module("bert_lightning.verbs.resume").run(arguments)
     except Exception as error:
-        if import_module("bert_lightning.runs.ranks").leave(door.expected(error) or error):
+        ranks = import_module("bert_lightning.runs.ranks")
+        if ranks.report_error_to_launcher(error_report.as_expected_error(error) or error):
             return 1
         raise
     return 0
 
 
-def _usage() -> str:
+def _overview() -> str:
     """Return the help text of the whole command line."""
     verbs = "\n".join(f"  {verb:10}{what}" for verb, what in VERBS.items())
     return (
-        f"bert-lightning <verb> [key=value ...]\n\n{verbs}\n\n"
-        "Every verb takes overrides of its config (bert-lightning <verb> --cfg job shows it), -m for a sweep,\n"
-        "and --help for its groups. Start with: bert-lightning demo"
+        f"bert-lightning <verb> [key=value ...]\n\nStart with: bert-lightning demo\n\nVerbs:\n{verbs}\n\n"
+        "Every key=value changes one key of the verb's config.\n"
+        "  bert-lightning <verb> --help           the options and keys of a verb\n"
+        "  bert-lightning <verb> --cfg job        print the whole config, and run nothing\n"
+        "  bert-lightning <verb> -m seed=1,2,3    a sweep: one job for each value\n"
+        "  bert-lightning --version"
     )
 
 

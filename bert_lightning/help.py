@@ -20,7 +20,7 @@ def conf_folder() -> Path:
     return next(folder for folder in (here / "conf", here.parent / "conf") if folder.is_dir())
 
 
-def usage(verb: str, conf: Path) -> str:
+def verb_help(verb: str, conf: Path) -> str:
     """Return the help text for one verb. `conf` is the folder of the configs."""
     if verb == "resume":  # the only verb without a config
         return _RESUME

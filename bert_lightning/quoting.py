@@ -6,7 +6,7 @@ import re
 import shlex
 
 
-def quoted(value: object, quote: str = "'") -> str:
+def quote_for_hydra(value: object, quote: str = "'") -> str:
     """Return a value quoted so that Hydra reads it back unchanged, whatever characters it has."""
     text = str(value)
     if re.fullmatch(r"[\w./:@+-]+", text, re.ASCII):
@@ -15,10 +15,10 @@ def quoted(value: object, quote: str = "'") -> str:
     return quote + re.sub(rf"(\\+)(?={quote}|$)", r"\1\1", text).replace(quote, f"\\{quote}") + quote
 
 
-def pasteable(override: str) -> str:
+def quote_for_shell(override: str) -> str:
     """Return an override `key=value` quoted for Hydra and for the shell. Hydra reads the value as one string."""
     key, _, value = override.partition("=")
-    return shlex.quote(f"{key}={quoted(value, chr(34))}")
+    return shlex.quote(f"{key}={quote_for_hydra(value, chr(34))}")
 
 
 def shortened(text: str, length: int = 200) -> str:

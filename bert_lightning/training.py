@@ -13,32 +13,39 @@ from omegaconf import DictConfig
 from bert_lightning.config.building import build, build_values, run_folder
 from bert_lightning.config.saved import saved_config
 from bert_lightning.data.workers import allow_open_files
-from bert_lightning.runs.checkpoint_files import newest_whole
+from bert_lightning.runs.checkpoint_files import latest_intact_checkpoint
 from bert_lightning.runs.compatibility import check_same_run
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.launch import launch_here
-from bert_lightning.runs.ranks import devices, is_first, is_own_rank, is_rank, say_restart, world_size
-from bert_lightning.runs.session import Parts, Session
-from bert_lightning.runs.slurm import check_inside_job, launch_srun, requeue_after
-from bert_lightning.runs.trust import check_files, note_what_needs_trust, trusting
+from bert_lightning.runs.local_launch import launch_locally
+from bert_lightning.runs.ranks import (
+    device_count,
+    has_own_launcher,
+    is_launched_rank,
+    is_rank_zero,
+    note_restart,
+    world_size,
+)
+from bert_lightning.runs.run_folder import RunFolder
+from bert_lightning.runs.session import RunParts, Session
+from bert_lightning.runs.slurm_launch import check_inside_slurm_job, launch_with_srun, requeue_if_warned
+from bert_lightning.runs.trust import check_files_of_run, note_foreign_targets, trust_targets_of
 from bert_lightning.runtime.signals import Interrupted
 
-PartsOf = Callable[[DictConfig], Parts]
+BuildParts = Callable[[DictConfig], RunParts]
 
 
-def check_execution(config: DictConfig) -> None:
+def check_new_run(config: DictConfig) -> None:
     """Check that the run can be started as its config asks.
 
     Raises:
         UserError: if the machine does not allow it, or the folder holds a run and `existing` does not allow to resume.
     """
-    check_values(config)
+    check_machine(config)
     folder = run_folder(config)
     if config.existing == "refuse":
         folder.check_free()
 
 
-def check_values(config: DictConfig) -> None:
+def check_machine(config: DictConfig) -> None:
     """Check that this machine can execute the run as its config asks.
 
     Raises:
@@ -46,25 +53,25 @@ def check_values(config: DictConfig) -> None:
     """
     allow_open_files(config.num_workers)
     if config.launch == "srun":
-        check_inside_job()
+        check_inside_slurm_job()
 
 
-def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, Any]]:
+def start_run(config: DictConfig, parts_of: BuildParts) -> tuple[RunFolder, dict[str, Any]]:
     """Start a run, or continue it with `existing=resume`. Return its folder and its summary.
 
     `config` is resolved. All checks come before the folder is made. The summary is empty with `launch=none`, which
     only writes the folder.
     """
     folder = run_folder(config)
-    config.trainer.devices = devices(config.trainer)
+    config.trainer.devices = device_count(config.trainer)
     if config.existing == "resume" and folder.config.exists():
-        with trusting(config):
+        with trust_targets_of(config):
             before = saved_config(folder)
             check_same_run(folder, before, config)
-            go_on(before, folder)
+            continue_run(before, folder)
         return folder, folder.read_summary()
-    ready = session(config, folder, parts_of)
-    note_what_needs_trust(config)
+    ready = build_session(config, folder, parts_of)
+    note_foreign_targets(config)
     with _requeued() if config.existing == "resume" else nullcontext():
         with folder.held():
             folder.check_free()  # check again: another process may have made this run meanwhile
@@ -75,29 +82,29 @@ def start(config: DictConfig, parts_of: PartsOf) -> tuple[RunFolder, dict[str, A
                 ready.train()
                 return folder, folder.read_summary()
         del ready  # free its memory: from here on this process only waits
-        with trusting(config):  # the ranks read the config from the folder
-            launch(config, folder)
+        with trust_targets_of(config):  # the ranks read the config from the folder
+            launch_ranks(config, folder)
     return folder, folder.read_summary()
 
 
-def go_on(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
+def continue_run(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
     """Train the rest of a run whose folder is written, from its newest intact checkpoint.
 
     A finished run is left as it is.
     """
     if folder.summary.exists():
         return
-    check_files(folder.path)
+    check_files_of_run(folder.path)
     with _requeued():
-        if not runs_here(config):
-            launch(config, folder, overrides)
+        if not trains_in_this_process(config):
+            launch_ranks(config, folder, overrides)
             return
-        say_restart()
+        note_restart()
         # Hold the folder before its checkpoints are read: another process that trains this run deletes old ones.
-        with folder.held() if is_first() else nullcontext():
-            checkpoint = newest_whole(folder.checkpoints)
+        with folder.held() if is_rank_zero() else nullcontext():
+            checkpoint = latest_intact_checkpoint(folder.checkpoints)
             verb = import_module(f"bert_lightning.verbs.{config.verb}")
-            ready = session(config, folder, verb.parts, checkpoint)
+            ready = build_session(config, folder, verb.build_parts, checkpoint)
             ready.say_start()
             ready.train()
 
@@ -108,12 +115,14 @@ def _requeued() -> Iterator[None]:
     try:
         yield
     except Interrupted as stop:
-        if is_first() and not is_own_rank():
-            requeue_after(stop)
+        if is_rank_zero() and not has_own_launcher():
+            requeue_if_warned(stop)
         raise
 
 
-def session(config: DictConfig, folder: RunFolder, parts_of: PartsOf, checkpoint: Path | None = None) -> Session:
+def build_session(
+    config: DictConfig, folder: RunFolder, parts_of: BuildParts, checkpoint: Path | None = None
+) -> Session:
     """Build the run in this process, ready to train."""
     parts = parts_of(config)
     if config.get("compile"):
@@ -124,15 +133,15 @@ def session(config: DictConfig, folder: RunFolder, parts_of: PartsOf, checkpoint
     )  # fmt: skip
 
 
-def launch(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
+def launch_ranks(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
     """Start the ranks of a run whose folder is written, and wait for them."""
     if config.launch == "srun":
-        launch_srun(folder.path, overrides, config.trainer.devices, config.trainer.num_nodes)
+        launch_with_srun(folder.path, overrides, config.trainer.devices, config.trainer.num_nodes)
     else:
-        launch_here(folder.path, overrides, config.trainer.devices, config.restarts)
+        launch_locally(folder.path, overrides, config.trainer.devices, config.restarts)
 
 
-def runs_here(config: DictConfig) -> bool:
+def trains_in_this_process(config: DictConfig) -> bool:
     """Return whether this process trains: as the only rank, or as a rank that a launcher started."""
     ranks = world_size(config.trainer)
-    return is_rank(ranks) or (ranks == 1 and config.launch != "srun")
+    return is_launched_rank(ranks) or (ranks == 1 and config.launch != "srun")

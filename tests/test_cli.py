@@ -90,13 +90,13 @@ def test_a_compiled_model_learns_the_same_under_the_same_names(command, tiny_run
 
 
 def test_a_checkpoint_is_plain_data_that_rebuilds_the_model(command, tiny_run, tmp_path):
-    from bert_lightning.runs.pretrained import load
+    from bert_lightning.runs.pretrained import load_pretrained
 
     trained(command, tiny_run)
     checkpoint = torch.load(tmp_path / "runs/first/checkpoints/last.ckpt", weights_only=True)
     roots = {".".join(name.split(".")[:3]) for name in checkpoint["state_dict"] if name.startswith("objective")}
     assert roots == {"objective.terms.mlm", "objective.terms.nsp"}
-    source = load(str(tmp_path / "runs/first/checkpoints/last.ckpt"))
+    source = load_pretrained(str(tmp_path / "runs/first/checkpoints/last.ckpt"))
     encoder = source.encoder()
     assert encoder.config.hidden_size == 32
     for name, tensor in encoder.state_dict().items():
@@ -235,7 +235,10 @@ def test_no_logger_still_writes_the_summary(command, tiny_run, tmp_path):
 
 
 BAD = {
-    "unknown verb": (["pretain"], "no verb 'pretain': did you mean pretrain?. There are prepare, .*pretrain"),
+    "unknown verb": (
+        ["pretain"],
+        "there is no verb 'pretain': did you mean pretrain?. The verbs are prepare, .*pretrain",
+    ),
     "mistyped group": (["pretrain", "modle=tiny"], "modle.*did you mean model="),
     "mistyped key": (["pretrain", "model.hiden_size=3"], "hiden_size"),
     "mistyped top-level key": (["pretrain", "batchsize=3"], "batchsize.*did you mean batch_size"),

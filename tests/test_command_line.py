@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bert_lightning.console.arguments import Arguments
-from bert_lightning.console.grammar import advice, parsed, readable
+from bert_lightning.console.override_syntax import explain_unreadable, normalize_overrides, parse_override
 from bert_lightning.errors import UserError
 
 # Arguments, and the line that they get.
@@ -22,7 +22,7 @@ WRONG = {
     "two folders": (["pretrain", "-cd", ".", "-cd", "/"], "--config-dir is given twice"),
     "no config": (["pretrain", "--config-name=pretrian"], "--config-name=pretrian: there is no such config: did you m"),
     "another verb's": (["pretrain", "-cn", "finetune"], "--config-name=finetune is no config of pretrain"),
-    "verb": (["pretrian"], "no verb 'pretrian': did you mean pretrain?"),
+    "verb": (["pretrian"], "there is no verb 'pretrian': did you mean pretrain?"),
     "group": (["pretrain", "modle=tiny"], "modle=tiny: there is no such key: did you mean model=...?"),
     "nested key": (["pretrain", "lr=1e-4"], "lr=1e-4: there is no such key: did you mean optimizer.lr=...?"),
     "two nested keys": (["pretrain", "weight=2"], "objective.terms.mlm.weight=... or objective.terms.nsp.weight=...?"),
@@ -112,10 +112,10 @@ UNREADABLE = [
 def test_what_is_shown_can_be_pasted(override):
     """Through a shell and through Hydra it is the text that was meant."""
     with pytest.raises(UserError, match="is not in Hydra's grammar: quote the value, as in ") as error:
-        readable([override], sweep=False)
+        normalize_overrides([override], sweep=False)
     (shown,) = shlex.split(str(error.value).partition("as in ")[2])
-    (again,) = readable([shown], sweep=False)
-    assert parsed(again).value() == override.partition("=")[2]
+    (again,) = normalize_overrides([shown], sweep=False)
+    assert parse_override(again).value() == override.partition("=")[2]
     assert again.partition("=")[0] == override.partition("=")[0]
 
 
@@ -131,15 +131,15 @@ def test_what_is_shown_can_be_pasted(override):
     ],
 )
 def test_letters_of_every_language_need_no_quotes(override, value):
-    (found,) = readable([override], sweep=False)
-    assert parsed(found).value() == value
+    (found,) = normalize_overrides([override], sweep=False)
+    assert parse_override(found).value() == value
 
 
 def test_a_sweep_over_letters_of_every_language():
-    (found,) = readable(["name=ä,ö"], sweep=True)
-    assert [str(value) for value in parsed(found).sweep_string_iterator()] == ["'ä'", "'ö'"]
+    (found,) = normalize_overrides(["name=ä,ö"], sweep=True)
+    assert [str(value) for value in parse_override(found).sweep_string_iterator()] == ["'ä'", "'ö'"]
 
 
 def test_an_argument_of_thousands_of_characters_is_shortened():
-    assert len(advice("name=[" + "x" * 9000)) < 800
-    assert re.search("x{50}[.]{3}x{50}", advice("name=[" + "x" * 9000))
+    assert len(explain_unreadable("name=[" + "x" * 9000)) < 800
+    assert re.search("x{50}[.]{3}x{50}", explain_unreadable("name=[" + "x" * 9000))

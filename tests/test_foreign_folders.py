@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 
-from bert_lightning.runs.trust import TRUST
+from bert_lightning.runs.trust import TRUST_ENV
 
 MODULE = "module_of_a_stranger"
 TINY = ("model=tiny", "model.hidden_size=32", "model.intermediate_size=64", "debug=smoke", "callbacks.progress=null")
@@ -38,7 +38,7 @@ def canary(tmp_path, monkeypatch):
     code = f"open({str(path)!r}, 'w').close()\ndef touch(*_, **__): pass\nclass Stranger: pass\n"
     (site / f"{MODULE}.py").write_text(code)
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.delenv(TRUST, raising=False)
+    monkeypatch.delenv(TRUST_ENV, raising=False)
     yield path
     sys.modules.pop(MODULE, None)
 
@@ -246,6 +246,6 @@ def test_the_refusal_names_the_key_and_the_variable(verb, key, command, honest, 
     assert code == 2
     assert errors.count("\n") == 1, errors
     assert re.search(key, errors), errors
-    assert f"If you trust its code, set {TRUST}=" in errors
-    assert MODULE in errors.partition(TRUST)[2]
-    assert os.environ.get(TRUST) is None
+    assert f"If you trust its code, set {TRUST_ENV}=" in errors
+    assert MODULE in errors.partition(TRUST_ENV)[2]
+    assert os.environ.get(TRUST_ENV) is None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bert_lightning.compare.figures import logged
-from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.run_folder import RunFolder
 
 GOLDEN = Path(__file__).with_name("golden.json")
 # The first job's run is the teacher of the student's, which comes after it.

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bert_lightning.runs.trust import TRUST
+from bert_lightning.runs.trust import TRUST_ENV
 from tests.runs.test_resume import cut
 
 MODULE = "losses_of_a_user"
@@ -32,7 +32,7 @@ def own(tmp_path, monkeypatch):
     rows = "the cat sleeps,good\na dog runs away,bad\nthe moon shines,good\nno river stops,bad\n"
     (tmp_path / "texts.csv").write_text(f"text,label\n{rows * 2}")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    monkeypatch.delenv(TRUST, raising=False)
+    monkeypatch.delenv(TRUST_ENV, raising=False)
     yield MODULE
     sys.modules.pop(MODULE, None)
 
@@ -60,7 +60,7 @@ def test_an_objective_of_the_users_own_in_pretraining(own, command, tiny_run, tm
     code, _, errors = command(*mine[:-2], mine[-1], "name=first-2", "existing=resume")  # the user names it again
     assert code == 0, errors
     (half / "summary.json").unlink()
-    monkeypatch.setenv(TRUST, own)
+    monkeypatch.setenv(TRUST_ENV, own)
     code, _, errors = command("resume", str(half))
     assert (code, notes(errors)) == (0, []), errors
     assert command("predict", f"run={half}", "the [MASK] sleeps")[0] == 0
@@ -70,14 +70,14 @@ def test_a_task_of_the_users_own_is_answered_once_it_is_trusted(own, command, ti
     assert command("pretrain", *tiny_run, "name=first")[0] == 0
     code, _, errors = command(*TASK, *OWN, "name=tuned")
     assert code == 0, errors
-    assert [f"{TRUST}={own}.Sorted,{own}.Sorting in the environment" in note for note in notes(errors)] == [True]
+    assert [f"{TRUST_ENV}={own}.Sorted,{own}.Sorting" in note for note in notes(errors)] == [True]
     for verb in (("predict", "run=runs/tuned", "the cat"), ("evaluate", "run=runs/tuned", "split=train")):
-        monkeypatch.delenv(TRUST, raising=False)
+        monkeypatch.delenv(TRUST_ENV, raising=False)
         code, _, errors = command(*verb)
         assert code == 2
         assert errors.count("\n") == 1, errors
         assert f"task.type._target_={own}.Sorted is not a part of this program. If you trust its code, set" in errors
-        monkeypatch.setenv(TRUST, f"{own}.Sorted,{own}.Sorting")
+        monkeypatch.setenv(TRUST_ENV, f"{own}.Sorted,{own}.Sorting")
         code, output, errors = command(*verb)
         assert code == 0, errors
     assert json.loads(output)["examples"] == 8

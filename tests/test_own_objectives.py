@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bert_lightning.runs.pretrained import load
+from bert_lightning.runs.pretrained import load_pretrained
 
 MODULE = "cloze_of_a_user"
 CODE = """
@@ -107,7 +107,7 @@ def test_it_is_exported(pretrained, command):
     assert "exported: bert" in output
     model, notes = transformers.BertForMaskedLM.from_pretrained("exported", output_loading_info=True)
     assert not notes["missing_keys"], notes
-    source, ids = load("runs/first"), torch.tensor([[2, 7, 9, 4, 3]])
+    source, ids = load_pretrained("runs/first"), torch.tensor([[2, 7, 9, 4, 3]])
     with torch.no_grad():
         encoder = source.encoder().eval()
         ours = source.masked_lm_head().eval()(encoder(ids), encoder.embeddings.word.weight)

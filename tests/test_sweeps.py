@@ -47,7 +47,7 @@ def test_every_job_of_finetune_gets_the_recipe_of_its_encoder(command, tiny_run,
 
 
 def test_a_job_that_fails_leaves_the_others_alone(command, tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setattr("bert_lightning.console.door._temporary_folder", lambda: str(tmp_path))
+    monkeypatch.setattr("bert_lightning.console.error_report._temporary_folder", lambda: str(tmp_path))
     heads = "model.num_attention_heads=5,2"
     code, _, errors = command("pretrain", *tiny_run, heads, "name=study", "logger=none", "-m")
     assert code == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bert_lightning.runs.ranks import PROGRAM
+from bert_lightning.runs.ranks import MAIN_SCRIPT
 
 REPOSITORY = str(Path(__file__).parents[1])
 # Of the standard library, of what this program needs, and what Hydra looks for by itself.
@@ -44,7 +44,7 @@ def test_python_m_imports_nothing_of_the_working_directory(hostile, tmp_path):
 
 @pytest.mark.slow
 def test_a_rank_runs_this_package_and_no_other(hostile, tmp_path):
-    done = run([sys.executable, PROGRAM, "resume", "nowhere"], tmp_path)
+    done = run([sys.executable, MAIN_SCRIPT, "resume", "nowhere"], tmp_path)
     assert done.stderr == "bert-lightning: error: no run at nowhere: it has no config.yaml\n"
     assert hostile() == []
 
@@ -66,7 +66,7 @@ def test_the_path_loses_the_working_directory_alone(safe, tmp_path):
     (tmp_path / "mine").mkdir()
     program = tmp_path / "show.py"
     program.write_text("import sys\ndef main(): print(*sys.path, sep=chr(10))\n")
-    text = Path(PROGRAM).read_text().replace("from bert_lightning.cli import main", "from show import main")
+    text = Path(MAIN_SCRIPT).read_text().replace("from bert_lightning.cli import main", "from show import main")
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").touch()

@@ -9,7 +9,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.run_folder import RunFolder
 
 
 def build(node: DictConfig, *arguments: Any, **extra: Any) -> Any:

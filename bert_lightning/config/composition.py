@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bert_lightning.config.validation import check_config
-from bert_lightning.quoting import quoted
+from bert_lightning.quoting import quote_for_hydra
 
 
 def with_choices(config: DictConfig) -> DictConfig:
@@ -49,7 +49,7 @@ def _resolved(override: str, config: DictConfig) -> str:
     key = override.partition("=")[0]
     value = OmegaConf.select(config, key.lstrip("+~").partition("@")[0])
     text = str(OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value)
-    return f"{key}={quoted(text.replace('${', '$ {'))}"
+    return f"{key}={quote_for_hydra(text.replace('${', '$ {'))}"
 
 
 def _noted(config: DictConfig, hydra: DictConfig) -> DictConfig:

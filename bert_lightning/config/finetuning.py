@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from bert_lightning.config.composition import composed, task_overrides
 from bert_lightning.errors import UserError
 from bert_lightning.model.hugging_face.weight_files import read_json
-from bert_lightning.runs.compatibility import read_config
-from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.compatibility import read_run_config
+from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.text.locations import locate
 
 _FROM_ENCODER, _DEFAULT = "from_encoder", "bert"  # a family without a recipe keeps `from_encoder`, which equals `bert`
@@ -62,7 +62,7 @@ def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
         return family if isinstance(family, str) else None
     if not run.config.exists():
         return None
-    config = read_config(run)
+    config = read_run_config(run)
     if "encoder" in config:
         if run.config in through:
             raise UserError(f"{run.config} names an encoder that was made from itself: give another encoder=...")

@@ -9,7 +9,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from bert_lightning.config.schemas import SCHEMAS
-from bert_lightning.runs.job import stamp
+from bert_lightning.runs.slurm_job import run_name_suffix
 
 
 def register() -> None:
@@ -22,7 +22,7 @@ def register() -> None:
     for verb, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{verb}_schema", node=schema)
     OmegaConf.register_new_resolver("count", len, replace=True)
-    OmegaConf.register_new_resolver("stamp", stamp, replace=True)
+    OmegaConf.register_new_resolver("stamp", run_name_suffix, replace=True)
     OmegaConf.register_new_resolver("new_id", lambda: uuid.uuid4().hex[:8], replace=True)
     OmegaConf.register_new_resolver("training_precision", _training_precision, replace=True)
 

@@ -10,9 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bert_lightning.config.validation import check_config, check_part
 from bert_lightning.errors import UserError
-from bert_lightning.runs.compatibility import read_config
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.ranks import devices
+from bert_lightning.runs.compatibility import read_run_config
+from bert_lightning.runs.ranks import device_count
+from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.trust import check_targets
 
 
@@ -22,11 +22,11 @@ def saved_config(folder: RunFolder) -> DictConfig:
     Raises:
         UserError: if there is no run, or its config is damaged, hostile or not that of a run.
     """
-    config = read_config(folder)
+    config = read_run_config(folder)
     check_targets(config, folder.config)  # before `check_config`, which imports what the targets name
     with _naming(folder):
         check_config(config)
-        config.trainer.devices = devices(config.trainer)
+        config.trainer.devices = device_count(config.trainer)
     return config
 
 
@@ -36,7 +36,7 @@ def saved_task(folder: RunFolder) -> DictConfig | None:
     Raises:
         UserError: if there is no run, or its task is damaged or hostile.
     """
-    config = read_config(folder)
+    config = read_run_config(folder)
     if config.verb != "finetune":
         return None
     check_targets(config.get("task"), folder.config, "task")

@@ -12,7 +12,7 @@ from bert_lightning.quoting import shortened
 
 # Verbs that take plain arguments -> the config key that holds them. For `models` and `diff`, overrides are plain
 # arguments too: they apply to the recipe that is shown, and a key may be given twice.
-PLAIN = {"predict": "texts", "models": "overrides", "diff": "overrides"}
+POSITIONAL_KEYS = {"predict": "texts", "models": "overrides", "diff": "overrides"}
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 
 _SHORT = {"-c": "--cfg", "-m": "--multirun", "-p": "--package", "-r": "--run", "-i": "--info", "-cd": "--config-dir",
@@ -57,11 +57,11 @@ class Arguments:
         while rest:
             argument = rest.pop(0)
             if argument == "--":
-                (found.plain if verb in PLAIN else found.overrides).extend(rest)
+                (found.plain if verb in POSITIONAL_KEYS else found.overrides).extend(rest)
                 break
             if argument.startswith("-"):
                 found._add_flag(verb, argument, rest)
-            elif verb in PLAIN and (PLAIN[verb] == "overrides" or not _OVERRIDE.match(argument)):
+            elif verb in POSITIONAL_KEYS and (POSITIONAL_KEYS[verb] == "overrides" or not _OVERRIDE.match(argument)):
                 found.plain.append(argument)
             else:
                 found.overrides.append(argument)
@@ -100,5 +100,5 @@ def _unknown(verb: str, argument: str) -> str:
     known = [*_SWITCHES, *_VALUES, "--help"]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    text = ", and a text that begins with - comes after --" if verb in PLAIN else ""
+    text = ", and a text that begins with - comes after --" if verb in POSITIONAL_KEYS else ""
     return f"{verb} has no flag {shortened(argument)}: {hint}{text}"

@@ -17,15 +17,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bert_lightning.config.registry import register
 from bert_lightning.config.schemas import SCHEMAS
-from bert_lightning.console import door, grammar, sweeps
-from bert_lightning.console.arguments import PLAIN, Arguments
-from bert_lightning.console.explain import explain
+from bert_lightning.console import error_report, override_syntax, sweeps
+from bert_lightning.console.arguments import POSITIONAL_KEYS, Arguments
+from bert_lightning.console.config_errors import explain_config_error
+from bert_lightning.console.streams import print_to_stderr
 from bert_lightning.errors import UserError
 from bert_lightning.help import conf_folder
 
 
 @dataclass
-class Jobs:
+class JobRunner:
     """The function that Hydra calls for each job, with a record of the results.
 
     A job that fails does not stop the other jobs of its sweep. A signal stops the sweep.
@@ -48,7 +49,7 @@ class Jobs:
             self._run(config, name)
             code = 0
         except Exception as error:
-            code = door.end(error, name)
+            code = error_report.report_error(error, name)
             if code > 128:  # a signal ended the job
                 sys.exit(code)
         if code and os.getpid() != self.process:
@@ -65,9 +66,10 @@ class Jobs:
                 f"its defaults must begin with {self.verb}_schema or with {self.verb}"
             )
         if plain := self.arguments.plain:
-            if PLAIN[self.verb] == "overrides":
-                plain = grammar.readable(plain, sweep=False)
-            config[PLAIN[self.verb]] = [text.replace("${", r"\${") for text in plain]  # escaped: not an interpolation
+            if POSITIONAL_KEYS[self.verb] == "overrides":
+                plain = override_syntax.normalize_overrides(plain, sweep=False)
+            # A text may contain `${`. Escaped, it is no interpolation.
+            config[POSITIONAL_KEYS[self.verb]] = [text.replace("${", r"\${") for text in plain]
         if job:
             config.job = job
         try:
@@ -75,32 +77,32 @@ class Jobs:
             import_module(f"bert_lightning.verbs.{self.verb}").run(config)
         except (HydraException, OmegaConfBaseException) as error:  # the verb composes further configs itself
             given = [*self.arguments.overrides, *self.arguments.plain]
-            raise UserError(explain(error, self.verb, given)) from error
+            raise UserError(explain_config_error(error, self.verb, given)) from error
 
 
-def run(verb: str, arguments: Arguments) -> int:
+def run_verb(verb: str, arguments: Arguments) -> int:
     """Run a verb, or each job of a sweep of it, and return the highest exit code."""
     if arguments.sweep:
         sweeps.check_sweep(verb, arguments)
-    jobs = Jobs(verb, arguments)
-    with sweeps.without_empty_folders():
+    jobs = JobRunner(verb, arguments)
+    with sweeps.remove_empty_sweep_folders():
         _hydra(verb, arguments, jobs, arguments.overrides)
     if jobs.failed and jobs.started > 1:
-        door.say(f"{len(jobs.failed)} of {jobs.started} jobs failed: {', '.join(jobs.failed)}")
+        print_to_stderr(f"{len(jobs.failed)} of {jobs.started} jobs failed: {', '.join(jobs.failed)}")
     return jobs.code
 
 
-def show(verb: str, arguments: Arguments) -> int:
+def show_config(verb: str, arguments: Arguments) -> int:
     """Print what `--cfg`, `--info` or `--hydra-help` asks for, once for each job of a sweep, and return 0."""
-    jobs = sweeps.jobs(arguments.overrides) if arguments.sweep else [arguments.overrides]
+    jobs = sweeps.split_sweep(arguments.overrides) if arguments.sweep else [arguments.overrides]
     for number, overrides in enumerate(jobs):
         if arguments.sweep:
             print(f"# job {number}: {' '.join(overrides)}")
-        _hydra(verb, arguments, Jobs(verb, arguments), overrides)
+        _hydra(verb, arguments, JobRunner(verb, arguments), overrides)
     return 0
 
 
-def _hydra(verb: str, arguments: Arguments, jobs: Jobs, overrides: list[str]) -> None:
+def _hydra(verb: str, arguments: Arguments, jobs: JobRunner, overrides: list[str]) -> None:
     """Let Hydra compose the config and call `jobs` with it, for each job.
 
     Args:
@@ -125,6 +127,6 @@ def _hydra(verb: str, arguments: Arguments, jobs: Jobs, overrides: list[str]) ->
         group = below[0].lstrip("+").partition(".")[0] if below else "its group"
         raise UserError(f"{' '.join(below)}: no {group} is chosen: choose it too, by {group}=<option>") from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, verb, arguments.overrides)) from error
+        raise UserError(explain_config_error(error, verb, arguments.overrides)) from error
     finally:
         sys.argv = typed

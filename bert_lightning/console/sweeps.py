@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from bert_lightning.config.composition import task_overrides
 from bert_lightning.console.arguments import Arguments
-from bert_lightning.console.grammar import parsed
+from bert_lightning.console.override_syntax import parse_override
 from bert_lightning.errors import ExpectedError, UserError
-from bert_lightning.runs.job import stamp
+from bert_lightning.runs.slurm_job import run_name_suffix
 
 _LONGEST = 120  # most bytes of a job's name, which names a folder: the name of a folder has 255 at most
 
@@ -36,7 +36,7 @@ class JobFailed(ExpectedError):
         return "a job of the sweep failed: what it said is in the launcher's logs, .submitit in the sweep's folder"
 
 
-class OneFolder(Callback):
+class SharedSweepFolder(Callback):
     """A callback that Hydra calls before a sweep, to give all jobs the same `name`.
 
     A default name with interpolations, such as the time, would differ for each job, so it is resolved once here. A name
@@ -49,26 +49,26 @@ class OneFolder(Callback):
         HydraConfig.instance().set_config(config)  # otherwise ${hydra:...} has no value before the first job
         given = any(override.startswith("name=") for override in task_overrides(config.hydra))
         if OmegaConf.is_interpolation(config, "name") and not given:
-            config.name = f"{config.hydra.job.config_name}-{stamp()}"
+            config.name = f"{config.hydra.job.config_name}-{run_name_suffix()}"
             with read_write(config.hydra), open_dict(config.hydra):
                 config.hydra.overrides.task.append(f"name={config.name}")
         folder = Path(config.hydra.sweep.dir)
-        OneFolder.absent = [path for path in (folder, *folder.parents) if not path.exists()]
+        SharedSweepFolder.absent = [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 @contextlib.contextmanager
-def without_empty_folders() -> Iterator[None]:
+def remove_empty_sweep_folders() -> Iterator[None]:
     """Remove the folders that a sweep in the `with` block created, if no job wrote anything into them."""
-    OneFolder.absent = []
+    SharedSweepFolder.absent = []
     try:
         yield
     finally:
         HydraConfig.instance().cfg = None
         with contextlib.suppress(OSError):
-            folder = next(iter(OneFolder.absent), None)
+            folder = next(iter(SharedSweepFolder.absent), None)
             if folder is not None and {path.name for path in folder.iterdir()} <= {"multirun.yaml"}:
                 (folder / "multirun.yaml").unlink(missing_ok=True)
-                for empty in OneFolder.absent:
+                for empty in SharedSweepFolder.absent:
                     empty.rmdir()
 
 
@@ -85,16 +85,16 @@ def check_sweep(verb: str, arguments: Arguments) -> None:
         raise UserError("predict -m needs texts or file=...: standard input can be read once only")
     if verb in ("evaluate", "predict", "export"):
         output = given.get("output", "" if verb == "export" else None)
-        if output is not None and "${" not in output and "output" not in swept(arguments.overrides):
+        if output is not None and "${" not in output and "output" not in swept_keys(arguments.overrides):
             raise UserError(
                 f"{verb} -m needs an output for each job, and output={output or 'exported'} is the same for all: "
                 "give 'output=out-${hydra:job.num}'"
             )
 
 
-def swept(overrides: Sequence[str]) -> set[str]:
+def swept_keys(overrides: Sequence[str]) -> set[str]:
     """Return the keys of the overrides that have several values."""
-    found = [o for o in map(parsed, overrides) if o is not None]
+    found = [o for o in map(parse_override, overrides) if o is not None]
     return {str(o.get_key_element()) for o in found if o.is_sweep_override()}
 
 
@@ -103,15 +103,15 @@ def job_name(overrides: Sequence[str]) -> str:
 
     The name is safe in a path and in an override.
     """
-    keys, job = swept(overrides), HydraConfig.get()
+    keys, job = swept_keys(overrides), HydraConfig.get()
     mine = [o for o in task_overrides(job) if o.partition("=")[0] in keys]
     name = "-".join([str(job.job.num), *(re.sub(r"[^\w.]+", "-", o).strip("-") for o in mine)])
     return name.encode()[:_LONGEST].decode(errors="ignore")
 
 
-def jobs(overrides: Sequence[str]) -> list[list[str]]:
+def split_sweep(overrides: Sequence[str]) -> list[list[str]]:
     """Return the overrides of each job of a sweep, in the order of Hydra's basic sweeper."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
-    found = [o for o in map(parsed, overrides) if o is not None]
+    found = [o for o in map(parse_override, overrides) if o is not None]
     return BasicSweeper.split_arguments(found, None)[0]

@@ -14,9 +14,9 @@ from torch import Tensor
 from bert_lightning.callbacks.checkpoints import saved_steps
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
-from bert_lightning.runs.checkpoint_reading import RUN_KEY, damage, load_tensors
-from bert_lightning.runs.reading import unreadable
-from bert_lightning.runs.writing import replacing
+from bert_lightning.runs.atomic_writes import replace_atomically
+from bert_lightning.runs.checkpoint_reading import RUN_KEY, find_damage, load_tensors
+from bert_lightning.runs.run_files import unreadable_message
 from bert_lightning.runtime.environment import note
 
 
@@ -38,7 +38,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         target = Path(path)
         try:
-            with replacing(target, binary=True) as file:
+            with replace_atomically(target, binary=True) as file:
                 torch.save(checkpoint if self.run is None else {**checkpoint, RUN_KEY: self.run}, file)
             folder = os.open(target.parent, os.O_RDONLY)
             os.fsync(folder)
@@ -53,7 +53,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return checkpoint
 
 
-def newest_whole(folder: Path) -> Path | None:
+def latest_intact_checkpoint(folder: Path) -> Path | None:
     """Return the newest intact checkpoint in `folder`; None if no checkpoint was written yet.
 
     A note on standard error names each damaged checkpoint that is skipped.
@@ -64,10 +64,10 @@ def newest_whole(folder: Path) -> Path | None:
     saved = saved_steps(folder)
     for path in saved:
         try:
-            if (problem := damage(path)) is None:
+            if (problem := find_damage(path)) is None:
                 return path
         except PermissionError as error:
-            raise UserError(unreadable(path, error)) from None
+            raise UserError(unreadable_message(path, error)) from None
         except OSError as error:  # a link to nothing, or a disk that fails
             problem = str(error.strerror)
         note(f"{path} is damaged ({problem}); trying the one before")

@@ -17,7 +17,7 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.base import METADATA_KEY
 from bert_lightning.renames import TERMS, new_callback, new_tensor, translated
-from bert_lightning.runs.reading import unreadable
+from bert_lightning.runs.run_files import unreadable_message
 
 RUN_KEY = "bert_lightning_run"  # key of a checkpoint that holds the identity of its run
 
@@ -29,13 +29,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         UserError: if the file is missing, unreadable, damaged or no checkpoint of this program.
     """
     try:
-        if problem := damage(path, to_resume=False):
+        if problem := find_damage(path, to_resume=False):
             raise UserError(f"{path} is damaged ({problem}): use another checkpoint of the run")
         checkpoint: dict[str, Any] = load_tensors(path, "cpu")
     except FileNotFoundError:
         raise UserError(f"no checkpoint at {path}: did the run reach its first one?") from None
     except OSError as error:
-        raise UserError(unreadable(path, error)) from None
+        raise UserError(unreadable_message(path, error)) from None
     return checkpoint
 
 
@@ -63,7 +63,7 @@ def load_tensors(path: Path | str, device: str) -> Any:
     return checkpoint
 
 
-def damage(path: Path, to_resume: bool = True) -> str | None:
+def find_damage(path: Path, to_resume: bool = True) -> str | None:
     """Return what is wrong with a checkpoint file, or None if it is intact. The whole file is read.
 
     Args:
@@ -92,7 +92,7 @@ def damage(path: Path, to_resume: bool = True) -> str | None:
     return next(_problems(checkpoint, path, to_resume), None)
 
 
-def check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
+def check_finite_weights(path: Path, tensors: dict[str, Tensor]) -> None:
     """Raise UserError if a weight is NaN or infinite: every output of the model could then be NaN."""
     for name, tensor in tensors.items():
         # The sum is cheaper to check, and not finite if a value is not. It may also overflow, so the values decide.

@@ -11,24 +11,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.errors import UserError
 from bert_lightning.renames import translated
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.reading import read_yaml
-from bert_lightning.runs.trust import check_plain
+from bert_lightning.runs.run_files import read_yaml
+from bert_lightning.runs.run_folder import RunFolder
+from bert_lightning.runs.trust import check_no_interpolations
 from bert_lightning.runtime.environment import note
 
 TRAINING_VERBS = ("pretrain", "finetune")  # the verbs that create runs
 
 # Keys that say how a run is executed. They may change when a run resumes; any other change would make another run.
-EXECUTION = ("num_workers", "compile", "launch", "restarts", "logger.", "callbacks.", "trainer.devices",
+EXECUTION_KEYS = ("num_workers", "compile", "launch", "restarts", "logger.", "callbacks.", "trainer.devices",
              "trainer.num_nodes", "trainer.accelerator", "trainer.strategy")  # fmt: skip
 # Keys that may also change when a run resumes, as long as their product with the number of ranks stays equal.
-SHARES = ("batch_size", "trainer.accumulate_grad_batches")
+BATCH_SHARE_KEYS = ("batch_size", "trainer.accumulate_grad_batches")
 
-_UPDATE = (*SHARES, "trainer.devices", "trainer.num_nodes")  # their product is the number of examples of an update
+# Keys whose product is the number of examples of an update.
+_UPDATE = (*BATCH_SHARE_KEYS, "trainer.devices", "trainer.num_nodes")
 _PLACES = ("name", "runs", "job", "data.folder")  # keys that say where a run and its data lie
 
 
-def read_config(folder: RunFolder) -> DictConfig:
+def read_run_config(folder: RunFolder) -> DictConfig:
     """Return the config that a run was started from. Names of older versions are translated to those of today.
 
     Raises:
@@ -41,7 +42,7 @@ def read_config(folder: RunFolder) -> DictConfig:
         raise UserError(
             f"{folder.config} is not the config of a run: verb is {verb!r}, not {' or '.join(TRAINING_VERBS)}"
         )
-    check_plain(config, folder.config)
+    check_no_interpolations(config, folder.config)
     today: DictConfig = OmegaConf.create(translated(OmegaConf.to_container(config)))
     return today
 
@@ -63,7 +64,7 @@ def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) ->
         raise UserError(f"{folder.path} holds another run: {pairs}. Choose another name=..., or delete the folder")
 
 
-def identity(config: DictConfig) -> dict[str, Any]:
+def run_identity(config: DictConfig) -> dict[str, Any]:
     """Return the identity of a run: the values that decide what it trains, by dotted key.
 
     Keys that say how the run is executed or where it lies are left out. So a folder may be moved and renamed.
@@ -74,7 +75,7 @@ def identity(config: DictConfig) -> dict[str, Any]:
     return {key: value for key, value in _decisive(config).items() if key not in _PLACES}
 
 
-def check_identity(path: Path, theirs: Mapping[str, Any] | None, config: DictConfig) -> None:
+def check_checkpoint_identity(path: Path, theirs: Mapping[str, Any] | None, config: DictConfig) -> None:
     """Check that a checkpoint belongs to the run of a config.
 
     Args:
@@ -88,7 +89,7 @@ def check_identity(path: Path, theirs: Mapping[str, Any] | None, config: DictCon
     if theirs is None:
         note(f"{path} does not say of which run it is, for an older version wrote it: it is taken for this run's")
         return
-    theirs, ours = {key: value for key, value in translated(theirs).items() if not _executes(key)}, identity(config)
+    theirs, ours = {key: value for key, value in translated(theirs).items() if not _executes(key)}, run_identity(config)
     if apart := _apart(theirs, ours):
         pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} in config.yaml" for key in apart[:5])
         raise UserError(f"{path} is of another run: {pairs}. Restore config.yaml, or the checkpoints of this run")
@@ -113,7 +114,7 @@ def _apart(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
 
 def _executes(key: str) -> bool:
     """Return whether a dotted key says how a run is executed or where it comes from, rather than what it trains."""
-    return f"{key}.".startswith((*EXECUTION, "existing.", "origin.", "published.")) or key in SHARES
+    return f"{key}.".startswith((*EXECUTION_KEYS, "existing.", "origin.", "published.")) or key in BATCH_SHARE_KEYS
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

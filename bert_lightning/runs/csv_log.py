@@ -13,8 +13,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.reading import unreadable
-from bert_lightning.runs.writing import replacing
+from bert_lightning.runs.atomic_writes import replace_atomically
+from bert_lightning.runs.run_files import unreadable_message
 from bert_lightning.runtime.environment import note
 
 
@@ -69,7 +69,7 @@ class CsvLog(Logger):
             rows = self._rows()
             whole = all("step" in row and None not in row and None not in row.values() for row in rows)
         except OSError as error:
-            raise UserError(unreadable(self.path, error)) from None
+            raise UserError(unreadable_message(self.path, error)) from None
         except (ValueError, csv.Error):  # the file is not UTF-8, or not a table
             whole = False
         if not whole:
@@ -123,7 +123,7 @@ class CsvLog(Logger):
         return list(csv.DictReader(whole.splitlines(keepends=True)))
 
     def _rewrite(self, columns: list[str], rows: list[dict[str, str]]) -> None:
-        with replacing(self.path) as file:
+        with replace_atomically(self.path) as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)

@@ -18,22 +18,22 @@ from bert_lightning.runtime.environment import note
 _TAGS = ("variant", "model", "task", "finetuning")  # config groups whose options become tags of a W&B run
 
 
-def csv(folder: Path, first_step: int) -> Logger:
+def csv_logger(folder: Path, first_step: int) -> Logger:
     """Return the logger of `metrics.csv`, with a row for each logged step. `first_step` is that of the next row."""
     return CsvLog(folder / "metrics.csv", first_step)
 
 
-def tensorboard(folder: Path, first_step: int) -> Logger:
+def tensorboard_logger(folder: Path, first_step: int) -> Logger:
     """Return the logger of `tensorboard/`. `tensorboard --logdir runs` shows it.
 
     After a resume, TensorBoard hides older values of the steps that are logged again, from `first_step` on.
     """
-    return TensorBoard(
+    return TensorBoardWithHparams(
         save_dir=folder, name="", version="tensorboard", default_hp_metric=False, purge_step=first_step or None
     )
 
 
-class TensorBoard(TensorBoardLogger):
+class TensorBoardWithHparams(TensorBoardLogger):
     """Lightning's TensorBoard logger, which also fills the HPARAMS page when the run ends.
 
     That page shows hyperparameters only beside metrics, which are final then.
@@ -76,7 +76,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(child, f"{path}.{key}".removeprefix("."))
 
 
-def wandb(
+def wandb_logger(
     folder: Path,
     first_step: int,
     project: str,
@@ -116,7 +116,7 @@ def wandb(
     )  # fmt: skip
 
 
-class Careful(Logger):
+class FailSafeLogger(Logger):
     """A wrapper around a logger that keeps training alive if the logger fails.
 
     The first error prints a note. After it, the logger is not called again.

@@ -17,9 +17,9 @@ from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.model.hugging_face.loading import load_hugging_face
 from bert_lightning.modules.base import METADATA_KEY
 from bert_lightning.objectives.base import HEAD_TYPES
-from bert_lightning.runs.checkpoint_reading import check_finite, read_checkpoint
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.reading import unreadable
+from bert_lightning.runs.checkpoint_reading import check_finite_weights, read_checkpoint
+from bert_lightning.runs.run_files import unreadable_message
+from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runtime.environment import note
 from bert_lightning.text.locations import locate
 from bert_lightning.text.tokenizers.recipes import fingerprint, load_tokenizer, vocabulary_size
@@ -106,7 +106,7 @@ class PretrainedWeights:
         return head
 
 
-def load(location: str) -> PretrainedWeights:
+def load_pretrained(location: str) -> PretrainedWeights:
     """Load the pretrained weights at `location`.
 
     Only tensors and plain data are read. A checkpoint that would execute code is refused.
@@ -121,7 +121,7 @@ def load(location: str) -> PretrainedWeights:
     try:
         return _load(path, location)
     except OSError as error:
-        raise UserError(unreadable(path, error)) from None
+        raise UserError(unreadable_message(path, error)) from None
 
 
 def _load(path: Path, location: str) -> PretrainedWeights:
@@ -155,14 +155,14 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
     tokenizer = load_tokenizer(folder)
     if vocabulary_size(tokenizer) > config.vocab_size:
         raise UserError(f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, the model {config.vocab_size}")
-    check_finite(folder, renamed)
+    check_finite_weights(folder, renamed)
     return PretrainedWeights(folder, config, tokenizer, renamed)
 
 
 def _load_checkpoint(path: Path, tokenizer_path: Path) -> PretrainedWeights:
     checkpoint = read_checkpoint(path)
     metadata, tensors = checkpoint[METADATA_KEY], checkpoint["state_dict"]
-    check_finite(path, tensors)
+    check_finite_weights(path, tensors)
     tokenizer = load_tokenizer(tokenizer_path)
     if fingerprint(tokenizer) != metadata["tokenizer_fingerprint"]:
         raise UserError(f"{tokenizer_path} is not the tokenizer of {path.name}: restore the run's own")

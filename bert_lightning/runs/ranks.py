@@ -21,15 +21,17 @@ from bert_lightning.errors import UserError
 from bert_lightning.runtime.environment import note
 
 _RANKS, _RANKS_OF_A_CORE = 16, 4  # limits of ranks per machine and per core: more processes only wait for each other
-OWN_RUN = "bert-lightning-"  # prefix of the elastic run ids that `launch_here` gives
-ERRORS = "BERT_LIGHTNING_ERRORS"  # environment variable: folder into which ranks of `launch_srun` write their errors
-LAUNCHER = "BERT_LIGHTNING_LAUNCHER"  # environment variable: id of the process in which `launch_here` runs
+OWN_RUN_ID_PREFIX = "bert-lightning-"  # prefix of the elastic run ids that `launch_locally` gives
+# Environment variables: the folder where ranks of `launch_with_srun` write their errors, and the id of the process in
+# which `launch_locally` runs.
+ERRORS_ENV = "BERT_LIGHTNING_ERRORS"
+LAUNCHER_ENV = "BERT_LIGHTNING_LAUNCHER"
 # The script that a rank executes. It is given by its path, so that a rank does not import another installed package.
-PROGRAM = str(Path(__file__).parent.parent / "__main__.py")
+MAIN_SCRIPT = str(Path(__file__).parent.parent / "__main__.py")
 _LOOKS_EVERY = 1.0  # seconds between two checks that the launcher is alive
 
 
-def is_rank(ranks: int) -> bool:
+def is_launched_rank(ranks: int) -> bool:
     """Return whether torchrun, srun or our own launcher started this process as one of the run's ranks.
 
     Args:
@@ -50,24 +52,24 @@ def _tasks() -> int:
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) if "SLURM_STEP_ID" in os.environ else 0
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Return whether this process is rank 0, or the only process."""
     rank: int = getattr(rank_zero_only, "rank", None) or 0
     return rank == 0
 
 
-def is_own_rank() -> bool:
+def has_own_launcher() -> bool:
     """Return whether this process is a rank whose launcher is this program too. The launcher reports the result."""
-    return os.environ.get("TORCHELASTIC_RUN_ID", "").startswith(OWN_RUN) or ERRORS in os.environ
+    return os.environ.get("TORCHELASTIC_RUN_ID", "").startswith(OWN_RUN_ID_PREFIX) or ERRORS_ENV in os.environ
 
 
-def end_with_launcher() -> None:
+def exit_with_launcher() -> None:
     """Start a thread that ends this rank about a second after its launcher ended.
 
     A launcher that is killed by SIGKILL cannot end its ranks. The rank saves nothing: the run resumes from its newest
     checkpoint.
     """
-    if (launcher := os.environ.get(LAUNCHER)) is None:
+    if (launcher := os.environ.get(LAUNCHER_ENV)) is None:
         return
 
     def watch() -> None:
@@ -79,7 +81,7 @@ def end_with_launcher() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def leave(error: Exception) -> bool:
+def report_error_to_launcher(error: Exception) -> bool:
     """Write the error of this rank to a file for its launcher, which reports it once.
 
     If the launcher will start the ranks again, it does not report the error. The rank then prints one line itself.
@@ -87,8 +89,8 @@ def leave(error: Exception) -> bool:
     Returns:
         Whether there is such a launcher. If not, the caller must report the error.
     """
-    if ERRORS in os.environ:
-        os.environ["TORCHELASTIC_ERROR_FILE"] = f"{os.environ[ERRORS]}/{os.environ['SLURM_PROCID']}.json"
+    if ERRORS_ENV in os.environ:
+        os.environ["TORCHELASTIC_ERROR_FILE"] = f"{os.environ[ERRORS_ENV]}/{os.environ['SLURM_PROCID']}.json"
     if "TORCHELASTIC_ERROR_FILE" not in os.environ:
         return False
     get_error_handler().record_exception(error)
@@ -97,7 +99,7 @@ def leave(error: Exception) -> bool:
     return True
 
 
-def say_restart() -> None:
+def note_restart() -> None:
     """Print a note if torchrun has started the ranks again after a failure."""
     if _restarts():
         note(f"a rank failed; all start again, {_restarts()} of {os.environ['TORCHELASTIC_MAX_RESTARTS']} times")
@@ -113,7 +115,7 @@ def world_size(trainer: DictConfig) -> int:
     return number
 
 
-def devices(trainer: DictConfig) -> int:
+def device_count(trainer: DictConfig) -> int:
     """Return the number of devices that the trainer uses on each machine.
 
     Raises:
@@ -134,7 +136,7 @@ def devices(trainer: DictConfig) -> int:
     return int(value)
 
 
-def shards(trainer: DictConfig) -> int:
+def shard_count(trainer: DictConfig) -> int:
     """Return the number of ranks over which the parameters are sharded; 1 if each rank holds all parameters."""
     strategy = trainer.strategy
     whole = isinstance(strategy, str) or "ModelParallel" not in str(strategy.get("_target_"))

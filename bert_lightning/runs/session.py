@@ -31,20 +31,20 @@ from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
 from bert_lightning.modules.base import METADATA_KEY, EncoderModule
+from bert_lightning.runs.atomic_writes import replace_atomically
 from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, check_same_model, check_same_tensors
 from bert_lightning.runs.checkpoint_reading import RUN_KEY, load_tensors
-from bert_lightning.runs.compatibility import check_identity, identity
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.job import job
-from bert_lightning.runs.loggers import Careful
+from bert_lightning.runs.compatibility import check_checkpoint_identity, run_identity
+from bert_lightning.runs.loggers import FailSafeLogger
 from bert_lightning.runs.ranks import cluster_environment, world_size
-from bert_lightning.runs.writing import replacing
+from bert_lightning.runs.run_folder import RunFolder
+from bert_lightning.runs.slurm_job import slurm_job_id
 from bert_lightning.runtime.environment import git_commit, note, processor, versions
 from bert_lightning.runtime.signals import Interrupted
 
 
 @dataclass(frozen=True)
-class Parts:
+class RunParts:
     """The module, the data and the tokenizer of a run. A resolved config alone determines them."""
 
     module: EncoderModule
@@ -59,9 +59,9 @@ class Session:
 
     config: DictConfig  # all interpolations are resolved
     folder: RunFolder
-    parts: Parts
+    parts: RunParts
     callbacks: list[Callback]
-    loggers: list[Careful]
+    loggers: list[FailSafeLogger]
     trainer: pl.Trainer
     checkpoint: Path | None
     first_step: int  # number of updates before the checkpoint; 0 without one
@@ -71,7 +71,7 @@ class Session:
         cls,
         config: DictConfig,
         folder: RunFolder,
-        parts: Parts,
+        parts: RunParts,
         make_trainer: Callable[..., pl.Trainer],
         callbacks: list[Callback],
         make_loggers: list[Callable[[Path, int], Logger]],
@@ -106,11 +106,11 @@ class Session:
         first_step = 0 if checkpoint is None else _checked_step(checkpoint, parts.module, config)
         try:
             parts.module.build_optimizer()
-            loggers = [Careful(make(folder.path, first_step)) for make in make_loggers]
+            loggers = [FailSafeLogger(make(folder.path, first_step)) for make in make_loggers]
             trainer = make_trainer(
                 callbacks=callbacks,
                 logger=loggers,
-                plugins=[AtomicCheckpointIO(identity(config)), cluster_environment(world_size(config.trainer))],
+                plugins=[AtomicCheckpointIO(run_identity(config)), cluster_environment(world_size(config.trainer))],
                 default_root_dir=folder.path,
                 enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             )
@@ -126,9 +126,10 @@ class Session:
         folder = self.folder
         try:
             folder.checkpoints.mkdir(exist_ok=True)
-            with replacing(folder.tokenizer) as file:
+            with replace_atomically(folder.tokenizer) as file:
                 file.write(self.parts.tokenizer.to_str(pretty=True))
-            with replacing(folder.config) as file:  # written last, since a folder with a config counts as a run
+            # Write the config last, since a folder with a config counts as a run.
+            with replace_atomically(folder.config) as file:
                 file.write(OmegaConf.to_yaml(self.config))
         except BaseException:
             for path in (folder.config, folder.tokenizer):
@@ -175,7 +176,7 @@ class Session:
                 logger.close()
         summary = self._summary()
         if self.trainer.is_global_zero:
-            with replacing(self.folder.summary) as file:
+            with replace_atomically(self.folder.summary) as file:
                 file.write(json.dumps(summary, indent=1) + "\n")
 
     def _summary(self) -> dict[str, Any]:
@@ -187,7 +188,7 @@ class Session:
         return {
             **{name: asked.get(name) for name in ("verb", "name", "job", "seed")},
             **{name: asked.get("origin", {}).get(name) for name in ("command", "choices", "overrides")},
-            "slurm_job": job(),
+            "slurm_job": slurm_job_id(),
             "parameters": self._parameters(),
             "heads": self.parts.module.objective.head_types(),
             "data_fingerprint": self.parts.data_fingerprint(),
@@ -230,7 +231,7 @@ class Session:
         return {"metric": best.monitor, "value": value if math.isfinite(value) else None}
 
 
-def check_steps(trainer: DictConfig, budget: Budget) -> None:
+def set_trainer_limits(trainer: DictConfig, budget: Budget) -> None:
     """Set the trainer's maximum of steps from the budget, and convert its validation interval from updates to batches.
 
     The last update is always validated, whatever the interval.
@@ -254,7 +255,7 @@ def _checked_step(path: Path, module: EncoderModule, config: DictConfig) -> int:
     checkpoint = load_tensors(path, "meta")
     check_same_model(path, checkpoint[METADATA_KEY], module.metadata())
     check_same_tensors(path, checkpoint["state_dict"], module.state_dict())
-    check_identity(path, checkpoint.get(RUN_KEY), config)
+    check_checkpoint_identity(path, checkpoint.get(RUN_KEY), config)
     step: int = checkpoint["global_step"]
     return step
 

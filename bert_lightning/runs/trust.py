@@ -19,7 +19,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.runtime.environment import note
 
 # Environment variable: names of modules, classes and functions that any folder may build, separated by commas.
-TRUST = "BERT_LIGHTNING_TRUST"
+TRUST_ENV = "BERT_LIGHTNING_TRUST"
 _PROGRAM = "bert_lightning"
 # The modules and functions of this program that a config may name as targets. All other code of it is refused.
 _PARTS = tuple(
@@ -27,9 +27,9 @@ _PARTS = tuple(
     for part in (
         "budget", "callbacks", "data.labelled", "data.pretraining.blocks", "data.pretraining.masking",
         "data.pretraining.packing", "data.pretraining.pairs", "data.pretraining.phases", "metrics", "model.config",
-        "model.heads", "objectives", "optim", "runs.loggers.csv", "runs.loggers.tensorboard", "runs.loggers.wandb",
-        "runs.warm_start.teacher", "text.corpora", "text.hub", "text.tokenizers.bpe_and_unigram",
-        "text.tokenizers.recipes",
+        "model.heads", "objectives", "optim", "runs.loggers.csv_logger", "runs.loggers.tensorboard_logger",
+        "runs.loggers.wandb_logger", "runs.warm_start.teacher", "text.corpora", "text.hub",
+        "text.tokenizers.bpe_and_unigram", "text.tokenizers.recipes",
     )
 )  # fmt: skip
 # The targets in other libraries that this program's yaml files name. They are listed here, since a program that imports
@@ -68,11 +68,12 @@ def check_targets(node: Any, place: Path | str, key: str = "") -> None:
             raise UserError(f"{place}: {name}_args_: values of {target} are given by name; delete this key")
     if refused:
         raise UserError(
-            f"{place}: {next(iter(refused.values()))}. If you trust its code, set {TRUST}={_with_registered(refused)}"
+            f"{place}: {next(iter(refused.values()))}. "
+            f"If you trust its code, set {TRUST_ENV}={_with_registered(refused)}"
         )
 
 
-def check_plain(node: Any, place: Path, key: str = "") -> None:
+def check_no_interpolations(node: Any, place: Path, key: str = "") -> None:
     """Check that a config or a checkpoint holds no interpolation. A run writes resolved configs only.
 
     Args:
@@ -88,7 +89,7 @@ def check_plain(node: Any, place: Path, key: str = "") -> None:
             raise UserError(f"{place}: {name}={value} is an interpolation, which no run writes: give the value itself")
 
 
-def check_files(folder: Path) -> None:
+def check_files_of_run(folder: Path) -> None:
     """Check that a run's folder has no link that leads outside it, and nothing but files, folders and links.
 
     So a run can write and delete inside its own folder only. The folder of W&B is not checked: it keeps links with
@@ -105,7 +106,7 @@ def check_files(folder: Path) -> None:
             raise UserError(f"{path} is neither a file nor a folder: delete it")
 
 
-def note_what_needs_trust(config: DictConfig) -> None:
+def note_foreign_targets(config: DictConfig) -> None:
     """Print a note before training if the config names foreign code.
 
     The note gives the environment variable that `resume`, `evaluate` and `predict` will need for it.
@@ -114,23 +115,23 @@ def note_what_needs_trust(config: DictConfig) -> None:
         what = "it" if len(names) == 1 else "them"
         note(
             f"{', '.join(names)}: not a part of this program. resume, evaluate and predict build {what} from this run "
-            f"only with {TRUST}={_with_registered(names)} in the environment"
+            f"only with {TRUST_ENV}={_with_registered(names)} in the environment"
         )
 
 
 @contextmanager
-def trusting(config: DictConfig | None) -> Iterator[None]:
+def trust_targets_of(config: DictConfig | None) -> Iterator[None]:
     """Trust all targets of the user's own config, in the `with` block and in processes that it starts."""
-    before, names = os.environ.get(TRUST), [] if config is None else foreign_targets(config)
+    before, names = os.environ.get(TRUST_ENV), [] if config is None else foreign_targets(config)
     if names:
-        os.environ[TRUST] = _with_registered(names)
+        os.environ[TRUST_ENV] = _with_registered(names)
     try:
         yield
     finally:
         if before is not None:
-            os.environ[TRUST] = before
+            os.environ[TRUST_ENV] = before
         elif names:
-            del os.environ[TRUST]
+            del os.environ[TRUST_ENV]
 
 
 def foreign_targets(config: DictConfig) -> list[str]:
@@ -181,7 +182,7 @@ def _problem(target: str) -> str | None:
 
 def _registered() -> list[str]:
     """Return the names that the user trusts by the environment variable."""
-    return [name for name in map(str.strip, os.environ.get(TRUST, "").split(",")) if name]
+    return [name for name in map(str.strip, os.environ.get(TRUST_ENV, "").split(",")) if name]
 
 
 def _is_registered(target: str) -> bool:

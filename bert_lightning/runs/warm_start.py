@@ -12,8 +12,8 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.quoting import pasteable
-from bert_lightning.runs.pretrained import PretrainedWeights, load
+from bert_lightning.quoting import quote_for_shell
+from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
 from bert_lightning.runtime.environment import note
 
 _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
@@ -23,7 +23,7 @@ def teacher(location: str | None) -> PretrainedWeights:
     """Load the teacher's weights from a location. Raises UserError if the location is None."""
     if location is None:
         raise UserError("this objective needs a teacher: give teacher=<a run's folder or a Hugging Face folder>")
-    return load(location)
+    return load_pretrained(location)
 
 
 def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: JointObjective) -> None:
@@ -97,7 +97,7 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
     overrides = [f"model.{name.replace('width', 'size')}={getattr(theirs, name)}" for name in wrong]
     if source.tokenizer.get_vocab() != tokenizer.get_vocab():
         folder = source.path.parent.parent if source.path.suffix == ".ckpt" else source.path  # it holds the tokenizer
-        overrides = ["tokenizer=files", pasteable(f"tokenizer.path={folder}"), *overrides]
+        overrides = ["tokenizer=files", quote_for_shell(f"tokenizer.path={folder}"), *overrides]
         raise UserError(f"init_from: {source.path} has another vocabulary: add {' '.join(overrides)}")
     if overrides:
         raise UserError(f"init_from: {source.path} has other sizes: add {' '.join(overrides)}")

@@ -27,7 +27,7 @@ from bert_lightning.metrics import TaskMetric
 from bert_lightning.model.config import BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import Downstream
-from bert_lightning.runs.trust import check_plain, check_targets
+from bert_lightning.runs.trust import check_no_interpolations, check_targets
 from bert_lightning.runtime.environment import note
 
 T = TypeVar("T")
@@ -256,7 +256,7 @@ def class_of_card(path: Path, card: Mapping[str, Any], name: str) -> type[Any]:
         UserError: if `from_card` would raise it.
     """
     key = f"task.{name}"
-    check_plain(card[name], path, key)
+    check_no_interpolations(card[name], path, key)
     check_targets(card[name], path, key)
     return _class_named(f"{path}: {key}", card[name], _CLASSES[name])
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.writing import named, output_file
+from bert_lightning.runs.atomic_writes import explain_output_errors, output_file
+from bert_lightning.runs.run_folder import RunFolder
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def json_lines(output: str | None, source: str | None) -> Iterator[Callable[[dic
     with output_file(path) as file:
 
         def write(row: dict[str, Any]) -> None:
-            with named(path):
+            with explain_output_errors(path):
                 print(json.dumps(row, ensure_ascii=False), file=file)
 
         yield write

@@ -16,9 +16,9 @@ from bert_lightning.compare.unigram import unigram_perplexity
 from bert_lightning.config.building import run_folder
 from bert_lightning.config.composition import composed
 from bert_lightning.errors import UserError
-from bert_lightning.quoting import quoted
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.pretrained import load
+from bert_lightning.quoting import quote_for_hydra
+from bert_lightning.runs.pretrained import load_pretrained
+from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.text.tokenizers.recipes import vocabulary_size
 from bert_lightning.verbs.finetune import finetune, labelled_batches
 from bert_lightning.verbs.predict import FillMask
@@ -51,7 +51,7 @@ def run(config: DictConfig) -> None:
 
 
 def _composed(verb: str, overrides: list[str], **values: Any) -> DictConfig:
-    overrides = [*overrides, *(f"{key}={quoted(value)}" for key, value in values.items())]
+    overrides = [*overrides, *(f"{key}={quote_for_hydra(value)}" for key, value in values.items())]
     print(f"\n$ bert-lightning {verb} {shlex.join(overrides)}", flush=True)
     return composed(verb, overrides)
 
@@ -75,7 +75,7 @@ def _fine_tune(config: DictConfig, folder: Path, encoder: RunFolder) -> dict[str
             )
             _, summary = finetune(tuning)
             scores[arm].append(100 * summary["metrics"]["val/classification/accuracy"])
-    batches = labelled_batches(tuning, load(str(encoder.path))).val_dataloader()
+    batches = labelled_batches(tuning, load_pretrained(str(encoder.path))).val_dataloader()
     classes = np.concatenate([batch["labels"].numpy() for batch in batches])
     scores[_MAJORITY].append(100 * np.bincount(classes).max() / len(classes))
     return scores
@@ -112,7 +112,7 @@ def _screen(
         spread = f"± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
         lines.append(f"  {arm:41}{statistics.mean(values):7.1f} %   {spread}")
     lines += ["", "Masks filled in by the pretrained model"]
-    for prediction in FillMask(load(str(run_folder.path)), top_k=3)(list(config.sentences)):
+    for prediction in FillMask(load_pretrained(str(run_folder.path)), top_k=3)(list(config.sentences)):
         guesses = ", ".join(guess["word"] for guess in prediction["masks"][0])
         lines.append(f"  {prediction['text']:58}{guesses}")
     lines += [

@@ -13,9 +13,9 @@ from bert_lightning.config.saved import saved_task
 from bert_lightning.data.labelled.task_types import TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetrics
-from bert_lightning.runs.folder import RunFolder, newest_run
-from bert_lightning.runs.pretrained import PretrainedWeights, load
-from bert_lightning.runs.trust import trusting
+from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
+from bert_lightning.runs.run_folder import RunFolder, newest_finished_run
+from bert_lightning.runs.trust import trust_targets_of
 from bert_lightning.tasks.answering import Answerer
 from bert_lightning.tasks.data import read_examples, task_metrics, task_type_of
 from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
@@ -30,16 +30,16 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     """Return the metrics on `split` and the number of examples. The task is `task`, or else that of the run."""
     location = config.run
     if location == "newest":
-        location = str(newest_run(Path(config.runs), ("finetune",)))
+        location = str(newest_finished_run(Path(config.runs), ("finetune",)))
         print(f"# {location}", file=sys.stderr)
-    source = load(location)
+    source = load_pretrained(location)
     task = _task_of_run(source) if config.task is None else _resolved_task(config)
     if config.path is not None:
         task.path = task.files.path = config.path
         if not Path(config.path).expanduser().is_dir():
             task.files.splits[config.split] = config.path
     given = None if config.task is None else task
-    with trusting(given):
+    with trust_targets_of(given):
         answer = Answerer(source, given)
     task_type = task_type_of(task)
     _check_same(task_type, answer, source, task)

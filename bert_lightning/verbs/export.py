@@ -25,9 +25,9 @@ from bert_lightning.model.hugging_face.conversion import (
     to_hugging_face,
 )
 from bert_lightning.model.hugging_face.families import FAMILIES
-from bert_lightning.runs.folder import newest_run
-from bert_lightning.runs.pretrained import PretrainedWeights, load
-from bert_lightning.runs.writing import output_folder
+from bert_lightning.runs.atomic_writes import output_folder
+from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
+from bert_lightning.runs.run_folder import newest_finished_run
 from bert_lightning.runtime.environment import note
 from bert_lightning.text.tokenizers.batch_tokenizer import with_spaced_words
 from bert_lightning.text.tokenizers.special_tokens import SpecialIds, special_names
@@ -49,9 +49,9 @@ def run(config: DictConfig) -> None:
     """Export the checkpoint, and print the folder and its family."""
     location = config.run
     if location == "newest":
-        location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
+        location = str(newest_finished_run(Path(config.runs), ("pretrain", "finetune")))
     output = Path(config.output).expanduser()
-    print(f"{output}: {export(load(location), output, config.family)}, for transformers' from_pretrained")
+    print(f"{output}: {export(load_pretrained(location), output, config.family)}, for transformers' from_pretrained")
 
 
 @dataclass(frozen=True)

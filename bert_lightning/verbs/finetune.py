@@ -24,10 +24,10 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.finetuning import FinetuningModule
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.pretrained import PretrainedWeights, load
-from bert_lightning.runs.ranks import devices, shards
-from bert_lightning.runs.session import Parts, check_steps
+from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
+from bert_lightning.runs.ranks import device_count, shard_count
+from bert_lightning.runs.run_folder import RunFolder
+from bert_lightning.runs.session import RunParts, set_trainer_limits
 from bert_lightning.tasks.data import (
     TaskData,
     card_of,
@@ -39,7 +39,7 @@ from bert_lightning.tasks.data import (
 )
 from bert_lightning.tasks.output import note_cut
 from bert_lightning.text.tokenizers.recipes import fingerprint
-from bert_lightning.training import check_execution, start
+from bert_lightning.training import check_new_run, start_run
 
 
 def run(config: DictConfig) -> None:
@@ -48,10 +48,10 @@ def run(config: DictConfig) -> None:
     if not summary:
         print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
         return
-    report(config, folder, summary)
+    print_results(config, folder, summary)
 
 
-def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
+def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
     """Print the results of a finished run and the next command. `resume` calls this too."""
     best = summary["best"]
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
@@ -66,28 +66,28 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
 
     The summary is empty with `launch=none`, which only writes the folder.
     """
-    check_execution(config)
-    config.trainer.devices = devices(config.trainer)
+    check_new_run(config)
+    config.trainer.devices = device_count(config.trainer)
     source, data, batches = _inputs(config)
     _check_memory(config, source, batches)
     set_steps(config, batches.batches_per_epoch())
-    check_steps(config.trainer, Steps(config.trainer.max_steps))
+    set_trainer_limits(config.trainer, Steps(config.trainer.max_steps))
 
-    def parts_of(config: DictConfig) -> Parts:
+    def parts_of(config: DictConfig) -> RunParts:
         made = _parts(config, source, data, batches)
         _say_what_is_lost(config, source, batches)
         return made
 
-    return start(resolved(config), parts_of)
+    return start_run(resolved(config), parts_of)
 
 
-def parts(config: DictConfig) -> Parts:
+def build_parts(config: DictConfig) -> RunParts:
     """Return the parts of a run (module, data, tokenizer) from its resolved config."""
     return _parts(config, *_inputs(config))
 
 
 def _inputs(config: DictConfig) -> tuple[PretrainedWeights, TaskData, StreamDataModule[LabelledExamples]]:
-    source = load(config.encoder)
+    source = load_pretrained(config.encoder)
     _check_settings(config, source)
     data = training_data(config.task, config.validation_examples)
     return source, data, labelled_batches(config, source, data)
@@ -95,9 +95,9 @@ def _inputs(config: DictConfig) -> tuple[PretrainedWeights, TaskData, StreamData
 
 def _parts(
     config: DictConfig, source: PretrainedWeights, data: TaskData, batches: StreamDataModule[LabelledExamples]
-) -> Parts:
+) -> RunParts:
     pl.seed_everything(config.seed, verbose=False)
-    return Parts(_module(config, source, data), batches, source.tokenizer, data.fingerprint)
+    return RunParts(_module(config, source, data), batches, source.tokenizer, data.fingerprint)
 
 
 def _check_memory(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule[LabelledExamples]) -> None:
@@ -106,7 +106,7 @@ def _check_memory(config: DictConfig, source: PretrainedWeights, batches: Stream
     tokens = config.batch_tokens or config.batch_size * float(some.mean())
     if config.launch == "auto" and config.frozen_blocks is None:  # what is frozen keeps neither gradients nor states
         half = "16" in str(config.trainer.precision)
-        check_memory(source.config, tokens, 2 if half else 4, shards(config.trainer))
+        check_memory(source.config, tokens, 2 if half else 4, shard_count(config.trainer))
 
 
 def set_steps(config: DictConfig, batches: int) -> None:

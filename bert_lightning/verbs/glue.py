@@ -15,8 +15,8 @@ from omegaconf import DictConfig
 from bert_lightning.config.building import run_folder
 from bert_lightning.config.composition import composed
 from bert_lightning.errors import UserError
-from bert_lightning.quoting import quoted
-from bert_lightning.runs.trust import trusting
+from bert_lightning.quoting import quote_for_hydra
+from bert_lightning.runs.trust import trust_targets_of
 from bert_lightning.verbs.evaluate import evaluate
 from bert_lightning.verbs.finetune import finetune
 
@@ -60,9 +60,10 @@ def run(config: DictConfig) -> None:
         print(f"# {task}, seed {seed}", file=sys.stderr, flush=True)
         for name, score in _scores(task, job).items():
             scores.setdefault(name, []).append(score)
-    table = {"encoder": config.encoder, "seeds": list(config.seeds), "scores": scores, "averages": averages(scores)}
+    means = average_scores(scores)
+    table = {"encoder": config.encoder, "seeds": list(config.seeds), "scores": scores, "averages": means}
     (folder / "glue.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    print(shown(scores, table["averages"]))
+    print(format_scores(scores, means))
     print(f"# also in {folder / 'glue.json'}; its runs are beside it", file=sys.stderr)
 
 
@@ -73,10 +74,10 @@ def _place(config: DictConfig, task: str) -> Path:
 
 def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictConfig:
     """Compose and check the config of one run. All are checked before the first run starts."""
-    place = [] if config.path is None else [f"task.path={quoted(_place(config, task))}"]
+    place = [] if config.path is None else [f"task.path={quote_for_hydra(_place(config, task))}"]
     chosen = any(override.startswith("finetuning=") for override in config.finetune)
     overrides = [*([] if chosen else ["finetuning=bert"]), *config.finetune, f"task={task}", *place]
-    overrides += [f"encoder={quoted(config.encoder)}", f"seed={seed}", f"runs={quoted(folder)}"]
+    overrides += [f"encoder={quote_for_hydra(config.encoder)}", f"seed={seed}", f"runs={quote_for_hydra(folder)}"]
     overrides += [f"name={task}-seed{seed}"]
     print(f"$ bert-lightning finetune {shlex.join(overrides)}", file=sys.stderr)
     return composed("finetune", overrides)
@@ -92,8 +93,9 @@ def _scores(task: str, config: DictConfig) -> dict[str, float]:
         task: _score(task, {n.rpartition("/")[2]: v for n, v in summary["metrics"].items() if n.startswith("val/")})
     }
     if task == _AVERAGED_AS_ONE[0]:
-        other = compose("evaluate", [f"run={quoted(folder.checkpoints / 'last.ckpt')}", "split=validation_mismatched"])
-        with trusting(config):
+        last = quote_for_hydra(folder.checkpoints / "last.ckpt")
+        other = compose("evaluate", [f"run={last}", "split=validation_mismatched"])
+        with trust_targets_of(config):
             found[_AVERAGED_AS_ONE[1]] = _score(task, evaluate(other)["metrics"])
     return found
 
@@ -102,7 +104,7 @@ def _score(task: str, metrics: dict[str, Any]) -> float:
     return 100 * statistics.mean(float(metrics[name]) for name in SCORES[task])
 
 
-def averages(scores: dict[str, list[float]]) -> dict[str, list[float]]:
+def average_scores(scores: dict[str, list[float]]) -> dict[str, list[float]]:
     """Return the mean over the tasks for each seed, with and without WNLI. The two parts of MNLI count as one task."""
     merged = {name: values for name, values in scores.items() if name not in _AVERAGED_AS_ONE}
     if parts := [scores[name] for name in _AVERAGED_AS_ONE if name in scores]:
@@ -116,7 +118,7 @@ def averages(scores: dict[str, list[float]]) -> dict[str, list[float]]:
     }
 
 
-def shown(scores: dict[str, list[float]], means: dict[str, list[float]]) -> str:
+def format_scores(scores: dict[str, list[float]], means: dict[str, list[float]]) -> str:
     """Return one line per task: its metrics, the mean over the seeds and the standard deviation."""
     lines = []
     for name, values in (scores | means).items():

@@ -16,8 +16,8 @@ from bert_lightning.data.labelled.encoding import TokenSequence, collate, encode
 from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.errors import UserError
-from bert_lightning.runs.folder import newest_run
-from bert_lightning.runs.pretrained import PretrainedWeights, load
+from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
+from bert_lightning.runs.run_folder import newest_finished_run
 from bert_lightning.tasks.answering import Answerer, check_numbers
 from bert_lightning.tasks.input_lines import STANDARD_INPUT, Lines, lines_of, valid
 from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
@@ -144,12 +144,12 @@ def run(config: DictConfig) -> None:
     """Predict for every text, and print each prediction at once. Exit with code 2 if a line cannot be answered."""
     location = config.run
     if location == "newest":
-        location = str(newest_run(Path(config.runs), ("pretrain", "finetune")))
+        location = str(newest_finished_run(Path(config.runs), ("pretrain", "finetune")))
         print(f"# {location}", file=sys.stderr)
     if config.texts is not None and config.file is not None:
         raise UserError("texts and file=... are both given: give one of them")
     lines = lines_of(config.file) if config.texts is None else None
-    predict = predictor(load(location), config.top_k)
+    predict = predictor(load_pretrained(location), config.top_k)
     wrong: list[int] = []
     with json_lines(config.output, config.file) as write:
         for prediction in _predictions(config, predict, lines, wrong):

@@ -27,14 +27,14 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.pretraining import PretrainingModule
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.optim import build_optimizer, parameter_groups
-from bert_lightning.quoting import pasteable
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.pretrained import load
-from bert_lightning.runs.ranks import devices, shards
-from bert_lightning.runs.session import Parts, check_steps
+from bert_lightning.quoting import quote_for_shell
+from bert_lightning.runs.pretrained import load_pretrained
+from bert_lightning.runs.ranks import device_count, shard_count
+from bert_lightning.runs.run_folder import RunFolder
+from bert_lightning.runs.session import RunParts, set_trainer_limits
 from bert_lightning.runs.warm_start import start_from
 from bert_lightning.text.tokenizers.recipes import SpecialIds, fingerprint, vocabulary_size
-from bert_lightning.training import check_execution, start
+from bert_lightning.training import check_new_run, start_run
 from bert_lightning.verbs.prepare import prepared_data
 
 # Validation has its own seed and masking, whatever training uses. So runs with the same `examples` are comparable.
@@ -49,10 +49,10 @@ def run(config: DictConfig) -> None:
         place = shlex.quote(str(folder.path))
         print(f"Next: bert-lightning resume {place}, on every rank if torchrun or srun starts them")
         return
-    report(config, folder, summary)
+    print_results(config, folder, summary)
 
 
-def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
+def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
     """Print the results of a finished run and the next commands. `resume` calls this too."""
     metrics = summary["metrics"]
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
@@ -65,7 +65,7 @@ def report(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> No
 
 def _next_commands(folder: RunFolder, heads: Mapping[str, str]) -> list[str]:
     """Return the next commands for this run, quoted for a shell. `predict` is one if the run can fill in masks."""
-    run, encoder = (pasteable(f"{key}={folder.path}") for key in ("run", "encoder"))
+    run, encoder = (quote_for_shell(f"{key}={folder.path}") for key in ("run", "encoder"))
     fill_mask = [f'bert-lightning predict {run} "The film was [MASK]."'] if "masked_lm" in heads.values() else []
     return [*fill_mask, f"bert-lightning finetune task=sentiment {encoder}"]
 
@@ -75,12 +75,12 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
 
     The summary is empty with `launch=none`, which only writes the folder.
     """
-    check_execution(config)
-    check_steps(config.trainer, build(config.budget))
-    config.trainer.devices = devices(config.trainer)
+    check_new_run(config)
+    set_trainer_limits(config.trainer, build(config.budget))
+    config.trainer.devices = device_count(config.trainer)
     _check_parts(config)
     _fit_vocabulary(config, prepared_data(config))
-    return start(resolved(config), parts)
+    return start_run(resolved(config), build_parts)
 
 
 _FILLED = 0.25  # least share of real tokens in a batch: sentences are shorter than the maximal length
@@ -96,11 +96,12 @@ def _check_parts(config: DictConfig) -> None:
     lengths = [int(config.examples.get(name) or 1) for name in ("max_length", "tokens")]
     tokens = config.batch_tokens or config.batch_size * max(lengths) * _FILLED
     if config.launch == "auto":
-        check_memory(architecture, tokens, 2 if "16" in str(config.trainer.precision) else 4, shards(config.trainer))
+        value_bytes = 2 if "16" in str(config.trainer.precision) else 4
+        check_memory(architecture, tokens, value_bytes, shard_count(config.trainer))
     build(config.objective)  # finds a missing teacher before the corpus is read with its tokenizer
 
 
-def parts(config: DictConfig) -> Parts:
+def build_parts(config: DictConfig) -> RunParts:
     """Return the parts of a run (module, data, tokenizer) from its resolved config."""
     make_objective = build(config.objective)  # reads the teacher, if there is one
     data = prepared_data(config)
@@ -110,7 +111,7 @@ def parts(config: DictConfig) -> Parts:
     module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
     first = range(module.budget.batch_size(config.batch_size, 0.0))
     module.budget.check(lambda: replace(batches.train, plan=BatchPlan(fraction_spent=0.0))[first]["num_tokens"])
-    return Parts(module, batches, data.tokenizer, lambda: data.fingerprint)
+    return RunParts(module, batches, data.tokenizer, lambda: data.fingerprint)
 
 
 def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:
@@ -142,7 +143,7 @@ def _module(
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
     encoder, objective = BERT(architecture), make_objective(architecture)
     if config.init_from is not None:
-        start_from(load(config.init_from), data.tokenizer, encoder, objective)
+        start_from(load_pretrained(config.init_from), data.tokenizer, encoder, objective)
     return PretrainingModule(
         max_length=examples.max_length,
         encoder=encoder,

@@ -16,26 +16,26 @@ from bert_lightning.config.building import build
 from bert_lightning.config.saved import saved_config
 from bert_lightning.config.validation import check_config
 from bert_lightning.errors import UserError
-from bert_lightning.runs.compatibility import EXECUTION, SHARES
-from bert_lightning.runs.folder import RunFolder
-from bert_lightning.runs.ranks import devices, end_with_launcher, is_first, is_own_rank
-from bert_lightning.training import check_values, go_on
+from bert_lightning.runs.compatibility import BATCH_SHARE_KEYS, EXECUTION_KEYS
+from bert_lightning.runs.ranks import device_count, exit_with_launcher, has_own_launcher, is_rank_zero
+from bert_lightning.runs.run_folder import RunFolder
+from bert_lightning.training import check_machine, continue_run
 
 
 def run(arguments: list[str]) -> None:
     """Continue the run unless it is finished, and print its results."""
-    end_with_launcher()
+    exit_with_launcher()
     if not arguments or "=" in arguments[0]:
         raise UserError("resume takes the folder of a run: bert-lightning resume runs/my-run")
     location, *overrides = arguments
     folder = RunFolder(Path(location))
-    config = changed(saved_config(folder), overrides)
-    go_on(config, folder, overrides)
-    if is_first() and not is_own_rank():
-        import_module(f"bert_lightning.verbs.{config.verb}").report(config, folder, folder.read_summary())
+    config = apply_execution_overrides(saved_config(folder), overrides)
+    continue_run(config, folder, overrides)
+    if is_rank_zero() and not has_own_launcher():
+        import_module(f"bert_lightning.verbs.{config.verb}").print_results(config, folder, folder.read_summary())
 
 
-def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
+def apply_execution_overrides(config: DictConfig, overrides: list[str]) -> DictConfig:
     """Return the config with overrides, which may only change how the run is executed.
 
     Raises:
@@ -44,16 +44,18 @@ def changed(config: DictConfig, overrides: list[str]) -> DictConfig:
     before = _updates(config)
     for override in overrides:
         key, equals, _ = override.partition("=")
-        if not equals or not (key.startswith(EXECUTION) or key in SHARES):
-            raise UserError(f"{override}: resume changes how a run is executed ({', '.join(EXECUTION)}), nothing else")
+        if not equals or not (key.startswith(EXECUTION_KEYS) or key in BATCH_SHARE_KEYS):
+            raise UserError(
+                f"{override}: resume changes how a run is executed ({', '.join(EXECUTION_KEYS)}), nothing else"
+            )
     try:
         merged = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from None
     assert isinstance(merged, DictConfig), "a config is a mapping"
     check_config(merged)
-    check_values(merged)
-    merged.trainer.devices = devices(merged.trainer)
+    check_machine(merged)
+    merged.trainer.devices = device_count(merged.trainer)
     for ours, theirs in zip(before, _updates(merged), strict=True):
         if ours != theirs:
             raise UserError(

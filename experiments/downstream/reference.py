@@ -27,7 +27,7 @@ from bert_lightning.config.registry import register
 from bert_lightning.data.batching.sampler import StreamBatches
 from bert_lightning.data.labelled.examples import labelled_batch
 from bert_lightning.optim import parameter_groups
-from bert_lightning.runs.pretrained import load
+from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runtime.environment import git_commit
 from bert_lightning.tasks.data import training_data
 from bert_lightning.verbs import finetune
@@ -145,7 +145,7 @@ def run(overrides, mask_padding=False):
     register()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("finetune", overrides)
-    source = load(config.encoder)
+    source = load_pretrained(config.encoder)
     data = training_data(config.task, config.validation_examples)
     batches = finetune.labelled_batches(config, source, data)
     finetune.set_steps(config, batches.batches_per_epoch())

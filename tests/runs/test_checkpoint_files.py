@@ -9,8 +9,8 @@ import torch
 
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
-from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, newest_whole
-from bert_lightning.runs.checkpoint_reading import damage
+from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, latest_intact_checkpoint
+from bert_lightning.runs.checkpoint_reading import find_damage
 from tests.runs.compare import differences
 
 KEEP = ("callbacks.checkpoints.every_steps=1", "callbacks.checkpoints.keep_last=9", "model.dropout_rate=0.1")
@@ -56,13 +56,13 @@ def test_any_flipped_bit_of_the_tensors_is_found(tmp_path):
     metadata = {"config": config.to_dict(), "tokenizer_fingerprint": "0"}
     rest = {"loops": {}, "callbacks": {}, "optimizer_states": [], "global_step": 1}
     AtomicCheckpointIO().save_checkpoint({"state_dict": state, "bert_lightning": metadata, **rest}, path)
-    assert damage(path) is None
+    assert find_damage(path) is None
     data = path.read_bytes()
     first = data.index(weights.numpy().tobytes())
     for place in range(first, first + 4000, 397):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         assert not torch.equal(torch.load(path, weights_only=True)["state_dict"]["w"], weights)  # torch does not notice
-        assert damage(path) is not None
+        assert find_damage(path) is not None
 
 
 def test_all_damaged_is_an_error_and_leaves_all_as_it_is(run, command):
@@ -80,7 +80,7 @@ def test_no_checkpoint_yet_means_from_the_start(run, command):
     shutil.copytree(run, copy, symlinks=True)
     for path in [copy / "summary.json", *copy.glob("checkpoints/*")]:
         path.unlink()
-    assert newest_whole(copy / "checkpoints") is None
+    assert latest_intact_checkpoint(copy / "checkpoints") is None
     assert command("resume", str(copy))[0] == 0
     assert differences(run, copy) == []
 

@@ -8,7 +8,7 @@ from lightning.pytorch.loggers import Logger
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.csv_log import CsvLog
-from bert_lightning.runs.loggers import Careful
+from bert_lightning.runs.loggers import FailSafeLogger
 
 
 def rows(path):
@@ -57,7 +57,7 @@ def test_a_logger_that_fails_is_said_once_and_left_alone(tmp_path, capsys):
             self.calls += 1
             raise PermissionError(13, "Permission denied")
 
-    careful = Careful(Broken())
+    careful = FailSafeLogger(Broken())
     careful.log_metrics({"a": 1.0}, 0)
     careful.log_metrics({"a": 1.0}, 1)
     assert careful.logger.calls == 1

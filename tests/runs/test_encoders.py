@@ -10,7 +10,7 @@ import yaml
 
 from bert_lightning.config.finetuning import recipe_of
 from bert_lightning.errors import UserError
-from bert_lightning.runs.pretrained import load
+from bert_lightning.runs.pretrained import load_pretrained
 from tests.test_tasks import SENTENCES
 
 transformers = pytest.importorskip("transformers")
@@ -64,11 +64,11 @@ def test_a_folder_of_every_family_can_be_finetuned(family, folder_of, rows, comm
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_folder_of_every_family_is_exported_as_it_came(family, folder_of, command):
-    came = load(str(folder_of(family)))
+    came = load_pretrained(str(folder_of(family)))
     code, output, errors = command("export", f"run={family}", "output=again")
     assert (code, errors) == (0, "")
     assert f"again: {family.lower()}, for transformers" in output
-    again = load("again")
+    again = load_pretrained("again")
     assert again.config == came.config
     assert again.tensors.keys() == came.tensors.keys()
     assert all(torch.equal(tensor, came.tensors[name]) for name, tensor in again.tensors.items())
@@ -81,11 +81,11 @@ def test_a_model_of_the_hub_comes_from_its_cache_without_a_network(folder_of, tm
     (cached / "refs" / "main").write_text("1" * 40)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert load("hub:owner/tiny").config.embedding_size == 16
-    assert load("hub:owner/tiny@main").config.embedding_size == 16
+    assert load_pretrained("hub:owner/tiny").config.embedding_size == 16
+    assert load_pretrained("hub:owner/tiny@main").config.embedding_size == 16
     for location in ("hub:owner/other", "hub:owner/tiny@v2"):
         with pytest.raises(UserError, match=f"{location} cannot be had .* check the name, or give a folder"):
-            load(location)
+            load_pretrained(location)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_is_no_regular_file_is_one_line_and_no_hang(damage, folder_of, tmp_
         config.unlink()
         {"fifo": os.mkfifo, "folder": os.mkdir, "loop": lambda path: os.symlink(path.name, path)}[damage](config)
     with pytest.raises(UserError, match=r"is no file|no encoder at|holds no weights: it needs one of model") as raised:
-        load(str(folder))
+        load_pretrained(str(folder))
     assert "\n" not in str(raised.value)
     assert recipe_of(str(folder)) == ("bert" if "weights" in damage else None)
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.job import stamp
-from bert_lightning.runs.ranks import is_rank
+from bert_lightning.runs.ranks import is_launched_rank
+from bert_lightning.runs.slurm_job import run_name_suffix
 from tests.runs.compare import differences
 from tests.runs.test_resume import EVERY, cut, trained
 
@@ -73,20 +73,20 @@ def test_mistakes_get_one_line_and_leave_no_folder(override, command, tiny_run, 
 def test_a_task_of_srun_is_a_rank_if_there_are_as_many(monkeypatch):
     for name in ("TORCHELASTIC_RUN_ID", "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
-    assert not is_rank(1)
+    assert not is_launched_rank(1)
     monkeypatch.setenv("SLURM_STEP_ID", "0")
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
-    assert is_rank(1)
-    assert not is_rank(4)  # the whole program is one task, and starts its ranks itself
+    assert is_launched_rank(1)
+    assert not is_launched_rank(4)  # the whole program is one task, and starts its ranks itself
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
-    assert is_rank(4)
+    assert is_launched_rank(4)
     with pytest.raises(UserError, match="srun started 4 tasks, and this run has 2 ranks: give srun --ntasks=2"):
-        is_rank(2)
+        is_launched_rank(2)
 
 
 def test_a_job_names_its_run_whenever_it_starts(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.delenv("ENVIRONMENT", raising=False)
-    assert stamp() != "job17"  # a shell inside a job may start many runs
+    assert run_name_suffix() != "job17"  # a shell inside a job may start many runs
     monkeypatch.setenv("ENVIRONMENT", "BATCH")
-    assert stamp() == "job17"
+    assert run_name_suffix() == "job17"

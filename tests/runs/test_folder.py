@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.run_folder import RunFolder
 from tests.conftest import REPOSITORY
 
 NAMES = ["../x", "/x", "a/../x", ".", "..", "a/.", "", "a//b", "a/", "a\nb", "a\tb", "\x1b[31mred", "a\x00b", " a",
@@ -68,7 +68,7 @@ def test_the_command_line_refuses_before_it_writes(override, verb, command, tiny
 _HOLDER = """
 import sys
 from pathlib import Path
-from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.run_folder import RunFolder
 with RunFolder(Path(sys.argv[1])).held():
     print("held", flush=True)
     sys.stdin.read()
@@ -125,7 +125,7 @@ _WRITER = """
 import sys, time
 from pathlib import Path
 from bert_lightning.errors import UserError
-from bert_lightning.runs.folder import RunFolder
+from bert_lightning.runs.run_folder import RunFolder
 folder, me, until = RunFolder(Path(sys.argv[1])), sys.argv[2], time.time() + float(sys.argv[3])
 won = lost = 0
 while time.time() < until:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bert_lightning.runs.trust import TRUST
+from bert_lightning.runs.trust import TRUST_ENV
 from tests.runs.compare import differences
 
 KILLS = int(os.environ.get("BERT_LIGHTNING_KILLS", "8"))
@@ -37,7 +37,7 @@ def started(folder, *arguments, module=("bert_lightning",), env=os.environ, **va
         return subprocess.Popen(
             [sys.executable, "-m", *module, *arguments],
             cwd=folder, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True,
-            env={**env, "PYTHONPATH": str(Path(__file__).parents[2]), TRUST: "tests", **variables},
+            env={**env, "PYTHONPATH": str(Path(__file__).parents[2]), TRUST_ENV: "tests", **variables},
         )  # fmt: skip
 
 

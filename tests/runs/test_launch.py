@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs import launch
-from bert_lightning.runs.launch import RankFailed, launch_here
-from bert_lightning.runs.ranks import LAUNCHER
+from bert_lightning.runs import local_launch
+from bert_lightning.runs.local_launch import RankFailed, launch_locally
+from bert_lightning.runs.ranks import LAUNCHER_ENV
 from bert_lightning.runtime.signals import Interrupted
 from tests.runs.test_kills import finished, progress, started, tree
 from tests.runs.test_ranks import TWO
@@ -31,24 +31,24 @@ def test_only_what_may_go_well_is_repeated(raised, restarts, attempts, monkeypat
     left, seen = list(raised), []
 
     def run(arguments, ranks):
-        seen.append((arguments, ranks, os.environ[LAUNCHER]))
+        seen.append((arguments, ranks, os.environ[LAUNCHER_ENV]))
         if left:
             raise left.pop(0)
 
-    monkeypatch.setattr(launch, "_run", run)
+    monkeypatch.setattr(local_launch, "_run", run)
     fails = len(raised) == attempts
     if fails:
         with pytest.raises(type(raised[-1]), match=str(raised[-1])):
-            launch_here(Path("runs/x"), ["num_workers=1"], 2, restarts)
+            launch_locally(Path("runs/x"), ["num_workers=1"], 2, restarts)
     else:
-        launch_here(Path("runs/x"), ["num_workers=1"], 2, restarts)
+        launch_locally(Path("runs/x"), ["num_workers=1"], 2, restarts)
     assert seen == [(("resume", "runs/x", "num_workers=1"), 2, str(os.getpid()))] * attempts
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(" times: ")[0] for line in lines] == [
         f"note: a rank failed; all start again, {n} of {restarts}" for n in range(1, attempts)
     ]
     assert all(line.endswith(("OSError: gone", "killed")) for line in lines)
-    assert LAUNCHER not in os.environ
+    assert LAUNCHER_ENV not in os.environ
 
 
 def alive(pid):

@@ -10,13 +10,13 @@ from bert_lightning.callbacks.checkpoints import Best
 from bert_lightning.cli import conf_folder
 from bert_lightning.errors import UserError
 from bert_lightning.runs.trust import (
-    TRUST,
-    check_files,
-    check_plain,
+    TRUST_ENV,
+    check_files_of_run,
+    check_no_interpolations,
     check_targets,
     foreign_targets,
-    note_what_needs_trust,
-    trusting,
+    note_foreign_targets,
+    trust_targets_of,
 )
 
 OWN = """
@@ -36,7 +36,7 @@ ready = partial(print, 1)
 
 @pytest.fixture(autouse=True)
 def nothing_trusted(monkeypatch):
-    monkeypatch.delenv(TRUST, raising=False)
+    monkeypatch.delenv(TRUST_ENV, raising=False)
 
 
 @pytest.fixture
@@ -78,12 +78,13 @@ REFUSED = [
     "os.system", "builtins.open", "builtins.exec", "numpy.load", "torch.load", "torch.optim.SGD", "shutil.copyfile",
     "hydra.utils.get_method", "hydra.utils.instantiate", "functools.partial",
     "bert_lightning.text.files.lines.open_bytes",
-    "bert_lightning.verbs.demo.run", "bert_lightning.cli.main", "bert_lightning.runs.launch.launch_here",
+    "bert_lightning.verbs.demo.run", "bert_lightning.cli.main", "bert_lightning.runs.local_launch.launch_locally",
     "bert_lightning.runs.csv_log.CsvLog", "bert_lightning.data.store.preparation.prepare", "torch.hub.load",
     "bert_lightning.cli.os.system", "bert_lightning.data.store.preparation.shutil.rmtree",
     "bert_lightning.text.corpora.Path",
     "bert_lightning.text.tokenizers.recipes.Tokenizer.from_file", "bert_lightning.callbacks.checkpoints.Best.to_yaml",
-    "bert_lightning.runs.loggers.TensorBoard", "bert_lightning.runs.warm_start.load", "bert_lightning.data",
+    "bert_lightning.runs.loggers.TensorBoardWithHparams", "bert_lightning.runs.warm_start.load_pretrained",
+    "bert_lightning.data",
     "bert_lightning.metrics.NoSuchMetric", "bert_lightning_of_another.Loss", "no_such_module_anywhere.Loss", "", None,
     3, ["os.system"], {"_target_": "os.system"},
 ]  # fmt: skip
@@ -112,12 +113,12 @@ def test_the_message_names_every_target_to_trust():
 
 
 def test_values_by_position_are_refused_beside_parts_of_this_program(own_package, monkeypatch):
-    node = {"_target_": "bert_lightning.runs.loggers.wandb", "_args_": ["/elsewhere", 0]}
+    node = {"_target_": "bert_lightning.runs.loggers.wandb_logger", "_args_": ["/elsewhere", 0]}
     with pytest.raises(
-        UserError, match=r"x: a\._args_: values of bert_lightning\.runs\.loggers\.wandb are given by name"
+        UserError, match=r"x: a\._args_: values of bert_lightning\.runs\.loggers\.wandb_logger are given by name"
     ):
         check_targets({"a": node}, "x")
-    monkeypatch.setenv(TRUST, own_package)
+    monkeypatch.setenv(TRUST_ENV, own_package)
     check_targets({"_target_": f"{own_package}.losses.make_loss", "_args_": [1]}, "x")
 
 
@@ -137,7 +138,7 @@ def test_what_the_user_trusts_is_built(trusted, target, own_package, monkeypatch
     with pytest.raises(UserError, match="is not a part of this program"):
         check_targets({"_target_": target.format(own_package)}, "x")
     assert own_package not in sys.modules
-    monkeypatch.setenv(TRUST, trusted.format(own_package))
+    monkeypatch.setenv(TRUST_ENV, trusted.format(own_package))
     check_targets({"_target_": target.format(own_package)}, "x")
 
 
@@ -153,7 +154,7 @@ def test_what_the_user_trusts_is_built(trusted, target, own_package, monkeypatch
     ],
 )
 def test_trust_covers_what_a_package_defines_not_what_it_imports(target, message, own_package, monkeypatch):
-    monkeypatch.setenv(TRUST, own_package)
+    monkeypatch.setenv(TRUST_ENV, own_package)
     with pytest.raises(UserError, match=message.format(own_package)):
         check_targets({"_target_": target.format(own_package)}, "x")
 
@@ -162,29 +163,29 @@ def test_the_users_own_config_is_trusted_in_its_block_alone(own_package, monkeyp
     config = OmegaConf.create({"a": {"_target_": f"{own_package}.losses.Loss"}, "b": {"_target_": "torch.optim.AdamW"}})
     for before in (None, "other"):
         if before is not None:
-            monkeypatch.setenv(TRUST, before)
+            monkeypatch.setenv(TRUST_ENV, before)
         assert foreign_targets(config) == [f"{own_package}.losses.Loss"]
-        with trusting(config):
-            assert os.environ[TRUST] == ",".join(filter(None, (before, f"{own_package}.losses.Loss")))
+        with trust_targets_of(config):
+            assert os.environ[TRUST_ENV] == ",".join(filter(None, (before, f"{own_package}.losses.Loss")))
             check_targets(config, "x")
             assert foreign_targets(config) == []
-        assert os.environ.get(TRUST) == before
-    with trusting(None):
-        assert os.environ[TRUST] == "other"
-    note_what_needs_trust(config)
+        assert os.environ.get(TRUST_ENV) == before
+    with trust_targets_of(None):
+        assert os.environ[TRUST_ENV] == "other"
+    note_foreign_targets(config)
     assert capsys.readouterr().err == (
         f"note: {own_package}.losses.Loss: not a part of this program. resume, evaluate and predict build it from this "
         f"run only with BERT_LIGHTNING_TRUST=other,{own_package}.losses.Loss in the environment\n"
     )
-    with trusting(config):
-        note_what_needs_trust(config)
+    with trust_targets_of(config):
+        note_foreign_targets(config)
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "x-${seed}", "${new_id:}"])
 def test_interpolations_are_refused(value, tmp_path):
     with pytest.raises(UserError, match=r"config.yaml: a\.1\.b=.* is an interpolation"):
-        check_plain(OmegaConf.create({"seed": 0, "a": [1, {"b": value}]}), tmp_path / "config.yaml")
+        check_no_interpolations(OmegaConf.create({"seed": 0, "a": [1, {"b": value}]}), tmp_path / "config.yaml")
 
 
 def test_a_run_writes_in_its_folder_alone(tmp_path):
@@ -194,7 +195,7 @@ def test_a_run_writes_in_its_folder_alone(tmp_path):
     (folder / "checkpoints" / "last.ckpt").symlink_to("step-4.ckpt")
     outside.mkdir()
     (tmp_path / "link").symlink_to(folder)
-    check_files(tmp_path / "link")
+    check_files_of_run(tmp_path / "link")
     for name, target in (
         ("metrics.csv.partial", tmp_path / "shell-profile"),
         ("tensorboard", outside),
@@ -204,11 +205,11 @@ def test_a_run_writes_in_its_folder_alone(tmp_path):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).symlink_to(target)
         with pytest.raises(UserError, match=rf"{name} is a link to .*, outside of the run"):
-            check_files(folder)
+            check_files_of_run(folder)
         (folder / name).unlink()
     os.mkfifo(folder / ".lock")
     with pytest.raises(UserError, match=r"\.lock is neither a file nor a folder: delete it"):
-        check_files(folder)
+        check_files_of_run(folder)
 
 
 @pytest.mark.parametrize("path", ["{}/../../thesis.tex", "/etc/hosts", "s3://bucket/model", "{}/.."])

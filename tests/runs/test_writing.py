@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.writing import _to_replace, output_file, output_folder, replacing
+from bert_lightning.runs.atomic_writes import _to_replace, output_file, output_folder, replace_atomically
 from bert_lightning.tasks.output import json_lines
 
 
@@ -135,7 +135,7 @@ def test_a_file_that_the_user_may_not_write_is_not_replaced(tmp_path, monkeypatc
 def test_what_a_killed_process_left_is_dropped_and_not_followed(tmp_path):
     (tmp_path / "precious").write_text("keep")
     (tmp_path / "out.partial").symlink_to("precious")
-    with replacing(tmp_path / "out") as file:
+    with replace_atomically(tmp_path / "out") as file:
         file.write("new")
     assert (tmp_path / "precious").read_text() == "keep"
     assert sorted(os.listdir(tmp_path)) == ["out", "precious"]

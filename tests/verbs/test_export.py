@@ -11,7 +11,7 @@ import torch
 
 from bert_lightning.errors import UserError
 from bert_lightning.model.heads import MaskedLMHead, NextSentenceHead, ReplacedTokenHead
-from bert_lightning.runs.pretrained import load
+from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.verbs.export import export
 
 transformers = pytest.importorskip("transformers")
@@ -79,7 +79,7 @@ def test_transformers_computes_what_the_run_computes(case, command, pretrained, 
     assert errors.count("left out") == (lost is not None)
     if lost:
         assert f"note: {family} has no place for {lost}: left out" in errors
-    source = load("runs/run")
+    source = load_pretrained("runs/run")
     bare = {"add_pooling_layer": False} if model_class.endswith("Model") else {}
     model, notes = getattr(transformers, model_class).from_pretrained("exported", output_loading_info=True, **bare)
     assert not notes["missing_keys"], notes
@@ -108,7 +108,7 @@ def test_transformers_computes_what_the_run_computes(case, command, pretrained, 
             words = (source.encoder().embeddings.word.weight,) if name == "mlm" else ()
             scores, real = head(ours, *words), mask > 0 if name in ("mlm", "rtd") else ...
             torch.testing.assert_close(scores[real], logits[0][real], atol=1e-5, rtol=1e-5)
-    again = load("exported")
+    again = load_pretrained("exported")
     kept = set(again.tensors) & set(source.tensors)
     assert all(torch.equal(again.tensors[name], source.tensors[name]) for name in kept)
     wanted = {name for name in source.tensors if name.startswith("encoder.") and "parametrizations" not in name}
@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_nothing(command, tiny_run, tmp_path):
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
             with pytest.raises(UserError, match=r"output=deep/er/new cannot be written \(.*: choose") as raised:
-                export(load("runs/run"), Path("deep/er/new"), None)
+                export(load_pretrained("runs/run"), Path("deep/er/new"), None)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             signal.signal(signal.SIGXFSZ, handler)
@@ -190,10 +190,10 @@ def test_a_full_disk_leaves_nothing(command, tiny_run, tmp_path):
 def test_a_checkpoint_from_before_heads_had_types_is_exported_whole(pretrained, tmp_path):
     """Older versions stored no types of heads, and called the term `rtd` by the name `replaced`."""
     pretrained("electra")
-    source = load("runs/run")
+    source = load_pretrained("runs/run")
     older = {name.replace(".rtd.", ".replaced."): tensor for name, tensor in source.tensors.items()}
     metadata = {key: value for key, value in source.metadata.items() if key != "heads"} | {"terms": ["replaced"]}
     assert export(source, tmp_path / "new", None) == "electra"
     export(replace(source, tensors=older, metadata=metadata), tmp_path / "old", None)
     assert (tmp_path / "old/model.safetensors").read_bytes() == (tmp_path / "new/model.safetensors").read_bytes()
-    assert "objective.terms.rtd.head.classifier.weight" in load(str(tmp_path / "old")).tensors
+    assert "objective.terms.rtd.head.classifier.weight" in load_pretrained(str(tmp_path / "old")).tensors

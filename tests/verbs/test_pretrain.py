@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from bert_lightning.quoting import quoted
+from bert_lightning.quoting import quote_for_hydra
 from bert_lightning.text.files.paths import matching_rows
 from tests.conftest import sentences
 
@@ -144,7 +144,7 @@ def test_the_hint_of_start_is_a_command_line_that_works(form, command, tiny_run,
     wanted = [
         *tiny_run,
         "tokenizer.vocab_size=120",
-        f"init_from={quoted(place.get(form, PACKAGED))}",
+        f"init_from={quote_for_hydra(place.get(form, PACKAGED))}",
         "name=second",
     ]
     code, _, errors = command("pretrain", *wanted)
@@ -158,7 +158,7 @@ def test_the_hint_of_start_is_a_command_line_that_works(form, command, tiny_run,
 def test_a_teacher_may_be_anywhere(command, tiny_run, published):
     rest = [override for override in tiny_run if not override.startswith(("tokenizer", "model."))]
     sizes = ("model.hidden_size=16", "model.intermediate_size=40", "model.max_position_embeddings=130")
-    for teacher in map(quoted, (PACKAGED, published)):
+    for teacher in map(quote_for_hydra, (PACKAGED, published)):
         overrides = (*rest, *sizes, "model.vocab_size=410", f"name={len(teacher)}", f"teacher={teacher}")
         code, _, errors = command("pretrain", "variant=distilbert", *overrides)
         assert code == 0, errors

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 
 from bert_lightning.config import registry
-from bert_lightning.console.grammar import advice, options
+from bert_lightning.console.override_syntax import explain_unreadable, option_names
 from bert_lightning.help import conf_folder
 from bert_lightning.quoting import shortened
 from bert_lightning.renames import renamed
@@ -25,7 +25,7 @@ _MERGING = "Error merging override "
 _COMPOSES = {"models": "pretrain", "diff": "pretrain", "glue": "finetune", "demo": "finetune"}
 
 
-def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ()) -> str:
+def explain_config_error(error: BaseException, verb: str = "", overrides: Sequence[str] = ()) -> str:
     """Return a message of one line for an error of Hydra or OmegaConf.
 
     Args:
@@ -38,7 +38,7 @@ def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ())
     if isinstance(error, MissingConfigException):
         return _missing_config(error, first, overrides)
     if isinstance(error, OverrideParseException):
-        return advice(error.override)
+        return explain_unreadable(error.override)
     if isinstance(error, GrammarParseError):
         given = next((f"{shortened(o)}: " for o in overrides if "${" in o), "")
         return f"{given}this is not an interpolation ({first}): write ${{key}}, with both braces"
@@ -52,7 +52,7 @@ def explain(error: BaseException, verb: str = "", overrides: Sequence[str] = ())
         lines[0] = first.removeprefix(_MERGING) + ":"
     text = text or " ".join(dict.fromkeys(line for line in lines if not line.startswith(_NOISE)))
     if isinstance(error, InterpolationKeyError) and (absent := re.search(r"key '([^']+)' not found", first)):
-        text += near(absent[1], verb, overrides, "${{{}}}")
+        text += suggest_keys(absent[1], verb, overrides, "${{{}}}")
     key = str(getattr(error, "full_key", None) or getattr(error.__cause__, "full_key", None) or "")
     return text if not key or text.startswith(key) else f"{_given(key, overrides)}: {text}"
 
@@ -66,7 +66,7 @@ def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
         if "@" in key:
             group = key.partition("@")[0]
             return f"{_given(key, overrides)}: there is no {group} at that place: give {group}=..."
-        return f"{_given(key, overrides)}: there is no such key{near(key, verb, overrides)}"
+        return f"{_given(key, overrides)}: there is no such key{suggest_keys(key, verb, overrides)}"
     if present := re.search(r"An item is already at '([^']+)'", line):
         given = _given(present[1], overrides)
         return f"+{given}: {present[1]} is there already: write {given} without the +"
@@ -76,7 +76,7 @@ def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
         key = absent[1]
         if sentence := renamed(key):
             return sentence
-        hint = f": ~{key} deletes any" if absent[2] else near(key, verb, overrides, "~{}")
+        hint = f": ~{key} deletes any" if absent[2] else suggest_keys(key, verb, overrides, "~{}")
         return f"~{key}{absent[2]}: there is nothing of this name to delete{hint}"
     return ""
 
@@ -96,7 +96,7 @@ def _missing_config(error: MissingConfigException, line: str, overrides: Sequenc
     if not group:
         known = sorted(path.stem for path in conf_folder().glob("*.yaml"))
         return f"--config-name={option}: there is no such config{_nearest(option, known, '')}"
-    known = list(error.options or []) or options(conf_folder() / group)
+    known = list(error.options or []) or option_names(conf_folder() / group)
     return f"{group}={shortened(option)}: {group} has no such option{_nearest(option, known, '')}"
 
 
@@ -107,7 +107,7 @@ def _nearest(name: str, known: list[str], end: str) -> str:
     return f"{meant} There are {', '.join(known)}" if matches else f"{meant} there are {', '.join(known)}"
 
 
-def near(key: str, verb: str, overrides: Sequence[str], form: str = "{}=...") -> str:
+def suggest_keys(key: str, verb: str, overrides: Sequence[str], form: str = "{}=...") -> str:
     """Return the end of a message that suggests other keys than `key`.
 
     Suggested are keys with the same last part, or else the key or group that is spelled most like `key`.

@@ -16,9 +16,9 @@ from types import FrameType
 from typing import Any
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.job import job
-from bert_lightning.runs.launch import RankFailed, raised
-from bert_lightning.runs.ranks import ERRORS, PROGRAM
+from bert_lightning.runs.local_launch import RankFailed, rebuild_rank_error
+from bert_lightning.runs.ranks import ERRORS_ENV, MAIN_SCRIPT
+from bert_lightning.runs.slurm_job import slurm_job_id
 from bert_lightning.runtime.environment import note
 from bert_lightning.runtime.signals import Interrupted
 
@@ -27,13 +27,13 @@ _PEER_GONE = re.compile("[Cc]onnection (closed|reset)|peer")  # words in the err
 _UNTIL_ENDED = 300  # seconds to wait: SLURM ends a job soon after it was requeued
 
 
-def check_inside_job() -> None:
+def check_inside_slurm_job() -> None:
     """Raise UserError if this process is not inside a SLURM job, in which srun can start a step."""
     if "SLURM_JOB_ID" not in os.environ:
         raise UserError("launch=srun runs inside a SLURM job: sbatch a script that calls this command")
 
 
-def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) -> None:
+def launch_with_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) -> None:
     """Run the command `resume` as a step of this SLURM job, and wait for it.
 
     Args:
@@ -47,14 +47,15 @@ def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) 
         Interrupted: if a signal stopped a rank.
         RankFailed: if a rank was killed or failed otherwise. srun has ended the other ranks.
     """
-    check_inside_job()
+    check_inside_slurm_job()
     errors = folder / ".errors"
     shutil.rmtree(errors, ignore_errors=True)
     errors.mkdir()
     step = ["srun", "--kill-on-bad-exit=1", f"--nodes={nodes}", f"--ntasks={ranks * nodes}"]
-    command = [sys.executable, PROGRAM, "resume", str(folder), *overrides]
+    command = [sys.executable, MAIN_SCRIPT, "resume", str(folder), *overrides]
     process = subprocess.Popen(
-        [*step, f"--ntasks-per-node={ranks}", *command], env={**os.environ, ERRORS: str(errors.absolute())}
+        [*step, f"--ntasks-per-node={ranks}", *command],
+        env={**os.environ, ERRORS_ENV: str(errors.absolute())},
     )
     before = {number: signal.signal(number, _passed_on(process)) for number in (signal.SIGTERM, *_WARNINGS)}
     try:
@@ -67,12 +68,12 @@ def launch_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) 
         shutil.rmtree(errors, ignore_errors=True)
 
 
-def requeue_after(stop: Interrupted) -> None:
+def requeue_if_warned(stop: Interrupted) -> None:
     """Requeue this SLURM job if `stop` is a warning before the time limit or a preemption. Then wait for the job's end.
 
     A preempted job gets SIGTERM and some time to end. SLURM requeues it only if it has not ended by then.
     """
-    number = job()
+    number = slurm_job_id()
     asked = stop.number in _WARNINGS or (stop.number == signal.SIGTERM and _preempted(number))
     if number is None or not asked:
         return
@@ -110,7 +111,7 @@ def _cause(errors: Path, code: int) -> Exception:
     """
     files = sorted(errors.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     said = {int(path.stem): json.loads(path.read_text(encoding="utf-8"))["message"] for path in files}
-    first = next((raised(rank, message) for rank, message in said.items()), None)
+    first = next((rebuild_rank_error(rank, message) for rank, message in said.items()), None)
     if code == 128 + signal.SIGKILL and (first is None or _PEER_GONE.search(str(first))):
         return RankFailed("a rank was killed (SIGKILL): out of memory?")
     return first or RankFailed(f"srun ended with code {code}")

@@ -17,7 +17,7 @@ _OF_THE_SYSTEM = ("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc
 
 
 @contextmanager
-def replacing(target: Path, partial: Path | None = None, binary: bool = False) -> Iterator[IO[Any]]:
+def replace_atomically(target: Path, partial: Path | None = None, binary: bool = False) -> Iterator[IO[Any]]:
     """Open a temporary file that replaces `target` when it is complete and on disk. An error leaves no temporary file.
 
     Args:
@@ -50,19 +50,19 @@ def output_file(path: Path) -> Iterator[IO[str]]:
         UserError: if the path is a folder, or cannot be written.
     """
     with ExitStack() as stack:
-        with named(path):
+        with explain_output_errors(path):
             target = _to_replace(path)
             if target is None:
                 file: IO[str] = stack.enter_context(_into(path))
             else:
-                file = stack.enter_context(replacing(target, _beside(target)))
+                file = stack.enter_context(replace_atomically(target, _beside(target)))
                 if target.exists():
                     shutil.copymode(target, file.name)
         yield file
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
+def explain_output_errors(path: Path) -> Iterator[None]:
     """Turn an OSError in the `with` block into a UserError that names the path as the user gave it."""
     try:
         yield
@@ -84,7 +84,7 @@ def output_folder(path: Path) -> Iterator[Path]:
     made = [parent for parent in path.parents if not parent.exists()]
     partial = _beside(path)
     try:
-        with named(path):
+        with explain_output_errors(path):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             try:

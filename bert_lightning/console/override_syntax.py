@@ -12,14 +12,14 @@ from hydra.errors import HydraException
 
 from bert_lightning.errors import UserError
 from bert_lightning.help import conf_folder
-from bert_lightning.quoting import pasteable, quoted, shortened
+from bert_lightning.quoting import quote_for_hydra, quote_for_shell, shortened
 
 _KEY = re.compile(r"(\+\+?|~)?[A-Za-z_$][\w./@:$-]*", re.ASCII)
 _LONGEST_OPTION = 240  # most bytes of an option, which names a yaml file: the name of a file has 255 at most
 _TOKEN = re.compile(r"[^\s,\[\]{}()=:'\"]*[^\x00-\x7f][^\s,\[\]{}()=:'\"]*")
 
 
-def readable(overrides: list[str], sweep: bool) -> list[str]:
+def normalize_overrides(overrides: list[str], sweep: bool) -> list[str]:
     """Return the overrides in a form that Hydra can read: words with characters beyond ASCII are quoted.
 
     Args:
@@ -33,7 +33,7 @@ def readable(overrides: list[str], sweep: bool) -> list[str]:
     return [_readable(override, sweep) for override in overrides]
 
 
-def parsed(override: str) -> Override | None:
+def parse_override(override: str) -> Override | None:
     """Return an override as Hydra parses it; None if it is not in Hydra's grammar."""
     try:
         found: Override = OverridesParser.create().parse_override(override)
@@ -43,17 +43,17 @@ def parsed(override: str) -> Override | None:
 
 
 def _readable(override: str, sweep: bool) -> str:
-    text, found = override, parsed(override)
+    text, found = override, parse_override(override)
     if found is None:
         key, equals, value = override.partition("=")
-        text = key + equals + _TOKEN.sub(lambda word: quoted(word[0]), value)
-        found = parsed(text)
+        text = key + equals + _TOKEN.sub(lambda word: quote_for_hydra(word[0]), value)
+        found = parse_override(text)
     if found is None or not _KEY.fullmatch(override.partition("=")[0]):
-        raise UserError(advice(override))
+        raise UserError(explain_unreadable(override))
     if found.is_sweep_override() and not sweep:
         key, _, value = override.partition("=")
         raise UserError(
-            f"{shortened(override)} has several values: -m runs them all, {pasteable(override)} is one text"
+            f"{shortened(override)} has several values: -m runs them all, {quote_for_shell(override)} is one text"
             + (f", {key}=[{value}] is a list" if re.fullmatch(r"[\w.,-]+", value) else "")
         )
     if not (found.is_delete() or found.is_add() or found.is_force_add()) and found.value() == {}:
@@ -63,7 +63,7 @@ def _readable(override: str, sweep: bool) -> str:
     return text
 
 
-def advice(override: str) -> str:
+def explain_unreadable(override: str) -> str:
     """Return why Hydra cannot read an override, and how it can be written."""
     key, equals, value = override.partition("=")
     shown = shortened(override)
@@ -73,7 +73,7 @@ def advice(override: str) -> str:
         return f"{shown!r} has no key that Hydra can read before the =: write key=value"
     if "${" in value:
         return f"{shown} has an interpolation that Hydra cannot read: write ${{key}}, with both braces"
-    return f"{shown} is not in Hydra's grammar: quote the value, as in {shortened(pasteable(override), 400)}"
+    return f"{shown} is not in Hydra's grammar: quote the value, as in {shortened(quote_for_shell(override), 400)}"
 
 
 def _as_option(word: str) -> str:
@@ -92,7 +92,7 @@ def _check_option(override: str, found: Override) -> None:
     if found.is_delete() or not re.fullmatch(r"\w+", group) or not (folder := conf_folder() / group).is_dir():
         return
     value: Any = found.value()
-    known = ", ".join(options(folder))
+    known = ", ".join(option_names(folder))
     for option in value.list if isinstance(value, Sweep) and hasattr(value, "list") else [value]:
         if len(str(option).encode()) > _LONGEST_OPTION:
             raise UserError(f"{shortened(override)}: {group} has no such option: there are {known}")
@@ -101,6 +101,6 @@ def _check_option(override: str, found: Override) -> None:
             raise UserError(f"{shortened(override)}: {group} is a group: give one of {known}, or leave it out")
 
 
-def options(folder: Path) -> list[str]:
+def option_names(folder: Path) -> list[str]:
     """Return the names of the options in the folder of a config group, sorted."""
     return sorted(path.stem for path in folder.glob("*.yaml"))

@@ -29,7 +29,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise UserError(unreadable(path, error)) from None
+        raise UserError(unreadable_message(path, error)) from None
     if len(data) > _MOST_BYTES:
         raise UserError(f"{path} has more than {_MOST_BYTES:,} bytes and is not of a run: restore it from a copy")
     try:
@@ -38,7 +38,7 @@ def read_text(path: Path) -> str:
         raise _damaged(path, f"byte {error.start} is not UTF-8") from None
 
 
-def unreadable(path: Path, error: OSError) -> str:
+def unreadable_message(path: Path, error: OSError) -> str:
     """Return a message that says why the system does not open a file, and what to do."""
     if isinstance(error, PermissionError):
         return f"{path} cannot be read ({error.strerror}): check the permissions of the file and its folders"

@@ -17,7 +17,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from bert_lightning.errors import ExpectedError, UserError
-from bert_lightning.runs.ranks import LAUNCHER, OWN_RUN, PROGRAM
+from bert_lightning.runs.ranks import LAUNCHER_ENV, MAIN_SCRIPT, OWN_RUN_ID_PREFIX
 from bert_lightning.runtime.collectives import Agreed
 from bert_lightning.runtime.environment import note
 from bert_lightning.runtime.signals import Interrupted
@@ -38,7 +38,7 @@ class RankFailed(ExpectedError):
         self.trace = trace
 
 
-def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: int) -> None:
+def launch_locally(folder: Path, overrides: Sequence[str], ranks: int, restarts: int) -> None:
     """Run the command `resume` in several processes on this machine, and wait for them.
 
     If a rank fails, all ranks are ended and started again from the run's newest checkpoint. A mistake of the user or a
@@ -58,7 +58,7 @@ def launch_here(folder: Path, overrides: Sequence[str], ranks: int, restarts: in
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # the notes and errors below report the same, once
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // ranks))
-    with _environment({"OMP_NUM_THREADS": threads, LAUNCHER: str(os.getpid())}):
+    with _environment({"OMP_NUM_THREADS": threads, LAUNCHER_ENV: str(os.getpid())}):
         for again in range(restarts + 1):
             try:
                 return _run(("resume", str(folder), *overrides), ranks)
@@ -75,7 +75,7 @@ def _run(arguments: Sequence[str], ranks: int) -> None:
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=ranks,
-        run_id=f"{OWN_RUN}{uuid.uuid4().hex}",
+        run_id=f"{OWN_RUN_ID_PREFIX}{uuid.uuid4().hex}",
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
@@ -85,7 +85,7 @@ def _run(arguments: Sequence[str], ranks: int) -> None:
         shutdown_timeout=_GRACE,
     )
     try:
-        elastic_launch(config, sys.executable)(PROGRAM, *arguments)
+        elastic_launch(config, sys.executable)(MAIN_SCRIPT, *arguments)
     except ChildFailedError as error:
         raise _cause(error.failures) from None
     except SignalException as stop:
@@ -116,10 +116,10 @@ def _cause(failures: dict[int, ProcessFailure]) -> Exception:
     said: Any = failures[rank].message  # a dict if the rank wrote its error, else a text of torch's launcher
     if not isinstance(said, dict):
         return RankFailed(f"rank {rank} ended with code {failures[rank].exitcode}: {said}")
-    return raised(rank, said)
+    return rebuild_rank_error(rank, said)
 
 
-def raised(rank: int, said: dict[str, Any]) -> Exception:
+def rebuild_rank_error(rank: int, said: dict[str, Any]) -> Exception:
     """Rebuild the error that a rank raised from the dict that torch's error handler wrote."""
     kind, _, text = said["message"].partition(": ")
     if kind in (UserError.__name__, Agreed.__name__):

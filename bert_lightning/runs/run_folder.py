@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_lightning.errors import UserError
-from bert_lightning.runs.reading import read_json
+from bert_lightning.runs.run_files import read_json
 from bert_lightning.runtime.environment import note
 
 
@@ -179,7 +179,7 @@ def _problem(summary: dict[str, Any]) -> str | None:
     return next(words, None)
 
 
-def newest_run(root: Path, verbs: tuple[str, ...]) -> Path:
+def newest_finished_run(root: Path, verbs: tuple[str, ...]) -> Path:
     """Return the run of one of these verbs that finished last. A note names each damaged summary that is skipped.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bert_lightning.console import door
+from bert_lightning.console import error_report
 
 MAIN = (sys.executable, "-m", "bert_lightning")
 FILE = r"the traceback is in (\S+\.log): please report it"
@@ -18,7 +18,7 @@ FILE = r"the traceback is in (\S+\.log): please report it"
 def broken(command, monkeypatch, tmp_path):
     """Run a verb that raises an error; the exit code and standard error."""
     (tmp_path / "logs").mkdir()
-    monkeypatch.setattr(door, "_temporary_folder", lambda: str(tmp_path / "logs"))
+    monkeypatch.setattr(error_report, "_temporary_folder", lambda: str(tmp_path / "logs"))
 
     def run(error):
         def fail(config):
@@ -65,7 +65,7 @@ def test_an_endless_recursion_is_one_line(broken, monkeypatch):
 
 
 def test_the_log_goes_where_it_can(broken, monkeypatch, tmp_path):
-    monkeypatch.setattr(door, "_temporary_folder", lambda: str(tmp_path / "nothing"))
+    monkeypatch.setattr(error_report, "_temporary_folder", lambda: str(tmp_path / "nothing"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert re.search(FILE, broken(KeyError("a"))[1])[1].startswith(str(tmp_path / "state" / "bert-lightning"))
     (tmp_path / "file").write_text("")
@@ -73,7 +73,7 @@ def test_the_log_goes_where_it_can(broken, monkeypatch, tmp_path):
     code, errors = broken(KeyError("a"))
     assert code == 1
     assert "the traceback cannot be written to a file (" in errors
-    assert errors.endswith("BERT_LIGHTNING_DEBUG=1 prints it: please report it\n")
+    assert errors.endswith(": set BERT_LIGHTNING_DEBUG=1 to print it, and please report it\n")
 
 
 def test_a_full_disk_leaves_no_half_of_a_log(monkeypatch, tmp_path):
@@ -83,12 +83,12 @@ def test_a_full_disk_leaves_no_half_of_a_log(monkeypatch, tmp_path):
 
     monkeypatch.setattr("tempfile.mkstemp", on_a_full_disk)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert "cannot be written to a file (No space left on device)" in door._report("trace")
+    assert "cannot be written to a file (No space left on device)" in error_report._save_traceback("trace")
     assert list(tmp_path.rglob("*.log")) == []
 
 
 def test_the_traceback_can_be_asked_for(broken, monkeypatch):
-    monkeypatch.setenv(door.DEBUG, "1")
+    monkeypatch.setenv(error_report.DEBUG, "1")
     _, errors = broken(ZeroDivisionError("division"))
     assert errors.startswith("Traceback (most recent call last)")
     assert errors.count("unexpected ZeroDivisionError: division") == 1
@@ -113,10 +113,10 @@ def test_ends_that_are_known(error, code, line, broken):
 
 
 def test_an_error_of_another_process_brings_its_traceback(broken):
-    from bert_lightning.runs.launch import raised
+    from bert_lightning.runs.local_launch import rebuild_rank_error
 
     said = {"message": "ValueError: odd", "extraInfo": {"py_callstack": "Traceback\n  in the rank\nValueError: odd"}}
-    code, errors = broken(raised(1, said))
+    code, errors = broken(rebuild_rank_error(1, said))
     assert code == 1
     assert errors.startswith("bert-lightning: error: rank 1: unexpected ValueError: odd; the traceback is in ")
     assert "in the rank" in Path(re.search(FILE, errors)[1]).read_text()
