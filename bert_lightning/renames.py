@@ -42,6 +42,7 @@ TARGETS = {
         "callbacks.fast_products": "callbacks.onednn_matmul",
         "callbacks.onednn_matmul.FastProducts": "callbacks.onednn_matmul.OneDnnMatmul",
         "callbacks.spending": "callbacks.budget",
+        "console.sweeps.OneFolder": "console.sweeps.SharedSweepFolder",
         "data.blocks": "data.pretraining.blocks",
         "data.labelled.kinds": "data.labelled.task_types",
         "data.labelled.texts.Classified": "data.labelled.texts.TextClassification",
@@ -61,6 +62,9 @@ TARGETS = {
             "objectives.replaced_token_detection.ReplacedTokenDetection"
         ),
         "objectives.spans": "objectives.span_boundary",
+        "runs.loggers.csv": "runs.loggers.csv_logger",
+        "runs.loggers.tensorboard": "runs.loggers.tensorboard_logger",
+        "runs.loggers.wandb": "runs.loggers.wandb_logger",
         "runs.start": "runs.warm_start",
         "text.corpora.Rows": "text.corpora.TableFiles",
         "text.tokenizers.LoadTokenizer": "text.tokenizers.recipes.LoadTokenizer",

@@ -128,8 +128,7 @@ class Session:
             folder.checkpoints.mkdir(exist_ok=True)
             with replace_atomically(folder.tokenizer) as file:
                 file.write(self.parts.tokenizer.to_str(pretty=True))
-            # Write the config last, since a folder with a config counts as a run.
-            with replace_atomically(folder.config) as file:
+            with replace_atomically(folder.config) as file:  # the last file: a folder with a config counts as a run
                 file.write(OmegaConf.to_yaml(self.config))
         except BaseException:
             for path in (folder.config, folder.tokenizer):
