@@ -20,6 +20,7 @@ from bert_lightning.objectives.base import JointObjective, Term
 from bert_lightning.optim import build_optimizer, parameter_groups
 
 METADATA_KEY = "bert_lightning"  # key of a checkpoint that holds its metadata
+FORMAT_VERSION = 1  # of the metadata; raise it when older code could misread what this code writes
 
 
 class EncoderModule(pl.LightningModule):
@@ -67,6 +68,7 @@ class EncoderModule(pl.LightningModule):
     def metadata(self) -> dict[str, Any]:
         """Return the metadata of a checkpoint: plain data that rebuilds the model without any yaml."""
         return {
+            "format_version": FORMAT_VERSION,
             "config": self.encoder.config.to_dict(),
             "tokenizer_fingerprint": self.tokenizer_fingerprint,
             "heads": self.objective.head_types(),

@@ -15,7 +15,7 @@ from bert_lightning.callbacks.checkpoints import step_of
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
-from bert_lightning.modules.base import METADATA_KEY
+from bert_lightning.modules.base import FORMAT_VERSION, METADATA_KEY
 from bert_lightning.renames import TERMS, new_callback, new_tensor, translated
 from bert_lightning.runs.run_files import unreadable_message
 
@@ -72,6 +72,7 @@ def find_damage(path: Path, to_resume: bool = True) -> str | None:
 
     Raises:
         OSError: if the system refuses to open or read the file.
+        UserError: if a newer version of this program wrote it in a format that this one does not know.
     """
     if path.exists() and not path.is_file():
         return "it is no file"
@@ -89,7 +90,21 @@ def find_damage(path: Path, to_resume: bool = True) -> str | None:
         raise
     except Exception as error:  # torch raises errors of many types for damaged files
         return " ".join(str(error).split())[:160]
+    _check_format_version(checkpoint, path)
     return next(_problems(checkpoint, path, to_resume), None)
+
+
+def _check_format_version(checkpoint: Any, path: Path) -> None:
+    """Raise UserError if a newer version of this program wrote the checkpoint in a format that this one does not know.
+
+    A checkpoint from before the format had a version has none.
+    """
+    metadata = checkpoint.get(METADATA_KEY) if isinstance(checkpoint, dict) else None
+    version = metadata.get("format_version", 0) if isinstance(metadata, dict) else 0
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format_version {version}, and this program reads up to {FORMAT_VERSION}: update bert-lightning"
+        )
 
 
 def check_finite_weights(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -133,6 +148,8 @@ def _metadata_problems(metadata: dict[str, Any], state: dict[str, Tensor]) -> It
     except (TypeError, ValueError) as error:
         yield f"its config is of no encoder: {' '.join(str(error).split())[:120]}"
         return
+    if type(metadata.get("format_version", 0)) is not int:
+        yield f"its format_version is {metadata['format_version']!r:.40}"
     if not isinstance(metadata.get("tokenizer_fingerprint"), str):
         yield "it does not name its tokenizer"
     if type(metadata.get("max_length", 1)) is not int:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch.nn import Module
 
 from bert_lightning.data.labelled.examples import labelled_batch
 from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType
@@ -16,7 +15,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.objectives.base import hidden_states
 from bert_lightning.objectives.downstream import Downstream
 from bert_lightning.runs.pretrained import PretrainedWeights
-from bert_lightning.tasks.data import card_of, class_of_card, from_card, joint_objective
+from bert_lightning.tasks.data import built_part, class_of_part, joint_objective, task_metadata
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 
@@ -32,21 +31,20 @@ class Answerer:
     """
 
     def __init__(self, source: PretrainedWeights, task: DictConfig | None = None) -> None:
-        card: Mapping[str, Any] | None = source.metadata.get("task")
-        if card is None:
-            card = _without_a_head(source, task)
-        self.task_type: TaskType = from_card(source.path, card, "type")
-        self.labels: list[str] = card["labels"]
+        metadata: Mapping[str, Any] | None = source.metadata.get("task")
+        if metadata is None:
+            metadata = _without_a_head(source, task)
+        self.task_type: TaskType = built_part(source.path, metadata, "type")
+        self.labels: list[str] = metadata["labels"]
         self.num_cut = 0  # examples so far that were cut to the maximal length
-        self.max_length: int = min(card["max_length"], source.config.max_position_embeddings)
-        make_objective = from_card(source.path, card, "objective")
-        objective = joint_objective(make_objective, card["term"], self.labels, source.config)
+        self.max_length: int = min(metadata["max_length"], source.config.max_position_embeddings)
+        make_objective = built_part(source.path, metadata, "objective")
+        objective = joint_objective(make_objective, metadata["term"], self.labels, source.config)
         (term,) = objective.terms.values()
         assert isinstance(term, Downstream), "the objective of a task is a downstream one"
-        assert isinstance(term.head, Module), "an objective owns its head"
         self.path = source.path
         self.objective, self.encoder = term.eval(), source.encoder().eval()
-        source.fill(term.head, f"objective.terms.{card['term']}.head.")
+        source.fill(term, f"objective.terms.{metadata['term']}.")
         self.tokenizer, self.pad = source.tokenizer, SpecialIds.of(source.tokenizer).pad
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.encoder.to(self.device)
@@ -86,8 +84,8 @@ def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[
     """
     if task is None:
         raise UserError(f"{source.path} holds an encoder without the head of a task: fine-tune it first")
-    card = card_of(task, [])
-    if class_of_card(source.path, card, "objective").learns_a_head:
-        name = str(card["type"]["_target_"]).rpartition(".")[2]
+    metadata = task_metadata(task, [])
+    if class_of_part(source.path, metadata, "objective").learns_a_head:
+        name = class_of_part(source.path, metadata, "type").__name__
         raise UserError(f"{source.path} has no head for {name}: fine-tune it for the task first")
-    return card
+    return metadata

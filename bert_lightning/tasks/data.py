@@ -29,6 +29,7 @@ from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import Downstream
 from bert_lightning.runs.trust import check_no_interpolations, check_targets
 from bert_lightning.runtime.environment import note
+from bert_lightning.tasks.registry import with_names, with_paths
 
 T = TypeVar("T")
 # Parts of a task that a checkpoint names -> the base class of each.
@@ -221,8 +222,8 @@ def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Exampl
     return [float(weight) for weight in weights]
 
 
-def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
-    """Return the metadata of a task that a checkpoint keeps, as plain data.
+def task_metadata(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
+    """Return the metadata of a task that a checkpoint keeps, as plain data. It holds registered names, not paths.
 
     Raises:
         UserError: if the task type or the objective is not named by a class. The checkpoint could not be used then.
@@ -231,34 +232,35 @@ def card_of(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
     assert isinstance(kept, dict), "a task is a mapping"
     for name, base in _CLASSES.items():
         _class_named(f"task.{name}", kept[name], base)
-    return {name: kept[name] for name in ("type", "term", "objective", "max_length")} | {"labels": list(labels)}
+    parts = {name: with_names(kept[name]) for name in _CLASSES}
+    return {**parts, "term": kept["term"], "max_length": kept["max_length"], "labels": list(labels)}
 
 
-def from_card(path: Path, card: Mapping[str, Any], name: str) -> Any:
+def built_part(path: Path, metadata: Mapping[str, Any], name: str) -> Any:
     """Build a part of a task that a checkpoint names: its task type or its objective.
 
     Args:
         path: path of the checkpoint.
-        card: metadata of its task, as `card_of` returns it.
+        metadata: metadata of its task, as `task_metadata` returns it.
         name: key of the part, `type` or `objective`.
 
     Raises:
         UserError: if the part names anything that this program does not build from a file. The message names the key.
     """
-    class_of_card(path, card, name)
-    return build(OmegaConf.create(dict(card[name])))
+    class_of_part(path, metadata, name)
+    return build(OmegaConf.create(with_paths(metadata[name])))
 
 
-def class_of_card(path: Path, card: Mapping[str, Any], name: str) -> type[Any]:
-    """Return the class of a part of a task that a checkpoint names. The arguments are those of `from_card`.
+def class_of_part(path: Path, metadata: Mapping[str, Any], name: str) -> type[Any]:
+    """Return the class of a part of a task that a checkpoint names. The arguments are those of `built_part`.
 
     Raises:
-        UserError: if `from_card` would raise it.
+        UserError: if `built_part` would raise it.
     """
-    key = f"task.{name}"
-    check_no_interpolations(card[name], path, key)
-    check_targets(card[name], path, key)
-    return _class_named(f"{path}: {key}", card[name], _CLASSES[name])
+    key, node = f"task.{name}", with_paths(metadata[name])
+    check_no_interpolations(node, path, key)
+    check_targets(node, path, key)
+    return _class_named(f"{path}: {key}", node, _CLASSES[name])
 
 
 def _class_named(place: str, node: Any, base: type[T]) -> type[T]:

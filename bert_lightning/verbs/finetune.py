@@ -30,10 +30,10 @@ from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.session import RunParts, set_trainer_limits
 from bert_lightning.tasks.data import (
     TaskData,
-    card_of,
     class_weights,
     joint_objective,
     split_to_measure,
+    task_metadata,
     task_metrics,
     training_data,
 )
@@ -181,7 +181,7 @@ def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> Fi
         source.fill(encoder, "encoder.")
         _fill_pooler(objective, source)
     return FinetuningModule(
-        task=card_of(task, data.labels),
+        task=task_metadata(task, data.labels),
         task_type=data.task_type,
         labels=data.labels,
         task_metrics=task_metrics(task, data.labels),

@@ -1,0 +1,76 @@
+"""Registered names of the parts that a fine-tuned checkpoint holds: task types, objectives, poolings and their losses.
+
+A checkpoint holds these names instead of Python paths, so it still loads after a class has moved. To register a part,
+add one entry. Never change or reuse a name: checkpoints hold it. A user's own class is named by its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bert_lightning.data.labelled.choices import Choices
+from bert_lightning.data.labelled.questions import Questions
+from bert_lightning.data.labelled.texts import (
+    PairClassification,
+    TextClassification,
+    TextPairRegression,
+    TextPairSimilarity,
+)
+from bert_lightning.data.labelled.words import TaggedWords
+from bert_lightning.model.heads import first_token_pooling, mean_pooling
+from bert_lightning.objectives.downstream import (
+    Classification,
+    CosineError,
+    InBatchContrast,
+    MultipleChoice,
+    Regression,
+    Similarity,
+    SpanExtraction,
+    TokenClassification,
+)
+
+REGISTRY: dict[str, Callable[..., Any]] = {
+    # task types
+    "text_classification": TextClassification,
+    "pair_classification": PairClassification,
+    "text_pair_regression": TextPairRegression,
+    "text_pair_similarity": TextPairSimilarity,
+    "tagged_words": TaggedWords,
+    "questions": Questions,
+    "choices": Choices,
+    # objectives
+    "classification": Classification,
+    "regression": Regression,
+    "similarity": Similarity,
+    "token_classification": TokenClassification,
+    "span_extraction": SpanExtraction,
+    "multiple_choice": MultipleChoice,
+    # poolings, and the losses of pairs of embeddings
+    "mean": mean_pooling,
+    "first_token": first_token_pooling,
+    "cosine_error": CosineError,
+    "in_batch_contrast": InBatchContrast,
+}
+_PATHS = {name: f"{part.__module__}.{part.__qualname__}" for name, part in REGISTRY.items()}
+_NAMES = {path: name for name, path in _PATHS.items()}
+
+
+def with_names(node: Any) -> Any:
+    """Return a copy of a config whose every `_target_` is the registered name of the part, if it has one."""
+    return _translated(node, _NAMES)
+
+
+def with_paths(node: Any) -> Any:
+    """Return a copy of a checkpoint's metadata whose every `_target_` is a Python path."""
+    return _translated(node, _PATHS)
+
+
+def _translated(node: Any, table: Mapping[str, str]) -> Any:
+    if isinstance(node, list):
+        return [_translated(child, table) for child in node]
+    if not isinstance(node, Mapping):
+        return node
+    translated = {name: _translated(child, table) for name, child in node.items()}
+    target = translated.get("_target_")
+    return translated | {"_target_": table.get(target, target)} if isinstance(target, str) else translated

@@ -1,0 +1,76 @@
+"""What a fine-tuned checkpoint names: registered parts of this program, whatever their Python paths are."""
+
+import re
+from importlib import import_module
+from pkgutil import iter_modules
+
+import pytest
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
+
+import bert_lightning.data.labelled as labelled
+from bert_lightning.cli import conf_folder
+from bert_lightning.config.building import build
+from bert_lightning.config.composition import composed
+from bert_lightning.config.registry import register
+from bert_lightning.data.labelled.task_types import TaskType
+from bert_lightning.objectives import downstream
+from bert_lightning.objectives.downstream import Downstream, SequenceObjective
+from bert_lightning.tasks.data import built_part, task_metadata
+from bert_lightning.tasks.registry import REGISTRY, with_names, with_paths
+
+
+def classes(module, base):
+    members = vars(module).values()
+    return {part for part in members if isinstance(part, type) and issubclass(part, base) and part is not base}
+
+
+def test_every_task_type_and_objective_is_registered_by_its_own_name():
+    modules = [import_module(f"{labelled.__name__}.{found.name}") for found in iter_modules(labelled.__path__)]
+    parts = set().union(*(classes(module, TaskType) for module in modules)) | classes(downstream, Downstream)
+    parts -= {SequenceObjective}  # a base class
+    assert len(parts) >= 13
+    assert parts <= set(REGISTRY.values())
+    for name, part in REGISTRY.items():
+        own = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", part.__name__.removesuffix("_pooling")).lower()
+        assert name == own.replace("_l_m", "_lm")
+
+
+def test_names_stay_what_checkpoints_hold():
+    """Once a release has written a name, it is part of the format: names are added here, and never taken away."""
+    assert set(REGISTRY) >= {
+        "text_classification", "pair_classification", "text_pair_regression", "text_pair_similarity", "tagged_words",
+        "questions", "choices", "classification", "regression", "similarity", "token_classification",
+        "span_extraction", "multiple_choice", "mean", "first_token", "cosine_error", "in_batch_contrast",
+    }  # fmt: skip
+
+
+NODE = {
+    "_partial_": True, "_target_": "bert_lightning.objectives.downstream.Similarity",
+    "pooling": {"_target_": "bert_lightning.model.heads.mean_pooling", "_partial_": True},
+    "criterion": {"_target_": "bert_lightning.objectives.downstream.CosineError", "highest": 5.0},
+    "others": [{"_target_": "my_package.losses.Loss"}],
+}  # fmt: skip
+
+
+def test_parts_of_others_keep_their_paths():
+    named = with_names(NODE)
+    targets = [named["_target_"], *(named[key]["_target_"] for key in ("pooling", "criterion"))]
+    assert targets == ["similarity", "mean", "cosine_error"]
+    assert named["others"] == NODE["others"]
+    assert with_paths(named) == NODE
+    assert with_paths(NODE) == NODE  # what older versions wrote
+
+
+@pytest.mark.parametrize("task", ["text_classification", "text_pair", "text_pair_score", "similarity",
+                                  "token_classification", "question_answering", "multiple_choice"])  # fmt: skip
+def test_the_metadata_of_every_task_hold_no_path_and_build_the_same(task, tmp_path):
+    register()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        config = composed("finetune", [f"task={task}", "task.path=x.csv", "name=x"]).task
+    metadata = task_metadata(config, ["a", "b"])
+    assert "bert_lightning" not in str(metadata)
+    for name in ("type", "objective"):
+        assert with_paths(metadata[name]) == OmegaConf.to_container(config[name], resolve=True)
+    assert built_part(tmp_path, metadata, "type") == build(config.type)
+    assert callable(built_part(tmp_path, metadata, "objective"))
