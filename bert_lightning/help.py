@@ -1,4 +1,4 @@
-"""The text of `bert-lightning <verb> --help`: the verb's yaml file with its comments, and the options of its groups.
+"""Write the text of `bert-lightning <verb> --help` from the verb's yaml file and the options of its config groups.
 
 The file is read as text, because Hydra's own help composes the config, which takes a second.
 """
@@ -9,8 +9,20 @@ import re
 from pathlib import Path
 from textwrap import fill
 
-_RESUME = """bert-lightning resume runs/my-run [trainer.devices=2 ...]
-Goes on with a run that was interrupted, from its folder alone. Overrides may change how it is executed, nothing else.
+_RESUME = """\
+bert-lightning resume: continue an interrupted run. The result is bit for bit that of a run without interruption.
+  bert-lightning resume runs/my-run
+
+The run's folder is all that it needs. It starts from the newest intact checkpoint.
+Keys that may change (key=value): num_workers, compile, restarts, launch, callbacks.*, logger.*, trainer.devices,
+trainer.num_nodes, trainer.accelerator, trainer.strategy. Also batch_size and trainer.accumulate_grad_batches,
+as long as an update has as many examples as before: with twice the devices, give half the batch_size.
+"""
+_FLAGS = """\
+Flags:
+  --cfg job            print the whole config, and run nothing
+  -m                   a sweep: one job for each value, as in: -m seed=1,2,3
+  --config-dir FOLDER  look for options in your own yaml files too, such as FOLDER/variant/mine.yaml\
 """
 
 
@@ -23,24 +35,28 @@ def conf_folder() -> Path:
 def verb_help(verb: str, conf: Path) -> str:
     """Return the help text for one verb. `conf` is the folder of the configs."""
     if verb == "resume":  # the only verb without a config
-        return _RESUME
+        return _RESUME.rstrip()
     lines = (conf / f"{verb}.yaml").read_text(encoding="utf-8").splitlines()
     start = lines.index("defaults:")
     end = lines.index("", start)
     chosen = [found for line in lines[start:end] if (found := re.match(r" +- (?:optional )?(\w+): (\S+)", line))]
-    groups = [_options(conf / match[1], match[2]) for match in chosen]
+    groups = [_describe_group(conf / match[1], match[2]) for match in chosen]
+    flags = _FLAGS.splitlines()
+    if verb in ("models", "diff"):  # they show several recipes by themselves
+        flags = [line for line in flags if not line.startswith("  -m")]
     return "\n".join(
         [
             *(line.removeprefix("# ") for line in lines[:start]),
-            *(["\nGroups (group=option), the default first:"] if groups else []),
-            *groups,
-            "\nKeys (key=value; --cfg job shows those of the groups as well):",
+            *(["\nGroups (group=option), the default first:", *groups] if groups else []),
+            f"\nKeys (key=value), with their defaults{', without those of the groups' if groups else ''}:",
             *(f"  {line}" for line in lines[end + 1 :]),
+            "",
+            *flags,
         ]
     )
 
 
-def _options(group: Path, default: str) -> str:
+def _describe_group(group: Path, default: str) -> str:
     """Return the line of the help text that lists the options of a config group, the default option first."""
-    names = sorted((path.stem for path in group.glob("*.yaml")), key=lambda name: (name != default, name))
+    names = sorted({default, *(path.stem for path in group.glob("*.yaml"))}, key=lambda name: (name != default, name))
     return fill(", ".join(names), 118, initial_indent=f"  {group.name:11}", subsequent_indent=" " * 13)

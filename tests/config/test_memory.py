@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bert_lightning.compare.costs import costs
-from bert_lightning.config.registry import memory
+from bert_lightning.config import memory
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
