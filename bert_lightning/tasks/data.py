@@ -19,7 +19,6 @@ from torch.nn import ModuleDict
 
 from bert_lightning.config.building import build
 from bert_lightning.data.labelled.remarks import in_both
-from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.sources import Source, split_rows, subset
 from bert_lightning.data.labelled.task_types import Example, TaskType
 from bert_lightning.errors import UserError
@@ -30,6 +29,7 @@ from bert_lightning.objectives.downstream import Downstream
 from bert_lightning.runs.trust import check_no_interpolations, check_targets
 from bert_lightning.runtime.environment import note
 from bert_lightning.tasks.registry import with_names, with_paths
+from bert_lightning.text.files.rows import Row
 
 T = TypeVar("T")
 # Parts of a task that a checkpoint names -> the base class of each.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.files.paths import read_lines
+from bert_lightning.text.files.lines import read_lines
 
 STANDARD_INPUT = "-"
 

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import ClassVar
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import columnar
-from bert_lightning.text.files.lines import Part, group_files, inner_suffix, lines_of, split_at_lines
-from bert_lightning.text.files.paths import JSON_LINES, read_rows, resolve
+from bert_lightning.text.files.lines import Part, group_files, inner_suffix, read_lines, split_at_lines
+from bert_lightning.text.files.paths import resolve
+from bert_lightning.text.files.rows import FORMATS, is_table, read_rows, table_parts
 from bert_lightning.text.sentences import clean, split_sentences
 
 Document = list[str]
+_TEXT_COLUMN = "data.corpus.text_column"
 LONGEST_DOCUMENT = 2**24  # characters; a longer one is split, because memory holds a document as a whole
-_TABLES = (*JSON_LINES, ".csv", ".tsv", *columnar.SUFFIXES)
 # Files in a folder with these endings are not plain text: tables, markup, code, office documents, media, archives.
 _NO_TEXT = {
-    *_TABLES, ".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".mobi", ".ps", ".ppt", ".pptx", ".xls", ".xlsx",
+    *FORMATS, ".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".mobi", ".ps", ".ppt", ".pptx", ".xls", ".xlsx",
     ".html", ".htm", ".xml", ".yaml", ".yml", ".py", ".pyc", ".ipynb", ".sh", ".png", ".jpg", ".jpeg", ".gif", ".svg",
     ".webp", ".tif", ".tiff", ".mp3", ".mp4", ".wav", ".avi", ".mov", ".zip", ".tar", ".tgz", ".7z", ".rar", ".exe",
     ".dll", ".so", ".npy", ".npz", ".pt", ".bin", ".pkl", ".pickle", ".safetensors", ".h5", ".db", ".sqlite",
@@ -80,7 +80,7 @@ class SentenceLines(Corpus):
 
     def read(self, part: Part) -> Iterator[Document]:
         for file in part.files:
-            groups = _grouped(lines_of(Path(file), part.start, part.end), lambda line: not line.strip())
+            groups = _grouped(read_lines(Path(file), part.start, part.end), lambda line: not line.strip())
             for lines in groups:
                 if document := [sentence for line in lines if (sentence := clean(line).strip())]:
                     yield document
@@ -123,7 +123,7 @@ class TextFiles(Corpus):
     def read(self, part: Part) -> Iterator[Document]:
         start = re.compile(str(self.document_start)) if self.document_start else None
         for file in part.files:
-            for lines in _grouped(lines_of(Path(file)), start.search if start else lambda _: False):
+            for lines in _grouped(read_lines(Path(file)), start.search if start else lambda _: False):
                 document: Document = []
                 for paragraph in _grouped(iter(lines), lambda line: not line.strip()):
                     document += split_sentences(clean(" ".join(line.strip() for line in paragraph)), self.language)
@@ -133,7 +133,7 @@ class TextFiles(Corpus):
 
 @dataclass(frozen=True, repr=False)
 class TableFiles(Corpus):
-    """A corpus of CSV, TSV, JSONL, Parquet or Arrow files: each row is a document.
+    """A corpus of CSV, TSV, JSONL, JSON, Parquet or Arrow files, compressed or not: each row is a document.
 
     Args:
         path: a file, folder or glob.
@@ -154,28 +154,23 @@ class TableFiles(Corpus):
             raise UserError(f"data.corpus.where={self.where} must be columns and values, such as {{source: imdb}}")
 
     def files(self) -> list[Path]:
-        return resolve(self.path, lambda path: inner_suffix(path) in _TABLES)
+        files = resolve(self.path, is_table)
+        if texts := [file for file in files if inner_suffix(file).lower() == ".txt"]:
+            raise UserError(f"{texts[0]} is a text, not a table: read it by data=documents or data=sentences")
+        return files
 
     def skipped(self) -> list[Path]:
         return _left_out(self.path, self.files())
 
     def parts(self) -> list[Part]:
-        found: list[Part] = []
-        for path in self.files():
-            if inner_suffix(path) in columnar.SUFFIXES:
-                found += columnar.parts(path)
-            elif inner_suffix(path) in JSON_LINES:
-                found += split_at_lines(path, at_blank_lines=False)
-            else:
-                found.append(Part((str(path),)))
-        return found
+        return [part for path in self.files() for part in table_parts(path)]
 
     def read(self, part: Part) -> Iterator[Document]:
         (file,) = map(Path, part.files)
-        for row in read_rows(file, part.start, part.end, (self.text_column, *self.where)):
-            if any(row.text(name) != str(value) for name, value in self.where.items()):
+        for row in read_rows(file, columns=(self.text_column, *self.where), start=part.start, end=part.end):
+            if not row.has(self.where, "data.corpus.where"):
                 continue
-            if document := split_sentences(clean(row.text(self.text_column)), self.language):
+            if document := split_sentences(clean(row.text(self.text_column, _TEXT_COLUMN)), self.language):
                 yield document
 
 
@@ -233,7 +228,7 @@ def _check_language(language: object) -> None:
 def _texts(pattern: str) -> list[Path]:
     """Return the text files of a pattern. Raises UserError if a file that is named is a table."""
     files = resolve(pattern, _is_text)
-    if tables := [file for file in files if inner_suffix(file).lower() in _TABLES]:
+    if tables := [file for file in files if is_table(file)]:
         raise UserError(f"{tables[0]} is a table: read its rows by data=rows data.corpus.text_column=<the column>")
     return files
 

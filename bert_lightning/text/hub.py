@@ -14,7 +14,7 @@ from typing import Any
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document, TableFiles
 from bert_lightning.text.files.lines import Part
-from bert_lightning.text.files.paths import Row
+from bert_lightning.text.files.rows import Row
 from bert_lightning.text.sentences import clean, split_sentences
 
 _SECONDS_TO_ANSWER = 3

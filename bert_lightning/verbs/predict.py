@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import TokenSequence, collate, encode
-from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.errors import UserError
 from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
@@ -21,6 +20,7 @@ from bert_lightning.runs.run_folder import newest_finished_run
 from bert_lightning.tasks.answering import Answerer, check_numbers
 from bert_lightning.tasks.input_lines import STANDARD_INPUT, Lines, lines_of, valid
 from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
+from bert_lightning.text.files.rows import Row
 from bert_lightning.text.tokenizers.recipes import SpecialIds, vocabulary_size
 from bert_lightning.text.tokenizers.special_tokens import special_names
 

@@ -4,7 +4,8 @@ import pytest
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Mixture, SentenceLines, TableFiles, TextFiles
-from bert_lightning.text.files.paths import read_rows, resolve
+from bert_lightning.text.files.paths import resolve
+from bert_lightning.text.files.rows import read_rows
 
 
 def test_sentence_lines(tmp_path):
@@ -59,8 +60,16 @@ def test_a_character_cut_at_the_end_of_the_file(tmp_path):
         ("a.csv", "text,label\nfine,1\nbroken\n", r"a.csv:3: this row has 1 columns, not the 2 of the header"),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', r"a.jsonl:2: not JSON"),
         ("a.jsonl", '["text"]\n', r"a.jsonl:1: a line must be a JSON object"),
-        ("a.xml", "<text/>", r"a.xml: rows are read from .csv, .tsv, .jsonl, .parquet and .arrow files, not from .xml"),
-        ("a.csv", "body\nhello\n", r"a.csv:2: the file has no column 'text'; it has 'body'"),
+        (
+            "a.xml",
+            "<text/>",
+            r"a.xml: rows are read from .csv, .tsv, .* files, each also with .gz, .* not from .xml: convert it",
+        ),
+        (
+            "a.csv",
+            "body\nhello\n",
+            r"a.csv:2: .* no column 'text', only 'body': name the right one by data.corpus.text_column",
+        ),
     ],
 )
 def test_broken_rows_are_named(tmp_path, name, content, message):

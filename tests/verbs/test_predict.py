@@ -146,12 +146,13 @@ def test_the_input_is_not_written_over(runs, command, tmp_path):
     assert (tmp_path / "in.txt").read_text(encoding="utf-8") == "a ||| b\n"
 
 
-def test_a_packed_table_is_not_read_as_text(runs, command, tmp_path):
+def test_a_compressed_table_is_read_by_its_columns(runs, command, tmp_path):
     with gzip.open(tmp_path / "rows.csv.gz", "wt") as file:
         file.write("text,text_pair\na,b\n")
+    (tmp_path / "rows.csv").write_text("text,text_pair\na,b\n", encoding="utf-8")
     code, output, errors = command("predict", runs["pairs"], "file=rows.csv.gz")
-    assert (code, output) == (2, "")
-    assert "rows.csv.gz: tables are read as .csv, " in errors
+    assert code == 0, errors
+    assert output == command("predict", runs["pairs"], "file=rows.csv")[1]
 
 
 def test_a_home_folder_is_meant_by_a_tilde(runs, command, tmp_path, monkeypatch):

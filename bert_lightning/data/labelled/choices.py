@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.task_types import SEPARATOR, Example, Prediction, TaskType, Unit, parts_of, text_of
 from bert_lightning.errors import UserError
+from bert_lightning.text.files.rows import Row
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,10 @@ class Choices(TaskType):
         if "choices" in row.values:  # a user typed the row, see `parse`
             values, start = [row.get("choices")], ""
         else:
-            values = [row.get(name) for name in self.choices]
-            start = "" if self.beginning is None else f"{text_of(row.get(self.beginning), row.where)} "
+            values = [row.get(name, "task.type.choices") for name in self.choices]
+            start = ""
+            if self.beginning is not None:
+                start = f"{text_of(row.get(self.beginning, 'task.type.beginning'), row.where)} "
         options = values[0] if len(values) == 1 and isinstance(values[0], list) else values
         texts = [text_of(option, f"{row.where}: choice {number}") for number, option in enumerate(options)]
         return {"text": self._text(row, "text"), "choices": [f"{start}{text}" for text in texts]}

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bert_lightning.data.labelled.rows import TABLES, Row
 from bert_lightning.errors import UserError
-from bert_lightning.text.files.paths import read_lines
+from bert_lightning.text.files.lines import inner_suffix, read_lines
+from bert_lightning.text.files.rows import Row, is_table, read_rows
 
 _OUTSIDE = "O"
 _DOCUMENT = "-DOCSTART-"
@@ -25,21 +25,20 @@ class Entity(NamedTuple):
 
 
 def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iterator[Row]:
-    """Yield the sentences of a file with one word per line, and a blank line between sentences.
+    """Yield the sentences of a file with one word per line and a blank line between sentences, or of a table.
 
     Spaces or tabs separate the columns of a line. If the file has tabs between columns, spaces are parts of words. A
     row has `words` and `tags`. Lines that start a document in CoNLL-2003 are left out. `where` names the line of the
     first word; the other words are on the lines after it.
 
+    A table other than .tsv, such as .jsonl or .parquet, is read by `read_rows`: its columns hold lists.
+
     Raises:
-        UserError: if a line lacks these columns, or the file's ending says that the file has no columns.
+        UserError: if a line lacks these columns.
     """
-    if path.suffix.lower() in TABLES and path.suffix.lower() != ".tsv":
-        raise UserError(
-            f"{path}: {path.suffix} is no file with one word a line; for rows with lists of words and tags: "
-            "task.files.reader._target_=bert_lightning.data.labelled.rows.read_table "
-            "'~task.files.reader.word_column' '~task.files.reader.tag_column'"
-        )
+    if is_table(path) and inner_suffix(path).lower() != ".tsv":
+        yield from read_rows(path)
+        return
     lines = list(read_lines(path))
     tabs = any("\t" in line.strip(" \t") for line in lines)
     words: list[str] = []

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import TokenSequence, encode_windows, truncate_texts
-from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.squad import is_squad, read_squad
 from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Length, Range
 from bert_lightning.text.files.json_text import described
+from bert_lightning.text.files.rows import Row
 
 
 class Span(NamedTuple):
@@ -185,7 +185,7 @@ class Questions(TaskType):
         return list(found.values())
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
-        return read_squad(path) if path.suffix.lower() == ".json" and is_squad(path) else super().rows_of(path)
+        return read_squad(path) if is_squad(path) else super().rows_of(path)
 
     def show(self, example: Example, prediction: Prediction) -> str:
         if not prediction["answer"]:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from bert_lightning.data.labelled.rows import Row
+from bert_lightning.text.files.lines import COMPRESSIONS
+from bert_lightning.text.files.rows import Row
 
 
 def counted(rows: Sequence[Row]) -> str:
@@ -34,9 +35,14 @@ def swallowed_rows(rows: Sequence[Row]) -> Iterator[str]:
     This shows only in a value of three lines or more; a shorter one may be a text with a line break.
     """
     if odd := [
-        row for row in rows if ".csv:" in row.where and any(_looks_like_rows(row, v) for v in row.values.values())
+        row for row in rows if _is_read_as(row, ".csv") and any(_looks_like_rows(row, v) for v in row.values.values())
     ]:
         yield f"{counted(odd)}: a value in quotes holds lines that look like rows: is its quote closed?"
+
+
+def _is_read_as(row: Row, *suffixes: str) -> bool:
+    """Return whether a row comes from a file with one of these endings, compressed or not."""
+    return any(f"{suffix}{packed}:" in row.where for suffix in suffixes for packed in ("", *COMPRESSIONS))
 
 
 def _looks_like_rows(row: Row, value: str) -> bool:
@@ -46,7 +52,7 @@ def _looks_like_rows(row: Row, value: str) -> bool:
 
 def quoted_values(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a remark on TSV rows with a value that looks quoted as in CSV: in TSV, quotes are text."""
-    of_tabs = (row for row in rows if ".tsv:" in row.where or ".txt:" in row.where)
+    of_tabs = (row for row in rows if _is_read_as(row, ".tsv", ".txt"))
     if odd := [row for row in of_tabs if any(map(_is_quoted, row.values.values()))]:
         yield f"{counted(odd)}: quotes are text in a file with tabs: write it without them, or as .csv"
 

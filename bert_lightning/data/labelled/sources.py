@@ -11,12 +11,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bert_lightning.data.labelled.rows import Row, check_mappings, read_table
 from bert_lightning.data.randomness import Stream, draw, permute
 from bert_lightning.errors import UserError
 from bert_lightning.text.files.paths import PACKAGE_PREFIX, resolve
+from bert_lightning.text.files.rows import Row, read_rows
 from bert_lightning.text.hub import check_name
 from bert_lightning.text.sentences import split_position
+
+
+def check_mappings(group: str, **settings: object) -> None:
+    """Check that the settings of a config group are mappings of names to values.
+
+    Raises:
+        UserError: if a setting is not.
+    """
+    for name, value in settings.items():
+        if not isinstance(value, Mapping):
+            raise UserError(f"{group}.{name}={value} must be a mapping, {{name: value}}")
 
 
 class Source(Protocol):
@@ -40,7 +51,7 @@ class Files:
         path: folder with the files of all splits, or file with the training rows alone.
         splits: split -> its file, which is below `path` if that is a folder, or is `path` itself. `train` may be left
             out if `path` is a file.
-        reader: function that reads a file (`read_table`, `read_columns`, `read_squad`).
+        reader: function that reads a file (`read_rows`, `read_columns`, `read_squad`).
         where: column -> value; rows with another value are left out.
 
     Raises:
@@ -49,7 +60,7 @@ class Files:
 
     path: str
     splits: Mapping[str, str | None] = field(default_factory=dict)
-    reader: Callable[[Path], Iterator[Row]] = read_table
+    reader: Callable[[Path], Iterator[Row]] = read_rows
     where: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,7 +73,7 @@ class Files:
         if pattern is None:
             return None
         rows = [row for path in self.files(split) for row in self.reader(path)]
-        kept = [row for row in rows if all(self._holds(row, name, value) for name, value in self.where.items())]
+        kept = [row for row in rows if row.has(self.where, "task.files.where")]
         if not kept:
             raise UserError(
                 f"{pattern}: no rows for {split}" + (f" with {dict(self.where)}" if rows else ": the file is empty")
@@ -75,11 +86,6 @@ class Files:
     def files(self, split: str) -> list[Path]:
         pattern = self._pattern(split)
         return [] if pattern is None else resolve(pattern)
-
-    def _holds(self, row: Row, name: str, value: Any) -> bool:
-        if name not in row.values:
-            raise UserError(f"{row.where}: no column {name!r}, by which task.files.where chooses rows")
-        return str(row.get(name)) == str(value)
 
     def _pattern(self, split: str) -> str | None:
         name, path = self.splits.get(split), Path(self.path).expanduser()

@@ -6,16 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bert_lightning.data.labelled.rows import Row, load_json
 from bert_lightning.errors import UserError
+from bert_lightning.text.files.json_rows import load_json
+from bert_lightning.text.files.lines import inner_suffix
+from bert_lightning.text.files.rows import Row, is_table, read_rows
 
 
 def read_squad(path: Path) -> Iterator[Row]:
     """Yield a row for each question: id, title, question, context, answers, and is_impossible if the file has it.
 
+    A table other than .json, such as .jsonl or .parquet, is read by `read_rows`: its columns are those of a question.
+
     Raises:
         UserError: if the file is not in the form of SQuAD 1.1 or 2.0, or two questions have one id.
     """
+    if is_table(path) and inner_suffix(path).lower() != ".json":
+        yield from read_rows(path)
+        return
     content, place, known = load_json(path), str(path), set()
     try:
         for a, article in enumerate(content["data"]):
@@ -34,7 +41,9 @@ def read_squad(path: Path) -> Iterator[Row]:
 
 
 def is_squad(path: Path) -> bool:
-    """Return whether a JSON file has the form of SQuAD, rather than of a table of rows."""
+    """Return whether a file is JSON in the form of SQuAD, rather than a table of rows."""
+    if inner_suffix(path).lower() != ".json":
+        return False
     content = load_json(path)
     return isinstance(content, dict) and isinstance(content.get("data"), list)
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import TokenSequence
-from bert_lightning.data.labelled.rows import TABLES, Row, check_mappings, read_table
+from bert_lightning.data.labelled.sources import check_mappings
 from bert_lightning.errors import UserError
 from bert_lightning.text.files.json_text import described
-from bert_lightning.text.files.lines import inner_suffix
+from bert_lightning.text.files.rows import Row, is_table, read_rows
 
 Prediction = dict[str, Any]  # plain data; the metrics compare its "answer" with the answer of the example
 SEPARATOR = " ||| "  # separates the parts of an example on one line; a tab does so too
@@ -156,11 +156,7 @@ class TaskType(ABC):
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
         """Return the rows of a file of inputs to predict; None if the file holds one input per line."""
-        if path.suffix.lower() in TABLES:
-            return read_table(path)
-        if inner_suffix(path).lower() in (*TABLES, ".arrow"):  # as plain text, its columns would become part of it
-            raise UserError(f"{path}: tables are read as {', '.join(TABLES)} files: unpack or convert it")
-        return None
+        return read_rows(path) if is_table(path) else None
 
     @abstractmethod
     def show(self, example: Example, prediction: Prediction) -> str:
@@ -170,7 +166,7 @@ class TaskType(ABC):
         return self.columns.get(name, name)
 
     def _value(self, row: Row, name: str) -> Any:
-        return row.get(self._column(name))
+        return row.get(self._column(name), "task.columns")
 
     def _text(self, row: Row, name: str) -> str:
         return text_of(self._value(row, name), f"{row.where}: column {self._column(name)!r}")

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit, unknown_label
 from bert_lightning.errors import UserError
+from bert_lightning.text.files.rows import Row
 from bert_lightning.text.sentences import clean
 
 

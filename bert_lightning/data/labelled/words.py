@@ -16,9 +16,10 @@ from torch import Tensor
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.conll import entities, read_columns, to_iob2
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit, text_of, unknown_label
 from bert_lightning.errors import UserError
+from bert_lightning.text.files.lines import inner_suffix
+from bert_lightning.text.files.rows import Row
 
 # A word of plain text, nearly as in a treebank: an ideograph, a word with its inner punctuation, or one other sign.
 _WORD = re.compile(r"[㐀-鿿豈-﫿]|(?:(?:\w\.){2,}|[^\W㐀-鿿豈-﫿]+(?:[-'\u2019.,:/&@]\w+)*)|\S")
@@ -115,7 +116,7 @@ class TaggedWords(TaskType):
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
         """Return the rows of a file of inputs to predict. A column file may lack tags: only its words are read."""
-        if path.suffix.lower() not in _COLUMNS:
+        if inner_suffix(path).lower() not in _COLUMNS:
             return super().rows_of(path)
         return read_columns(path, self.word_column, tag_column=self.word_column)
 

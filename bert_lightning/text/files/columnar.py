@@ -1,27 +1,30 @@
-"""Read Parquet and Arrow files row by row."""
+"""Read Parquet and Arrow files row by row, compressed as a whole or not."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
 from collections.abc import Collection, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.files.lines import PART_BYTES, Part
+from bert_lightning.text.files.lines import PART_BYTES, Part, inner_suffix, is_compressed, open_bytes
 
 if TYPE_CHECKING:
     import pyarrow
 
-SUFFIXES = (".parquet", ".arrow", ".feather")
 _ROWS_AT_ONCE = 1024
 
 
-def parts(path: Path) -> list[Part]:
-    """Return the parts of a file: row groups of Parquet, about PART_BYTES in a part. An Arrow file is one part."""
-    if path.suffix != ".parquet":
+def columnar_parts(path: Path) -> list[Part]:
+    """Return the parts of a file: row groups of Parquet, about PART_BYTES in a part. Another file is one part."""
+    if path.suffix.lower() != ".parquet":
         return [Part((str(path),))]
-    metadata = _parquet(path).metadata
+    with _parquet(path) as file:
+        metadata = file.metadata
     cuts, size = [0], 0
     for group in range(metadata.num_row_groups):
         size += metadata.row_group(group).total_byte_size
@@ -31,8 +34,12 @@ def parts(path: Path) -> list[Part]:
     return [Part((str(path),), start, end) for start, end in pairwise(cuts)]
 
 
-def read(path: Path, start: int = 0, end: int | None = None, columns: Collection[str] = ()) -> Iterator[dict[str, Any]]:
+def read_columnar(
+    path: Path, start: int = 0, end: int | None = None, columns: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Yield the rows of an Arrow file, or of the row groups from `start` up to `end` of a Parquet file.
+
+    These formats need access to any byte, so a compressed file is unpacked into a temporary file.
 
     Args:
         path: the file.
@@ -51,19 +58,19 @@ def read(path: Path, start: int = 0, end: int | None = None, columns: Collection
     except PermissionError:
         raise
     except (pyarrow.ArrowException, OSError, StopIteration, ValueError, OverflowError) as error:
-        raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
+        raise _damaged(path, error) from None
 
 
 def _batches(path: Path, start: int, end: int | None, columns: Collection[str]) -> Iterator[pyarrow.RecordBatch]:
     import pyarrow
 
-    if path.suffix == ".parquet":
-        file = _parquet(path)
-        groups = range(start, file.metadata.num_row_groups if end is None else end)
-        names = _known(path, columns, file.schema_arrow.names)
-        yield from file.iter_batches(_ROWS_AT_ONCE, row_groups=list(groups), columns=names)
+    if inner_suffix(path).lower() == ".parquet":
+        with _parquet(path) as file:
+            groups = range(start, file.metadata.num_row_groups if end is None else end)
+            names = _known(path, columns, file.schema_arrow.names)
+            yield from file.iter_batches(_ROWS_AT_ONCE, row_groups=list(groups), columns=names)
         return
-    with pyarrow.memory_map(str(path)) as source:
+    with _unpacked(path) if is_compressed(path) else pyarrow.memory_map(str(path)) as source:
         try:
             table = pyarrow.ipc.open_file(source)
             batches = (table.get_batch(i) for i in range(table.num_record_batches))
@@ -77,23 +84,41 @@ def _batches(path: Path, start: int, end: int | None, columns: Collection[str]) 
                 yield batch.slice(row, _ROWS_AT_ONCE).select(names)
 
 
-def _parquet(path: Path) -> Any:
+@contextlib.contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
     import pyarrow
     from pyarrow import parquet
 
-    try:
-        return parquet.ParquetFile(path)
-    except PermissionError:
-        raise
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path} is damaged, or no .parquet file ({error}): get it again") from None
+    with _unpacked(path) if is_compressed(path) else contextlib.nullcontext(path) as source:
+        try:
+            file = parquet.ParquetFile(source)
+        except PermissionError:
+            raise
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _damaged(path, error) from None
+        with file:
+            yield file
+
+
+@contextlib.contextmanager
+def _unpacked(path: Path) -> Iterator[Any]:
+    """Yield a temporary file with the content of a compressed file. It is gone afterwards."""
+    with tempfile.TemporaryFile() as file:
+        with open_bytes(path) as packed:
+            shutil.copyfileobj(packed, file)
+        file.seek(0)
+        yield file
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is damaged, or no {inner_suffix(path)} file ({error}): get it again")
 
 
 def _known(path: Path, columns: Collection[str], names: list[str]) -> list[str]:
     """Return the names of the columns to read; raise UserError if a name is missing or occurs twice."""
     for name in columns:
         if name not in names:
-            raise UserError(f"{path} has no column {name!r}; it has {', '.join(map(repr, names))}")
+            raise UserError(f"{path} has no column {name!r}, only {', '.join(map(repr, names))}: name the right one")
     wanted = list(columns) or names
     if twice := [name for name in wanted if names.count(name) > 1]:
         raise UserError(f"{path}: two columns are named {twice[0]!r}: rename one")

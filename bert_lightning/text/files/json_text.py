@@ -6,9 +6,13 @@ import json
 import re
 import reprlib
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bert_lightning.errors import UserError
+
+_LONGEST_VALUE = 2**26  # characters; memory holds an element of a list as a whole
+_CUT_OFF = 12  # an error so close to the end of a text may come from an element that goes on
 
 
 class _RepeatedKey(ValueError):
@@ -33,19 +37,9 @@ def json_value(text: str, place: str, of_file: bool = False) -> Any:
 
     try:
         value = json.loads(text, object_pairs_hook=_object)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{at(error.pos)}: not JSON ({error.msg} at column {error.colno})") from None
-    except _RepeatedKey as error:
-        raise UserError(f"{place}: {error}") from None
-    except RecursionError:
-        raise UserError(f"{place}: lists and objects are nested too deeply to be read: flatten them") from None
-    except ValueError:  # an integer has more digits than Python converts
-        limit = sys.get_int_max_str_digits()
-        number = re.search(rf"\d{{{limit + 1}}}", text)
-        where = at(number.start() if number else 0)
-        raise UserError(f"{where}: a number has more than {limit} digits: write it as text, or leave it out") from None
-    if half := _half_character(text):
-        raise UserError(f"{at(half.start())}: '{half[1]}' is half a character: fix it or leave it out")
+    except (ValueError, RecursionError) as error:
+        raise _refused(error, text, place, at) from None
+    _check_characters(text, at)
     return value
 
 
@@ -59,6 +53,94 @@ def json_object(line: str, place: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}")
     return row
+
+
+def list_elements(chunks: Iterator[str], place: str) -> Iterator[Any]:
+    """Yield the elements of the JSON list that a text holds, while the text is read in chunks.
+
+    Memory holds a chunk and the longest element, not the list.
+
+    Raises:
+        UserError: if the text is not a JSON list, an element is too long for memory, or as in `json_value`.
+    """
+    reader = _ListReader(chunks, place)
+    reader.expect("[")
+    if reader.next_character() != "]":
+        yield reader.element()
+        while reader.next_character() != "]":
+            reader.expect(",")
+            yield reader.element()
+    reader.expect("]")
+    if reader.next_character():
+        raise reader.refused("something follows the end of the list: leave it out")
+
+
+class _ListReader:
+    """A position in a text that is read in chunks. What is before the position is forgotten."""
+
+    def __init__(self, chunks: Iterator[str], place: str) -> None:
+        self.chunks, self.place = chunks, place
+        self.text, self.position = "", 0  # the text that is held
+        self.line, self.column = 1, 0  # number of its first line, and the characters of that line that are forgotten
+        self.decode = json.JSONDecoder(object_pairs_hook=_object).raw_decode
+
+    def next_character(self) -> str:
+        """Skip white space and return the character behind it; empty at the end of the text."""
+        while True:
+            while self.position < len(self.text) and self.text[self.position] in " \t\r\n":
+                self.position += 1
+            if self.position < len(self.text) or not self._read_on():
+                return self.text[self.position : self.position + 1]
+
+    def expect(self, character: str) -> None:
+        """Skip the given character.
+
+        Raises:
+            UserError: if another character follows.
+        """
+        if (found := self.next_character()) != character:
+            raise self.refused(f"not JSON (expecting {character!r}, found {found or 'the end of the file'!r}): fix it")
+        self.position += 1
+
+    def element(self) -> Any:
+        """Return the next element."""
+        self.next_character()
+        while True:
+            try:
+                value, end = self.decode(self.text, self.position)
+                break
+            except (ValueError, RecursionError) as error:
+                if not (_may_go_on(error, self.text) and self._read_on()):
+                    raise _refused(error, self.text, self._at(self.position), self._at, self.column) from None
+        _check_characters(self.text[self.position : end], lambda inside: self._at(self.position + inside))
+        self.position = end
+        return value
+
+    def refused(self, reason: str) -> UserError:
+        """Return the error for the current position."""
+        return UserError(f"{self._at(self.position)}: {reason}")
+
+    def _at(self, position: int) -> str:
+        return f"{self.place}:{self.line + self.text.count(chr(10), 0, position)}"
+
+    def _read_on(self) -> bool:
+        """Read about as many characters as are held; return whether there were any."""
+        if not (chunk := next(self.chunks, "")):
+            return False
+        self.line += self.text.count("\n", 0, self.position)
+        last = self.text.rfind("\n", 0, self.position)
+        self.column = self.position - last - 1 + self.column * (last < 0)
+        held = [self.text[self.position :], chunk]
+        self.text, self.position, missing = held[0], 0, len(held[0]) - len(chunk)
+        if len(held[0]) > _LONGEST_VALUE:
+            raise self.refused(
+                f"a row is longer than {_LONGEST_VALUE >> 20} Mi characters, too long for memory: split it"
+            )
+        while missing > 0 and (chunk := next(self.chunks, "")):
+            held.append(chunk)
+            missing -= len(chunk)
+        self.text = "".join(held)
+        return True
 
 
 def described(value: Any) -> str:
@@ -75,16 +157,47 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _RepeatedKey(f"the key {twice!r} stands twice in the object {reprlib.repr(found)}: leave one out")
+        raise _RepeatedKey(f"the key {twice!r} occurs twice in the object {reprlib.repr(found)}: leave one out")
     return found
+
+
+def _may_go_on(error: Exception, text: str) -> bool:
+    """Return whether a parser failed because the text ends too early."""
+    return isinstance(error, json.JSONDecodeError) and (
+        error.pos >= len(text) - _CUT_OFF or error.msg.startswith("Unterminated string")
+    )
+
+
+def _refused(error: Exception, text: str, place: str, at: Callable[[int], str], column: int = 0) -> UserError:
+    """Return the error for a text that Python's parser refused.
+
+    Args:
+        error: what the parser raised.
+        text: the text.
+        place: place of the text.
+        at: function that returns the place of a position in the text.
+        column: number of characters before the text on its first line.
+    """
+    if isinstance(error, json.JSONDecodeError):
+        column = error.colno + column * (error.lineno == 1)
+        return UserError(f"{at(error.pos)}: not JSON ({error.msg} at column {column}): fix it")
+    if isinstance(error, _RepeatedKey):
+        return UserError(f"{place}: {error}")
+    if isinstance(error, RecursionError):
+        return UserError(f"{place}: lists and objects are nested too deeply to be read: flatten them")
+    limit = sys.get_int_max_str_digits()  # an integer has more digits than Python converts
+    number = re.search(rf"\d{{{limit + 1}}}", text)
+    where = at(number.start() if number else 0)
+    return UserError(f"{where}: a number has more than {limit} digits: write it as text, or leave it out")
 
 
 # Escapes in valid JSON: a backslash, a surrogate pair (one character), or half of a pair (group 1).
 _ESCAPE = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)", re.IGNORECASE)
 
 
-def _half_character(text: str) -> re.Match[str] | None:
-    """Return the first escape that is half of a surrogate pair, as group 1. JSON allows it, UTF-8 does not."""
+def _check_characters(text: str, at: Callable[[int], str]) -> None:
+    """Raise UserError if an escape in a JSON text is half of a surrogate pair. JSON allows it, UTF-8 does not."""
     if "\\ud" not in text.lower():
-        return None
-    return next((escape for escape in _ESCAPE.finditer(text) if escape[1]), None)
+        return
+    if half := next((escape for escape in _ESCAPE.finditer(text) if escape[1]), None):
+        raise UserError(f"{at(half.start())}: '{half[1]}' is half a character: fix it or leave it out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import contextlib
 import gzip
 import lzma
@@ -16,7 +17,9 @@ from bert_lightning.errors import UserError
 
 PART_BYTES = 2**25  # size of a part: what one process reads at a time, and what a killed run may have to repeat
 _LONGEST_LINE = 2**26  # bytes; memory holds a line as a whole
+_CHUNK = 2**20  # bytes
 _OPEN: dict[str, Callable[..., IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: ignore[dict-item]
+COMPRESSIONS = tuple(_OPEN)
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 
 
@@ -34,7 +37,7 @@ class Part:
 
 def is_compressed(path: Path) -> bool:
     """Return whether a file is compressed, so that it can only be read from its beginning."""
-    return path.suffix in (*_OPEN, ".zst")
+    return path.suffix.lower() in (*_OPEN, ".zst")
 
 
 def inner_suffix(path: Path) -> str:
@@ -49,10 +52,10 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         UserError: if compressed data is damaged, or the standard library cannot read the compression.
     """
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         raise UserError(f"{path}: .zst is not read; decompress it (zstd -d) or use .gz, .bz2 or .xz")
     try:
-        with _OPEN.get(path.suffix, open)(path, "rb") as file:
+        with _OPEN.get(path.suffix.lower(), open)(path, "rb") as file:
             yield file
     except _DAMAGE as error:
         raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
@@ -62,7 +65,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def lines_of(path: Path, start: int = 0, end: int | None = None) -> Iterator[str]:
+def read_lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[str]:
     """Yield the lines that begin at a byte from `start` up to `end`, without line ends. `start` must begin a line.
 
     Raises:
@@ -84,6 +87,27 @@ def lines_of(path: Path, start: int = 0, end: int | None = None) -> Iterator[str
                 at += len(line)
     except UnicodeDecodeError as error:
         raise UserError(_not_utf8(path, at + error.start, error.reason)) from None
+
+
+def chunks_of(path: Path) -> Iterator[str]:
+    """Yield the text of a UTF-8 file, compressed or not, in chunks that end anywhere in a line.
+
+    Raises:
+        UserError: if bytes are not UTF-8.
+    """
+    decoder, at = codecs.getincrementaldecoder("utf-8-sig")(), 0
+    with open_bytes(path) as file:
+        while True:
+            data, pending = file.read(_CHUNK), len(decoder.getstate()[0])
+            try:
+                text = decoder.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                raise UserError(_not_utf8(path, at - pending + error.start, error.reason)) from None
+            at += len(data)
+            if text:
+                yield text
+            if not data:
+                return
 
 
 def split_at_lines(path: Path, at_blank_lines: bool) -> list[Part]:

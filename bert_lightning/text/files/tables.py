@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.files.lines import lines_of
+from bert_lightning.text.files.lines import read_lines
 
 _LONGEST_VALUE = 2**26  # characters; without a limit, an unclosed quote reads the rest of the file into memory
 
@@ -55,14 +55,14 @@ def _checked(names: Sequence[str], place: str) -> Sequence[str]:
 
 
 def _split_at_tabs(path: Path) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(lines_of(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if line:
             yield number, line.split("\t")
 
 
 def _split_at_commas(path: Path) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(_LONGEST_VALUE)
-    reader = csv.reader((f"{line}\n" for line in lines_of(path)), strict=True)
+    reader = csv.reader((f"{line}\n" for line in read_lines(path)), strict=True)
     while True:
         first = reader.line_num + 1
         try:

@@ -16,12 +16,12 @@ from bert_lightning.budget import Steps
 from bert_lightning.data.batching.token_batches import TokenBatches, Windows, batch_boundaries
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.labelled.examples import LabelledExamples
-from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.texts import TextClassification
 from bert_lightning.data.pretraining.blocks import SingleSentences
 from bert_lightning.data.pretraining.pairs import SegmentPairs
 from bert_lightning.data.pretraining.phases import Phases
 from bert_lightning.errors import UserError
+from bert_lightning.text.files.rows import Row
 from tests.data.pretraining.test_examples import digest, examples_of
 
 

@@ -1,3 +1,4 @@
+import gzip
 import random
 
 import pytest
@@ -106,12 +107,18 @@ def test_in_a_file_with_tabs_a_line_needs_them(line, tmp_path):
         list(read_columns(path))
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "ndjson", "json", "parquet", "csv"])
-def test_a_file_of_rows_is_no_file_of_columns(ending, tmp_path):
-    (tmp_path / f"t.{ending}").write_text('{"words": ["a"], "tags": ["O"]}\n', encoding="utf-8")
-    message = rf"t.{ending}: .* task.files.reader._target_=\S+read_table '~task.files.reader.word_column' '~task"
-    with pytest.raises(UserError, match=message):
-        list(read_columns(tmp_path / f"t.{ending}"))
+@pytest.mark.parametrize("ending", ["jsonl", "ndjson", "json", "jsonl.gz"])
+def test_a_table_is_read_by_its_rows(ending, tmp_path):
+    data = b'{"words": ["a"], "tags": ["O"]}\n'
+    (tmp_path / f"t.{ending}").write_bytes(gzip.compress(data) if ending.endswith("gz") else data)
+    (row,) = read_columns(tmp_path / f"t.{ending}")
+    assert row.values == {"words": ["a"], "tags": ["O"]}
+
+
+def test_a_compressed_file_of_columns_is_read(tmp_path):
+    (tmp_path / "t.conll.gz").write_bytes(gzip.compress(b"a O\nb B-X\n"))
+    (row,) = read_columns(tmp_path / "t.conll.gz")
+    assert row == (f"{tmp_path}/t.conll.gz:1", {"words": ["a", "b"], "tags": ["O", "B-X"]})
 
 
 def test_entities_are_those_of_seqeval():

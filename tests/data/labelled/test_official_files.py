@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 from bert_lightning.cli import conf_folder
 from bert_lightning.config.building import build
 from bert_lightning.config.registry import register
-from bert_lightning.data.labelled.rows import read_table
 from bert_lightning.data.labelled.squad import read_squad
 from bert_lightning.tasks.data import read_examples, training_data
+from bert_lightning.text.files.rows import read_rows
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_every_row_of_the_files_that_no_task_names_is_read(test_data):
     places = {"glue/MNLI_subset/train.json": 8999, "glue/MNLI_subset/dev.json": 1000, "glue/QQP_subset/dev.json": 1000,
               "glue/MRPC/msr_paraphrase_test.txt": 1725, "glue/CoLA/test.tsv": 1063,
               "classification_en/sst2_sentences/test.tsv": 1820}  # fmt: skip
-    assert {place: len(list(read_table(test_data / place))) for place in places} == places
+    assert {place: len(list(read_rows(test_data / place))) for place in places} == places
     assert len(list(read_squad(test_data / "qa/squad1.1_subset/dev.json"))) == 4639
 
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from bert_lightning.data.labelled.rows import read_table
 from bert_lightning.errors import UserError
+from bert_lightning.text.files.rows import read_rows
 
 ROWS = [{"a": 'say "hi"', "b": "1"}, {"a": "x, y", "b": "2"}]
 
@@ -14,7 +14,7 @@ def written(path, text):
 
 
 def values(path, **options):
-    return [dict(row.values) for row in read_table(path, **options)]
+    return [dict(row.values) for row in read_rows(path, **options)]
 
 
 def test_every_format_gives_the_same_rows(tmp_path):
@@ -59,10 +59,10 @@ def test_a_value_in_quotes_may_span_lines(tmp_path):
         ("t.tsv", "a\tb\n1\t2\t3\n", r"t.tsv:2: this row has 3 columns, not the 2"),
         ("t.jsonl", '{"a": 1}\n{"a"\n', r"t.jsonl:2: not JSON"),
         ("t.jsonl", "[1]\n", r"t.jsonl:1: a line must be a JSON object"),
-        ("t.json", '{"a": 1}', r"entry 'a' must be a JSON object"),
+        ("t.json", '[{"a": 1}, 2]', r"t.json, row 2 must be a JSON object with the columns, not a number: 2"),
         ("t.json", "{\n\n1}", r"t.json:3: not JSON"),
-        ("t.json", "5", r"t.json: must hold a list or an object of rows, not a number: 5$"),
-        ("t.json", "null", r"t.json: must hold a list or an object of rows, not null"),
+        ("t.json", "5", r"t.json must hold rows: a list of JSON objects, or one on each line; not a number: 5$"),
+        ("t.json", "null", r"t.json must hold rows: .*; not null"),
         (
             "t.json",
             '[{"a": "\\\\ud83d"},\n{"a": "\\uD83D\\ude00\\uD83D."}]',
@@ -79,7 +79,7 @@ def test_what_is_wrong_is_named(name, text, message, tmp_path):
 
 
 def test_a_missing_column_names_those_that_exist(tmp_path):
-    (row,) = read_table(written(tmp_path / "t.jsonl", '{"body": "x", "label": null}'))
+    (row,) = read_rows(written(tmp_path / "t.jsonl", '{"body": "x", "label": null}'))
     with pytest.raises(UserError, match=r"t.jsonl:1: there is no column 'text', only 'body', 'label'"):
         row.get("text")
     with pytest.raises(UserError, match=r"no value in column 'label' \(null\)"):
@@ -88,8 +88,8 @@ def test_a_missing_column_names_those_that_exist(tmp_path):
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_what_is_no_number_is_no_value(number, tmp_path):
-    (row,) = read_table(written(tmp_path / "t.jsonl", f'{{"label": {number}}}'))
-    with pytest.raises(UserError, match=rf"t.jsonl:1: no value in column 'label' \({float(number)}\); leave such rows"):
+    (row,) = read_rows(written(tmp_path / "t.jsonl", f'{{"label": {number}}}'))
+    with pytest.raises(UserError, match=rf"t.jsonl:1: no value in column 'label' \({float(number)}\): leave such rows"):
         row.get("label")
 
 

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.sources import Files, Hub, split_rows, subset
 from bert_lightning.data.labelled.texts import TextClassification
 from bert_lightning.errors import UserError
+from bert_lightning.text.files.rows import Row
 from bert_lightning.text.sentences import clean, split_position
 
 ROWS = [Row(f"f:{i}", {"text": f"number {i // 2}"}) for i in range(60)]

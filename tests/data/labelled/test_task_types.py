@@ -11,7 +11,6 @@ from bert_lightning.data.labelled.choices import Choices
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.examples import LabelledExamples, labelled_batch
 from bert_lightning.data.labelled.questions import Questions
-from bert_lightning.data.labelled.rows import Row
 from bert_lightning.data.labelled.texts import (
     PairClassification,
     TextClassification,
@@ -20,6 +19,7 @@ from bert_lightning.data.labelled.texts import (
 )
 from bert_lightning.data.labelled.words import TaggedWords, split_words
 from bert_lightning.errors import UserError
+from bert_lightning.text.files.rows import Row
 
 ROWS = [
     Row(f"f:{i}", {"text": f"the cat sleeps {'again ' * (i % 5)}in story {i}", "other": "a dog", "label": str(i % 2)})

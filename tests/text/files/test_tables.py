@@ -6,23 +6,21 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from bert_lightning.data.labelled.rows import read_table
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import TableFiles
-from bert_lightning.text.files.paths import read_rows, resolve
+from bert_lightning.text.files.paths import resolve
+from bert_lightning.text.files.rows import read_rows
 from bert_lightning.text.files.tables import read_delimited
 
-READERS = {"pretraining": read_rows, "tasks": read_table}
 
-
-@pytest.fixture(params=READERS)
-def read(request, tmp_path):
-    """Read a file of this name and content, by each of the two readers: the place and the values of its rows."""
+@pytest.fixture
+def read(tmp_path):
+    """Read a file of this name and content: the place and the values of its rows."""
 
     def rows(name, content):
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return [(row.where.removeprefix(f"{tmp_path}/"), dict(row.values)) for row in READERS[request.param](path)]
+        return [(row.where.removeprefix(f"{tmp_path}/"), dict(row.values)) for row in read_rows(path)]
 
     return rows
 
@@ -50,8 +48,8 @@ BROKEN = [
     # Of two columns with one name, a row could keep one value only.
     ("a.csv", "text,label,label\na,pos,x0\n", r"a.csv:1: two columns are named 'label': rename one"),
     ("a.tsv", "text\ttext\na\tb\n", r"a.tsv:1: two columns are named 'text': rename one"),
-    ("a.jsonl", '{"text": "a"}\n{"label": 1, "label": 2}\n', r"a.jsonl:2: the key 'label' stands twice in the object"),
-    ("a.jsonl", '{"x": {"y": 1, "y": 1}}\n', r"a.jsonl:1: the key 'y' stands twice in the object \{'y': 1\}: leave"),
+    ("a.jsonl", '{"text": "a"}\n{"label": 1, "label": 2}\n', r"a.jsonl:2: the key 'label' occurs twice in the object"),
+    ("a.jsonl", '{"x": {"y": 1, "y": 1}}\n', r"a.jsonl:1: the key 'y' occurs twice in the object \{'y': 1\}: leave"),
     # More than Python's reader takes.
     ("a.jsonl", '{"text": "a"}\n{"text": ' + "[" * 100_000 + "\n", r"a.jsonl:2: lists and objects are nested too deep"),
     ("a.jsonl", '{"text": ' + "7" * 5000 + "}\n", r"a.jsonl:1: a number has more than 4300 digits: write it as text"),
@@ -86,12 +84,11 @@ def test_rows_and_their_places(name, content, rows, read):
     assert read(name, content) == rows
 
 
-@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-def test_a_parquet_file_with_two_columns_of_one_name(reader, tmp_path):
+def test_a_parquet_file_with_two_columns_of_one_name(tmp_path):
     table = pyarrow.table([["a"], ["x"], ["y"]], names=["text", "label", "label"])
     parquet.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(UserError, match=r"a.parquet: two columns are named 'label': rename one"):
-        list(reader(tmp_path / "a.parquet"))
+        list(read_rows(tmp_path / "a.parquet"))
 
 
 @pytest.mark.parametrize(
