@@ -45,6 +45,7 @@ TARGETS = {
         "console.sweeps.OneFolder": "console.sweeps.SharedSweepFolder",
         "data.blocks": "data.pretraining.blocks",
         "data.labelled.kinds": "data.labelled.task_types",
+        "data.labelled.rows.read_table": "text.files.rows.read_rows",
         "data.labelled.texts.Classified": "data.labelled.texts.TextClassification",
         "data.labelled.texts.ClassifiedPair": "data.labelled.texts.PairClassification",
         "data.labelled.texts.EmbeddedPair": "data.labelled.texts.TextPairSimilarity",
