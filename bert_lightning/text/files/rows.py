@@ -75,7 +75,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """What is read of a file.
+    """The rows and columns of a file that are read.
 
     Attributes:
         header: names of the first columns of a CSV or TSV file without a header line; None for a file with one.
