@@ -98,7 +98,7 @@ def _ratios(benchmark: dict[str, Any]) -> Iterator[tuple[str, float, tuple[float
 
 def _speed(benchmark: dict[str, Any]) -> Iterator[str]:
     """Yield the left half: a bar for each ratio, and beneath it the bar of transformers, which is 1."""
-    left, zero, unit, top, step = 28, 198, 12.6, 96, 50
+    left, zero, unit, top, step = 28, 198, 12.2, 96, 50
     yield f'<text class="head" x="{left}" y="42">Training on a CPU beside transformers</text>'
     where = f"{benchmark['threads']} cores of an {benchmark['processor']}, bfloat16"
     yield f'<text class="soft" x="{left}" y="62">real tokens per second; {where}</text>'
