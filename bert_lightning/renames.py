@@ -53,6 +53,8 @@ TARGETS = {
         "data.masking": "data.pretraining.masking",
         "data.packing": "data.pretraining.packing",
         "data.pairs": "data.pretraining.pairs",
+        "data.pretraining.packing.Packed": "data.pretraining.packing.PackedSequences",
+        "data.pretraining.pairs.SentenceOrder": "data.pretraining.pairs.SentenceOrderPairs",
         "data.phases": "data.pretraining.phases",
         "objectives.distillation.HiddenDirection": "objectives.distillation.HiddenCosine",
         "objectives.downstream.Tagging": "objectives.downstream.TokenClassification",

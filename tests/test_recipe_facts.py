@@ -44,7 +44,7 @@ FACTS = {
     "albert": WORDS | {
         "masking.rate": 0.15, "masking._target_": "bert_lightning.data.pretraining.masking.NgramMasking",
         "masking.longest": 3,
-        "examples._target_": "bert_lightning.data.pretraining.pairs.SentenceOrder", "examples.swap_prob": 0.5,
+        "examples._target_": "bert_lightning.data.pretraining.pairs.SentenceOrderPairs", "examples.swap_prob": 0.5,
         "objective.terms.mlm.weight": 1.0, "objective.terms.sop.weight": 1.0, "objective.terms.nsp": None,
         "model.embedding_size": 128, "model.num_hidden_groups": 1, "model.activation": "gelu_tanh",
         "model.dropout_rate": 0.0, "model.layer_norm_eps": 1e-12, "model.type_vocab_size": 2,

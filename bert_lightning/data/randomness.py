@@ -17,7 +17,7 @@ Bits = npt.NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 
 
-class Stream(IntEnum):
+class RandomStream(IntEnum):
     """The purposes of random numbers. Two purposes never share a stream, or their decisions would be correlated."""
 
     ORDER = 0
@@ -25,16 +25,16 @@ class Stream(IntEnum):
     MASK = 2
     SUBSET = 3
     PHASE = 4
-    LONE = 5
+    SINGLE_SENTENCE = 5
     PACK = 6
     SAMPLE = 7
     BATCH = 8
 
 
-def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
+def random_bits(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
     """Return 64 random bits for each element of the broadcast key and counters.
 
-    Counters are mixed in one by one: draw(key, a, b) equals draw(draw(key, a), b).
+    Counters are mixed in one by one: random_bits(key, a, b) equals random_bits(random_bits(key, a), b).
     """
     bits = np.asarray(key).astype(np.uint64)
     with np.errstate(over="ignore"):
@@ -46,17 +46,17 @@ def draw(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
     return bits
 
 
-def uniform(bits: Bits) -> npt.NDArray[np.float64]:
+def uniform_floats(bits: Bits) -> npt.NDArray[np.float64]:
     """Turn random bits into floats in [0, 1)."""
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def integers(bits: Bits, below: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def uniform_integers(bits: Bits, below: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Turn random bits into integers from 0 to `below` - 1. `below` is at most 2**53."""
-    return np.asarray(uniform(bits) * np.asarray(below)).astype(np.int64)
+    return np.asarray(uniform_floats(bits) * np.asarray(below)).astype(np.int64)
 
 
-def permute(positions: npt.ArrayLike, size: npt.ArrayLike, key: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def random_permutation(positions: npt.ArrayLike, size: npt.ArrayLike, key: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the image of each position under a random permutation of range(size).
 
     `size` and `key` are one value for all positions, or one for each. No table is needed: a Feistel network permutes
@@ -79,10 +79,10 @@ def _feistel(x: Bits, sizes: Bits, keys: Bits) -> Bits:
     width = np.ceil(np.sqrt(sizes.astype(np.float64))).astype(np.uint64)
     height = (sizes + width - np.uint64(1)) // width
     left, right = x // height, x % height
-    rounds = draw(keys, np.arange(4)[:, None])  # one key for each of four rounds
+    rounds = random_bits(keys, np.arange(4)[:, None])  # one key for each of four rounds
     for even, odd in ((0, 1), (2, 3)):
-        left = (left + draw(rounds[even], right) % width) % width
-        right = (right + draw(rounds[odd], left) % height) % height
+        left = (left + random_bits(rounds[even], right) % width) % width
+        right = (right + random_bits(rounds[odd], left) % height) % height
     places: Bits = left * height + right
     return places
 

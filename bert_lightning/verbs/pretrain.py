@@ -17,7 +17,7 @@ from bert_lightning.config.memory import check_memory
 from bert_lightning.data.batching.batch_plan import BatchPlan
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.pretraining.examples import PretrainingExamples
-from bert_lightning.data.pretraining.masking import TokenMasking, Vocabulary
+from bert_lightning.data.pretraining.masking import ReplacementVocabulary, TokenMasking
 from bert_lightning.data.pretraining.phases import Phases
 from bert_lightning.data.store.preparation import PreparedData
 from bert_lightning.data.store.token_store import TokenStore
@@ -167,7 +167,7 @@ def pretraining_examples(
         phases=Phases.of(build(config.examples)(store)),
         masking=masking,
         special=SpecialIds.of(data.tokenizer),
-        vocabulary=Vocabulary.of(data.tokenizer),
+        vocabulary=ReplacementVocabulary.of(data.tokenizer),
         seed=seed,
     )
 

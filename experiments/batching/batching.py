@@ -21,7 +21,7 @@ from bert_lightning.data.batching.sampler import StreamBatches
 from bert_lightning.data.batching.token_batches import TokenBatches, Windows
 from bert_lightning.data.pretraining.blocks import DocumentSentences, SingleSentences
 from bert_lightning.data.pretraining.examples import PretrainingExamples
-from bert_lightning.data.pretraining.masking import TokenMasking, Vocabulary
+from bert_lightning.data.pretraining.masking import ReplacementVocabulary, TokenMasking
 from bert_lightning.data.pretraining.phases import Phases
 from bert_lightning.data.store.preparation import open_prepared
 from bert_lightning.model import BERT, BertConfig
@@ -62,7 +62,7 @@ class Way:
 
 def compared(data, builder, budget: int, turns: int) -> None:
     """Print the table of one kind of examples."""
-    special, vocabulary = SpecialIds.of(data.tokenizer), Vocabulary.of(data.tokenizer)
+    special, vocabulary = SpecialIds.of(data.tokenizer), ReplacementVocabulary.of(data.tokenizer)
     examples = PretrainingExamples(Phases.of(builder(data.train, 128)), TokenMasking(), special, vocabulary, seed=0)
     windows = Windows(examples.lengths, len(examples), examples.longest, budget, 0)
     sequences = round(budget / examples.lengths(np.arange(4096)).mean())  # as many tokens in the mean

@@ -24,8 +24,8 @@ import torch
 
 from bert_lightning.data.pretraining.blocks import FullSentences
 from bert_lightning.data.pretraining.examples import PretrainingExamples
-from bert_lightning.data.pretraining.masking import TokenMasking, Vocabulary, WholeWordMasking
-from bert_lightning.data.pretraining.packing import Packed, best_fit
+from bert_lightning.data.pretraining.masking import ReplacementVocabulary, TokenMasking, WholeWordMasking
+from bert_lightning.data.pretraining.packing import PackedSequences, pack_best_fit
 from bert_lightning.data.pretraining.pairs import SegmentPairs
 from bert_lightning.data.pretraining.phases import Phases
 from bert_lightning.data.store.preparation import Plan, prepare
@@ -42,7 +42,11 @@ class Ours:
 
     def __init__(self, data, builder, masking, batch_size):
         self.examples = PretrainingExamples(
-            Phases.of(builder(data.train)), masking, SpecialIds.of(data.tokenizer), Vocabulary.of(data.tokenizer), 0
+            Phases.of(builder(data.train)),
+            masking,
+            SpecialIds.of(data.tokenizer),
+            ReplacementVocabulary.of(data.tokenizer),
+            0,
         )
         self.batch_size, self.number = batch_size, 0
 
@@ -158,7 +162,7 @@ def packing():
     for name, mean, capacity in (("short texts into 512", 3.7, 512), ("articles into 512", 5.3, 512)):
         lengths = np.clip(np.random.default_rng(0).lognormal(mean, 0.9, 10**6).astype(int), 4, capacity)
         started = time.perf_counter()
-        patterns = best_fit(np.bincount(lengths), capacity)
+        patterns = pack_best_fit(np.bincount(lengths), capacity)
         seconds = time.perf_counter() - started
         density = lengths.sum() / (capacity * sum(pattern.rows for pattern in patterns))
         print(f"  {name:34}{seconds:8.3f} s   density {density:.4f}")
@@ -179,7 +183,7 @@ def main():
             batches(data, encodings, max_length, batch_size)
         packing()
         for single_sentence_prob in (0.0, 0.04):
-            packed = Packed(
+            packed = PackedSequences(
                 data.train, partial(FullSentences, max_length=512, single_sentence_prob=single_sentence_prob), 512
             )
             what = f"full sentences into 512, {single_sentence_prob:.0%} alone"

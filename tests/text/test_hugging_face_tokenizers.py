@@ -9,7 +9,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from bert_lightning.data.labelled.encoding import encode
-from bert_lightning.data.pretraining.masking import Vocabulary
+from bert_lightning.data.pretraining.masking import ReplacementVocabulary
 from bert_lightning.data.store.preparation import Plan, prepare
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
@@ -404,7 +404,7 @@ def test_without_a_mask_only_masks_are_refused(tmp_path):
     assert SpecialIds.of(tokenizer).mask is None
     assert encode(["the eu"], tokenizer, 8)[0].ids.tolist()[0] == 2
     with pytest.raises(UserError, match=r"no \[MASK\] or <mask>, which masked language modeling needs: add one"):
-        Vocabulary.of(tokenizer)
+        ReplacementVocabulary.of(tokenizer)
 
 
 def test_a_mask_without_a_row_in_the_model_is_left_out(tmp_path):

@@ -68,7 +68,7 @@ def test_phases_are_measured_one_by_one(command, overrides):
         (["examples=packed", "examples.tokens=100"], r"tokens=100 must be examples\.builder\.max_length=512 or more"),
         (["examples=packed", "examples@examples.builder=segment_pairs", "~examples.builder.single_sentence_prob"],
          "SegmentPairs cannot be packed"),
-        (["examples=phases", "examples.phases=[{share: 0.5}]"], r"shares=\[0.5\] must be above 0 and add up to 1"),
+        (["examples=phases", "examples.phases=[{share: 0.5}]"], r"shares=\[0.5\] must be given for each phase"),
         (["examples=phases", "examples.phases=[{share: 1, max_lenght: 9}]"], "max_lenght"),
         (["masking=spans", "masking.p=2"], "masking.p=2 must be above 0"),
         (["masking=decreasing", "masking.rate.rates=[0.3,2]"], r"masking.rate.rates\[1\]=2 must be from 0 to 1"),

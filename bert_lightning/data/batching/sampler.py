@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Sampler
 
-from bert_lightning.data.randomness import Bits, Stream, draw, permute
+from bert_lightning.data.randomness import Bits, RandomStream, random_bits, random_permutation
 
 Ints = npt.NDArray[np.int64]
 Positions = range | Ints  # positions of the training stream, ascending
@@ -21,7 +21,7 @@ def stream_indices(positions: Positions, size: int, seed: int | Bits) -> tuple[I
     The stream is a sequence of epochs of `size` examples. Each epoch has its own order.
     """
     epochs, slots = np.divmod(np.asarray(positions), size)
-    return epochs, permute(slots, size, draw(seed, Stream.ORDER, epochs))
+    return epochs, random_permutation(slots, size, random_bits(seed, RandomStream.ORDER, epochs))
 
 
 @dataclass(frozen=True)

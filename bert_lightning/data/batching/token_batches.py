@@ -10,7 +10,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from bert_lightning.data.batching.sampler import Ints
-from bert_lightning.data.randomness import Stream, draw, permute
+from bert_lightning.data.randomness import RandomStream, random_bits, random_permutation
 from bert_lightning.errors import UserError
 
 _WINDOW = 64  # batches in a window, if all examples had the maximal length
@@ -68,7 +68,9 @@ class Windows:
         lengths = self.lengths(positions)
         order = np.argsort(-lengths, kind="stable")
         batches = np.split(positions[order], batch_boundaries(lengths[order], self.max_tokens))
-        shuffled = permute(np.arange(len(batches)), len(batches), draw(self.seed, Stream.BATCH, window.start))
+        shuffled = random_permutation(
+            np.arange(len(batches)), len(batches), random_bits(self.seed, RandomStream.BATCH, window.start)
+        )
         return [np.sort(batches[number]) for number in shuffled]
 
     def epoch_batches(self, epoch: int = 0) -> list[Ints]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bert_lightning.data.randomness import Stream, draw, permute
+from bert_lightning.data.randomness import RandomStream, random_bits, random_permutation
 from bert_lightning.errors import UserError
 from bert_lightning.text.files.paths import PACKAGE_PREFIX, resolve
 from bert_lightning.text.files.rows import Row, read_rows
@@ -217,5 +217,5 @@ def subset(rows: Sequence[Row], size: int | None, name: str = "task.train_exampl
         return list(rows)
     if not 0 < size <= len(rows):
         raise UserError(f"{name}={size} must be from 1 to the {len(rows)} rows there are")
-    chosen = permute(np.arange(size), len(rows), draw(0, Stream.SUBSET))
+    chosen = random_permutation(np.arange(size), len(rows), random_bits(0, RandomStream.SUBSET))
     return [rows[index] for index in chosen]

@@ -10,16 +10,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bert_lightning.data.pretraining.pairs import check_length, check_share
-from bert_lightning.data.pretraining.pieces import Bools, Ints, Pieces
-from bert_lightning.data.randomness import Bits, Stream, draw, uniform
-from bert_lightning.data.store.index import runs, table, write_blocks
+from bert_lightning.data.pretraining.pairs import check_fraction, check_length
+from bert_lightning.data.pretraining.token_spans import Bools, Ints, TokenSpans
+from bert_lightning.data.randomness import Bits, RandomStream, random_bits, uniform_floats
+from bert_lightning.data.store.index import cached_table, rows_writer, sentence_runs
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.ranges import Length, Share
 
 
 class Blocks:
-    """The base of all block builders: blocks are spans of the store's tokens, cut into pieces where documents meet.
+    """The base class of block builders. A block is a range of the store's tokens, which may cross documents.
 
     Args:
         store: token store of the sentences.
@@ -34,35 +34,35 @@ class Blocks:
 
     def __init__(self, store: TokenStore, max_length: Length, single_sentence_prob: Share = 0.0) -> None:
         check_length(max_length)
-        check_share("single_sentence_prob", single_sentence_prob)
+        check_fraction("single_sentence_prob", single_sentence_prob)
         self.store, self.single_sentence_prob = store, single_sentence_prob
         self.max_length = self.row_length = max_length
         self.room = max_length - 2  # maximal number of tokens without the first [CLS] and the last [SEP]
         self.name = f"{self.kind}-{self.room}-{single_sentence_prob:g}"
-        self._table = table(store, self.name, 2, write_blocks(self._blocks()))
+        self._table = cached_table(store, self.name, 2, rows_writer(self._blocks()))
 
     def __len__(self) -> int:
-        return len(self.spans)
+        return len(self.token_ranges)
 
     @property
-    def spans(self) -> Ints:
+    def token_ranges(self) -> Ints:
         """Return the tokens [begin, end) of every block, [N, 2]."""
         return self._table.rows
 
-    def __call__(self, indices: Ints, keys: Bits) -> Pieces:
+    def __call__(self, indices: Ints, keys: Bits) -> TokenSpans:
         """Return the blocks at `indices` [B]. They have no randomness, so `keys` is not used."""
-        row, start, length = self.pieces(indices)
-        return Pieces(row, example=np.ones_like(row), segment=np.zeros_like(row), start=start, length=length)
+        row, start, length = self.document_spans(indices)
+        return TokenSpans(row, example=np.ones_like(row), segment=np.zeros_like(row), start=start, length=length)
 
-    def pieces(self, indices: Ints) -> tuple[Ints, Ints, Ints]:
-        """Cut the blocks at `indices` [B] into P pieces of one document each.
+    def document_spans(self, indices: Ints) -> tuple[Ints, Ints, Ints]:
+        """Cut the blocks at `indices` [B] into P spans of one document each.
 
         Returns:
-            which: [P] number of the piece's block within `indices`.
+            which: [P] number of the span's block within `indices`.
             start: [P] index of the first token.
             length: [P] number of tokens.
         """
-        begin, end = self.spans[indices].T
+        begin, end = self.token_ranges[indices].T
         sentences, documents = self.store.sentences, self.store.documents
         first = np.searchsorted(documents, np.searchsorted(sentences, begin, side="right") - 1, side="right") - 1
         last = np.searchsorted(documents, np.searchsorted(sentences, end - 1, side="right") - 1, side="right") - 1
@@ -74,12 +74,12 @@ class Blocks:
 
     def lengths(self, indices: Ints) -> Ints:
         """Return the number of tokens in each block at `indices` [B], including special tokens, [B]."""
-        which, _, length = self.pieces(indices)
+        which, _, length = self.document_spans(indices)
         return np.bincount(which, length + 1, len(indices)).astype(np.int64) + 1
 
     def _blocks(self) -> Iterator[Ints]:
         """Yield the tokens [begin, end) of all blocks, [n, 2] at a time."""
-        for ranges in runs(self.store, self._ends, look_ahead=self.room + 1):
+        for ranges in sentence_runs(self.store, self._ends, look_ahead=self.room + 1):
             begin, end = self.store.sentences[ranges[:, 0]], self.store.sentences[ranges[:, 1]]
             parts = -(-(end - begin) // self.room)  # above 1 for a sentence longer than a block
             part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
@@ -87,20 +87,21 @@ class Blocks:
             yield np.stack([begin + part * length // parts, begin + (part + 1) * length // parts], axis=1)
 
     def _ends(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
-        """Return the end of the block that begins at each sentence, as `runs` asks for it."""
+        """Return the end of the block that begins at each sentence, as `sentence_runs` asks for it."""
         longest = self._longest(numbers, starts, document)
         if not self.single_sentence_prob:
             return longest
-        lone = self._lone(np.arange(numbers[0], numbers[0] + len(starts)))
-        places = np.append(np.flatnonzero(lone), len(starts))
-        next_lone = numbers[0] + places[np.searchsorted(places, np.arange(len(numbers)))]
-        return np.where(lone[: len(numbers)], numbers + 1, np.minimum(longest, next_lone))
+        alone = self._stands_alone(np.arange(numbers[0], numbers[0] + len(starts)))
+        ends = np.append(np.flatnonzero(alone), len(starts))
+        next_alone = numbers[0] + ends[np.searchsorted(ends, np.arange(len(numbers)))]
+        return np.where(alone[: len(numbers)], numbers + 1, np.minimum(longest, next_alone))
 
-    def _lone(self, sentences: Ints) -> Bools:
-        """Return whether each sentence stands alone: a fixed random choice, the same in every epoch."""
-        return uniform(draw(0, Stream.LONE, sentences)) < self.single_sentence_prob
+    def _stands_alone(self, sentences: Ints) -> Bools:
+        """Return whether each sentence is a block of its own: a fixed random choice, the same in every epoch."""
+        return uniform_floats(random_bits(0, RandomStream.SINGLE_SENTENCE, sentences)) < self.single_sentence_prob
 
     def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
+        """Return the end of the longest block that begins at each sentence."""
         raise NotImplementedError
 
 

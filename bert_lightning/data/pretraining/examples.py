@@ -1,4 +1,4 @@
-"""Pretraining examples: positions of the training stream -> a finished batch, from the token store and the masking."""
+"""Pretraining examples: they turn positions of the training stream into a finished, masked batch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bert_lightning.data.batch import PretrainingBatch
 from bert_lightning.data.batching.batch_plan import END_OF_TRAINING, BatchPlan
 from bert_lightning.data.batching.sampler import Positions, stream_indices
 from bert_lightning.data.batching.stream_examples import StreamExamples
-from bert_lightning.data.pretraining.masking import RateSchedule, Text, TokenMasking, Vocabulary
+from bert_lightning.data.pretraining.masking import MaskableText, RateSchedule, ReplacementVocabulary, TokenMasking
 from bert_lightning.data.pretraining.phases import Phases, PhaseSlice
-from bert_lightning.data.pretraining.pieces import Ints, Pieces, assemble, join
-from bert_lightning.data.randomness import Bits, Stream, draw, uniform
+from bert_lightning.data.pretraining.token_spans import Ints, TokenSpans, assemble_rows, concatenate_spans
+from bert_lightning.data.randomness import Bits, RandomStream, random_bits, uniform_floats
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
@@ -27,7 +27,7 @@ class PretrainingExamples(StreamExamples[PretrainingBatch]):
     phases: Phases
     masking: TokenMasking
     special: SpecialIds
-    vocabulary: Vocabulary
+    vocabulary: ReplacementVocabulary
     seed: int
     plan: BatchPlan = END_OF_TRAINING  # tells the fraction of training done at each position, for phases and rates
 
@@ -59,12 +59,12 @@ class PretrainingExamples(StreamExamples[PretrainingBatch]):
 
     def lengths(self, positions: Positions) -> Ints:
         """Return the number of tokens in each row at `positions`, [B]."""
-        return self._pieces(positions)[0].row_lengths()
+        return self._spans(positions)[0].row_lengths()
 
     def __getitem__(self, positions: Positions) -> PretrainingBatch:
-        pieces, keys = self._pieces(positions)
-        rows = assemble(pieces, self.store, self.special)
-        text = Text(rows.text, lambda: self.store.word_starts[rows.source], pieces.example_of_tokens)
+        spans, keys = self._spans(positions)
+        rows = assemble_rows(spans, self.store, self.special)
+        text = MaskableText(rows.text, lambda: self.store.word_starts[rows.source], spans.example_of_tokens)
         masked, labels = self.masking(rows.ids, text, keys, self.plan.fractions_spent(positions), self.vocabulary)
         batch: PretrainingBatch = {
             "input_ids": torch.from_numpy(rows.ids).view(-1, rows.width),
@@ -73,28 +73,28 @@ class PretrainingExamples(StreamExamples[PretrainingBatch]):
             "num_tokens": rows.num_tokens,
             "masked_positions": torch.from_numpy(masked),
             "masked_labels": torch.from_numpy(labels),
-            "sampling_uniforms": torch.from_numpy(_draws(keys, masked, rows.width)),
+            "sampling_uniforms": torch.from_numpy(_sampling_uniforms(keys, masked, rows.width)),
         }
-        for key, values in pieces.labels.items():
+        for key, values in spans.labels.items():
             batch[key] = torch.from_numpy(values)  # type: ignore[literal-required]
         return batch
 
-    def _pieces(self, positions: Positions) -> tuple[Pieces, Bits]:
-        """Return the pieces of the rows at `positions`, and the random keys [B] of their masks."""
-        parts, keys = zip(*map(self._pieces_of_phase, self.phases.slices(positions, self.plan)), strict=True)
-        return join(parts), np.concatenate(keys)
+    def _spans(self, positions: Positions) -> tuple[TokenSpans, Bits]:
+        """Return the token spans of the rows at `positions`, and the random keys [B] of their masks."""
+        parts, keys = zip(*map(self._spans_of_phase, self.phases.slices(positions, self.plan)), strict=True)
+        return concatenate_spans(parts), np.concatenate(keys)
 
-    def _pieces_of_phase(self, phase: PhaseSlice) -> tuple[Pieces, Bits]:
-        seed = draw(self.seed, Stream.PHASE, phase.number) if phase.number else self.seed
+    def _spans_of_phase(self, phase: PhaseSlice) -> tuple[TokenSpans, Bits]:
+        seed = random_bits(self.seed, RandomStream.PHASE, phase.number) if phase.number else self.seed
         epochs, indices = stream_indices(phase.positions, len(phase.builder), seed)
-        keys = draw(seed, np.array([[Stream.PAIR], [Stream.MASK]]), epochs, indices)  # [2, B]
+        keys = random_bits(seed, np.array([[RandomStream.PAIR], [RandomStream.MASK]]), epochs, indices)  # [2, B]
         return phase.builder(indices, keys[0]), keys[1]
 
 
-def _draws(keys: Bits, masked: Ints, width: int) -> npt.NDArray[np.float32]:
+def _sampling_uniforms(keys: Bits, masked: Ints, width: int) -> npt.NDArray[np.float32]:
     """Return a random number from 0 to 1 for each masked position of the flattened batch, [M].
 
     It depends on the key [B] of the row and on the position within the row.
     """
     rows, columns = np.divmod(masked, width)
-    return uniform(draw(keys[rows], Stream.SAMPLE, columns)).astype(np.float32)
+    return uniform_floats(random_bits(keys[rows], RandomStream.SAMPLE, columns)).astype(np.float32)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from bert_lightning.data.pretraining.pieces import Bools, Ints
-from bert_lightning.data.randomness import Bits, draw, integers, uniform
+from bert_lightning.data.pretraining.token_spans import Bools, Ints
+from bert_lightning.data.randomness import Bits, random_bits, uniform_floats, uniform_integers
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Range, Share
 from bert_lightning.text.tokenizers.recipes import SpecialIds
@@ -24,29 +24,29 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Text:
-    """The T tokens of a batch that may be masked, in the order of the batch."""
+class MaskableText:
+    """The T tokens of a batch that may be masked, in their order in the batch."""
 
-    position: Ints  # [T] index into the flattened batch; after a gap, a new piece of text begins
+    position: Ints  # [T] index into the flattened batch; where it skips special tokens, a new piece of text begins
     word_starts: Callable[[], Bools]  # returns [T], true where a word of the tokenizer begins
     examples: Callable[[], Ints]  # returns [T], the example of each token, ascending from 0; a packed row has several
 
     def piece_starts(self) -> Bools:
-        """Return [T], true at the first token after a special token. No word and no span crosses this boundary."""
+        """Return [T], true at the first token after a special token. No word and no span of words crosses it."""
         starts = np.ones(len(self.position), dtype=bool)
         starts[1:] = np.diff(self.position) != 1
         return starts
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class ReplacementVocabulary:
     """The ids that replace masked tokens."""
 
     mask: int  # id of [MASK]
     words: Ints  # [W] ids that random tokens are drawn from: all except special tokens, possibly with gaps
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer) -> Vocabulary:
+    def of(cls, tokenizer: Tokenizer) -> ReplacementVocabulary:
         special = SpecialIds.of(tokenizer)
         mask = special.require_mask()
         ids = set(tokenizer.get_vocab(with_added_tokens=True).values())
@@ -57,7 +57,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class RateSchedule:
-    """A masking rate that is linear between points of training. Ankner et al. 2023 go from 0.3 to 0.15.
+    """A masking rate that changes linearly between given points of training. Ankner et al. 2023 go from 0.3 to 0.15.
 
     Args:
         shares: fractions of training, ascending from 0 to 1.
@@ -73,7 +73,7 @@ class RateSchedule:
                 f"masking.rate: shares={list(self.shares)} and rates={list(self.rates)} must be pairs, two or more"
             )
         if list(self.shares) != sorted(self.shares) or self.shares[0] != 0 or self.shares[-1] != 1:
-            raise UserError(f"masking.rate: shares={list(self.shares)} must go up from 0 to 1")
+            raise UserError(f"masking.rate: shares={list(self.shares)} must start at 0, end at 1 and never decrease")
         if not all(0 <= rate <= 1 for rate in self.rates):
             raise UserError(f"masking.rate: rates={list(self.rates)} must be between 0 and 1")
 
@@ -105,10 +105,12 @@ class TokenMasking:
             if not isinstance(value, (int, float)) or not 0 <= value <= 1:
                 raise UserError(f"masking.{name}={value} must be between 0 and 1")
         if self.mask_prob + self.random_prob > 1:
-            raise UserError(f"masking: {self.mask_prob=} and {self.random_prob=} add up to more than 1")
+            raise UserError(
+                f"masking.mask_prob={self.mask_prob} and random_prob={self.random_prob} must add up to 1 or less"
+            )
 
     def __call__(
-        self, ids: Ints, text: Text, keys: Bits, progress: Floats, vocabulary: Vocabulary
+        self, ids: Ints, text: MaskableText, keys: Bits, progress: Floats, vocabulary: ReplacementVocabulary
     ) -> tuple[Ints, Ints]:
         """Mask the flat `ids` [B * S] in place.
 
@@ -125,8 +127,8 @@ class TokenMasking:
         """
         width = len(ids) // len(keys)
         # Keys [4, B] for the choice of units, the action on each chosen token, random tokens, and lengths of runs.
-        streams = draw(keys, np.arange(4)[:, None])
-        chance = draw(streams[0][:, None], np.arange(width))  # [B, S]; drawing all is cheaper than drawing some
+        streams = random_bits(keys, np.arange(4)[:, None])
+        chance = random_bits(streams[0][:, None], np.arange(width))  # [B, S]; drawing all is cheaper than drawing some
         rate = self.rate(progress)[:, None] if isinstance(self.rate, RateSchedule) else self.rate
         first = self._unit_starts(text, streams[3], width)
         # Position [U] of each unit's first token.
@@ -134,33 +136,33 @@ class TokenMasking:
         if self.exact:
             rates = np.broadcast_to(rate, chance.shape).reshape(-1)
             size = np.diff(first, append=len(text.position))
-            chosen = _exactly(chance.reshape(-1)[place], size, text.examples()[first], rates[place])
+            chosen = _choose_exactly(chance.reshape(-1)[place], size, text.examples()[first], rates[place])
         else:
-            chosen = (uniform(chance) < rate).reshape(-1)[place]
-        picked, head = _tokens(first, chosen, len(text.position))
+            chosen = (uniform_floats(chance) < rate).reshape(-1)[place]
+        picked, head = _tokens_of_units(first, chosen, len(text.position))
 
         position = text.position[picked]
         row, column = np.divmod(position, width)
         labels = ids[position]
-        fated = text.position[head] % width if self._one_fate else column
-        fate = uniform(draw(streams[1, row], fated))
-        words = vocabulary.words[integers(draw(streams[2, row], column), len(vocabulary.words))]
-        is_random = fate < self.mask_prob + self.random_prob
-        ids[position] = np.where(fate < self.mask_prob, vocabulary.mask, np.where(is_random, words, labels))
+        keyed = text.position[head] % width if self._same_action else column
+        action = uniform_floats(random_bits(streams[1, row], keyed))
+        words = vocabulary.words[uniform_integers(random_bits(streams[2, row], column), len(vocabulary.words))]
+        is_random = action < self.mask_prob + self.random_prob
+        ids[position] = np.where(action < self.mask_prob, vocabulary.mask, np.where(is_random, words, labels))
         return position, labels
 
-    _one_fate = False  # whether the tokens of a unit are masked, replaced or kept together
+    _same_action = False  # whether the tokens of a unit are masked, replaced or kept together
 
-    def _unit_starts(self, text: Text, keys: Bits, width: int) -> Ints:
+    def _unit_starts(self, text: MaskableText, keys: Bits, width: int) -> Ints:
         """Return [U], the indices of the tokens that begin a unit; the first is 0. `keys` [B] give any randomness."""
         return np.arange(len(text.position))
 
 
 @dataclass(frozen=True)
 class WholeWordMasking(TokenMasking):
-    """Choose whole words, as the tokenizer splits them. Each token of a word is masked, replaced or kept on its own."""
+    """Choose whole words of the tokenizer. Each token of a chosen word is masked, replaced or kept on its own."""
 
-    def _unit_starts(self, text: Text, keys: Bits, width: int) -> Ints:
+    def _unit_starts(self, text: MaskableText, keys: Bits, width: int) -> Ints:
         return np.flatnonzero(text.word_starts() | text.piece_starts())
 
 
@@ -178,16 +180,16 @@ class NgramMasking(WholeWordMasking):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.longest, int) or self.longest < 1:
-            raise UserError(f"masking.longest={self.longest} must be a number of words, 1 or more")
+            raise UserError(f"masking.longest={self.longest} must be a whole number of words, 1 or more")
 
     def _weights(self) -> Floats:
         """Return the weights of the run lengths 1, 2, ... `longest`. Their sum may be any number."""
         return 1 / np.arange(1, self.longest + 1)
 
-    def _unit_starts(self, text: Text, keys: Bits, width: int) -> Ints:
+    def _unit_starts(self, text: MaskableText, keys: Bits, width: int) -> Ints:
         words = super()._unit_starts(text, keys, width)
         below = np.cumsum(self._weights()) / self._weights().sum()
-        chance = uniform(draw(keys[:, None], np.arange(width))).reshape(-1)[text.position[words]]
+        chance = uniform_floats(random_bits(keys[:, None], np.arange(width))).reshape(-1)[text.position[words]]
         length = 1 + np.searchsorted(below[:-1], chance, side="right")
         # Every word has a length, which is used if a run begins there. Runs are consecutive from the start of a piece.
         end = np.flatnonzero(np.append(text.piece_starts()[words], True))
@@ -205,7 +207,7 @@ class SpanMasking(NgramMasking):
 
     longest: Annotated[int, Range(least=1, most=1000)] = 10
     p: Annotated[float, Range(above=0, below=1)] = 0.2
-    _one_fate = True
+    _same_action = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -216,8 +218,8 @@ class SpanMasking(NgramMasking):
         return np.power(1 - self.p, np.arange(self.longest), dtype=np.float64)
 
 
-def _tokens(first: Ints, chosen: Bools, count: int) -> tuple[Ints, Ints]:
-    """Return the tokens [M] of the chosen units [U], and for each of them the first token of its unit [M]."""
+def _tokens_of_units(first: Ints, chosen: Bools, count: int) -> tuple[Ints, Ints]:
+    """Return the tokens [M] of the units [U] that are chosen, and for each of them the first token of its unit [M]."""
     unit = np.flatnonzero(chosen)
     begin, last = first[unit], unit == len(first) - 1
     size = np.where(last, count, first[np.minimum(unit + 1, len(first) - 1)]) - begin
@@ -225,7 +227,7 @@ def _tokens(first: Ints, chosen: Bools, count: int) -> tuple[Ints, Ints]:
     return np.arange(len(head)) + np.repeat(begin - np.cumsum(size) + size, size), head
 
 
-def _exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
+def _choose_exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
     """Choose units of each example up to its number of tokens to choose; return [U], true for a chosen unit.
 
     Units are tried in random order, and a unit that does not fit is skipped.

@@ -14,9 +14,9 @@ from typing import BinaryIO
 import numpy as np
 
 from bert_lightning.data.pretraining.blocks import Blocks
-from bert_lightning.data.pretraining.pieces import Ints, Pieces
-from bert_lightning.data.randomness import Bits, Stream, draw, permute
-from bert_lightning.data.store.index import table
+from bert_lightning.data.pretraining.token_spans import Ints, TokenSpans
+from bert_lightning.data.randomness import Bits, RandomStream, random_bits, random_permutation
+from bert_lightning.data.store.index import cached_table
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Length
@@ -25,20 +25,20 @@ _AT_ONCE = 1 << 18  # blocks that are processed together
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """Lengths of examples that fill a row together, and the number of rows that they fill."""
+class RowPattern:
+    """A set of example lengths that fill a row together, and the number of rows with this set."""
 
     lengths: tuple[int, ...]  # longest first
     rows: int
 
 
-def best_fit(histogram: Ints, capacity: int) -> list[Pattern]:
+def pack_best_fit(histogram: Ints, capacity: int) -> list[RowPattern]:
     """Pack `histogram[l]` examples of each length l into rows of `capacity` tokens, longest first.
 
     Each example goes into the row where it leaves the least room. Rows with the same room are filled together. So the
     time depends on the number of lengths, not on the number of examples.
     """
-    open_rows: list[list[Pattern]] = [[] for _ in range(capacity + 1)]  # patterns by the room that is left
+    open_rows: list[list[RowPattern]] = [[] for _ in range(capacity + 1)]  # patterns by the room that is left
     for length in range(len(histogram) - 1, 0, -1):
         count = int(histogram[length])
         room = length
@@ -47,28 +47,28 @@ def best_fit(histogram: Ints, capacity: int) -> list[Pattern]:
                 count -= _fill(open_rows, room, length, count)
             room += 1
         if count:
-            open_rows[capacity].append(Pattern((), count))
+            open_rows[capacity].append(RowPattern((), count))
             while count:
                 count -= _fill(open_rows, capacity, length, count)
             open_rows[capacity].clear()
     return [pattern for rows in open_rows for pattern in rows]
 
 
-def _fill(open_rows: list[list[Pattern]], room: int, length: int, count: int) -> int:
+def _fill(open_rows: list[list[RowPattern]], room: int, length: int, count: int) -> int:
     """Put up to `count` examples of `length` into the last pattern with `room` left; return how many went in."""
     pattern = open_rows[room].pop()
     each = min(room // length, count)
     rows = min(pattern.rows, count // each)
     if rows < pattern.rows:
-        open_rows[room].append(Pattern(pattern.lengths, pattern.rows - rows))
-    open_rows[room - each * length].append(Pattern(pattern.lengths + (length,) * each, rows))
+        open_rows[room].append(RowPattern(pattern.lengths, pattern.rows - rows))
+    open_rows[room - each * length].append(RowPattern(pattern.lengths + (length,) * each, rows))
     return rows * each
 
 
-class Packed:
-    """Packed sequences: rows of up to `tokens` tokens with several examples. No token attends to another example.
+class PackedSequences:
+    """Build packed sequences: rows of up to `tokens` tokens with several examples. No token attends to another example.
 
-    Which examples share a row is the same in every epoch. Examples of the same length trade places at random, so that
+    Which examples share a row is the same in every epoch. Examples of the same length swap places at random, so that
     neighbours in the text are not neighbours in a row.
 
     Args:
@@ -96,9 +96,9 @@ class Packed:
             )
         self.store, self.blocks, self.tokens = store, blocks, tokens
         self.max_length, self.row_length = blocks.max_length, tokens
-        self._by_length = table(store, f"{blocks.name}-by-length", 1, self._write_by_length)
+        self._by_length = cached_table(store, f"{blocks.name}-by-length", 1, self._write_by_length)
         histogram = self._histogram()
-        self.patterns = best_fit(histogram, tokens)
+        self.patterns = pack_best_fit(histogram, tokens)
         self._offsets = np.cumsum(histogram) - histogram  # first row of each length in the table by length
         self._histogram_of_lengths = histogram
         self._ends = np.cumsum([pattern.rows for pattern in self.patterns])
@@ -113,12 +113,12 @@ class Packed:
         lengths = np.arange(len(self._histogram_of_lengths))
         return float((self._histogram_of_lengths * lengths).sum() / (len(self) * self.tokens))
 
-    def __call__(self, indices: Ints, keys: Bits) -> Pieces:
+    def __call__(self, indices: Ints, keys: Bits) -> TokenSpans:
         """Return the rows at `indices` [B]. They have no randomness, so `keys` is not used."""
         row, block = self.members(indices)
-        which, start, length = self.blocks.pieces(block)
+        which, start, length = self.blocks.document_spans(block)
         number = np.arange(len(row)) - np.searchsorted(row, row) + 1
-        return Pieces(row[which], number[which], np.zeros_like(which), start, length)
+        return TokenSpans(row[which], number[which], np.zeros_like(which), start, length)
 
     def members(self, indices: Ints) -> tuple[Ints, Ints]:
         """Return the row [n], and the number [n], of each block in the rows at `indices` [B]."""
@@ -129,7 +129,9 @@ class Packed:
         slot = np.arange(len(row)) - np.repeat(np.cumsum(count) - count - self._first_slot[pattern], count)
         length = self._slot_length[slot]
         ordinal = self._slot_base[slot] + within[row] * self._slot_twins[slot]
-        place = permute(ordinal, self._histogram_of_lengths[length], draw(0, Stream.PACK, length))
+        place = random_permutation(
+            ordinal, self._histogram_of_lengths[length], random_bits(0, RandomStream.PACK, length)
+        )
         return row, self._by_length.rows[self._offsets[length] + place, 0]
 
     def _number_slots(self) -> None:

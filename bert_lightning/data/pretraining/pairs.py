@@ -18,16 +18,16 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from bert_lightning.data.pretraining.pieces import Ints, Pieces
-from bert_lightning.data.randomness import Bits, draw, integers, uniform
-from bert_lightning.data.store.index import runs, table, write_blocks
+from bert_lightning.data.pretraining.token_spans import Ints, TokenSpans
+from bert_lightning.data.randomness import Bits, random_bits, uniform_floats, uniform_integers
+from bert_lightning.data.store.index import cached_table, rows_writer, sentence_runs
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Length, Share
 
 
 @dataclass(frozen=True)
-class Pairs:
+class SegmentPairSpans:
     """A batch of segment pairs as spans of the store's tokens. Every field has shape [B]."""
 
     first: Ints  # index of A's first token
@@ -36,10 +36,10 @@ class Pairs:
     second_length: Ints
     label: npt.NDArray[np.bool_]  # label to predict: true if B is random, or if the segments are swapped
 
-    def pieces(self, key: str) -> Pieces:
-        """Return the pieces A, B, A, B... of the batch, with the labels under `key`."""
+    def token_spans(self, key: str) -> TokenSpans:
+        """Return the spans of the batch in the order A, B, A, B... with the labels under `key`."""
         count = len(self.first)
-        return Pieces(
+        return TokenSpans(
             row=np.repeat(np.arange(count), 2),
             example=np.ones(2 * count, dtype=np.int64),
             segment=np.tile([0, 1], count),
@@ -50,7 +50,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _DividedChunks:
     """Chunks cut in two: A has the sentences [begin, middle), and [middle, end) follow. Every field has shape [B]."""
 
     begin: Ints
@@ -61,7 +61,9 @@ class _Cut:
 
 
 class SentencePairs:
-    """The base of both tasks: chunks of two sentences or more, cut into A and B between sentences, then truncated.
+    """The base class of both builders of pairs.
+
+    A chunk of two or more sentences is cut into A and B between two sentences. Then both are truncated to fit.
 
     Args:
         store: token store of the sentences.
@@ -77,15 +79,15 @@ class SentencePairs:
 
     def __init__(self, store: TokenStore, max_length: Length, short_seq_prob: Share) -> None:
         check_length(max_length)
-        check_share("short_seq_prob", short_seq_prob)
+        check_fraction("short_seq_prob", short_seq_prob)
         self.store, self.max_length, self.row_length = store, max_length, max_length
         self.room = max_length - 3  # maximal number of tokens in A and B together
         self.short_seq_prob = short_seq_prob
-        self._table = table(store, f"pairs-{self.room}", 2, write_blocks(_chunks(store, self.room)))
+        self._table = cached_table(store, f"pairs-{self.room}", 2, rows_writer(_chunks(store, self.room)))
         if not len(self):
             raise UserError(
-                f"no document in {store.folder} has two sentences: pairs of segments need them; "
-                "examples=full_sentences and examples=single_sentences do not"
+                f"no document in {store.folder} has two sentences, which pairs of segments need: use "
+                "examples=full_sentences or examples=single_sentences, or give text with longer documents"
             )
 
     def __len__(self) -> int:
@@ -99,35 +101,38 @@ class SentencePairs:
         """
         return self._table.rows
 
-    def __call__(self, indices: Ints, keys: Bits) -> Pieces:
+    def __call__(self, indices: Ints, keys: Bits) -> TokenSpans:
         """Return the examples at `indices` [B]. `keys` [B] determine all their randomness."""
-        return self.pairs(indices, keys).pieces(self.labels[0])
+        return self.pairs(indices, keys).token_spans(self.labels[0])
 
-    def pairs(self, indices: Ints, keys: Bits) -> Pairs:
+    def pairs(self, indices: Ints, keys: Bits) -> SegmentPairSpans:
         """Return segment A, segment B and the label of each example."""
         raise NotImplementedError
 
-    def _cut(self, indices: Ints, keys: Bits) -> _Cut:
+    def _divide(self, indices: Ints, keys: Bits) -> _DividedChunks:
         """Cut the chunks at `indices` [B] into A and the sentences after A."""
         starts, (begin, end) = self.store.sentences, self.chunks[indices].T
-        bits = draw(keys, np.arange(8)[:, None])
-        short = uniform(bits[0]) < self.short_seq_prob
-        target = np.where(short, 2 + integers(bits[4], self.room - 1), self.room)
-        end = np.minimum(end, np.maximum(begin + 2, _reach(starts, begin, target)))
-        return _Cut(begin, begin + 1 + integers(bits[1], end - begin - 1), end, target, bits)
+        bits = random_bits(keys, np.arange(8)[:, None])
+        short = uniform_floats(bits[0]) < self.short_seq_prob
+        target = np.where(short, 2 + uniform_integers(bits[4], self.room - 1), self.room)
+        end = np.minimum(end, np.maximum(begin + 2, _first_boundary(starts, begin, target)))
+        return _DividedChunks(begin, begin + 1 + uniform_integers(bits[1], end - begin - 1), end, target, bits)
 
-    def _truncated(self, cut: _Cut, second: Ints, second_end: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    def _truncate(self, divided: _DividedChunks, second: Ints, second_end: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """Truncate A and the sentences [second, second_end) so that both fit; return first token and length of each.
 
         A random number of the excess tokens is cut from the front, the rest from the back, as in `truncate_seq_pair` of
         google-research/bert.
         """
         starts = self.store.sentences
-        first_length, second_length = starts[cut.middle] - starts[cut.begin], starts[second_end] - starts[second]
+        first_length, second_length = (
+            starts[divided.middle] - starts[divided.begin],
+            starts[second_end] - starts[second],
+        )
         kept_first, kept_second = _fit(first_length, second_length, self.room)
-        front_first = integers(cut.bits[3], first_length - kept_first + 1)
-        front_second = integers(cut.bits[5], second_length - kept_second + 1)
-        return starts[cut.begin] + front_first, kept_first, starts[second] + front_second, kept_second
+        front_first = uniform_integers(divided.bits[3], first_length - kept_first + 1)
+        front_second = uniform_integers(divided.bits[5], second_length - kept_second + 1)
+        return starts[divided.begin] + front_first, kept_first, starts[second] + front_second, kept_second
 
 
 class SegmentPairs(SentencePairs):
@@ -148,24 +153,26 @@ class SegmentPairs(SentencePairs):
     def __init__(
         self, store: TokenStore, max_length: Length, short_seq_prob: Share = 0.1, random_next_prob: Share = 0.5
     ) -> None:
-        check_share("random_next_prob", random_next_prob)
+        check_fraction("random_next_prob", random_next_prob)
         if store.num_documents < 2:
             raise UserError(
-                f"{store.folder} holds {store.num_documents} document: next-sentence prediction takes its wrong "
-                "continuations from another document, so it needs two: separate documents by a blank line, give "
-                "more text, or use examples=full_sentences"
+                f"{store.folder} holds {store.num_documents} document: next-sentence prediction needs two, because "
+                "its random second segments are from another document. Separate documents by a blank line, give more "
+                "text, or use examples=full_sentences"
             )
         super().__init__(store, max_length, short_seq_prob)
         self.random_next_prob = random_next_prob
 
-    def pairs(self, indices: Ints, keys: Bits) -> Pairs:
-        cut, starts = self._cut(indices, keys), self.store.sentences
-        is_random = uniform(cut.bits[2]) < self.random_next_prob
-        other, other_end = self._elsewhere(cut, cut.target - (starts[cut.middle] - starts[cut.begin]))
-        second, second_end = np.where(is_random, other, cut.middle), np.where(is_random, other_end, cut.end)
-        return Pairs(*self._truncated(cut, second, second_end), is_random)
+    def pairs(self, indices: Ints, keys: Bits) -> SegmentPairSpans:
+        divided, starts = self._divide(indices, keys), self.store.sentences
+        is_random = uniform_floats(divided.bits[2]) < self.random_next_prob
+        other, other_end = self._random_sentences(
+            divided, divided.target - (starts[divided.middle] - starts[divided.begin])
+        )
+        second, second_end = np.where(is_random, other, divided.middle), np.where(is_random, other_end, divided.end)
+        return SegmentPairSpans(*self._truncate(divided, second, second_end), is_random)
 
-    def _elsewhere(self, cut: _Cut, tokens: Ints) -> tuple[Ints, Ints]:
+    def _random_sentences(self, divided: _DividedChunks, tokens: Ints) -> tuple[Ints, Ints]:
         """Choose consecutive sentences of a random other document: at least `tokens` tokens, or up to its end.
 
         Returns:
@@ -173,15 +180,15 @@ class SegmentPairs(SentencePairs):
             end: [B] sentence after the last.
         """
         documents = self.store.documents
-        own = np.searchsorted(documents, cut.begin, side="right") - 1
-        document = integers(cut.bits[6], self.store.num_documents - 1)
+        own = np.searchsorted(documents, divided.begin, side="right") - 1
+        document = uniform_integers(divided.bits[6], self.store.num_documents - 1)
         document += document >= own
-        first = documents[document] + integers(cut.bits[7], documents[document + 1] - documents[document])
-        end = np.maximum(first + 1, _reach(self.store.sentences, first, tokens))
+        first = documents[document] + uniform_integers(divided.bits[7], documents[document + 1] - documents[document])
+        end = np.maximum(first + 1, _first_boundary(self.store.sentences, first, tokens))
         return first, np.minimum(end, documents[document + 1])
 
 
-class SentenceOrder(SentencePairs):
+class SentenceOrderPairs(SentencePairs):
     """Sentence-order prediction: two consecutive segments, in order (label 0) or swapped (label 1).
 
     Source: Lan et al. 2020, section 3.1.
@@ -201,15 +208,15 @@ class SentenceOrder(SentencePairs):
     def __init__(
         self, store: TokenStore, max_length: Length, short_seq_prob: Share = 0.1, swap_prob: Share = 0.5
     ) -> None:
-        check_share("swap_prob", swap_prob)
+        check_fraction("swap_prob", swap_prob)
         super().__init__(store, max_length, short_seq_prob)
         self.swap_prob = swap_prob
 
-    def pairs(self, indices: Ints, keys: Bits) -> Pairs:
-        cut = self._cut(indices, keys)
-        swapped = uniform(cut.bits[2]) < self.swap_prob
-        first, first_length, second, second_length = self._truncated(cut, cut.middle, cut.end)
-        return Pairs(
+    def pairs(self, indices: Ints, keys: Bits) -> SegmentPairSpans:
+        divided = self._divide(indices, keys)
+        swapped = uniform_floats(divided.bits[2]) < self.swap_prob
+        first, first_length, second, second_length = self._truncate(divided, divided.middle, divided.end)
+        return SegmentPairSpans(
             np.where(swapped, second, first), np.where(swapped, second_length, first_length),
             np.where(swapped, first, second), np.where(swapped, first_length, second_length),
             swapped,
@@ -223,20 +230,20 @@ def check_length(max_length: object) -> None:
         UserError: if it is not an integer of 8 or more.
     """
     if not isinstance(max_length, int) or max_length < 8:
-        raise UserError(f"examples.max_length={max_length} must be a number of tokens, 8 or more")
+        raise UserError(f"examples.max_length={max_length} must be a whole number of tokens, 8 or more")
 
 
-def check_share(name: str, share: float) -> None:
+def check_fraction(name: str, value: float) -> None:
     """Check that the setting `name` is a fraction.
 
     Raises:
         UserError: if it is not between 0 and 1.
     """
-    if not 0 <= share <= 1:
-        raise UserError(f"examples.{name}={share} must be between 0 and 1")
+    if not 0 <= value <= 1:
+        raise UserError(f"examples.{name}={value} must be between 0 and 1")
 
 
-def _reach(starts: Ints, begin: Ints, tokens: Ints | int) -> Ints:
+def _first_boundary(starts: Ints, begin: Ints, tokens: Ints | int) -> Ints:
     """Return the first sentence boundary that lies `tokens` tokens or more after the start of sentence `begin`."""
     ends: Ints = np.searchsorted(starts, starts[begin] + tokens)
     return ends
@@ -254,7 +261,7 @@ def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
     If the last sentence of a document is left alone, its chunk also takes the sentence before it. A document of one
     sentence has no chunk.
     """
-    for chunks in runs(store, partial(_chunk_ends, store.documents, room), look_ahead=room + 1):
+    for chunks in sentence_runs(store, partial(_chunk_ends, store.documents, room), look_ahead=room + 1):
         begin = chunks[:, 0]
         alone = chunks[:, 1] - begin == 1
         document = np.searchsorted(store.documents, begin, side="right") - 1
@@ -263,7 +270,7 @@ def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
 
 
 def _chunk_ends(documents: Ints, room: int, numbers: Ints, starts: Ints, document: Ints) -> Ints:
-    """Return the end of the chunk that begins at each sentence, as `runs` asks for it."""
+    """Return the end of the chunk that begins at each sentence, as `sentence_runs` asks for it."""
     reach = numbers[0] + np.searchsorted(starts, starts[: len(numbers)] + room)
     ends: Ints = np.minimum(documents[document + 1], np.maximum(numbers + 2, reach))
     return ends

@@ -10,13 +10,13 @@ import numpy as np
 
 from bert_lightning.data.batching.batch_plan import UNREACHED, BatchPlan
 from bert_lightning.data.batching.sampler import Positions
-from bert_lightning.data.pretraining.pieces import ExampleBuilder, Ints
+from bert_lightning.data.pretraining.token_spans import ExampleBuilder, Ints
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.errors import UserError
 
 
 class Phase(NamedTuple):
-    """One phase of training: its share of training, and the builder of its examples."""
+    """One phase of training: its fraction of training, and the builder of its examples."""
 
     share: float
     builder: ExampleBuilder
@@ -36,7 +36,7 @@ class Phases(Sequence[Phase]):
     Args:
         store: token store of the sentences.
         builder: function that makes the example builder of a phase.
-        phases: mapping for each phase, with its `share` of training and the arguments of `builder` for this phase.
+        phases: mapping for each phase, with its `share` (fraction of training) and the arguments of `builder`.
 
     Raises:
         UserError: if there is no phase, a phase has no share, the shares do not add up to 1, or an argument is wrong.
@@ -48,15 +48,17 @@ class Phases(Sequence[Phase]):
         shares = [phase.get("share", 0) for phase in phases]
         numbers = all(isinstance(share, (int, float)) for share in shares)
         if not phases or not numbers or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-            raise UserError(f"examples.phases: shares={shares} must be above 0 and add up to 1")
+            raise UserError(f"examples.phases: shares={shares} must be given for each phase, above 0, and add up to 1")
         try:
             self._phases = [Phase(p["share"], builder(store, **{k: p[k] for k in p if k != "share"})) for p in phases]
         except TypeError as error:
-            raise UserError(f"examples.phases: {error}") from None
+            raise UserError(
+                f"examples.phases: a phase has an argument that its examples do not take: {error}"
+            ) from None
 
     @classmethod
     def of(cls, made: ExampleBuilder | Phases) -> Phases:
-        """Return phases unchanged, and a single builder as the only phase."""
+        """Return `made` if it is `Phases` already, otherwise phases with this builder as the only one."""
         return made if isinstance(made, Phases) else cls(made.store, lambda _: made, [{"share": 1.0}])
 
     def __len__(self) -> int:
@@ -92,7 +94,7 @@ class Phases(Sequence[Phase]):
         return known + tuple(plan.position_at(end) for end in [0.0, *ends][len(known) :])
 
     def slices(self, positions: Positions, plan: BatchPlan) -> Iterator[PhaseSlice]:
-        """Cut `positions`, which belong to one plan, where phases change; yield the positions of each phase."""
+        """Cut the positions of a batch, all of one plan, where the phase changes; yield the positions of each phase."""
         positions = np.asarray(positions)
         for number, (begin, end) in enumerate(pairwise([*self.starts(plan), UNREACHED])):
             within = positions[(begin <= positions) & (positions < end)] - begin

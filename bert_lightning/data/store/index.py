@@ -1,4 +1,4 @@
-"""Tables that say where the examples of a store are: files that are made once in bounded memory, then memory-mapped.
+"""Tables of where the examples of a store are: files that are made once in bounded memory, then memory-mapped.
 
 A table lies beside its store, or in the user's cache if the store's folder is read-only. Its name depends on everything
 that determines its content. A file beside it holds its size and hash, so that a damaged table is made again. A table
@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from bert_lightning.data.store.token_store import QUICK, TokenStore, sha256, write_whole
 
@@ -23,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 _WINDOW = 1 << 17  # sentences that are processed together
 
 
-class Table:
+class MappedTable:
     """A memory-mapped table of int64 with `columns` columns.
 
     It is pickled by its path, so that a worker maps the file instead of copying it.
@@ -36,58 +37,58 @@ class Table:
         self.rows: Ints = flat.reshape(-1, columns)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Table, (self.path, self.columns)
+        return MappedTable, (self.path, self.columns)
 
 
-def table(store: TokenStore, name: str, columns: int, write: Callable[[BinaryIO], None]) -> Table:
-    """Return the table `name` of `store`. If it is missing or damaged, `write` writes its file first."""
+def cached_table(store: TokenStore, name: str, columns: int, write: Callable[[BinaryIO], None]) -> MappedTable:
+    """Return the table `name` of a store. If it is missing or damaged, `write` makes its file first."""
     counts = store.counts()
     digest = hashlib.sha256(repr((name, counts, store.folder.resolve())).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert_lightning"
-    places = [place / f"{name}-{digest}.i64" for place in (store.folder / "index", cache)]
-    for path in places:
-        if _is_whole(path):
-            return Table(path, columns)
-    for path in places:
+    paths = [folder / f"{name}-{digest}.i64" for folder in (store.folder / "index", cache)]
+    for path in paths:
+        if _is_intact(path):
+            return MappedTable(path, columns)
+    for path in paths:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial, temporary = tempfile.mkstemp(prefix=f"{path.name}.partial-", dir=path.parent)
         except OSError:
-            if path is places[-1]:
+            if path is paths[-1]:
                 raise
             continue
         break
     try:
         with os.fdopen(partial, "w+b") as file:
             write(file)
-        seal = _seal(Path(temporary))
+        checksum = _checksum(Path(temporary))
         os.replace(temporary, path)
-        write_whole(_seal_of(path), seal)
+        write_whole(_checksum_file(path), checksum)
     finally:
         Path(temporary).unlink(missing_ok=True)
-    return Table(path, columns)
+    return MappedTable(path, columns)
 
 
-def _seal_of(path: Path) -> Path:
+def _checksum_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def _seal(path: Path) -> str:
+def _checksum(path: Path) -> str:
     """Return the content of the file beside a table: the table's size, and its hash if hashing is quick."""
     size = path.stat().st_size
     return f"{size} {sha256(path) if size <= QUICK else ''}\n"
 
 
-def _is_whole(path: Path) -> bool:
+def _is_intact(path: Path) -> bool:
     """Return whether a table exists and matches the size and hash in the file beside it."""
     try:
-        return _seal_of(path).read_text(encoding="utf-8") == _seal(path)
+        return _checksum_file(path).read_text(encoding="utf-8") == _checksum(path)
     except (OSError, ValueError):
         return False
 
 
-def write_blocks(blocks: Iterable[Ints]) -> Callable[[BinaryIO], None]:
-    """Return a function that writes `blocks` of rows one after another."""
+def rows_writer(blocks: Iterable[Ints]) -> Callable[[BinaryIO], None]:
+    """Return a function that writes blocks of rows into a file, one after another."""
 
     def write(file: BinaryIO) -> None:
         for block in blocks:
@@ -96,7 +97,7 @@ def write_blocks(blocks: Iterable[Ints]) -> Callable[[BinaryIO], None]:
     return write
 
 
-def runs(store: TokenStore, ends: Callable[[Ints, Ints, Ints], Ints], look_ahead: int) -> Iterator[Ints]:
+def sentence_runs(store: TokenStore, ends: Callable[[Ints, Ints, Ints], Ints], look_ahead: int) -> Iterator[Ints]:
     """Cut a store's sentences into consecutive runs without gaps; yield their sentences [begin, end), [n, 2] at a time.
 
     Args:
@@ -113,10 +114,8 @@ def runs(store: TokenStore, ends: Callable[[Ints, Ints, Ints], Ints], look_ahead
         starts = np.asarray(store.sentences[begin : min(stop + look_ahead, total) + 1])
         documents = np.searchsorted(store.documents, numbers, side="right") - 1
         following = ends(numbers, starts, documents).tolist()
-        heads = []
-        first, at = begin, begin
-        while at < stop:
-            heads.append(at)
-            at = following[at - first]
-        begin = at
-        yield np.stack([np.array(heads), np.array([*heads[1:], at])], axis=1)
+        boundaries = [begin]
+        while boundaries[-1] < stop:
+            boundaries.append(following[boundaries[-1] - begin])
+        begin = boundaries[-1]
+        yield sliding_window_view(boundaries, 2)

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bert_lightning.data.pretraining.blocks import DocumentSentences, FullSentences, SingleSentences
-from bert_lightning.data.pretraining.packing import Packed, best_fit
+from bert_lightning.data.pretraining.packing import PackedSequences, pack_best_fit
 from bert_lightning.data.pretraining.pairs import SegmentPairs
-from bert_lightning.data.pretraining.pieces import assemble
+from bert_lightning.data.pretraining.token_spans import assemble_rows
 from bert_lightning.data.store import index
 from bert_lightning.data.store.preparation import Plan, prepare
 from bert_lightning.errors import UserError
@@ -27,7 +27,7 @@ any_store = settings(deadline=None, max_examples=120, suppress_health_check=[Hea
 
 def rows_of(builder):
     """All rows of an epoch, and what stands in each: ids without padding, numbers of the examples."""
-    rows = assemble(builder(np.arange(len(builder)), np.zeros(len(builder), np.uint64)), builder.store, SPECIAL)
+    rows = assemble_rows(builder(np.arange(len(builder)), np.zeros(len(builder), np.uint64)), builder.store, SPECIAL)
     examples = rows.examples.reshape(-1, rows.width)
     return rows, [(ids[n > 0], n[n > 0]) for ids, n in zip(rows.ids.reshape(examples.shape), examples, strict=True)]
 
@@ -37,7 +37,9 @@ def rows_of(builder):
 def test_every_token_is_in_one_block_and_blocks_are_as_they_say(kind, documents, length, lone, tmp_path):
     store = store_of(tmp_path, documents)
     blocks = kind(store, length, lone)
-    assert np.array_equal(np.concatenate([np.arange(*span) for span in blocks.spans]), np.arange(len(store.tokens)))
+    assert np.array_equal(
+        np.concatenate([np.arange(*span) for span in blocks.token_ranges]), np.arange(len(store.tokens))
+    )
     lengths = blocks.lengths(np.arange(len(blocks)))
     assert lengths.max() <= length
     for (ids, numbers), expected in zip(rows_of(blocks)[1], lengths, strict=True):
@@ -65,7 +67,7 @@ def test_every_token_is_in_one_block_and_blocks_are_as_they_say(kind, documents,
 def test_a_block_ends_where_the_next_sentence_does_not_fit(kind, documents, length, tmp_path):
     store = store_of(tmp_path, documents)
     blocks = kind(store, length)
-    for begin, end in blocks.spans[:-1].tolist():
+    for begin, end in blocks.token_ranges[:-1].tolist():
         following = store.sentences[store.sentence_of(end) + 1]
         met = store.document_of(end) - store.document_of(begin)
         if {begin, end} <= {*store.sentences.tolist()} and (kind is FullSentences or not met):
@@ -75,16 +77,16 @@ def test_a_block_ends_where_the_next_sentence_does_not_fit(kind, documents, leng
 @any_store
 @given(kind=st.sampled_from(KINDS), documents=documents, length=st.integers(8, 40))
 def test_indexes_do_not_depend_on_how_much_is_read_at_once(kind, documents, length, tmp_path, monkeypatch):
-    whole = kind(store_of(tmp_path / "whole", documents), length, 0.2).spans
+    whole = kind(store_of(tmp_path / "whole", documents), length, 0.2).token_ranges
     monkeypatch.setattr(index, "_WINDOW", 3)
-    assert np.array_equal(kind(store_of(tmp_path / "bits", documents), length, 0.2).spans, whole)
+    assert np.array_equal(kind(store_of(tmp_path / "bits", documents), length, 0.2).token_ranges, whole)
 
 
 @any_store
 @given(kind=st.sampled_from(KINDS), documents=documents, length=st.integers(8, 30), more=st.integers(0, 60))
 def test_packed_rows_hold_every_block_once_and_fit(kind, documents, length, more, tmp_path):
     store = store_of(tmp_path, documents)
-    packed = Packed(store, partial(kind, max_length=length), length + more)
+    packed = PackedSequences(store, partial(kind, max_length=length), length + more)
     blocks = kind(store, length)
     row, block = packed.members(np.arange(len(packed)))
     assert sorted(block) == list(range(len(blocks)))
@@ -99,7 +101,7 @@ def test_packed_rows_hold_every_block_once_and_fit(kind, documents, length, more
             part = ids[examples == example]
             assert part[0] == SPECIAL.cls
             assert part[-1] == SPECIAL.sep
-            assert np.array_equal(part[part >= FIRST] - FIRST, np.arange(*blocks.spans[which]))
+            assert np.array_equal(part[part >= FIRST] - FIRST, np.arange(*blocks.token_ranges[which]))
 
 
 @settings(deadline=None, max_examples=100)
@@ -107,7 +109,7 @@ def test_packed_rows_hold_every_block_once_and_fit(kind, documents, length, more
 def test_best_fit_is_that_of_one_by_one(lengths, more):
     """The same number of rows as the plain algorithm, that looks through all open rows for each example."""
     capacity = max(lengths) + more
-    patterns = best_fit(np.bincount(lengths), capacity)
+    patterns = pack_best_fit(np.bincount(lengths), capacity)
     assert sorted(n for p in patterns for _ in range(p.rows) for n in p.lengths) == sorted(lengths)
     assert all(sum(p.lengths) <= capacity and p.rows for p in patterns)
     rooms = []
@@ -124,7 +126,7 @@ def test_a_million_sequences_are_packed_at_once_and_densely():
 
     lengths = np.clip(np.random.default_rng(0).lognormal(5.3, 0.9, 1_000_000).astype(int), 8, 512)
     started = time.perf_counter()
-    patterns = best_fit(np.bincount(lengths), 512)
+    patterns = pack_best_fit(np.bincount(lengths), 512)
     seconds = time.perf_counter() - started
     assert lengths.sum() / (512 * sum(p.rows for p in patterns)) >= 0.995
     assert seconds < 2
@@ -132,7 +134,7 @@ def test_a_million_sequences_are_packed_at_once_and_densely():
 
 def test_what_stands_together_in_the_text_does_not_in_a_row(tmp_path):
     store = store_of(tmp_path, [[14] * 400])
-    packed = Packed(store, partial(SingleSentences, max_length=16), 64)
+    packed = PackedSequences(store, partial(SingleSentences, max_length=16), 64)
     row, block = packed.members(np.arange(len(packed)))
     neighbours = np.abs(np.diff(block))[np.diff(row) == 0]
     assert (neighbours == 1).mean() < 0.05
@@ -143,14 +145,14 @@ def test_tables_are_made_once_beside_the_store_or_in_the_cache(tmp_path, monkeyp
     first = SingleSentences(store, 16)
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "index").iterdir()}
     assert sorted(path.suffix for path in made) == [".i64", ".sha256"]
-    assert np.array_equal(SingleSentences(store, 16).spans, first.spans)
+    assert np.array_equal(SingleSentences(store, 16).token_ranges, first.token_ranges)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "index").iterdir()} == made
     # A place that cannot be written: here, because a file has its name
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "index").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     other = store_of(tmp_path / "shared", [[5, 6], [7]])
-    assert np.array_equal(SingleSentences(other, 16).spans, first.spans)
+    assert np.array_equal(SingleSentences(other, 16).token_ranges, first.token_ranges)
     assert len(list((tmp_path / "cache" / "bert_lightning").iterdir())) == 2
 
 
@@ -159,7 +161,7 @@ def test_tables_are_made_once_beside_the_store_or_in_the_cache(tmp_path, monkeyp
 )
 def test_a_damaged_table_is_made_again(tmp_path, damage):
     store = store_of(tmp_path / "store", [[5, 6], [7]])
-    expected = SingleSentences(store, 16).spans
+    expected = SingleSentences(store, 16).token_ranges
     (path,) = (tmp_path / "store" / "index").glob("*.i64")
     data = path.read_bytes()
     path.unlink()  # `expected` is a view of it
@@ -168,15 +170,15 @@ def test_a_damaged_table_is_made_again(tmp_path, damage):
         path.with_name(f"{path.name}.sha256").unlink()
     else:
         path.write_bytes(damage(data))
-    assert np.array_equal(SingleSentences(store, 16).spans, expected)
+    assert np.array_equal(SingleSentences(store, 16).token_ranges, expected)
 
 
 def test_what_cannot_be_packed(tmp_path):
     store = store_of(tmp_path, [[5, 6], [7, 8]])
     with pytest.raises(UserError, match=r"examples\.tokens=12 must be examples\.builder\.max_length=16 or more"):
-        Packed(store, partial(FullSentences, max_length=16), 12)
+        PackedSequences(store, partial(FullSentences, max_length=16), 12)
     with pytest.raises(UserError, match="SegmentPairs cannot be packed"):
-        Packed(store, partial(SegmentPairs, max_length=16), 64)
+        PackedSequences(store, partial(SegmentPairs, max_length=16), 64)
     with pytest.raises(UserError, match="max_length=7"):
         FullSentences(store, 7)
     with pytest.raises(UserError, match="single_sentence_prob=2"):
@@ -187,7 +189,7 @@ def test_full_sentences_of_real_books_are_packed_to_99_percent(test_data, tmp_pa
     corpus = TextFiles(str(test_data / "pretrain_en" / "gutenberg" / "[a-d]*.txt"))
     tokenizer = LoadTokenizer(str(test_data / "vocab" / "bert-base-uncased"))
     data = prepare(Plan(corpus, tokenizer, 0.5, tmp_path / "books"), say=lambda _: None)
-    packed = Packed(data.train, partial(FullSentences, max_length=512, single_sentence_prob=0.04), 512)
+    packed = PackedSequences(data.train, partial(FullSentences, max_length=512, single_sentence_prob=0.04), 512)
     assert packed.density >= 0.99
     assert rows_of(packed)[0].num_tokens / (512 * len(packed)) == pytest.approx(packed.density)
 
@@ -199,18 +201,19 @@ from pathlib import Path
 import numpy as np
 from bert_lightning.data.pretraining.blocks import FullSentences
 from bert_lightning.data.pretraining.examples import PretrainingExamples
-from bert_lightning.data.pretraining.masking import Vocabulary, WholeWordMasking
-from bert_lightning.data.pretraining.packing import Packed
+from bert_lightning.data.pretraining.masking import ReplacementVocabulary, WholeWordMasking
+from bert_lightning.data.pretraining.packing import PackedSequences
 from bert_lightning.data.pretraining.pairs import SegmentPairs
 from bert_lightning.data.pretraining.phases import Phases
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 store = TokenStore(Path(sys.argv[1]))
-packed = Packed(store, partial(FullSentences, max_length=128, single_sentence_prob=0.1), 256)
+vocabulary = ReplacementVocabulary(4, np.arange(5, 1000))
+packed = PackedSequences(store, partial(FullSentences, max_length=128, single_sentence_prob=0.1), 256)
 for builder in (SegmentPairs(store, 128), packed):
     examples = PretrainingExamples(
-        Phases.of(builder), WholeWordMasking(), SpecialIds(0, 1, 2, 3, 4), Vocabulary(4, np.arange(5, 1000)), 0
+        Phases.of(builder), WholeWordMasking(), SpecialIds(0, 1, 2, 3, 4), vocabulary, 0
     )
     for number in range(200):
         examples[range(64 * number, 64 * number + 64)]

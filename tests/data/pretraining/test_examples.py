@@ -23,13 +23,13 @@ from bert_lightning.data.pretraining.examples import PretrainingExamples
 from bert_lightning.data.pretraining.masking import (
     NgramMasking,
     RateSchedule,
+    ReplacementVocabulary,
     SpanMasking,
     TokenMasking,
-    Vocabulary,
     WholeWordMasking,
 )
-from bert_lightning.data.pretraining.packing import Packed
-from bert_lightning.data.pretraining.pairs import SegmentPairs, SentenceOrder
+from bert_lightning.data.pretraining.packing import PackedSequences
+from bert_lightning.data.pretraining.pairs import SegmentPairs, SentenceOrderPairs
 from bert_lightning.data.pretraining.phases import Phases
 from bert_lightning.errors import UserError
 from bert_lightning.text.tokenizers.recipes import SpecialIds
@@ -40,7 +40,7 @@ def examples_of(data, seed=0, max_length=128):
         Phases.of(SegmentPairs(data.train, max_length)),
         TokenMasking(),
         SpecialIds.of(data.tokenizer),
-        Vocabulary.of(data.tokenizer),
+        ReplacementVocabulary.of(data.tokenizer),
         seed,
     )
 
@@ -277,11 +277,17 @@ class StopAt(pl.Callback):
     ("kind", "segments", "label"),
     [
         (SegmentPairs, 2, "next_sentence_label"),
-        (SentenceOrder, 2, "sentence_order_label"),
+        (SentenceOrderPairs, 2, "sentence_order_label"),
         (FullSentences, 1, None),
         (DocumentSentences, 1, None),
         (SingleSentences, 1, None),
-        (partial(Packed, builder=partial(FullSentences, max_length=32, single_sentence_prob=0.2), tokens=64), 1, None),
+        (
+            partial(
+                PackedSequences, builder=partial(FullSentences, max_length=32, single_sentence_prob=0.2), tokens=64
+            ),
+            1,
+            None,
+        ),
     ],
     ids=str,
 )
@@ -324,7 +330,7 @@ def test_phases_are_shares_of_training(small_data):
 
 @pytest.mark.parametrize("shares", [[], [0.5, 0.4], [1.2, -0.2]])
 def test_shares_of_phases_that_cannot_be(shares, small_data):
-    with pytest.raises(UserError, match="must be above 0 and add up to 1"):
+    with pytest.raises(UserError, match="must be given for each phase, above 0, and add up to 1"):
         Phases(small_data.train, partial(SegmentPairs, max_length=16), [{"share": share} for share in shares])
 
 

@@ -5,20 +5,20 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
 from bert_lightning.data.pretraining.masking import (
+    MaskableText,
     NgramMasking,
     RateSchedule,
+    ReplacementVocabulary,
     SpanMasking,
-    Text,
     TokenMasking,
-    Vocabulary,
     WholeWordMasking,
 )
-from bert_lightning.data.randomness import draw
+from bert_lightning.data.randomness import random_bits
 from bert_lightning.errors import UserError
 from bert_lightning.text.tokenizers.recipes import vocabulary_size
 
 MASK = 4
-VOCABULARY = Vocabulary(MASK, np.setdiff1d(np.arange(5, 1000), np.arange(300, 350)))  # with a gap
+VOCABULARY = ReplacementVocabulary(MASK, np.setdiff1d(np.arange(5, 1000), np.arange(300, 350)))  # with a gap
 MASKINGS = [TokenMasking, WholeWordMasking, SpanMasking, NgramMasking]
 
 
@@ -27,12 +27,12 @@ def text_of(is_text, begins_word=None):
     row, column = np.nonzero(is_text)
     position = row * is_text.shape[1] + column
     words = np.ones(is_text.size, dtype=bool) if begins_word is None else begins_word.reshape(-1)
-    return Text(position, lambda: words[position], lambda: row)
+    return MaskableText(position, lambda: words[position], lambda: row)
 
 
 def masked(masking, ids, text, seed=0, progress=1.0):
     changed = ids.reshape(-1).copy()
-    keys = draw(seed, np.arange(len(ids)))
+    keys = random_bits(seed, np.arange(len(ids)))
     positions, labels = masking(changed, text, keys, np.full(len(ids), progress), VOCABULARY)
     return changed, positions, labels
 
@@ -40,7 +40,7 @@ def masked(masking, ids, text, seed=0, progress=1.0):
 def units(text, masking, seed, shape):
     """Which unit each token of the text is in: [T]."""
     starts = np.zeros(len(text.position), dtype=bool)
-    starts[masking._unit_starts(text, draw(seed, np.arange(shape[0]), 3), shape[1])] = True
+    starts[masking._unit_starts(text, random_bits(seed, np.arange(shape[0]), 3), shape[1])] = True
     return np.cumsum(starts) - 1
 
 
@@ -119,7 +119,7 @@ def test_masks_of_a_row_depend_on_its_key_alone(kind, batch, exact):
     row = len(ids) // 2
     wider = [np.pad(a[row : row + 1], ((0, 0), (0, 7))) for a in (ids, is_text, begins_word)]
     changed = wider[0].reshape(-1).copy()
-    masking(changed, text_of(*wider[1:]), draw(seed, np.array([row])), np.ones(1), VOCABULARY)
+    masking(changed, text_of(*wider[1:]), random_bits(seed, np.array([row])), np.ones(1), VOCABULARY)
     assert np.array_equal(changed[: ids.shape[1]], whole[row])
 
 
@@ -185,7 +185,7 @@ def test_a_rate_that_changes():
 
 
 def test_words_of_a_vocabulary_with_gaps_and_special_tokens(small_data):
-    words = Vocabulary.of(small_data.tokenizer).words
+    words = ReplacementVocabulary.of(small_data.tokenizer).words
     assert sorted(words) == sorted(
         number for token, number in small_data.tokenizer.get_vocab().items() if not token.startswith("[")
     )
@@ -196,7 +196,7 @@ def test_words_of_a_vocabulary_whose_ids_have_gaps():
     tokenizer = Tokenizer(models.WordPiece({**special, "one": 7, "two": 50, "three": 99}, unk_token="[UNK]"))
     assert tokenizer.get_vocab_size() == 8
     assert vocabulary_size(tokenizer) == 100  # what the model's table must hold
-    vocabulary = Vocabulary.of(tokenizer)
+    vocabulary = ReplacementVocabulary.of(tokenizer)
     assert (vocabulary.mask, vocabulary.words.tolist()) == (90, [7, 50, 99])
 
 
@@ -206,11 +206,11 @@ def test_words_of_a_vocabulary_whose_ids_have_gaps():
         (TokenMasking, {"rate": 1.5}, "masking.rate=1.5"),
         (TokenMasking, {"rate": "often"}, "masking.rate=often"),
         (TokenMasking, {"mask_prob": -0.1}, "masking.mask_prob=-0.1"),
-        (TokenMasking, {"mask_prob": 0.8, "random_prob": 0.3}, "add up to more than 1"),
+        (TokenMasking, {"mask_prob": 0.8, "random_prob": 0.3}, "must add up to 1 or less"),
         (NgramMasking, {"longest": 0}, "masking.longest=0"),
         (SpanMasking, {"p": 1.0}, "masking.p=1.0"),
         (RateSchedule, {"shares": [0, 1], "rates": [0.3]}, "must be pairs"),
-        (RateSchedule, {"shares": [0, 0.9], "rates": [0.3, 0.1]}, "must go up from 0 to 1"),
+        (RateSchedule, {"shares": [0, 0.9], "rates": [0.3, 0.1]}, "must start at 0, end at 1 and never decrease"),
         (RateSchedule, {"shares": [0, 1], "rates": [0.3, 1.1]}, "between 0 and 1"),
     ],
 )

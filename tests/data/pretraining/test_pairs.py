@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from bert_lightning.data.pretraining.pairs import SegmentPairs, SentenceOrder
-from bert_lightning.data.randomness import draw
+from bert_lightning.data.pretraining.pairs import SegmentPairs, SentenceOrderPairs
+from bert_lightning.data.randomness import random_bits
 from bert_lightning.data.store import index
 from bert_lightning.data.store.token_store import TokenStore, write_store
 from bert_lightning.errors import UserError
@@ -20,7 +20,7 @@ def document_of(store, tokens):
 
 def all_pairs(pairs, epochs):
     indices = np.tile(np.arange(len(pairs)), epochs)
-    return pairs.pairs(indices, draw(3, np.arange(len(indices))))
+    return pairs.pairs(indices, random_bits(3, np.arange(len(indices))))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_every_sentence_of_a_document_with_two_is_in_a_chunk(reviews_data):
 def test_random_documents_are_spread_over_all_others(small_data):
     store = small_data.train
     pairs = SegmentPairs(store, 32)
-    batch = pairs.pairs(np.zeros(6000, dtype=np.int64), draw(5, np.arange(6000)))
+    batch = pairs.pairs(np.zeros(6000, dtype=np.int64), random_bits(5, np.arange(6000)))
     counts = np.bincount(document_of(store, batch.second[batch.label]), minlength=store.num_documents)
     own = document_of(store, np.array([store.sentences[pairs.chunks[0, 0]]]))[0]
     assert counts[own] == 0
@@ -126,7 +126,7 @@ def test_segments_of_any_store(documents, length, short, tmp_path):
 @pairs_of_any_store
 def test_sentence_order_of_any_store(documents, length, short, tmp_path):
     store = store_of(tmp_path, documents)
-    pairs = SentenceOrder(store, length, short)
+    pairs = SentenceOrderPairs(store, length, short)
     batch = all_pairs(pairs, 4)
     assert min(batch.first_length.min(), batch.second_length.min()) >= 1
     assert (batch.first_length + batch.second_length).max() <= length - 3
@@ -140,9 +140,9 @@ def test_sentence_order_of_any_store(documents, length, short, tmp_path):
 
 
 def test_half_are_swapped(reviews_data):
-    batch = all_pairs(SentenceOrder(reviews_data.train, 128), 2)
+    batch = all_pairs(SentenceOrderPairs(reviews_data.train, 128), 2)
     assert batch.label.mean() == pytest.approx(0.5, abs=0.01)
-    assert all_pairs(SentenceOrder(reviews_data.train, 128, swap_prob=0.0), 1).label.sum() == 0
+    assert all_pairs(SentenceOrderPairs(reviews_data.train, 128, swap_prob=0.0), 1).label.sum() == 0
 
 
 @any_store
@@ -160,9 +160,9 @@ def test_chunks_are_those_of_going_through_the_sentences_one_by_one(documents, r
             begin = end
         number = stop
     assume(expected)
-    assert SentenceOrder(store, room).chunks.tolist() == list(map(list, expected))
+    assert SentenceOrderPairs(store, room).chunks.tolist() == list(map(list, expected))
     monkeypatch.setattr(index, "_WINDOW", 2)
-    assert SentenceOrder(store_of(tmp_path / "bits", documents), room).chunks.tolist() == list(map(list, expected))
+    assert SentenceOrderPairs(store_of(tmp_path / "bits", documents), room).chunks.tolist() == list(map(list, expected))
 
 
 @pytest.mark.parametrize(

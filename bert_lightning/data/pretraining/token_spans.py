@@ -1,4 +1,4 @@
-"""Pieces of the token store that make the rows of a batch, and their assembly: `[CLS] piece [SEP] piece [SEP]`."""
+"""Spans of the token store, and their assembly into the rows of a batch: `[CLS] span [SEP] span [SEP]`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """P spans of the store's tokens, in the order in which they stand in the batch. [SEP] follows each of them."""
+class TokenSpans:
+    """P spans of the store's tokens that make a batch, in their order in the batch. [SEP] follows each of them."""
 
-    row: Ints  # [P] number of the row, ascending from 0; every row has at least one piece
-    example: Ints  # [P] number of the example within its row, from 1; [CLS] stands before an example's first piece
+    row: Ints  # [P] number of the row, ascending from 0; every row has at least one span
+    example: Ints  # [P] number of the example within its row, from 1; [CLS] stands before an example's first span
     segment: Ints  # [P] token type, 0 or 1
     start: Ints  # [P] index of the first token in the store
     length: Ints  # [P] number of tokens
@@ -30,38 +30,38 @@ class Pieces:
 
     def example_of_tokens(self) -> Ints:
         """Return [T], the example of the batch that each token of text belongs to, counted from 0."""
-        return np.repeat(np.cumsum(self.opens) - 1, self.length)
+        return np.repeat(np.cumsum(self.starts_example) - 1, self.length)
 
     def row_lengths(self) -> Ints:
         """Return [B], the number of tokens in each row, including special tokens."""
-        return np.bincount(self.row, self.length + 1 + self.opens).astype(np.int64)
+        return np.bincount(self.row, self.length + 1 + self.starts_example).astype(np.int64)
 
     @property
-    def opens(self) -> Bools:
-        """Return [P], true at the first piece of an example."""
+    def starts_example(self) -> Bools:
+        """Return [P], true at the first span of an example."""
         new = np.ones(len(self.row), dtype=bool)
         new[1:] = (self.row[1:] != self.row[:-1]) | (self.example[1:] != self.example[:-1])
         return new
 
 
 class ExampleBuilder(Protocol):
-    """Chooses the tokens that make an example. The docstrings of implementations name their sources."""
+    """The interface of example builders, which choose the tokens of each example."""
 
     store: TokenStore
     max_length: int  # maximal number of tokens in an example, including special tokens
     row_length: int  # maximal number of tokens in a row; a packed row has several examples
     segments: int  # number of token types in use
-    labels: tuple[str, ...]  # keys of `Pieces.labels`
+    labels: tuple[str, ...]  # keys of `TokenSpans.labels`
 
     def __len__(self) -> int:
         """Return the number of rows in an epoch."""
 
-    def __call__(self, indices: Ints, keys: Bits) -> Pieces:
-        """Return the rows at `indices` [B]. `keys` [B] determine all their randomness."""
+    def __call__(self, indices: Ints, keys: Bits) -> TokenSpans:
+        """Return the spans of the rows at `indices` [B]. The random keys `keys` [B] determine all randomness."""
 
 
 @dataclass(frozen=True)
-class Rows:
+class AssembledRows:
     """The assembled rows of a batch, as flat arrays. T is the number of tokens without special tokens and padding."""
 
     width: int  # S, the number of tokens in each row
@@ -73,42 +73,42 @@ class Rows:
     source: Ints  # [T] index of each text token in the store
 
 
-def join(parts: Sequence[Pieces]) -> Pieces:
-    """Concatenate the rows of several `Pieces`."""
+def concatenate_spans(parts: Sequence[TokenSpans]) -> TokenSpans:
+    """Put the rows of several `TokenSpans` one after another."""
     if len(parts) == 1:
         return parts[0]
     offsets = np.cumsum([0, *(part.row[-1] + 1 for part in parts)])
-    fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+    columns = ("example", "segment", "start", "length")
+    fields = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
     row = np.concatenate([part.row + offset for part, offset in zip(parts, offsets, strict=False)])
     labels = {key: np.concatenate([part.labels[key] for part in parts]) for key in parts[0].labels}
-    return Pieces(row=row, labels=labels, **fields)
+    return TokenSpans(row=row, labels=labels, **fields)
 
 
-_COLUMNS = ("example", "segment", "start", "length")
-
-
-def assemble(pieces: Pieces, store: TokenStore, special: SpecialIds) -> Rows:
-    """Read the pieces from the store, add the special tokens, and pad the rows to the longest of them."""
-    opens = pieces.opens
-    size = pieces.length + 1 + opens  # tokens of each piece, with [SEP], and with [CLS] if it opens an example
+def assemble_rows(spans: TokenSpans, store: TokenStore, special: SpecialIds) -> AssembledRows:
+    """Read the spans from the store, add the special tokens, and pad the rows to the longest of them."""
+    is_first = spans.starts_example
+    size = (
+        spans.length + 1 + is_first
+    )  # tokens of each span, with [SEP], and with [CLS] if it is the first of an example
     end = np.cumsum(size)
-    first = np.searchsorted(pieces.row, np.arange(pieces.row[-1] + 1))  # first piece of each row
+    first = np.searchsorted(spans.row, np.arange(spans.row[-1] + 1))  # first span of each row
     row_size = np.add.reduceat(size, first)  # [B]
     width = int(row_size.max())
-    begin = pieces.row * width + (end - size) - (end[first] - size[first])[pieces.row]
-    text_begin = begin + opens
+    begin = spans.row * width + (end - size) - (end[first] - size[first])[spans.row]
+    text_begin = begin + is_first
 
-    before = np.cumsum(pieces.length) - pieces.length
-    text = np.arange(int(pieces.length.sum()))
-    source = text + np.repeat(pieces.start - before, pieces.length)
-    text += np.repeat(text_begin - before, pieces.length)
+    before = np.cumsum(spans.length) - spans.length
+    text = np.arange(int(spans.length.sum()))
+    source = text + np.repeat(spans.start - before, spans.length)
+    text += np.repeat(text_begin - before, spans.length)
 
     ids = np.full(len(first) * width, special.pad, dtype=np.int64)
     ids[text] = store.tokens[source]
-    ids[begin[opens]] = special.cls
-    ids[text_begin + pieces.length] = special.sep
-    types, examples = _spread((pieces.segment, pieces.example), pieces.row, size, row_size, width)
-    return Rows(
+    ids[begin[is_first]] = special.cls
+    ids[text_begin + spans.length] = special.sep
+    types, examples = _spread((spans.segment, spans.example), spans.row, size, row_size, width)
+    return AssembledRows(
         width=width,
         ids=ids,
         types=types,
@@ -120,11 +120,11 @@ def assemble(pieces: Pieces, store: TokenStore, special: SpecialIds) -> Rows:
 
 
 def _spread(columns: Sequence[Ints], row: Ints, size: Ints, row_size: Ints, width: int) -> list[Ints]:
-    """Repeat the value of each piece for all its tokens, and set 0 at padding: each column [P] -> [B * S]."""
-    place = np.arange(len(row)) + row  # index of each piece, if the padding of each row counts as one more piece
+    """Repeat the value of each span for all its tokens, and set 0 at padding: each column [P] -> [B * S]."""
+    place = np.arange(len(row)) + row  # index of each span, if the padding of each row counts as one more span
     sizes = np.repeat(width, len(row) + len(row_size))
     sizes[place] = size
-    last = np.append(np.flatnonzero(np.diff(row)), len(row) - 1)  # last piece of each row
+    last = np.append(np.flatnonzero(np.diff(row)), len(row) - 1)  # last span of each row
     sizes[place[last] + 1] -= row_size
     spread = []
     for column in columns:
