@@ -337,7 +337,10 @@ BAD = {
     "no run": (["predict", "hello"], "no finished run of pretrain or finetune under runs/"),
     "text file missing": (["predict", "run=RUN", "file=none.txt"], "file=none.txt does not exist"),
     "no mask": (["predict", "run=RUN", "--", "E=mc2"], r"'E=mc2' has no \[MASK\] to fill in"),
-    "mask beyond the end": (["predict", "run=RUN", "word " * 200 + "[MASK]"], r"has a \[MASK\] beyond the 128 tokens"),
+    "mask beyond the end": (
+        ["predict", "run=RUN", "word " * 200 + "[MASK]"],
+        r"\[MASK\] after the first 128 tokens",
+    ),
     "too many guesses": (["predict", "run=RUN", "top_k=0", "a [MASK]"], "top_k=0 must be 1 or more"),
     "no folder for the output": (
         ["predict", "run=RUN", "output=no/x.jsonl", "a [MASK]"],

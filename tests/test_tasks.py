@@ -326,7 +326,7 @@ def test_a_head_that_transformers_lacks_stays_behind_and_is_named(command, encod
     code, _, errors = command("export", "run=runs/text_classification", "output=exported")
     assert code == 0
     reason = "classifier_pooling='mean', but transformers' BertForSequenceClassification has 'cls'"
-    assert errors == f"note: bert has no place for objective.terms.classification ({reason}): left out\n"
+    assert errors == f"note: bert has no head for objective.terms.classification ({reason}): left out\n"
     assert "architectures" not in json.loads((files / "exported/config.json").read_text())
 
 

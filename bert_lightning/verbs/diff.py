@@ -7,17 +7,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bert_lightning.compare.tables import table
 from bert_lightning.config.composition import composed_recipe
 from bert_lightning.errors import UserError
 
-_ABSENT = "-"
+_ABSENT = "-"  # shown for a key that a recipe does not have
 
 
 def run(config: DictConfig) -> None:
     """Print the keys in which the two recipes differ, and how many are equal."""
     left, right = sides(list(config.overrides))
     ours, theirs = (_flat(composed_recipe(overrides)) for overrides in (left, right))
-    names = _together([*ours, *theirs])
+    names = _grouped([*ours, *theirs])
     rows = [(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in names]
     differing = [row for row in rows if row[1] != row[2]]
     if differing:
@@ -26,10 +27,10 @@ def run(config: DictConfig) -> None:
 
 
 def sides(overrides: list[str]) -> tuple[list[str], list[str]]:
-    """Return the overrides of the left recipe and of the right recipe.
+    """Split overrides into those of the left recipe and those of the right recipe.
 
     A key that is given twice has its first value on the left and its second on the right. A key that is given once
-    belongs to both. If no key is given twice, the right recipe has the defaults.
+    belongs to both. If no key is given twice, the right recipe has the default values.
 
     Raises:
         UserError: if there is nothing to compare, or a key is given more than twice.
@@ -53,20 +54,14 @@ def sides(overrides: list[str]) -> tuple[list[str], list[str]]:
     return left, right
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Return the rows as text, each column as wide as its widest entry."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-
-
-def _together(names: list[str]) -> list[str]:
-    """Return each key once, with the keys of one part (`optimizer`, `masking`) next to each other."""
+def _grouped(names: list[str]) -> list[str]:
+    """Return each key once, with the keys of one part of the config, such as `optimizer`, next to each other."""
     parts = list(dict.fromkeys(name.partition(".")[0] for name in names))
     return sorted(dict.fromkeys(names), key=lambda name: parts.index(name.partition(".")[0]))
 
 
 def _flat(config: DictConfig) -> dict[str, str]:
-    """Return path -> value of every leaf of a config, as a user would type them. `_partial_` is left out."""
+    """Return dotted key -> value for every leaf of a config, as a user would type them. `_partial_` is left out."""
     leaves: dict[str, str] = {}
 
     def visit(node: Any, path: str) -> None:

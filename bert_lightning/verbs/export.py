@@ -1,4 +1,4 @@
-"""`bert-lightning export`: checkpoint -> folder that transformers reads. The tensors are safetensors, not pickles."""
+"""`bert-lightning export`: write a checkpoint as a folder that transformers reads, with its tensors as safetensors."""
 
 from __future__ import annotations
 
@@ -46,17 +46,18 @@ _OF_TASKS = ("classification", "tagging", "spans")
 
 
 def run(config: DictConfig) -> None:
-    """Export the checkpoint, and print the folder and its family."""
+    """Export a checkpoint, and print the folder and the model family."""
     location = config.run
     if location == "newest":
         location = str(newest_finished_run(Path(config.runs), ("pretrain", "finetune")))
     output = Path(config.output).expanduser()
-    print(f"{output}: {export(load_pretrained(location), output, config.family)}, for transformers' from_pretrained")
+    family = export(load_pretrained(location), output, config.family)
+    print(f"{output}: {family}, for transformers' from_pretrained")
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """A family that has the checkpoint's architecture, its `config.json`, and the heads that it has no place for."""
+    """A model family that has the checkpoint's architecture, its `config.json`, and the heads that it lacks."""
 
     family: str
     settings: dict[str, Any]
@@ -64,7 +65,7 @@ class _Layout:
 
 
 def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
-    """Write the folder, and return the name of its family. An error leaves no folder.
+    """Write a checkpoint as a folder, and return the name of its model family. An error leaves no folder.
 
     Raises:
         UserError: if the folder exists or cannot be written, or the family does not have the architecture.
@@ -76,7 +77,7 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     layout = _layout(source, family, terms, special)
     ours = {name: tensor for name, tensor in ours.items() if name.partition(".")[0] not in layout.lost}
     theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, layout.family).items()}
-    # A tagger has learned words with a space before them. Transformers needs a setting of the tokenizer for that.
+    # Token classification was trained on words with a space before them. Transformers needs a tokenizer setting for it.
     tokenizer = with_spaced_words(source.tokenizer) if "tagging" in terms else source.tokenizer
     with output_folder(output) as folder:
         _write(folder / "config.json", {"pad_token_id": special.pad, **layout.settings})
@@ -85,12 +86,12 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
         _write(folder / "tokenizer_config.json", _tokenizer_settings(tokenizer, source.config))
     left += [terms[head] + f" ({reason})" * bool(reason) for head, reason in layout.lost.items()]
     if left:
-        note(f"{layout.family} has no place for {', '.join(left)}: left out")
+        note(f"{layout.family} has no head for {', '.join(left)}: left out")
     return layout.family
 
 
 def _renamed(source: PretrainedWeights) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
-    """Rename the tensors as in `model/hugging_face/conversion.py`.
+    """Return the tensors under the names of `model/hugging_face/conversion.py`.
 
     Returns:
         the renamed tensors; head -> the term that it belongs to; and the terms that are left out.
@@ -106,7 +107,7 @@ def _renamed(source: PretrainedWeights) -> tuple[dict[str, Tensor], dict[str, st
         term = ".".join(name.split(".")[:3])
         head = names.get(term.rpartition(".")[2])
         if head is None or not name.startswith(f"{term}.head.") or terms.setdefault(head, term) != term:
-            left[term] = None  # it has no place there, or another term has taken it
+            left[term] = None  # transformers has no such head, or another term has it already
         else:
             ours[f"{head}.{name.removeprefix(f'{term}.head.')}"] = tensor
     return ours, terms, list(left)
@@ -151,7 +152,7 @@ def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str],
         return min(fitting, key=lambda it: (len(it.lost), config_from_hugging_face(it.settings) != source.config))
     nearest = min(misfits, key=len)
     more = f" (and {len(set(nearest)) - 1} more differences)" if len(set(nearest)) > 1 else ""
-    raise UserError(f"{source.path} is of no architecture that transformers has under these names: {nearest[0]}{more}")
+    raise UserError(f"{source.path}: no model family of transformers has this architecture: {nearest[0]}{more}")
 
 
 def _other_padding(config: BertConfig, family: str, special: SpecialIds) -> list[str]:

@@ -1,4 +1,4 @@
-"""`bert-lightning inspect`: print statistics of the corpus, its examples and their masks before training."""
+"""`bert-lightning inspect`: print statistics and samples of the corpus, the examples and the masking."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def run(config: DictConfig) -> None:
-    """Print the counts of the corpus, statistics of its examples and masks, and some examples."""
+    """Print the counts of the corpus, the statistics of its examples and of their masking, and some examples."""
     for name, least in (("batch_size", 1), ("sample", 1), ("show", 0)):
         if config[name] < least:
             raise UserError(f"{name}={config[name]} must be {least} or more")
@@ -37,18 +37,19 @@ def run(config: DictConfig) -> None:
 def report(config: DictConfig, data: PreparedData, examples: PretrainingExamples) -> Iterator[str]:
     """Yield the lines of the report."""
     yield f"\n{data.folder}"
-    yield f"{'':12}{'documents':>14}{'sentences':>14}{'tokens':>16}{'tokens a sentence':>20}"
+    yield f"{'':12}{'documents':>14}{'sentences':>14}{'tokens':>16}{'tokens per sentence':>21}"
     for name, store in (("train", data.train), ("validation", data.validation)):
         counts = store.counts()
         mean = counts["tokens"] / counts["sentences"]
-        yield f"{name:12}{counts['documents']:14,}{counts['sentences']:14,}{counts['tokens']:16,}{mean:20.1f}"
+        yield f"{name:12}{counts['documents']:14,}{counts['sentences']:14,}{counts['tokens']:16,}{mean:21.1f}"
     for number, phase in enumerate(examples.phases, 1):
         alone = replace(examples, phases=Phases.of(phase.builder))
         share = f", phase {number}: {phase.share:.0%} of training" if len(examples.phases) > 1 else ""
         yield f"\n{type(phase.builder).__name__}{share}"
         yield from _measured(alone, config.batch_size, min(config.sample, len(alone)))
     if config.show:
-        yield "\nSequences of the stream: [hidden], {replaced>by}, (kept); 1A is the first example's first segment"
+        yield "\nThe first sequences. Predicted tokens: [masked], {original>replacement} or (kept)."
+        yield "1A is segment A of the first example in a sequence."
     for number in range(min(config.show, len(examples))):
         yield f"\n{number + 1}."
         yield from _readable(examples[range(number, number + 1)], data.tokenizer, examples.vocabulary.mask)
@@ -58,38 +59,38 @@ def _measured(examples: PretrainingExamples, batch_size: int, sample: int) -> It
     """Yield statistics of the first `sample` sequences of the stream: lengths, padding, labels and masks."""
     lengths: list[Ints] = []
     labels: list[Ints] = []
-    places = real = text = masked = hidden = kept = runs = 0
+    positions = real = text = predicted = masked = kept = runs = 0
     for start in range(0, sample, batch_size):
         batch = examples[range(start, min(start + batch_size, sample))]
         numbers = batch["attention_mask"].numpy()
         offset = numbers + (numbers.max() + 1) * np.arange(len(numbers))[:, None]
         lengths.append(np.unique(offset[numbers > 0], return_counts=True)[1])
         labels += [batch[key].numpy() for key in _label_keys(batch)]  # type: ignore[literal-required]
-        places, real = places + numbers.size, real + batch["num_tokens"]
+        positions, real = positions + numbers.size, real + batch["num_tokens"]
         special = (examples.special.pad, examples.special.cls, examples.special.sep)
         text += int((~np.isin(_unmasked(batch), special)).sum())
         found = batch["input_ids"].view(-1)[batch["masked_positions"]].numpy()
-        masked, hidden = masked + len(found), hidden + int((found == examples.vocabulary.mask).sum())
+        predicted, masked = predicted + len(found), masked + int((found == examples.vocabulary.mask).sum())
         kept += int((found == batch["masked_labels"].numpy()).sum())
         runs += 1 + int((np.diff(batch["masked_positions"].numpy()) > 1).sum())
     quantiles = np.percentile(np.concatenate(lengths), [0, 10, 50, 90, 100]).astype(int)
     several = sum(map(len, lengths)) / sample
-    yield f"  {len(examples):,} sequences an epoch" + (f", of {several:.1f} examples each" if several > 1 else "")
-    yield "  tokens of an example: {} or more, 10 % up to {}, half up to {}, 90 % up to {}, all up to {}".format(
+    yield f"  {len(examples):,} sequences per epoch" + (f", {several:.1f} examples in each" if several > 1 else "")
+    yield "  tokens per example: minimum {}, 10th percentile {}, median {}, 90th percentile {}, maximum {}".format(
         *quantiles
     )
-    yield f"  {real / places:.2%} of what the model reads is no padding, in batches of {batch_size}"
+    yield f"  {real / positions:.2%} of the positions are tokens, the others padding, in batches of {batch_size}"
     if labels:
-        yield f"  {_label_keys(batch)[0]}: {np.concatenate(labels).mean():.1%} are 1"
+        yield f"  {_label_keys(batch)[0]}: 1 in {np.concatenate(labels).mean():.1%} of the sequences"
     rate = examples.masking.rate
     if isinstance(rate, RateSchedule):
         points = ", ".join(f"{r:.1%} at {s:.0%}" for s, r in zip(rate.shares, rate.rates, strict=True))
-        yield f"  masking rate by the share of training: {points}; what follows is the end of training"
-    yield f"  {masked / text:.2%} of the text is predicted, {masked / sample:.1f} tokens a sequence"
-    if masked:
-        replaced = masked - hidden - kept
-        yield f"  of these {hidden / masked:.1%} hidden, {replaced / masked:.1%} replaced, {kept / masked:.1%} kept"
-        yield f"  {masked / runs:.2f} neighbouring tokens together on average"
+        yield f"  masking rate by the fraction of training done: {points}; the numbers below are those at the end"
+    yield f"  {predicted / text:.2%} of the tokens of the text are predicted, {predicted / sample:.1f} per sequence"
+    if predicted:
+        shares = [count / predicted for count in (masked, predicted - masked - kept, kept)]
+        yield "  of these {:.1%} are masked, {:.1%} replaced by a random token, {:.1%} kept".format(*shares)
+        yield f"  predicted tokens that are neighbours form runs of {predicted / runs:.2f} tokens on average"
 
 
 def _readable(batch: PretrainingBatch, tokenizer: Tokenizer, mask: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`bert-lightning models`: list every published size of every recipe, with its costs."""
+"""`bert-lightning models`: print the parameters, FLOPs and memory of every published size of every variant."""
 
 from __future__ import annotations
 
@@ -8,30 +8,40 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
 from bert_lightning.compare.costs import Costs, costs
+from bert_lightning.compare.tables import table
 from bert_lightning.config.building import build
 from bert_lightning.config.composition import composed_recipe
-from bert_lightning.verbs.diff import table
 
-_HEAD = (
-    "variant", "model", "words", "parameters", "embedding", "encoder", "tokens", "forward", "training", "memory",
+_HEADER = (
+    "variant", "model", "vocab_size", "parameters", "embeddings", "layers", "length", "forward", "training", "memory",
     "source",
 )  # fmt: skip
+_NUMBERS = range(2, 10)  # the columns that hold numbers
+_LEGEND = """
+vocab_size  vocabulary size, as published
+parameters  all parameters that pretraining trains, with the heads and a generator
+embeddings  parameters of the encoder's embeddings
+layers      parameters of the encoder's layers
+length      sequence length in tokens, as published
+forward     million FLOPs per token: the encoder's forward pass over a full sequence
+training    million FLOPs per token: forward and backward pass of all that is trained
+memory      MB of activations that the backward pass needs for one sequence, in float32,
+            without dropout and without attention weights
+The costs of a teacher are not counted."""
 
 
 def run(config: DictConfig) -> None:
-    """Print a table with one row per size. Overrides choose recipes and sizes, and change their settings."""
+    """Print a table with one row per size. Overrides select variants and sizes, and change their settings."""
     rows = [_row(*found) for found in recipes(list(config.overrides))]
-    print(table([_HEAD, *rows]))
-    print(
-        "\nparameters: all that pretraining trains; embedding and encoder: the two parts of what is kept of it."
-        "\nforward: million operations a token of the encoder, full sequences of `tokens`; training: of everything, "
-        "with backward.\nmemory: MB that backward needs of one sequence, in float32, without dropout and without "
-        "attention weights.\nA teacher's costs are not counted. `words` is the published vocabulary."
-    )
+    print(table([_HEADER, *rows], right_aligned=_NUMBERS))
+    print(_LEGEND)
 
 
 def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
-    """Yield variant, size and config of every row: the published sizes of all variants, or what the overrides name."""
+    """Yield the variant, the size and the config of every row of the table.
+
+    The rows are the published sizes of all variants, unless the overrides name a variant or a size.
+    """
     given = dict(override.split("=", 1) for override in overrides if override.partition("=")[0] in ("variant", "model"))
     others = [override for override in overrides if override.partition("=")[0] not in given]
     variants = [given["variant"]] if "variant" in given else _options("variant")
@@ -46,7 +56,7 @@ def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
 def recipe_costs(config: DictConfig) -> Costs:
     """Return the costs of a recipe at its published sequence length, without the objectives that have a teacher.
 
-    A config without a vocabulary size gets the published one.
+    If the config has no vocabulary size, it is set to the published one.
     """
     if config.model.vocab_size is None:
         config.model.vocab_size = config.published.vocab_size or 30522

@@ -1,4 +1,4 @@
-"""`bert-lightning predict`: a run and texts -> words for masked tokens, or the answers of the run's task."""
+"""`bert-lightning predict`: fill in masked tokens with a pretrained run, or answer the task of a fine-tuned run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bert_lightning.text.tokenizers.special_tokens import special_names
 
 
 class Masked(NamedTuple):
-    """A text with [MASK] in it, and its tokens."""
+    """A text that contains [MASK], and its tokens."""
 
     text: str
     tokens: TokenSequence
@@ -37,7 +37,7 @@ class FillMask:
 
     def __init__(self, source: PretrainedWeights, top_k: int) -> None:
         if not 1 <= top_k <= source.config.vocab_size:
-            raise UserError(f"top_k={top_k} must be from 1 to the {source.config.vocab_size} words there are")
+            raise UserError(f"top_k={top_k} must be from 1 to the vocabulary size, {source.config.vocab_size}")
         self.source, self.top_k = source, top_k
         self.max_length = source.metadata.get("max_length", source.config.max_position_embeddings)
         self.encoder = source.encoder().eval()
@@ -49,7 +49,7 @@ class FillMask:
         self.head = head.eval()
         special = SpecialIds.of(source.tokenizer)
         self.mask_id, self.pad_id = special.require_mask(), special.pad
-        self.mask = special_names(source.tokenizer)["mask"]  # <mask> in RoBERTa; users always write [MASK]
+        self.mask = special_names(source.tokenizer)["mask"]  # <mask> in RoBERTa; users write [MASK] for every tokenizer
 
     def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
         """Return the likeliest words for each mask of each text.
@@ -70,7 +70,10 @@ class FillMask:
         masked = text.replace("[MASK]", self.mask)
         (tokens,) = encode([masked], self.source.tokenizer, self.max_length, with_masks=True)
         if (tokens.ids == self.mask_id).sum() < text.count("[MASK]"):
-            raise UserError(f"{text[:60]!r}... has a [MASK] beyond the {self.max_length} tokens that are read")
+            raise UserError(
+                f"{text[:60]!r}... has a [MASK] after the first {self.max_length} tokens, which are all that is read: "
+                "shorten the text"
+            )
         return Masked(text, tokens)
 
     @torch.inference_mode()
@@ -95,7 +98,7 @@ class FillMask:
 
 
 class AnswerLines:
-    """A predictor of answers: it answers lines of text, or rows of a table, by the task of a checkpoint."""
+    """A predictor of answers: it answers lines of text, or rows of a table, for the task of a checkpoint."""
 
     def __init__(self, source: PretrainedWeights) -> None:
         self.answers = Answerer(source)
@@ -128,10 +131,10 @@ class AnswerLines:
 
 
 def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | AnswerLines:
-    """Return the predictor of a checkpoint: of its task's answers if it has a task, otherwise of masked tokens.
+    """Return the predictor of a checkpoint. It answers the checkpoint's task, or else it fills in masked tokens.
 
     Raises:
-        UserError: if the checkpoint has neither a task nor a masked-LM head.
+        UserError: if the checkpoint has neither a task nor a masked language model head.
     """
     if "task" in source.metadata:
         return AnswerLines(source)

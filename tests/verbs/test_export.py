@@ -78,7 +78,7 @@ def test_transformers_computes_what_the_run_computes(case, command, pretrained, 
     assert f"exported: {family}" in output
     assert errors.count("left out") == (lost is not None)
     if lost:
-        assert f"note: {family} has no place for {lost}: left out" in errors
+        assert f"note: {family} has no head for {lost}: left out" in errors
     source = load_pretrained("runs/run")
     bare = {"add_pooling_layer": False} if model_class.endswith("Model") else {}
     model, notes = getattr(transformers, model_class).from_pretrained("exported", output_loading_info=True, **bare)
@@ -126,7 +126,7 @@ def test_mistakes_get_one_line(command, tiny_run, tmp_path):
     for arguments, message in (
         (("run=runs/run", "output=there"), "there exists: choose another output=..."),
         (("run=runs/run", "output=link"), "link exists: choose another output=..."),
-        (("run=runs/run", "output=new"), "is of no architecture that transformers has under these names: "
+        (("run=runs/run", "output=new"), "no model family of transformers has this architecture: "
          "norm_order='pre' cannot be written as bert, which has 'post'"),
         (("run=runs/run", "output=new", "family=modernbert"), "cannot be written as modernbert, which has"),
         (("run=runs/run", "output=new", "family=roberta"), "pad_token_id=-1 must be an id"),
@@ -146,7 +146,7 @@ def test_mistakes_get_one_line(command, tiny_run, tmp_path):
         (
             "cramming",
             (),
-            r"is of no architecture .*: .* cannot be written as \w+, .* \(and \d more differences",
+            r"no model family of transformers has this .*: .* cannot be written as \w+, .* \(and \d more differences",
         ),
         ("roberta", ("tokenizer=wordpiece",), "position_offset=2 cannot be written as bert, which has 0"),
         ("modernbert", ("model.norm=rms",), "norm='rms' cannot be written as modernbert, which has 'layer'"),

@@ -21,17 +21,17 @@ def test_what_is_measured_and_shown(command, overrides):
     assert code == 0, errors
     assert "SegmentPairs" in output
     assert number(r"train +([\d,]+)", output) + number(r"validation +([\d,]+)", output) == 60
-    assert number(r"([\d.]+)% of the text is predicted", output) == pytest.approx(15, abs=1)
-    assert number(r"of these ([\d.]+)% hidden", output) == pytest.approx(80, abs=4)
-    assert number(r"next_sentence_label: ([\d.]+)% are 1", output) == pytest.approx(50, abs=6)
-    assert number(r"([\d.]+)% of what the model reads is no padding", output) > 50
-    shown = output.split("Sequences of the stream")[1]
+    assert number(r"([\d.]+)% of the tokens of the text are predicted", output) == pytest.approx(15, abs=1)
+    assert number(r"of these ([\d.]+)% are masked", output) == pytest.approx(80, abs=4)
+    assert number(r"next_sentence_label: 1 in ([\d.]+)%", output) == pytest.approx(50, abs=6)
+    assert number(r"([\d.]+)% of the positions are tokens", output) > 50
+    shown = output.split("The first sequences.")[1]
     assert len(re.findall(r"^\d\.$", shown, re.MULTILINE)) == 3
     assert len(re.findall(r"^  1A \[CLS\].*\[SEP\]$", shown, re.MULTILINE)) == 3
     assert len(re.findall(r"^  1B .*\[SEP\]$", shown, re.MULTILINE)) == 3
 
 
-def test_what_is_shown_is_the_text_with_the_hidden_words_in_it(command, overrides):
+def test_what_is_shown_is_the_text_with_the_masked_words_in_it(command, overrides):
     _, output, _ = command("inspect", *overrides, "examples=single_sentences", "show=5", "masking.rate=0.3")
     corpus = {re.sub(r"\W+", "", s) for document in range(60) for s in sentences(document, 3 + document % 12)}
     lines = re.findall(r"^  1A \[CLS\] (.*) \[SEP\]$", output, re.MULTILINE)
@@ -46,8 +46,8 @@ def test_packed_rows_are_shown_example_by_example(command, overrides):
               "examples.builder.max_length=32"]  # fmt: skip
     code, output, errors = command("inspect", *overrides, *packed, "show=1")
     assert code == 0, errors
-    assert number(r"of ([\d.]+) examples each", output) > 3
-    assert number(r"([\d.]+)% of what the model reads is no padding", output) > 85
+    assert number(r", ([\d.]+) examples in each", output) > 3
+    assert number(r"([\d.]+)% of the positions are tokens", output) > 85
     assert re.search(r"^  3A \[CLS\]", output, re.MULTILINE)
 
 
