@@ -89,6 +89,6 @@ def test_a_checkpoint_that_could_not_be_used_is_not_trained(own, command, tiny_r
     assert code == 2
     assert errors.splitlines()[-1] == (
         f"bert-lightning: error: task.objective._target_={own}.sorting is no class derived from "
-        "bert_lightning.objectives.downstream.Downstream"
+        "bert_lightning.objectives.downstream.TaskObjective"
     )
     assert not (tmp_path / "runs" / "tuned").exists()

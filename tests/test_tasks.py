@@ -207,7 +207,7 @@ def test_early_stopping_frozen_blocks_and_class_weights(command, encoder, files)
 def test_embeddings_by_the_first_token_and_contrast_in_the_batch(command, encoder, files):
     code, _, errors = tuned(
         command, "similarity", "task.objective.pooling._target_=bert_lightning.model.heads.first_token_pooling",
-        "task.objective.criterion._target_=bert_lightning.objectives.downstream.InBatchContrast",
+        "task.objective.criterion._target_=bert_lightning.objectives.similarity.InBatchContrast",
         "~task.objective.criterion.highest",
     )  # fmt: skip
     assert code == 0, errors

@@ -198,7 +198,7 @@ def hidden_states(encoder: BERT, batch: Batch, positions: Sequence[Tensor | None
     return [hidden if places is None else hidden.flatten(0, 1)[places] for places in positions]
 
 
-def first_tokens(batch: Batch) -> Tensor:
+def first_token_positions(batch: Batch) -> Tensor:
     """Return the index of each row's first token, [CLS], in the flattened batch [B * S]: [B]."""
     rows, length = batch["input_ids"].shape
     return torch.arange(0, rows * length, length, device=batch["input_ids"].device)

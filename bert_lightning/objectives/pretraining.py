@@ -7,7 +7,7 @@ from torch import Tensor
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead, NextSentenceHead
-from bert_lightning.objectives.base import Batch, Objective, Term, first_tokens
+from bert_lightning.objectives.base import Batch, Objective, Term, first_token_positions
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.ranges import NotNegative
 
@@ -33,7 +33,7 @@ class MaskedLM(Objective):
         return Term(loss, logits, batch["masked_labels"])
 
 
-class SegmentPair(Objective):
+class SegmentPairObjective(Objective):
     """A two-class objective for pairs of segments, which reads the first token.
 
     Subclasses name the key of the batch that holds the label.
@@ -46,21 +46,21 @@ class SegmentPair(Objective):
         self.head = NextSentenceHead(config)
 
     def positions(self, batch: Batch) -> Tensor | None:
-        return first_tokens(batch)
+        return first_token_positions(batch)
 
     def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
         logits = self.head(hidden[:, None])  # [B, 1, H] -> [B, 2]
         return Term(mean_cross_entropy(logits, batch[self.label]), logits, batch[self.label])
 
 
-class NextSentencePrediction(SegmentPair):
+class NextSentencePrediction(SegmentPairObjective):
     """Next-sentence prediction: segment B follows A (0) or is from another document (1). Devlin et al. 2019, 3.1."""
 
     label = "next_sentence_label"
     reads = (label,)
 
 
-class SentenceOrderPrediction(SegmentPair):
+class SentenceOrderPrediction(SegmentPairObjective):
     """Sentence-order prediction: consecutive segments are in their order (0) or swapped (1). Lan et al. 2020, 3.1."""
 
     label = "sentence_order_label"

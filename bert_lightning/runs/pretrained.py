@@ -39,7 +39,6 @@ _HEAD_TYPES = {
     "nsp": "next_sentence",
     "sop": "sentence_order",
     "rtd": "replaced_token",
-    "replaced": "replaced_token",  # what older versions called rtd
     "classification": "sequence_classification",
     "regression": "sequence_classification",
     "tagging": "token_classification",

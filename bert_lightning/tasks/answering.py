@@ -13,7 +13,7 @@ from bert_lightning.data.labelled.examples import labelled_batch
 from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.objectives.base import hidden_states
-from bert_lightning.objectives.downstream import Downstream
+from bert_lightning.objectives.downstream import TaskObjective
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.tasks.data import built_part, class_of_part, joint_objective, task_metadata
 from bert_lightning.text.tokenizers.recipes import SpecialIds
@@ -41,7 +41,7 @@ class Answerer:
         make_objective = built_part(source.path, metadata, "objective")
         objective = joint_objective(make_objective, metadata["term"], self.labels, source.config)
         (term,) = objective.terms.values()
-        assert isinstance(term, Downstream), "the objective of a task is a downstream one"
+        assert isinstance(term, TaskObjective), "a task has an objective of its own"
         self.path = source.path
         self.objective, self.encoder = term.eval(), source.encoder().eval()
         source.fill(term, f"objective.terms.{metadata['term']}.")

@@ -25,7 +25,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetric
 from bert_lightning.model.config import BertConfig
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.objectives.downstream import Downstream
+from bert_lightning.objectives.downstream import TaskObjective
 from bert_lightning.runs.trust import check_no_interpolations, check_targets
 from bert_lightning.runtime.environment import note
 from bert_lightning.tasks.registry import with_names, with_paths
@@ -33,7 +33,7 @@ from bert_lightning.text.files.rows import Row
 
 T = TypeVar("T")
 # Parts of a task that a checkpoint names -> the base class of each.
-_CLASSES: dict[str, type[Any]] = {"type": TaskType, "objective": Downstream}
+_CLASSES: dict[str, type[Any]] = {"type": TaskType, "objective": TaskObjective}
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def read_examples(task: DictConfig, split: str, task_type: TaskType, limit: int 
 
 
 def joint_objective(
-    make: Callable[..., Downstream],
+    make: Callable[..., TaskObjective],
     term: str,
     labels: Sequence[str],
     config: BertConfig,

@@ -21,14 +21,12 @@ from bert_lightning.data.labelled.words import TaggedWords
 from bert_lightning.model.heads import first_token_pooling, mean_pooling
 from bert_lightning.objectives.downstream import (
     Classification,
-    CosineError,
-    InBatchContrast,
     MultipleChoice,
     Regression,
-    Similarity,
     SpanExtraction,
     TokenClassification,
 )
+from bert_lightning.objectives.similarity import CosineError, InBatchContrast, Similarity
 
 REGISTRY: dict[str, Callable[..., Any]] = {
     # task types

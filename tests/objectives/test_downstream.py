@@ -9,14 +9,12 @@ from bert_lightning.model.heads import first_token_pooling, mean_pooling
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import (
     Classification,
-    CosineError,
-    InBatchContrast,
     MultipleChoice,
     Regression,
-    Similarity,
     SpanExtraction,
     TokenClassification,
 )
+from bert_lightning.objectives.similarity import CosineError, InBatchContrast, Similarity
 
 CONFIG = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
 

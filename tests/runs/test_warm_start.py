@@ -9,7 +9,6 @@ from bert_lightning.errors import UserError
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.pretraining import MaskedLM, NextSentencePrediction, SentenceOrderPrediction
-from bert_lightning.objectives.replaced_token_detection import ReplacedTokenDetection
 from bert_lightning.runs.checkpoint_files import check_same_model
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.runs.warm_start import picked, start_from
@@ -69,19 +68,6 @@ def test_heads_are_found_by_what_they_are_and_not_by_the_name_of_their_term(sour
     for ours, theirs in (("cloze", "c"), ("nsp", "a")):
         for name, tensor in objective.terms[ours].state_dict().items():
             assert torch.equal(tensor, tensors[f"objective.terms.{theirs}.{name}"]), name
-
-
-def test_weights_from_before_a_term_had_another_name_are_found(source):
-    """Older versions stored no types of heads, and called the term `rtd` by the name `replaced`."""
-    before = JointObjective(config(12), {"replaced": ReplacedTokenDetection})
-    tensors = source.tensors | {f"objective.{name}": tensor for name, tensor in before.state_dict().items()}
-    objective = JointObjective(config(6), {"rtd": ReplacedTokenDetection})
-    start_from(replace(source, tensors=tensors, metadata={"terms": ["replaced"]}), vocabulary("a", "b"),
-               BERT(config(6)), objective)  # fmt: skip
-    assert all(
-        torch.equal(tensor, before.terms["replaced"].state_dict()[name])
-        for name, tensor in objective.terms["rtd"].state_dict().items()
-    )
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from bert_lightning.config.building import build
 from bert_lightning.config.composition import composed
 from bert_lightning.config.registry import register
 from bert_lightning.data.labelled.task_types import TaskType
-from bert_lightning.objectives import downstream
-from bert_lightning.objectives.downstream import Downstream, SequenceObjective
+from bert_lightning.objectives import downstream, similarity
+from bert_lightning.objectives.downstream import SequenceObjective, TaskObjective
 from bert_lightning.tasks.data import built_part, task_metadata
 from bert_lightning.tasks.registry import REGISTRY, with_names, with_paths
 
@@ -27,7 +27,8 @@ def classes(module, base):
 
 def test_every_task_type_and_objective_is_registered_by_its_own_name():
     modules = [import_module(f"{labelled.__name__}.{found.name}") for found in iter_modules(labelled.__path__)]
-    parts = set().union(*(classes(module, TaskType) for module in modules)) | classes(downstream, Downstream)
+    parts = set().union(*(classes(module, TaskType) for module in modules)) | classes(downstream, TaskObjective)
+    parts |= classes(similarity, TaskObjective)
     parts -= {SequenceObjective}  # a base class
     assert len(parts) >= 13
     assert parts <= set(REGISTRY.values())
@@ -46,9 +47,9 @@ def test_names_stay_what_checkpoints_hold():
 
 
 NODE = {
-    "_partial_": True, "_target_": "bert_lightning.objectives.downstream.Similarity",
+    "_partial_": True, "_target_": "bert_lightning.objectives.similarity.Similarity",
     "pooling": {"_target_": "bert_lightning.model.heads.mean_pooling", "_partial_": True},
-    "criterion": {"_target_": "bert_lightning.objectives.downstream.CosineError", "highest": 5.0},
+    "criterion": {"_target_": "bert_lightning.objectives.similarity.CosineError", "highest": 5.0},
     "others": [{"_target_": "my_package.losses.Loss"}],
 }  # fmt: skip
 

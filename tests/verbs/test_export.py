@@ -3,7 +3,6 @@
 import re
 import resource
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,13 +186,20 @@ def test_a_full_disk_leaves_nothing(command, tiny_run, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_checkpoint_from_before_heads_had_types_is_exported_whole(pretrained, tmp_path):
+def test_a_checkpoint_from_before_heads_had_types_is_exported_whole(command, pretrained, tmp_path):
     """Older versions stored no types of heads, and called the term `rtd` by the name `replaced`."""
     pretrained("electra")
-    source = load_pretrained("runs/run")
-    older = {name.replace(".rtd.", ".replaced."): tensor for name, tensor in source.tensors.items()}
-    metadata = {key: value for key, value in source.metadata.items() if key != "heads"} | {"terms": ["replaced"]}
-    assert export(source, tmp_path / "new", None) == "electra"
-    export(replace(source, tensors=older, metadata=metadata), tmp_path / "old", None)
+    assert export(load_pretrained("runs/run"), tmp_path / "new", None) == "electra"
+    path = tmp_path / "runs/run/checkpoints/best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    state, metadata = checkpoint["state_dict"], checkpoint["bert_lightning"]
+    checkpoint["state_dict"] = {name.replace(".rtd.", ".replaced."): tensor for name, tensor in state.items()}
+    checkpoint["bert_lightning"] = {"terms": ["generator", "replaced"]} | {
+        name: metadata[name] for name in ("config", "tokenizer_fingerprint", "max_length")
+    }
+    assert len(checkpoint["state_dict"].keys() - state.keys()) == 4
+    torch.save(checkpoint, path)
+    assert load_pretrained("runs/run").head_types() == {"rtd": "replaced_token"}
+    export(load_pretrained("runs/run"), tmp_path / "old", None)
     assert (tmp_path / "old/model.safetensors").read_bytes() == (tmp_path / "new/model.safetensors").read_bytes()
     assert "objective.terms.rtd.head.classifier.weight" in load_pretrained(str(tmp_path / "old")).tensors
