@@ -127,8 +127,8 @@ def test_it_teaches_a_student_that_has_one_too(pretrained):
 @pytest.mark.parametrize("first", ["cloze", "mlm"])
 def test_training_goes_on_from_its_weights_and_from_those_of_another_name(pretrained, first):
     pretrained("optimizer.lr=1e-2", *(["objective=mlm"] if first == "mlm" else []), name="before")
-    _, errors = pretrained("start=runs/before", "optimizer.lr=0", *(["objective=mlm"] if first == "cloze" else []))
-    assert "begins at random" not in errors
+    _, errors = pretrained("init_from=runs/before", "optimizer.lr=0", *(["objective=mlm"] if first == "cloze" else []))
+    assert "at random" not in errors
     before, after = tensors("before", first), tensors("first", "mlm" if first == "cloze" else "cloze")
     assert len(before) == 5
     assert before.keys() == after.keys()

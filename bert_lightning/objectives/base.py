@@ -37,7 +37,7 @@ HEAD_TYPES: dict[type[nn.Module], str] = {
 
 @dataclass(frozen=True)
 class Term:
-    """The result of one objective for a batch: the loss of its n predictions, and what metrics need to measure them."""
+    """The result of one objective for a batch: the loss over n predictions, and the predictions for the metrics."""
 
     loss: Tensor  # [], mean over the n predictions
     logits: Tensor  # [n, C], logits of the classes; [n] for a binary question
@@ -54,8 +54,8 @@ class Objective(nn.Module):
         UserError: if the weight is negative.
     """
 
-    reads: tuple[str, ...] = ()  # keys of the batch that it needs in addition to the encoder's inputs
-    writes: tuple[str, ...] = ()  # keys that its `inputs` adds to the batch for other objectives
+    reads: tuple[str, ...] = ()  # keys of the batch that this objective needs in addition to the encoder's inputs
+    writes: tuple[str, ...] = ()  # keys that `inputs` adds to the batch for other objectives
 
     def __init__(self, weight: NotNegative = 1.0) -> None:
         super().__init__()
@@ -74,13 +74,13 @@ class Objective(nn.Module):
         return None if head is None else HEAD_TYPES.get(type(head))
 
     def attach(self, encoder: BERT, terms: Mapping[str, Objective]) -> None:
-        """Share parameters with the encoder or with another of the `terms`. It is called once, before training."""
+        """Share parameters with the encoder or with other terms. This method is called once, before training."""
 
     def check(self, tokenizer: Tokenizer, max_length: int) -> None:
-        """Check that the objective can serve text of this tokenizer and sequences of up to `max_length` tokens.
+        """Check that the objective supports this tokenizer, and sequences of up to `max_length` tokens.
 
         Raises:
-            UserError: if it cannot.
+            UserError: if it does not.
         """
 
     def inputs(self, encoder: BERT, batch: Batch) -> Batch:
@@ -92,10 +92,10 @@ class Objective(nn.Module):
         return len(batch["input_ids"])
 
     def positions(self, batch: Batch) -> Tensor | None:
-        """Return the positions whose hidden states this objective reads, [M] int64; None: all.
+        """Return the positions whose hidden states this objective reads, [M] int64; None: all positions.
 
-        They are indices into the flattened batch [B * S]. If no objective reads the other positions, the encoder's
-        last layer does not compute them.
+        Positions are indices into the flattened batch [B * S]. The encoder's last layer computes no position that no
+        objective reads.
         """
         return None
 
@@ -108,7 +108,7 @@ class Objective(nn.Module):
 
 
 class JointObjective(nn.Module):
-    """A joint objective: several objectives that share one pass of the encoder. The loss is their weighted sum.
+    """A joint objective: several objectives that share one forward pass of the encoder. Its loss is a weighted sum.
 
     Args:
         config: the config of the encoder.
@@ -122,21 +122,26 @@ class JointObjective(nn.Module):
         self.terms = nn.ModuleDict({name: make(config) for name, make in terms.items()})
 
     def attach(self, encoder: BERT) -> None:
-        """Let every objective share parameters with the encoder and the others. It is called once, before training."""
+        """Let every objective share parameters with the encoder and the others. Call this once, before training."""
         for objective in self.objectives().values():
             objective.attach(encoder, self.objectives())
 
     def check(self, tokenizer: Tokenizer, max_length: int, keys: Iterable[str]) -> None:
-        """Check before training that the objectives fit the batches and the text. `keys` are those of the batches.
+        """Check before training that the objectives fit the batches and the tokenizer.
+
+        Args:
+            tokenizer: the tokenizer of the run.
+            max_length: the length of the longest sequence.
+            keys: the keys of the batches.
 
         Raises:
             UserError: if an objective reads a key that neither the examples nor another objective writes, or if it
-                cannot serve the text.
+                does not support the tokenizer or the length.
         """
-        there = {*keys, *(key for objective in self.objectives().values() for key in objective.writes)}
+        available = {*keys, *(key for objective in self.objectives().values() for key in objective.writes)}
         for name, objective in self.objectives().items():
             for key in objective.reads:
-                if key not in there:
+                if key not in available:
                     raise UserError(
                         f"objective.terms.{name} needs {key}, which neither these examples nor another term makes: "
                         f"choose other examples=..., or another objective=..."
@@ -148,7 +153,7 @@ class JointObjective(nn.Module):
         return {name: objective.count(batch) for name, objective in self.objectives().items()}
 
     def forward(self, encoder: BERT, batch: Batch) -> tuple[Tensor, dict[str, Term]]:
-        """Return the loss to minimise, and the terms whose weighted sum it is.
+        """Return the loss to minimize, and the terms that it is the weighted sum of.
 
         Each term is a mean over its predictions in the batch. With gradient accumulation, an update has several
         batches, and `mean_counts` in the batch is their mean number of predictions. Each term is then weighted by its
@@ -167,7 +172,7 @@ class JointObjective(nn.Module):
         return torch.stack(weighted).sum(), terms
 
     def objectives(self) -> dict[str, Objective]:
-        """Return the objectives by name, with their type."""
+        """Return name -> objective. `terms` holds the same, but is typed as any modules."""
         return dict(self.terms.items())  # type: ignore[arg-type]
 
     def head_types(self) -> dict[str, str]:
@@ -175,9 +180,9 @@ class JointObjective(nn.Module):
         return {name: kind for name, objective in self.objectives().items() if (kind := objective.head_type)}
 
     def shares(self, batch: Batch) -> dict[str, float]:
-        """Return the factor of each term in this batch: its number of predictions over the mean batch of the update.
+        """Return the factor of each term in this batch: its predictions over their mean number in the update's batches.
 
-        The factor is 1 if the update is one batch.
+        If the update is one batch, the factor is 1.
         """
         if "mean_counts" not in batch:
             return dict.fromkeys(self.terms, 1.0)
@@ -186,19 +191,20 @@ class JointObjective(nn.Module):
 
 
 def hidden_states(encoder: BERT, batch: Batch, positions: Sequence[Tensor | None]) -> list[Tensor]:
-    """Run the encoder once, and return the hidden states for each of several objectives.
+    """Run the encoder once, and return the hidden states that each objective reads.
 
-    They are [M, H] at the objective's positions, or [B, S, H] if these are None.
+    `positions` has one entry for each objective. The hidden states are [M, H] at these positions, or [B, S, H] if the
+    entry is None.
     """
     inputs = batch["input_ids"], batch["token_type_ids"], batch["attention_mask"]
-    chosen = [places for places in positions if places is not None]
-    if len(chosen) == len(positions):
-        return list(encoder(*inputs, torch.cat(chosen)).split([len(places) for places in chosen]))
+    some = [entry for entry in positions if entry is not None]
+    if len(some) == len(positions):
+        return list(encoder(*inputs, torch.cat(some)).split([len(entry) for entry in some]))
     hidden = encoder(*inputs)
-    return [hidden if places is None else hidden.flatten(0, 1)[places] for places in positions]
+    return [hidden if entry is None else hidden.flatten(0, 1)[entry] for entry in positions]
 
 
 def first_token_positions(batch: Batch) -> Tensor:
-    """Return the index of each row's first token, [CLS], in the flattened batch [B * S]: [B]."""
+    """Return the position of each row's first token, [CLS], in the flattened batch [B * S]: [B]."""
     rows, length = batch["input_ids"].shape
     return torch.arange(0, rows * length, length, device=batch["input_ids"].device)

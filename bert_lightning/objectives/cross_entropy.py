@@ -1,4 +1,4 @@
-"""Cross-entropy that holds one matrix of the logits' size, where the usual implementation holds two or three."""
+"""Compute cross-entropy with little memory: one matrix of the logits' size instead of two or three."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_BLOCK = 2**19  # logits in a block: 2 MiB of probabilities
+_BLOCK = 2**19  # number of logits in a block, whose probabilities take 2 MiB
 
 
 def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy over the targets, in float32, [n, C] and [n] -> []. Without targets it is 0."""
+    """Return the mean cross-entropy in float32, [n, C] and [n] -> []. Without targets, it is 0."""
     loss: Tensor = _SummedCrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
     return loss / max(1, targets.numel())
 
 
 class _SummedCrossEntropy(torch.autograd.Function):
-    """The summed cross-entropy: -sum log softmax(logits)[target].
+    """The sum of the cross-entropies: -sum log softmax(logits)[target].
 
-    Its gradient is softmax - one-hot, in the type of the logits. On a CPU it is made in blocks of rows that stay in the
-    cache, so nothing else of the logits' size is held.
+    The forward pass computes the gradient, softmax - one-hot, in the data type of the logits. On a CPU it works on
+    blocks of rows that fit into the cache. So it allocates no other matrix of the logits' size.
     """
 
     @staticmethod
@@ -36,13 +36,13 @@ class _SummedCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         if ctx.gradient is None:
-            raise RuntimeError("this loss was differentiated already, and its gradient is gone: compute it again")
+            raise RuntimeError("backward was called twice on this loss: compute the loss again before the second call")
         gradient, ctx.gradient = ctx.gradient.mul_(grad), None
         return gradient, None
 
 
 def _block(scores: Tensor, targets: Tensor, gradient: Tensor) -> Tensor:
-    """Write the gradient of a block of rows, and return its summed loss, [n, C] and [n] -> []."""
+    """Write the gradient of a block of rows into `gradient`, and return the summed loss, [n, C] and [n] -> []."""
     in_place = gradient.dtype == torch.float32
     probabilities = torch.softmax(scores, -1, dtype=torch.float32, out=gradient if in_place else None)
     # log sum exp is x_max - log p_max: the probability of the largest logit cannot underflow.

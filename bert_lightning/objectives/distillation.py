@@ -1,7 +1,8 @@
 """Distillation from a teacher encoder. Sanh et al. 2019, "DistilBERT", https://arxiv.org/abs/1910.01108, section 2.
 
-It adds two objectives to masked language modeling: the teacher's distribution as soft targets, and the direction of
-its hidden states. The first owns the teacher and writes the teacher's hidden states into the batch for the second.
+It adds two objectives to masked language modeling. `SoftTargets` compares the student's distribution over the
+vocabulary with the teacher's. `HiddenCosine` compares their hidden states. The first owns the teacher, and writes the
+teacher's hidden states into the batch for the second.
 """
 
 from __future__ import annotations
@@ -41,14 +42,15 @@ class SoftTargets(Objective):
     Args:
         config: the config of the student.
         teacher: a loaded run or Hugging Face folder.
-        temperature: the divisor of the logits. The loss is scaled by its square (Hinton et al. 2015, section 2).
+        temperature: divisor of the logits. The loss is multiplied by its square (Hinton et al. 2015, section 2).
         student_head: name of the term whose masked language model head is the student's; None: the only such term.
-        masked_only: whether to compare at masked positions only, not at every token. It is cheaper
+        masked_only: whether to compare at masked positions only, which is cheaper, instead of at every token
             (`--restrict_ce_to_mask` in the original code).
         weight: factor of this loss.
 
     Raises:
-        UserError: if the teacher has no MLM head or another vocabulary size, or the temperature is not positive.
+        UserError: if the teacher has no masked language model head or another vocabulary size, or the temperature is
+            not positive.
     """
 
     reads = ("masked_positions", "masked_labels")
@@ -100,11 +102,14 @@ class SoftTargets(Objective):
         if (ours := tokenizer.get_vocab()) != self.vocabulary:
             word, _ = min(set(ours.items()) ^ set(self.vocabulary.items()), key=lambda item: (item[1], item[0]))
             raise UserError(
-                f"the teacher has another vocabulary ({word!r} is the first difference): "
-                "use the teacher's own, tokenizer=files tokenizer.path=<the teacher's folder>"
+                f"the teacher has another vocabulary ({word!r} is the first difference): use the teacher's tokenizer, "
+                "by tokenizer=files tokenizer.path=<the teacher's folder>"
             )
         if max_length > (longest := self.teacher.config.max_position_embeddings):
-            raise UserError(f"examples.max_length={max_length} is longer than the {longest} tokens the teacher reads")
+            raise UserError(
+                f"examples.max_length={max_length} is longer than the {longest} tokens that the teacher can read: "
+                f"use {longest} or less"
+            )
 
     @torch.no_grad()
     def inputs(self, encoder: BERT, batch: Batch) -> Batch:
@@ -115,14 +120,14 @@ class SoftTargets(Objective):
         return len(batch["masked_labels"]) if self.masked_only else batch["num_tokens"]
 
     def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
-        places = batch["masked_positions"] if self.masked_only else _real(batch)
-        student = self.student_head(hidden.flatten(0, 1)[places], encoder.embeddings.word.weight)  # [n, V]
+        positions = batch["masked_positions"] if self.masked_only else _token_positions(batch)
+        student = self.student_head(hidden.flatten(0, 1)[positions], encoder.embeddings.word.weight)  # [n, V]
         with torch.no_grad():
-            at_places = batch["teacher_hidden"].flatten(0, 1)[places]
-            teacher = self.teacher_head(at_places, self.teacher.embeddings.word.weight)
+            teacher_hidden = batch["teacher_hidden"].flatten(0, 1)[positions]
+            teacher = self.teacher_head(teacher_hidden, self.teacher.embeddings.word.weight)
         ours, theirs = ((logits.float() / self.temperature).log_softmax(-1) for logits in (student, teacher))
         divergence = F.kl_div(ours, theirs, reduction="sum", log_target=True) * self.temperature**2
-        return Term(divergence / max(1, len(places)), student, teacher.argmax(-1))
+        return Term(divergence / max(1, len(positions)), student, teacher.argmax(-1))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         """Move the teacher to a device or type together with this module, in which it is not registered."""
@@ -134,7 +139,7 @@ class SoftTargets(Objective):
 class HiddenCosine(Objective):
     """A cosine loss: 1 - cosine of the student's and the teacher's last hidden state, as a mean over all tokens.
 
-    It needs another term that owns the teacher.
+    It needs a `SoftTargets` term, which owns the teacher.
     """
 
     reads = ("teacher_hidden",)
@@ -148,7 +153,7 @@ class HiddenCosine(Objective):
             if isinstance(objective, SoftTargets) and (wide := objective.teacher.config.hidden_size) != self.width:
                 raise UserError(
                     f"hidden_size={self.width} of the student differs from the teacher's {wide}, so their hidden "
-                    "states have no angle: make them equal, or leave out this term"
+                    "states have no cosine: make the sizes equal, or remove the term hidden_cosine"
                 )
 
     def count(self, batch: Batch) -> int:
@@ -160,6 +165,6 @@ class HiddenCosine(Objective):
         return Term((1 - cosine).sum() / max(1, cosine.numel()), cosine, torch.ones_like(cosine))
 
 
-def _real(batch: Batch) -> Tensor:
-    """Return the indices of the real tokens in the flattened batch, [T]."""
+def _token_positions(batch: Batch) -> Tensor:
+    """Return the indices of all tokens that are not padding in the flattened batch [B * S]: [T]."""
     return (batch["attention_mask"] > 0).flatten().nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""The pretraining objectives of BERT and ALBERT: masked tokens, and the relation of two segments."""
+"""The pretraining objectives of BERT and ALBERT: masked language modeling, and classification of segment pairs."""
 
 from __future__ import annotations
 
@@ -34,12 +34,9 @@ class MaskedLM(Objective):
 
 
 class SegmentPairObjective(Objective):
-    """A two-class objective for pairs of segments, which reads the first token.
+    """The base class of objectives that put pairs of segments into one of two classes. They read the first token."""
 
-    Subclasses name the key of the batch that holds the label.
-    """
-
-    label: str
+    label: str  # key of the batch that holds the class
 
     def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
@@ -54,14 +51,20 @@ class SegmentPairObjective(Objective):
 
 
 class NextSentencePrediction(SegmentPairObjective):
-    """Next-sentence prediction: segment B follows A (0) or is from another document (1). Devlin et al. 2019, 3.1."""
+    """Next-sentence prediction: does segment B follow A (0), or is it from another document (1)?
+
+    Devlin et al. 2019, section 3.1.
+    """
 
     label = "next_sentence_label"
     reads = (label,)
 
 
 class SentenceOrderPrediction(SegmentPairObjective):
-    """Sentence-order prediction: consecutive segments are in their order (0) or swapped (1). Lan et al. 2020, 3.1."""
+    """Sentence-order prediction: are two consecutive segments in their order (0), or swapped (1)?
+
+    Lan et al. 2020, section 3.1.
+    """
 
     label = "sentence_order_label"
     reads = (label,)

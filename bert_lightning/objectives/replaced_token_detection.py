@@ -1,7 +1,8 @@
 """Replaced-token detection: a small generator fills in masked tokens, and the encoder detects its wrong guesses.
 
-Clark et al. 2020, "ELECTRA", https://arxiv.org/abs/2003.10555. It consists of two objectives: the generator's loss
-(weight 1 in the paper) and the detection loss (weight 50). The generator writes the batch that the encoder reads.
+Clark et al. 2020, "ELECTRA", https://arxiv.org/abs/2003.10555. Two objectives need each other: `Generator`, with
+weight 1 in the paper, and `ReplacedTokenDetection`, with weight 50. The generator changes the batch that the encoder
+reads.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ class Generator(Objective):
 
     Args:
         config: the config of the encoder, from which the generator's is derived.
-        width: hidden size, heads and feed-forward size as a fraction of the encoder's.
-        fields: fields of the generator's config that are set explicitly, such as `num_hidden_layers: 6`.
+        width: the hidden size, number of heads and feed-forward size, as a fraction of the encoder's.
+        fields: other fields of the generator's config, such as `num_hidden_layers: 6`.
         sharing: "tied": the generator uses the encoder's embeddings, except their projection (google-research/electra).
             "disentangled": the encoder's word embeddings are the generator's plus a table of its own, and the encoder's
             loss trains that table alone (He et al. 2023, DeBERTaV3, section 3.2). "none": nothing is shared.
         weight: factor of the generator's loss.
 
     Raises:
-        UserError: if the values make no valid generator, or the embeddings cannot be shared.
+        UserError: if the values are no valid config of a generator, or the embeddings cannot be shared.
     """
 
     reads = ("masked_positions", "masked_labels", "sampling_uniforms")
@@ -109,7 +110,7 @@ class ReplacedTokenDetection(Objective):
 
 
 def generator_config(config: BertConfig, width: float, fields: Mapping[str, Any]) -> BertConfig:
-    """Return a generator's config: `width` times as wide as the encoder, with attention heads of the same width.
+    """Return the config of a generator that is `width` times as wide as the encoder, with heads of the same width.
 
     google-research/electra also keeps the head width, which is 64 there.
 
@@ -117,7 +118,7 @@ def generator_config(config: BertConfig, width: float, fields: Mapping[str, Any]
         UserError: if the width is outside (0, 1], or values do not fit each other.
     """
     if not 0 < width <= 1:
-        raise UserError(f"width={width} of the generator is a share of the encoder's: above 0 and at most 1")
+        raise UserError(f"width={width} of the generator must be above 0 and at most 1, a fraction of the encoder's")
     head_width = config.hidden_size // config.num_attention_heads
     hidden_size = max(1, round(config.hidden_size * width))
     derived: dict[str, Any] = {
@@ -129,7 +130,7 @@ def generator_config(config: BertConfig, width: float, fields: Mapping[str, Any]
     try:
         return replace(config, **derived | dict(fields))
     except (TypeError, ValueError) as error:
-        raise UserError(f"the generator of width={width}: {error}") from None
+        raise UserError(f"the generator of width={width} has no valid config: {error}") from None
 
 
 def sample(logits: Tensor, draws: Tensor) -> Tensor:
@@ -145,11 +146,11 @@ def sample(logits: Tensor, draws: Tensor) -> Tensor:
 
 
 class _PlusDetached(nn.Module):
-    """A parametrization that adds another embedding table to a table. The other table gets no gradient."""
+    """A parametrization of an embedding table: its sum with another table, which gets no gradient."""
 
     def __init__(self, other: nn.Embedding) -> None:
         super().__init__()
-        self.others = (other,)  # a tuple, so that it is not registered: its parameters are the generator's alone
+        self.others = (other,)  # a tuple, so that its parameters are registered in the generator only
 
     def forward(self, own: Tensor) -> Tensor:
         return own + self.others[0].weight.detach()

@@ -17,13 +17,13 @@ from bert_lightning.ranges import Length, NotNegative
 class SpanBoundary(Objective):
     """The span boundary objective: predict each token of a masked span from the two tokens beside the span.
 
-    Its place in the span is also an input. A span is a run of consecutive masked positions. Joshi et al. 2020, section
-    3.2; facebookresearch/SpanBERT, `BertPairTargetPredictionHead`.
+    The head also reads the token's offset in the span. A span is a run of consecutive masked positions. Joshi et al.
+    2020, section 3.2; facebookresearch/SpanBERT, `BertPairTargetPredictionHead`.
 
     Args:
         config: the config of the encoder.
-        max_length: the number of places in a span that have an embedding. Later places share the last one.
-        position_size: the width of these embeddings.
+        max_length: the number of offsets that have an embedding. Larger offsets share the last one.
+        position_size: the width of the embeddings of offsets.
         weight: factor of this loss.
     """
 
@@ -45,15 +45,15 @@ class SpanBoundary(Objective):
     def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
         positions, labels = batch["masked_positions"], batch["masked_labels"]
         left, right = hidden.chunk(2)  # [2M, H] -> 2 x [M, H]
-        place = positions - spans(positions)[0]
-        logits = self.head(left, right, place, encoder.embeddings.word.weight)  # [M, V]
+        offsets = positions - spans(positions)[0]
+        logits = self.head(left, right, offsets, encoder.embeddings.word.weight)  # [M, V]
         return Term(mean_cross_entropy(logits, labels), logits, labels)
 
 
 class SpanBoundaryHead(nn.Module):
-    """A span boundary head: it predicts masked tokens, 2 x [M, H] and [M] -> logits over the vocabulary [M, V].
+    """A span boundary head: logits over the vocabulary for masked tokens, 2 x [M, H] and [M] -> [M, V].
 
-    It reads the hidden states beside each token's span, and the token's place in the span.
+    It reads the hidden states of the two tokens beside the span, and the offset of the masked token in the span.
     """
 
     def __init__(self, config: BertConfig, max_length: int, position_size: int) -> None:
@@ -67,19 +67,19 @@ class SpanBoundaryHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         initialize(self, config.initializer_range)
 
-    def forward(self, left: Tensor, right: Tensor, place: Tensor, word_embeddings: Tensor) -> Tensor:
-        place = place.clamp(max=self.position.num_embeddings - 1)
-        x = torch.cat([left, right, self.position(place)], dim=-1)
+    def forward(self, left: Tensor, right: Tensor, offsets: Tensor, word_embeddings: Tensor) -> Tensor:
+        offsets = offsets.clamp(max=self.position.num_embeddings - 1)
+        x = torch.cat([left, right, self.position(offsets)], dim=-1)
         x = self.first_norm(self.activation(self.first(x)))
         x = self.second_norm(self.activation(self.second(x)))
         return F.linear(x, word_embeddings, self.bias)
 
 
 def spans(positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return, for each position, the first position of its run and the one after the last, both [M].
+    """Return, for each masked position, the first position of its span and the one after the last, both [M].
 
-    A run is a maximal range of consecutive positions; `positions` ascend. A run never crosses into another row, because
-    the first token of a row is special and never masked.
+    A span is a maximal run of consecutive positions, which are given in ascending order. It never crosses into another
+    row, because the first token of a row is special and never masked.
     """
     starts = F.pad(positions.diff() != 1, (1, 0), value=True)
     if not len(positions):

@@ -1,4 +1,4 @@
-"""Start training from pretrained weights, for further pretraining and for students of a teacher."""
+"""Initialize a new run with pretrained weights, for further pretraining and for a teacher's student."""
 
 from __future__ import annotations
 
@@ -20,39 +20,43 @@ _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
 
 def teacher(location: str | None) -> PretrainedWeights:
-    """Load the teacher's weights from a location. Raises UserError if the location is None."""
+    """Return the teacher's weights from a location.
+
+    Raises:
+        UserError: if the location is None.
+    """
     if location is None:
-        raise UserError("this objective needs a teacher: give teacher=<a run's folder or a Hugging Face folder>")
+        raise UserError("distillation needs a teacher: give teacher=<a run's folder or a Hugging Face folder>")
     return load_pretrained(location)
 
 
-def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: JointObjective) -> None:
-    """Copy pretrained weights into an encoder, and into the heads of an objective as far as the source has them.
+def copy_weights(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: JointObjective) -> None:
+    """Copy pretrained weights into a new encoder, and into the heads of an objective as far as the source has them.
 
-    A head is found by its type, so its term may have another name in the source. A head without a type is found by the
-    name of its term.
+    A head is found by its type (`Objective.head_type`), so its term may have another name in the source. A head without
+    a type is found by the name of its term. A note names the heads that keep random weights.
 
-    An encoder with fewer layers takes layers that are spread evenly over the source's, from the first to the last. From
-    12 layers, a student of 6 takes 0, 2, 4, 7, 9 and 11, as in DistilBERT (huggingface/transformers,
-    `extract_distilbert.py`). A note names heads that keep random weights.
+    If the new encoder has fewer layers, they are copied from layers at even intervals of the source, from the first to
+    the last. For example, 6 layers come from the layers 0, 2, 4, 7, 9 and 11 of 12, as in DistilBERT
+    (huggingface/transformers, `extract_distilbert.py`).
 
     Args:
         source: the pretrained weights.
         tokenizer: the tokenizer of the new run.
-        encoder: the encoder that is filled.
-        objective: the objective whose heads are filled.
+        encoder: the new encoder.
+        objective: the objective whose heads are initialized.
 
     Raises:
-        UserError: if the vocabulary differs, the encoder is deeper than the source, or a tensor is missing in the
-            source or has another shape there.
+        UserError: if the vocabulary differs, the new encoder has more layers, or the source lacks a tensor or has it in
+            another shape.
     """
     _check_fits(source, tokenizer, encoder.config)
-    layers = picked(_depth(source.tensors), _depth(f"encoder.{name}" for name in encoder.state_dict()))
+    layers = layers_to_copy(_depth(source.tensors), _depth(f"encoder.{name}" for name in encoder.state_dict()))
     tensors = {name: tensor for name, tensor in source.tensors.items() if not _BLOCK.match(name)}
     for name, tensor in source.tensors.items():
         if found := _BLOCK.match(name):
-            places = [ours for ours, theirs in enumerate(layers) if theirs == int(found[1])]
-            tensors.update({f"encoder.blocks.{ours}.{name[found.end() :]}": tensor for ours in places})
+            copies = [ours for ours, theirs in enumerate(layers) if theirs == int(found[1])]
+            tensors.update({f"encoder.blocks.{ours}.{name[found.end() :]}": tensor for ours in copies})
     replace(source, tensors=tensors).fill(encoder, "encoder.")
     shapes = {name: tensor.shape for name, tensor in objective.state_dict().items()}
     theirs_of = {term: f"objective.terms.{_term_in(source, objective, term)}." for term in objective.terms}
@@ -61,7 +65,7 @@ def start_from(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, o
     objective.load_state_dict(fitting, strict=False)
     if fresh := sorted({".".join(name.split(".")[:2]) for name in shapes.keys() - fitting.keys()}):
         terms = ", ".join(f"objective.{term}" for term in fresh)
-        note(f"init_from: {source.path} has no weights, or not all, for {terms}: what is missing begins at random")
+        note(f"init_from: {source.path} lacks weights for {terms}: the missing ones are initialized at random")
 
 
 def _term_in(source: PretrainedWeights, objective: JointObjective, term: str) -> str:
@@ -100,7 +104,7 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
         overrides = ["tokenizer=files", quote_for_shell(f"tokenizer.path={folder}"), *overrides]
         raise UserError(f"init_from: {source.path} has another vocabulary: add {' '.join(overrides)}")
     if overrides:
-        raise UserError(f"init_from: {source.path} has other sizes: add {' '.join(overrides)}")
+        raise UserError(f"init_from: the encoder of {source.path} has other sizes: add {' '.join(overrides)}")
     other = [
         f"model.{field.name}={getattr(theirs, field.name)}"
         for field in fields(theirs)
@@ -109,22 +113,25 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
         and getattr(theirs, field.name) != getattr(config, field.name)
     ]
     if other:
-        note(f"init_from: {source.path} was trained with {' '.join(other)}, which is not so here")
+        note(f"init_from: {source.path} was trained with {' '.join(other)}, unlike this run")
 
 
-def picked(source_layers: int, layers: int) -> list[int]:
-    """Return, for each layer of an encoder with `layers` layers, the index of the source's layer that it starts from.
+def layers_to_copy(source_layers: int, layers: int) -> list[int]:
+    """Return, for each layer of a new encoder with `layers` layers, the index of the source's layer to copy.
 
     Raises:
-        UserError: if the encoder has more layers than the source.
+        UserError: if the new encoder has more layers than the source.
     """
     if layers > source_layers:
-        raise UserError(f"init_from: {layers} layers are more than the {source_layers} of the encoder to start from")
+        raise UserError(
+            f"init_from: model.num_hidden_layers={layers} is more than the {source_layers} layers of the pretrained "
+            f"encoder: use {source_layers} or fewer"
+        )
     if layers == 1:
         return [source_layers - 1]
     return [round(i * (source_layers - 1) / (layers - 1)) for i in range(layers)]
 
 
 def _depth(names: Iterable[str]) -> int:
-    """Return the number of layers that the names of an encoder's weights imply."""
+    """Return the number of layers of an encoder, from the names of its weights."""
     return 1 + max((int(found[1]) for name in names if (found := _BLOCK.match(name))), default=-1)

@@ -32,7 +32,7 @@ from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.ranks import device_count, shard_count
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.session import RunParts, set_trainer_limits
-from bert_lightning.runs.warm_start import start_from
+from bert_lightning.runs.warm_start import copy_weights
 from bert_lightning.text.tokenizers.recipes import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.training import check_new_run, start_run
 from bert_lightning.verbs.prepare import prepared_data
@@ -143,7 +143,7 @@ def _module(
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
     encoder, objective = BERT(architecture), make_objective(architecture)
     if config.init_from is not None:
-        start_from(load_pretrained(config.init_from), data.tokenizer, encoder, objective)
+        copy_weights(load_pretrained(config.init_from), data.tokenizer, encoder, objective)
     return PretrainingModule(
         max_length=examples.max_length,
         encoder=encoder,

@@ -144,7 +144,7 @@ def test_another_vocabulary_and_longer_text_are_named(config, batch, teacher):
     joint.check(vocabulary("a", "b", "c"), 12, batch)
     with pytest.raises(UserError, match=r"another vocabulary .'b' is the first difference"):
         joint.check(vocabulary("a", "x", "b"), 12, batch)
-    with pytest.raises(UserError, match="max_length=13 is longer than the 12 tokens the teacher reads"):
+    with pytest.raises(UserError, match="max_length=13 is longer than the 12 tokens that the teacher can read: use 12"):
         joint.check(vocabulary("a", "b", "c"), 13, batch)
 
 

@@ -166,7 +166,10 @@ def test_given_fields_win(config):
     [
         ({"width": 2}, "width=2 of the generator"),
         ({"width": 0}, "width=0 of the generator"),
-        ({"fields": {"num_attention_heads": 3}}, "the generator of width=0.5.*num_attention_heads=3"),
+        (
+            {"fields": {"num_attention_heads": 3}},
+            "generator of width=0.5 has no valid config: .*num_attention_heads=3",
+        ),
         ({"fields": {"hiden_size": 9}}, "the generator of width=0.5.*hiden_size"),
         ({"sharing": "some"}, "sharing=some of the generator's embeddings must be one of tied, disentangled, none"),
     ],

@@ -11,7 +11,7 @@ from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.pretraining import MaskedLM, NextSentencePrediction, SentenceOrderPrediction
 from bert_lightning.runs.checkpoint_files import check_same_model
 from bert_lightning.runs.pretrained import PretrainedWeights
-from bert_lightning.runs.warm_start import picked, start_from
+from bert_lightning.runs.warm_start import copy_weights, layers_to_copy
 
 
 def config(layers, **fields):
@@ -40,14 +40,14 @@ def source(tmp_path):
     ],
 )
 def test_layers_are_spread_evenly(of, count, layers):
-    assert picked(of, count) == layers
+    assert layers_to_copy(of, count) == layers
 
 
 def test_a_student_takes_every_other_layer_and_the_heads_that_fit(source):
     student = BERT(config(6))
     objective = JointObjective(config(6), {"mlm": MaskedLM, "nsp": NextSentencePrediction})
     pooler = objective.terms["nsp"].head.pooler.dense.weight.clone()
-    start_from(source, vocabulary("a", "b"), student, objective)
+    copy_weights(source, vocabulary("a", "b"), student, objective)
     for ours, theirs in enumerate([0, 2, 4, 7, 9, 11]):
         for name, tensor in student.blocks[ours].state_dict().items():
             assert torch.equal(tensor, source.tensors[f"encoder.blocks.{theirs}.{name}"]), (ours, name)
@@ -64,7 +64,7 @@ def test_heads_are_found_by_what_they_are_and_not_by_the_name_of_their_term(sour
     tensors = {name: tensor for name, tensor in source.tensors.items() if name.startswith("encoder.")}
     tensors |= {f"objective.{name}": tensor for name, tensor in other.state_dict().items()}
     started = replace(source, tensors=tensors, metadata={"heads": other.head_types()})
-    start_from(started, vocabulary("a", "b"), student, objective)
+    copy_weights(started, vocabulary("a", "b"), student, objective)
     for ours, theirs in (("cloze", "c"), ("nsp", "a")):
         for name, tensor in objective.terms[ours].state_dict().items():
             assert torch.equal(tensor, tensors[f"objective.terms.{theirs}.{name}"]), name
@@ -73,7 +73,7 @@ def test_heads_are_found_by_what_they_are_and_not_by_the_name_of_their_term(sour
 @pytest.mark.parametrize(
     ("fields", "words", "message"),
     [
-        ({"layers": 13}, "ab", "init_from: 13 layers are more than the 12"),
+        ({"layers": 13}, "ab", "init_from: model.num_hidden_layers=13 is more than the 12 layers .*: use 12 or fewer"),
         ({"layers": 2, "hidden_size": 4}, "ab", "init_from: .*teacher has other sizes: add model.hidden_size=8$"),
         (
             {"layers": 2},
@@ -86,21 +86,21 @@ def test_what_cannot_be_started_from_is_named(source, fields, words, message):
     student = BERT(config(**fields))
     objective = JointObjective(student.config, {"mlm": MaskedLM})
     with pytest.raises(UserError, match=message):
-        start_from(source, vocabulary(*words), student, objective)
+        copy_weights(source, vocabulary(*words), student, objective)
 
 
 def test_what_is_otherwise_or_begins_at_random_is_said(source, capsys):
     student = BERT(config(6, layer_norm_eps=1e-5, num_attention_heads=4, type_vocab_size=0, dropout_rate=0.0))
     objective = JointObjective(student.config, {"mlm": MaskedLM, "nsp": NextSentencePrediction})
-    start_from(source, vocabulary("a", "b"), student, objective)
+    copy_weights(source, vocabulary("a", "b"), student, objective)
     fresh, other = sorted(capsys.readouterr().err.splitlines())
-    assert "no weights, or not all, for objective.terms.nsp: what is missing begins at random" in fresh
-    assert "was trained with model.num_attention_heads=2 model.layer_norm_eps=1e-12, which is not so here" in other
+    assert "lacks weights for objective.terms.nsp: the missing ones are initialized at random" in fresh
+    assert "was trained with model.num_attention_heads=2 model.layer_norm_eps=1e-12, unlike this run" in other
 
 
 def test_what_fits_is_not_spoken_of(source, capsys):
     student = BERT(config(6))
-    start_from(source, vocabulary("a", "b"), student, JointObjective(student.config, {"mlm": MaskedLM}))
+    copy_weights(source, vocabulary("a", "b"), student, JointObjective(student.config, {"mlm": MaskedLM}))
     assert capsys.readouterr().err == ""
 
 
