@@ -40,11 +40,11 @@ def costs(
         encoder, objective = BERT(config), make_objective(config)
         objective.attach(encoder)
     embedding = parameters(encoder.embeddings)
-    forward = encoder_operations(encoder, length)
+    forward = encoder_flops(encoder, length)
     sequence = {"input_ids": range(1), "masked_labels": range(round(masked * length)), "num_tokens": length}
-    of_terms = sum(
-        _head_operations(term, config) * term.count(sequence) / length
-        + sum(encoder_operations(part, length) for part in term.modules() if isinstance(part, BERT))
+    head_flops = sum(
+        _head_flops(term, config) * term.count(sequence) / length
+        + sum(encoder_flops(part, length) for part in term.modules() if isinstance(part, BERT))
         for term in objective.objectives().values()
     )
     return Costs(
@@ -52,7 +52,7 @@ def costs(
         embedding=embedding,
         encoder=parameters(encoder) - embedding,
         forward=forward,
-        training=3 * (forward + of_terms),
+        training=3 * (forward + head_flops),
         memory=4 * length * activations(encoder),
     )
 
@@ -62,7 +62,7 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def encoder_operations(encoder: BERT, length: int) -> float:
+def encoder_flops(encoder: BERT, length: int) -> float:
     """Return the FLOPs per token of a forward pass over a full sequence. As everywhere, only matrix products count."""
     config = encoder.config
     groups = config.num_hidden_groups or config.num_hidden_layers  # `_matrices` counts a shared block once
@@ -73,11 +73,11 @@ def encoder_operations(encoder: BERT, length: int) -> float:
 
 
 def activations(encoder: BERT) -> int:
-    """Return how many numbers per token backward keeps of the forward pass, without the attention weights.
+    """Return the number of values per token that the forward pass stores for the backward pass.
 
-    A layer keeps its input; queries, keys and values; the attention result, once by head and once as a vector; both
-    residual sums and the first norm; with rotary positions, queries and keys once more; and both sides of its
-    activation (four vectors if it is gated). A test measures this.
+    Attention weights are not counted. A layer stores its input; queries, keys and values; the output of attention, once
+    per head and once as a vector; both residual sums and the first norm; with rotary positions, queries and keys once
+    more; and the input and output of its activation (four vectors if it is gated). A test measures this.
     """
     config = encoder.config
     wide = 4 if config.feed_forward == "gated" else 2
@@ -91,17 +91,17 @@ def _tokens_seen(config: BertConfig, length: int) -> list[int]:
     return [window if config.is_local(layer) else length for layer in range(config.num_hidden_layers)]
 
 
-def _head_operations(objective: Objective, config: BertConfig) -> int:
+def _head_flops(objective: Objective, config: BertConfig) -> int:
     """Return the FLOPs of one prediction: the head's matrices, and the embedding table if it scores the vocabulary."""
     head = getattr(objective, "head", None)
     if not isinstance(head, nn.Module):
         return 0
-    # A head that scores the vocabulary has a bias for each token. Only a MaskedLMHead may have none.
-    scores_words = isinstance(head, MaskedLMHead) or any(
+    # A head that scores the vocabulary has a bias for each token of it. Only a MaskedLMHead may have none.
+    scores_vocabulary = isinstance(head, MaskedLMHead) or any(
         parameter.shape == (config.vocab_size,) for parameter in head.parameters()
     )
     own = isinstance(head, MaskedLMHead) and head.decoder is not None  # not tied, so among the head's matrices
-    return 2 * (_matrices(head) + (scores_words and not own) * config.vocab_size * config.embedding_width)
+    return 2 * (_matrices(head) + (scores_vocabulary and not own) * config.vocab_size * config.embedding_width)
 
 
 def _matrices(module: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""The life cycle of a model under Lightning: step, validate, log, optimise, save. No architecture and no loss."""
+"""The life cycle of a model in Lightning: training and validation steps, logging, optimizer, checkpoint metadata."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ FORMAT_VERSION = 1  # of the metadata; raise it when older code could misread wh
 class EncoderModule(pl.LightningModule):
     """A LightningModule that trains an encoder under an objective.
 
-    The keys of a checkpoint's tensors are `encoder.*` and `objective.terms.<name>.head.*`.
+    A checkpoint names its tensors `encoder.*` and `objective.terms.<name>.head.*`.
 
     Args:
         encoder: the network.
         objective: the heads and losses.
         metrics: term -> name -> torchmetrics metric, for validation.
         optimizer: function that makes the optimizer from parameter groups.
-        schedule: function (spent before an update, spent after it, total budget) -> factor of its learning rate.
+        schedule: function (budget spent before an update, spent after it, total budget) -> factor of the learning rate.
         budget: the budget of the run.
         weight_decay: the weight decay of matrices. Biases and norms have none.
-        layer_decay: factor of the learning rate from a layer to the one below it; 1: one learning rate for all layers.
+        layer_decay: learning rate of a layer divided by that of the layer above it; 1: the same for all layers.
         max_grad_norm: the 2-norm to which larger gradients are scaled down; None: no clipping.
         tokenizer_fingerprint: the fingerprint of the encoder's tokenizer, which checkpoints store.
     """

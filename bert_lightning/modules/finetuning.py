@@ -1,4 +1,4 @@
-"""The module for fine-tuning, which trains a pretrained encoder under the objective of one task."""
+"""The module for fine-tuning."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class FinetuningModule(EncoderModule):
     Validation decodes predictions and measures them as `evaluate` does.
 
     Args:
-        task: the task as plain data: type, objective, labels and length. Checkpoints store it, so that `evaluate` and
-            `predict` need no yaml.
+        task: the task as plain data: type, objective, labels and length. Checkpoints store it, so `evaluate` and
+            `predict` need no config.
         task_type: the task type, which decodes scores into predictions.
         labels: the classes in the order of their scores.
         task_metrics: the metrics of the decoded predictions.
-        frozen_blocks: the number of lowest blocks to freeze, together with the embeddings; None: freeze nothing.
+        frozen_blocks: the number of lowest layers to freeze, together with the embeddings; None: freeze nothing.
         parts: the other arguments of `EncoderModule`. The objective has one term.
     """
 

@@ -1,4 +1,4 @@
-"""The module for pretraining, which trains an encoder from scratch."""
+"""The module for pretraining."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from bert_lightning.modules.base import EncoderModule
 
 
 class PretrainingModule(EncoderModule):
-    """A LightningModule that trains an encoder from scratch.
+    """A LightningModule that pretrains an encoder.
 
-    Its checkpoints serve `finetune` (the encoder) and `predict` (which fills in masked tokens). They store the length
-    of the longest training sequence, because the embeddings of later positions have learned nothing.
+    Args:
+        max_length: the length of the longest training sequence. Checkpoints store it, because the embeddings of later
+            positions are not trained.
+        parts: the other arguments of `EncoderModule`.
     """
 
     def __init__(self, *, max_length: int, **parts: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bert_lightning.compare.costs import activations, costs, encoder_operations
+from bert_lightning.compare.costs import activations, costs, encoder_flops
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.pretraining import MaskedLM, NextSentencePrediction
@@ -35,20 +35,20 @@ def test_operations_of_an_encoder(config):
     # With dropout, attention is explicit products; without, the CPU has one operation that the counter does not know.
     # The encoder rounds the sizes of its products up, so that few shapes occur; these are round.
     encoder, ids = BERT(replace(config, dropout_rate=0.1)).train(), torch.randint(0, 100, (4, 64))
-    assert counted(lambda: encoder(ids)) == encoder_operations(encoder, 64) * 256
+    assert counted(lambda: encoder(ids)) == encoder_flops(encoder, 64) * 256
 
 
 def test_local_layers_read_their_neighbours_only():
     local = replace(SMALL, local_window=8, global_every=2)
-    full, near = (encoder_operations(BERT(config), 100) for config in (SMALL, local))
+    full, near = (encoder_flops(BERT(config), 100) for config in (SMALL, local))
     assert full - near == 2 * 4 * 32 * (100 - 9)
-    assert encoder_operations(BERT(local), 5) == encoder_operations(BERT(SMALL), 5)
+    assert encoder_flops(BERT(local), 5) == encoder_flops(BERT(SMALL), 5)
 
 
 def test_operations_of_training():
     """A sequence of 20 tokens, 3 of them masked: heads once, backward twice the forward."""
     found = costs(SMALL, lambda c: JointObjective(c, {"mlm": MaskedLM, "nsp": NextSentencePrediction}), 20, 0.15)
-    encoder = encoder_operations(BERT(SMALL), 20)
+    encoder = encoder_flops(BERT(SMALL), 20)
     words = 3 * 2 * (32 * 32 + 32 * 100)
     pair = 2 * (32 * 32 + 32 * 2)
     assert found.forward == encoder
@@ -69,7 +69,7 @@ def test_operations_with_a_generator():
     found = costs(SMALL, lambda c: JointObjective(c, terms), 20, 0.15)
     generator = BERT(replace(SMALL, hidden_size=16, num_attention_heads=1, intermediate_size=24, embedding_size=32))
     heads = 3 * 2 * (16 * 32 + 32 * 100) + 20 * 2 * (32 * 32 + 32)
-    expected = encoder_operations(BERT(SMALL), 20) + encoder_operations(generator, 20) + heads / 20
+    expected = encoder_flops(BERT(SMALL), 20) + encoder_flops(generator, 20) + heads / 20
     assert found.training == pytest.approx(3 * expected)
 
 

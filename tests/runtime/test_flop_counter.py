@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bert_lightning.compare.costs import encoder_operations
+from bert_lightning.compare.costs import encoder_flops
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.runtime.flop_counter import operations_counter
 
@@ -25,4 +25,4 @@ def test_counted_operations_are_those_of_the_formula(family, dropout_rate):
     )  # fmt: skip
     with operations_counter() as counter:
         encoder(torch.zeros(4, 64, dtype=torch.long)).sum().backward()
-    assert counter.get_total_flops() == 3 * 4 * 64 * encoder_operations(encoder, 64)
+    assert counter.get_total_flops() == 3 * 4 * 64 * encoder_flops(encoder, 64)
