@@ -16,7 +16,7 @@ _ABSENT = "-"  # shown for a key that a recipe does not have
 
 def run(config: DictConfig) -> None:
     """Print the keys in which the two recipes differ, and how many are equal."""
-    left, right = sides(list(config.overrides))
+    left, right = split_sides(list(config.overrides))
     ours, theirs = (_flat(composed_recipe(overrides)) for overrides in (left, right))
     names = _grouped([*ours, *theirs])
     rows = [(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in names]
@@ -26,7 +26,7 @@ def run(config: DictConfig) -> None:
     print(f"{len(differing)} keys differ, {len(rows) - len(differing)} are equal")
 
 
-def sides(overrides: list[str]) -> tuple[list[str], list[str]]:
+def split_sides(overrides: list[str]) -> tuple[list[str], list[str]]:
     """Split overrides into those of the left recipe and those of the right recipe.
 
     A key that is given twice has its first value on the left and its second on the right. A key that is given once

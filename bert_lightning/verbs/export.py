@@ -72,7 +72,7 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     """
     if os.path.lexists(output):
         raise UserError(f"{output} exists: choose another output=..., or delete it")
-    ours, terms, left = _renamed(source)
+    ours, terms, left_out = _renamed(source)
     special = SpecialIds.of(source.tokenizer)
     layout = _layout(source, family, terms, special)
     ours = {name: tensor for name, tensor in ours.items() if name.partition(".")[0] not in layout.lost}
@@ -84,9 +84,9 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
         save_file(theirs, folder / "model.safetensors", metadata={"format": "pt"})
         tokenizer.save(str(folder / "tokenizer.json"))
         _write(folder / "tokenizer_config.json", _tokenizer_settings(tokenizer, source.config))
-    left += [terms[head] + f" ({reason})" * bool(reason) for head, reason in layout.lost.items()]
-    if left:
-        note(f"{layout.family} has no head for {', '.join(left)}: left out")
+    left_out += [terms[head] + f" ({reason})" * bool(reason) for head, reason in layout.lost.items()]
+    if left_out:
+        note(f"{layout.family} has no head for {', '.join(left_out)}: left out")
     return layout.family
 
 
@@ -99,7 +99,7 @@ def _renamed(source: PretrainedWeights) -> tuple[dict[str, Tensor], dict[str, st
     names = {term: _HEADS[kind] for term, kind in source.head_types().items() if kind in _HEADS}
     ours: dict[str, Tensor] = {}
     terms: dict[str, str] = {}
-    left: dict[str, None] = {}
+    left_out: dict[str, None] = {}
     for name, tensor in source.tensors.items():
         if name.startswith("encoder."):
             ours[f"bert.{name.removeprefix('encoder.')}"] = tensor
@@ -107,10 +107,10 @@ def _renamed(source: PretrainedWeights) -> tuple[dict[str, Tensor], dict[str, st
         term = ".".join(name.split(".")[:3])
         head = names.get(term.rpartition(".")[2])
         if head is None or not name.startswith(f"{term}.head.") or terms.setdefault(head, term) != term:
-            left[term] = None  # transformers has no such head, or another term has it already
+            left_out[term] = None  # transformers has no such head, or another term has it already
         else:
             ours[f"{head}.{name.removeprefix(f'{term}.head.')}"] = tensor
-    return ours, terms, list(left)
+    return ours, terms, list(left_out)
 
 
 def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str], special: SpecialIds) -> _Layout:

@@ -46,16 +46,16 @@ def report(config: DictConfig, data: PreparedData, examples: PretrainingExamples
         alone = replace(examples, phases=Phases.of(phase.builder))
         share = f", phase {number}: {phase.share:.0%} of training" if len(examples.phases) > 1 else ""
         yield f"\n{type(phase.builder).__name__}{share}"
-        yield from _measured(alone, config.batch_size, min(config.sample, len(alone)))
+        yield from _statistics(alone, config.batch_size, min(config.sample, len(alone)))
     if config.show:
         yield "\nThe first sequences. Predicted tokens: [masked], {original>replacement} or (kept)."
         yield "1A is segment A of the first example in a sequence."
     for number in range(min(config.show, len(examples))):
         yield f"\n{number + 1}."
-        yield from _readable(examples[range(number, number + 1)], data.tokenizer, examples.vocabulary.mask)
+        yield from _shown_sequence(examples[range(number, number + 1)], data.tokenizer, examples.vocabulary.mask)
 
 
-def _measured(examples: PretrainingExamples, batch_size: int, sample: int) -> Iterator[str]:
+def _statistics(examples: PretrainingExamples, batch_size: int, sample: int) -> Iterator[str]:
     """Yield statistics of the first `sample` sequences of the stream: lengths, padding, labels and masks."""
     lengths: list[Ints] = []
     labels: list[Ints] = []
@@ -93,7 +93,7 @@ def _measured(examples: PretrainingExamples, batch_size: int, sample: int) -> It
         yield f"  predicted tokens that are neighbours form runs of {predicted / runs:.2f} tokens on average"
 
 
-def _readable(batch: PretrainingBatch, tokenizer: Tokenizer, mask: int) -> Iterator[str]:
+def _shown_sequence(batch: PretrainingBatch, tokenizer: Tokenizer, mask: int) -> Iterator[str]:
     """Yield the labels of a sequence, and its text on one line per segment.
 
     A predicted token is shown as [masked], {original>replacement} or (kept).

@@ -25,7 +25,7 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds, vocabulary_size
 from bert_lightning.text.tokenizers.special_tokens import special_names
 
 
-class Masked(NamedTuple):
+class MaskedText(NamedTuple):
     """A text that contains [MASK], and its tokens."""
 
     text: str
@@ -52,18 +52,18 @@ class FillMask:
         self.mask = special_names(source.tokenizer)["mask"]  # <mask> in RoBERTa; users write [MASK] for every tokenizer
 
     def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
-        """Return the likeliest words for each mask of each text.
+        """Return the likeliest words for each [MASK] of each text.
 
         Raises:
-            UserError: if a text has no mask.
+            UserError: if a text has no [MASK], or has one beyond the maximal length.
         """
         return self.answer([self.read(text, number) for number, text in enumerate(texts, 1)])
 
-    def read(self, text: str, number: int) -> Masked:
-        """Return a text with its tokens.
+    def read(self, text: str, number: int) -> MaskedText:
+        """Return a text with its tokens. `number` is not used: texts have no ids.
 
         Raises:
-            UserError: if the text has no mask, or has one beyond the maximal length.
+            UserError: if the text has no [MASK], or has one beyond the maximal length.
         """
         if "[MASK]" not in text:
             raise UserError(f"{text!r} has no [MASK] to fill in: write [MASK] where a word is missing")
@@ -74,11 +74,11 @@ class FillMask:
                 f"{text[:60]!r}... has a [MASK] after the first {self.max_length} tokens, which are all that is read: "
                 "shorten the text"
             )
-        return Masked(text, tokens)
+        return MaskedText(text, tokens)
 
     @torch.inference_mode()
-    def answer(self, asked: Sequence[Masked]) -> list[dict[str, Any]]:
-        """Return the likeliest words for each mask of each text."""
+    def answer(self, asked: Sequence[MaskedText]) -> list[dict[str, Any]]:
+        """Return the likeliest words for each [MASK] of each text, and the text to show."""
         batch = collate([tokens for _, tokens in asked], self.pad_id)
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
         rows, columns = torch.nonzero(batch["input_ids"] == self.mask_id, as_tuple=True)
@@ -86,9 +86,9 @@ class FillMask:
         check_numbers(self.source.path, logits)
         top = logits[:, : vocabulary_size(self.source.tokenizer)].softmax(-1).topk(self.top_k)
         masks = [list(map(self._words, *(part[rows == row] for part in top))) for row in range(len(asked))]
-        return [{"text": t, "masks": m, "shown": _readable(t, m)} for (t, _), m in zip(asked, masks, strict=True)]
+        return [{"text": t, "masks": m, "shown": _shown(t, m)} for (t, _), m in zip(asked, masks, strict=True)]
 
-    def unanswered(self, number: int) -> dict[str, Any]:
+    def empty_record(self, number: int) -> dict[str, Any]:
         """Return the output record of a line that has no answer."""
         return {"text": None, "masks": []}
 
@@ -105,7 +105,7 @@ class AnswerLines:
         self.task_type, self.count = self.answers.task_type, 0
 
     def read(self, text: str, number: int) -> Example:
-        """Return the example that a line holds.
+        """Return the example on a line. `number` is the line's, from 1.
 
         Raises:
             UserError: if the line lacks a part of the example.
@@ -125,7 +125,7 @@ class AnswerLines:
             for example, prediction in self.answers(asked, max(1, len(asked)))
         ]
 
-    def unanswered(self, number: int) -> dict[str, Any]:
+    def empty_record(self, number: int) -> dict[str, Any]:
         """Return the output record of a line that has no answer."""
         return {"id": str(number - 1), "answer": None}
 
@@ -150,7 +150,7 @@ def run(config: DictConfig) -> None:
         location = str(newest_finished_run(Path(config.runs), ("pretrain", "finetune")))
         print(f"# {location}", file=sys.stderr)
     if config.texts is not None and config.file is not None:
-        raise UserError("texts and file=... are both given: give one of them")
+        raise UserError("texts and file=... are both given: give only one of them")
     lines = lines_of(config.file) if config.texts is None else None
     predict = predictor(load_pretrained(location), config.top_k)
     wrong: list[int] = []
@@ -169,30 +169,30 @@ def _predictions(
     config: DictConfig, predict: FillMask | AnswerLines, lines: Lines | None, wrong: list[int]
 ) -> Iterator[dict[str, Any]]:
     if lines is None:
-        yield from _of_texts(list(config.texts), predict, config.batch_size)
+        yield from _predict_texts(list(config.texts), predict, config.batch_size)
         return
     path = None if config.file in (None, STANDARD_INPUT) else Path(config.file)
     table = predict.task_type.rows_of(path) if path is not None and isinstance(predict, AnswerLines) else None
     if table is not None and isinstance(predict, AnswerLines):
-        yield from _in_batches(predict.examples(list(table)), predict, config.batch_size, lines.source)
+        yield from _predict_in_batches(predict.examples(list(table)), predict, config.batch_size, lines.source)
     else:
-        yield from _of_lines(lines, predict, config.batch_size, wrong)
+        yield from _predict_lines(lines, predict, config.batch_size, wrong)
 
 
-def _of_texts(texts: Sequence[str], predict: FillMask | AnswerLines, size: int) -> Iterator[dict[str, Any]]:
+def _predict_texts(texts: Sequence[str], predict: FillMask | AnswerLines, size: int) -> Iterator[dict[str, Any]]:
     """Yield the predictions for texts from the command line.
 
     Raises:
-        UserError: if any text cannot be answered, before the first prediction. A command is quickly typed again.
+        UserError: if any text cannot be answered. It is raised before the first prediction.
     """
     for number, text in enumerate(texts, 1):
         if not text.strip():
             raise UserError(f"text {number} of {len(texts)} is empty: write a text")
     asked = [predict.read(valid(text), number) for number, text in enumerate(texts, 1)]
-    yield from _in_batches(asked, predict, size, "texts")
+    yield from _predict_in_batches(asked, predict, size, "texts")
 
 
-def _in_batches(
+def _predict_in_batches(
     asked: Sequence[Any], predict: FillMask | AnswerLines, size: int, source: str
 ) -> Iterator[dict[str, Any]]:
     if not asked:
@@ -201,10 +201,13 @@ def _in_batches(
         yield from predict.answer(asked[start : start + size])
 
 
-def _of_lines(lines: Lines, predict: FillMask | AnswerLines, size: int, wrong: list[int]) -> Iterator[dict[str, Any]]:
-    """Yield one record per line, in order. An empty line, or one that cannot be answered, has a record without answer.
+def _predict_lines(
+    lines: Lines, predict: FillMask | AnswerLines, size: int, wrong: list[int]
+) -> Iterator[dict[str, Any]]:
+    """Yield one record per line, in order.
 
-    The numbers of the lines that cannot be answered are appended to `wrong`.
+    The record of an empty line, or of one that cannot be answered, has no answer. The number of each line that cannot
+    be answered is appended to `wrong`.
     """
     numbered = enumerate(lines.lines, 1)
     number = 0
@@ -213,14 +216,14 @@ def _of_lines(lines: Lines, predict: FillMask | AnswerLines, size: int, wrong: l
         records: dict[int, dict[str, Any]] = {}
         for number, line in batch:
             if not line.strip():
-                records[number] = {**predict.unanswered(number), "shown": ""}
+                records[number] = {**predict.empty_record(number), "shown": ""}
                 continue
             try:
                 asked.append(predict.read(valid(line), number))
             except UserError as error:
                 wrong.append(number)
                 print(f"bert-lightning: error: line {number}: {error}", file=sys.stderr, flush=True)
-                records[number] = {**predict.unanswered(number), "error": str(error), "shown": "(not answered)"}
+                records[number] = {**predict.empty_record(number), "error": str(error), "shown": "(not answered)"}
         answers = iter(predict.answer(asked) if asked else ())
         for number, _ in batch:
             yield records[number] if number in records else next(answers)
@@ -228,6 +231,6 @@ def _of_lines(lines: Lines, predict: FillMask | AnswerLines, size: int, wrong: l
         raise UserError(f"{lines.source} is empty: there is nothing to answer")
 
 
-def _readable(text: str, masks: list[list[dict[str, Any]]]) -> str:
+def _shown(text: str, masks: list[list[dict[str, Any]]]) -> str:
     guesses = [", ".join(f"{guess['word']} {guess['probability']:.2f}" for guess in mask) for mask in masks]
     return "\n  ".join([text, *guesses])

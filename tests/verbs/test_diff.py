@@ -1,7 +1,7 @@
 import pytest
 
 from bert_lightning.errors import UserError
-from bert_lightning.verbs.diff import sides
+from bert_lightning.verbs.diff import split_sides
 
 
 @pytest.mark.parametrize(
@@ -14,13 +14,13 @@ from bert_lightning.verbs.diff import sides
     ],
 )
 def test_a_key_given_twice_is_compared(overrides, expected):
-    assert sides(overrides) == expected
+    assert split_sides(overrides) == expected
 
 
 @pytest.mark.parametrize(("overrides", "message"), [([], "compares two"), (["a=1"] * 3, "a is given 3 times")])
 def test_what_cannot_be_compared_is_named(overrides, message):
     with pytest.raises(UserError, match=message):
-        sides(overrides)
+        split_sides(overrides)
 
 
 def test_resolved_keys_stand_side_by_side(command):
