@@ -103,7 +103,7 @@ def test_a_line_without_a_mask_is_named(ask):
         (b"", ["file=nowhere.txt"], "file=nowhere.txt does not exist"),
         (b"", ["a ||| b", "   "], "text 2 of 2 is empty: write a text"),
         (b"", [""], "text 1 of 1 is empty: write a text"),
-        (b"", ["a ||| b", "file=empty.txt"], "texts and file=... are both given: give one of them"),
+        (b"", ["a ||| b", "file=empty.txt"], "texts and file=... are both given: give only one of them"),
         (b"", ["a ||| b", "alone"], "'alone' has 1 parts: write TEXT ||| TEXT_PAIR (or tabs between them)"),
         (b"", ["file=list.jsonl"], "list.jsonl:2: column 'text' must hold one text, not a list: ['x', 'y']"),
         (b"", ["file=deep.jsonl"], "deep.jsonl:1: lists and objects are nested too deeply to be read: flatten them"),
