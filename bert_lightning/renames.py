@@ -39,6 +39,10 @@ TARGETS = {
     f"bert_lightning.{old}": f"bert_lightning.{new}"
     for old, new in {
         "budget.Operations": "budget.Flops",
+        "callbacks.budget.Spending": "callbacks.budget.BudgetCallback",
+        "callbacks.checkpoints.Best": "callbacks.checkpoints.BestCheckpoint",
+        "callbacks.exact": "callbacks.exact_resume",
+        "callbacks.exact_resume.Exact": "callbacks.exact_resume.ExactResume",
         "callbacks.fast_products": "callbacks.onednn_matmul",
         "callbacks.onednn_matmul.FastProducts": "callbacks.onednn_matmul.OneDnnMatmul",
         "callbacks.spending": "callbacks.budget",
@@ -56,6 +60,8 @@ TARGETS = {
         "data.pretraining.packing.Packed": "data.pretraining.packing.PackedSequences",
         "data.pretraining.pairs.SentenceOrder": "data.pretraining.pairs.SentenceOrderPairs",
         "data.phases": "data.pretraining.phases",
+        "metrics.tasks": "metrics.task_metrics",
+        "metrics.terms": "metrics.term_metrics",
         "objectives.distillation.HiddenDirection": "objectives.distillation.HiddenCosine",
         "objectives.downstream.CosineError": "objectives.similarity.CosineError",
         "objectives.downstream.InBatchContrast": "objectives.similarity.InBatchContrast",

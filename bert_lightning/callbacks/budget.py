@@ -1,4 +1,4 @@
-"""Charging every update to the run's budget, and ending the run when the budget is spent."""
+"""The callback that charges every update to the run's budget, and ends the run when the budget is spent."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lightning.pytorch.callbacks import Callback
 
 from bert_lightning.budget import Budget
 from bert_lightning.callbacks.throughput import Throughput
-from bert_lightning.runtime.collectives import agreed, summed
+from bert_lightning.runtime.collectives import max_over_ranks, sum_over_ranks
 
 
-class Spending(Callback):
+class BudgetCallback(Callback):
     """A callback that charges each update to the budget just before it happens: its learning rate depends on that.
 
     The ranks agree on each charge, so all of them stop after the same update, which is validated and saved. A
@@ -28,7 +28,7 @@ class Spending(Callback):
         self._seconds = self._since = 0.0
 
     def tokens(self) -> int:
-        return summed(self._tokens)[0]
+        return sum_over_ranks(self._tokens)[0]
 
     def flops(self) -> int:
         rate = None if self.throughput is None else self.throughput.flops_per_token
@@ -36,7 +36,7 @@ class Spending(Callback):
         return round(rate * self.tokens())
 
     def microseconds(self) -> int:
-        return agreed(round(1e6 * (self._seconds + self._clock() - self._since)))[0]
+        return max_over_ranks(round(1e6 * (self._seconds + self._clock() - self._since)))[0]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._since = self._clock()

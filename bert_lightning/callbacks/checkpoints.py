@@ -12,9 +12,9 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
-from bert_lightning.callbacks.exact import Exact
+from bert_lightning.callbacks.exact_resume import ExactResume
 from bert_lightning.errors import UserError
-from bert_lightning.runtime.collectives import Agreed, agreed, distributed
+from bert_lightning.runtime.collectives import AllRanksError, distributed, max_over_ranks
 from bert_lightning.runtime.signals import Interrupted, SignalFlag
 
 LAST = "last.ckpt"
@@ -65,7 +65,7 @@ class Checkpoints(Checkpoint):
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
-        signal, late = agreed(self._signal.received, self._is_late())
+        signal, late = max_over_ranks(self._signal.received, self._is_late())
         if signal or late or (self.every_steps is not None and self._step % self.every_steps == 0):
             self._save(trainer)
         if signal:
@@ -98,11 +98,11 @@ class Checkpoints(Checkpoint):
 
         It is possible if this is the only rank, or all ranks fail together. No update or validation may be unfinished.
         """
-        boundary = self._exact(trainer).boundary
-        unsaved = boundary is not None and boundary.step > max(self._saved_step, 0)
-        together = not distributed() or isinstance(exception, Agreed)
+        last_update = self._exact_resume(trainer).last_update
+        unsaved = last_update is not None and last_update.step > max(self._saved_step, 0)
+        together = not distributed() or isinstance(exception, AllRanksError)
         if unsaved and self._intact and together and not isinstance(exception, Interrupted):
-            self._step = boundary.step  # type: ignore[union-attr]
+            self._step = last_update.step  # type: ignore[union-attr]
             self._save(trainer)
 
     def _is_late(self) -> int:
@@ -115,7 +115,7 @@ class Checkpoints(Checkpoint):
         A full disk does not stop training.
         """
         path = Path(self.dirpath) / f"step-{self._step}.ckpt"
-        self._exact(trainer).remember(trainer)
+        self._exact_resume(trainer).record_summary(trainer)
         trainer.save_checkpoint(path)
         self._saved_at = time.monotonic()
         if not path.exists():
@@ -142,11 +142,11 @@ class Checkpoints(Checkpoint):
             if not self.keep_every or step_of(path) % self.keep_every:
                 path.unlink()
 
-    def _exact(self, trainer: Trainer) -> Exact:
-        return next(c for c in trainer.callbacks if isinstance(c, Exact))  # type: ignore[attr-defined]
+    def _exact_resume(self, trainer: Trainer) -> ExactResume:
+        return next(c for c in trainer.callbacks if isinstance(c, ExactResume))  # type: ignore[attr-defined]
 
 
-class Best(ModelCheckpoint):
+class BestCheckpoint(ModelCheckpoint):
     """A callback that keeps `best.ckpt`: the weights with the best value of `monitor`.
 
     Lightning deletes the file that a checkpoint names as the previous best one. The folder of a run may have been moved

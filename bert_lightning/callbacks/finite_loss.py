@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from bert_lightning.errors import UserError
-from bert_lightning.runtime.collectives import Agreed, agreed
+from bert_lightning.runtime.collectives import AllRanksError, max_over_ranks
 
 
 class FiniteLoss(Callback):
@@ -42,14 +42,14 @@ class FiniteLoss(Callback):
         batches, losses = self._batches, torch.stack(self._losses)
         self._batches, self._losses = [], []
         mine = not bool(losses.isfinite().all())
-        if not agreed(mine)[0]:
+        if not max_over_ranks(mine)[0]:
             return
         step = trainer.global_step + 1
         path = Path(trainer.default_root_dir) / f"not-finite-step-{step}-rank-{trainer.global_rank}.pt"
         if mine:
             torch.save(batches, path)
         if self.action == "stop":
-            raise Agreed(
+            raise AllRanksError(
                 f"the loss of update {step} is not finite; its batches are in {path}. Lower optimizer.lr, or go on "
                 f"without the update: bert-lightning resume {path.parent} callbacks.finite_loss.action=skip"
             )

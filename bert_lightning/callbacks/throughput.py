@@ -10,8 +10,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
-from bert_lightning.runtime.collectives import gathered, summed
-from bert_lightning.runtime.flop_counter import operations_counter
+from bert_lightning.runtime.collectives import gather_over_ranks, sum_over_ranks
+from bert_lightning.runtime.flop_counter import make_flop_counter
 from bert_lightning.runtime.hardware import peak_flops, peak_memory
 
 
@@ -67,14 +67,14 @@ class Throughput(Callback):
         if self._interrupted:
             self._last, self._interrupted = self._began, False
         if self.flops_per_token is None:
-            self._counted = operations_counter(), batch["num_tokens"]
+            self._counted = make_flop_counter(), batch["num_tokens"]
             self._counted[0].__enter__()
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._counted is not None:
             (counter, tokens), self._counted = self._counted, None
             counter.__exit__(None, None, None)
-            flops, tokens = summed(counter.get_total_flops(), tokens)
+            flops, tokens = sum_over_ranks(counter.get_total_flops(), tokens)
             self.flops_per_token = flops / tokens
 
     def on_train_batch_end(
@@ -100,7 +100,7 @@ class Throughput(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts of all ranks together, including those since the last log."""
-        recent = gathered((self._recent.tokens, self._recent.places))
+        recent = gather_over_ranks((self._recent.tokens, self._recent.places))
         return {
             "total_tokens": self.total_tokens,
             "recent": [sum(counts) for counts in zip(*recent, strict=True)],

@@ -4,8 +4,8 @@ from bert_lightning.metrics.classification import F1, Accuracy, MacroF1, Matthew
 from bert_lightning.metrics.correlation import Correlations
 from bert_lightning.metrics.entities import EntityF1
 from bert_lightning.metrics.squad import Squad
-from bert_lightning.metrics.tasks import TaskMetric, TaskMetrics
-from bert_lightning.metrics.terms import Perplexity, TermMetrics
+from bert_lightning.metrics.task_metrics import TaskMetric, TaskMetrics
+from bert_lightning.metrics.term_metrics import Perplexity, TermMetrics
 
 __all__ = [
     "F1",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bert_lightning.data.labelled.conll import entities
 from bert_lightning.data.labelled.task_types import Example, Prediction
-from bert_lightning.metrics.tasks import TaskMetric
+from bert_lightning.metrics.task_metrics import TaskMetric
 
 
 class EntityF1(TaskMetric):

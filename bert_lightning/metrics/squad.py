@@ -12,7 +12,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from bert_lightning.data.labelled.task_types import Example, Prediction
-from bert_lightning.metrics.tasks import TaskMetric
+from bert_lightning.metrics.task_metrics import TaskMetric
 
 _WITH_UNANSWERABLE = (
     "has_answer_exact", "has_answer_f1", "no_answer_exact", "no_answer_f1",

@@ -18,7 +18,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.runs.ranks import LAUNCHER_ENV, MAIN_SCRIPT, OWN_RUN_ID_PREFIX
-from bert_lightning.runtime.collectives import Agreed
+from bert_lightning.runtime.collectives import AllRanksError
 from bert_lightning.runtime.environment import note
 from bert_lightning.runtime.signals import Interrupted
 
@@ -122,8 +122,8 @@ def _cause(failures: dict[int, ProcessFailure]) -> Exception:
 def rebuild_rank_error(rank: int, said: dict[str, Any]) -> Exception:
     """Rebuild the error that a rank raised from the dict that torch's error handler wrote."""
     kind, _, text = said["message"].partition(": ")
-    if kind in (UserError.__name__, Agreed.__name__):
+    if kind in (UserError.__name__, AllRanksError.__name__):
         return UserError(text)
     if kind == Interrupted.__name__:
-        return Interrupted.said(text)
+        return Interrupted.from_message(text)
     return RankFailed(f"rank {rank}: unexpected {said['message']}", said["extraInfo"]["py_callstack"])

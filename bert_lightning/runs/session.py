@@ -24,9 +24,9 @@ from omegaconf import DictConfig, OmegaConf
 from tokenizers import Tokenizer
 
 from bert_lightning.budget import Budget, Flops
-from bert_lightning.callbacks.budget import Spending
+from bert_lightning.callbacks.budget import BudgetCallback
 from bert_lightning.callbacks.checkpoints import Checkpoints
-from bert_lightning.callbacks.exact import Exact
+from bert_lightning.callbacks.exact_resume import ExactResume
 from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
@@ -99,7 +99,7 @@ class Session:
         throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
         if throughput is None and isinstance(parts.module.budget, Flops):
             raise UserError("budget=flops is counted by callbacks.throughput, which is null: leave it in")
-        callbacks = [Exact(), Spending(parts.module.budget, throughput), *callbacks]
+        callbacks = [ExactResume(), BudgetCallback(parts.module.budget, throughput), *callbacks]
         for callback in callbacks:
             if isinstance(callback, (ModelCheckpoint, Checkpoints)):
                 callback.dirpath = str(folder.checkpoints)
@@ -180,8 +180,8 @@ class Session:
 
     def _summary(self) -> dict[str, Any]:
         """Return the content of `summary.json`."""
-        exact = next(c for c in self.callbacks if isinstance(c, Exact))
-        exact.remember(self.trainer)
+        exact = next(c for c in self.callbacks if isinstance(c, ExactResume))
+        exact.record_summary(self.trainer)
         throughput = next((c for c in self.callbacks if isinstance(c, Throughput)), None)
         asked: Any = OmegaConf.to_container(self.config)
         return {

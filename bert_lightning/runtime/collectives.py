@@ -10,24 +10,24 @@ import torch.distributed as dist
 from bert_lightning.errors import UserError
 
 
-class Agreed(UserError):
+class AllRanksError(UserError):
     """An error that every rank raises at the same update, so that the ranks can still save together."""
 
 
 _GROUPS: dict[Any, Any] = {}  # the default process group -> a group that communicates between CPUs
 
 
-def agreed(*values: int) -> list[int]:
+def max_over_ranks(*values: int) -> list[int]:
     """Return, for each value, the maximum over all ranks. Every rank must call this function, at the same update."""
-    return _reduced(values, dist.ReduceOp.MAX)
+    return _reduce_over_ranks(values, dist.ReduceOp.MAX)
 
 
-def summed(*values: int) -> list[int]:
+def sum_over_ranks(*values: int) -> list[int]:
     """Return, for each value, the sum over all ranks. Every rank must call this function, at the same update."""
-    return _reduced(values, dist.ReduceOp.SUM)
+    return _reduce_over_ranks(values, dist.ReduceOp.SUM)
 
 
-def gathered(value: Any) -> list[Any]:
+def gather_over_ranks(value: Any) -> list[Any]:
     """Return the values of all ranks, in the order of ranks. Every rank must call this function and gets them all."""
     if not distributed():
         return [value]
@@ -41,7 +41,7 @@ def distributed() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def _reduced(values: tuple[int, ...], how: Any) -> list[int]:
+def _reduce_over_ranks(values: tuple[int, ...], how: Any) -> list[int]:
     if not distributed():
         return list(values)
     reduced = torch.tensor(values)

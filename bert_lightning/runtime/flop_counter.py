@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 Shape = tuple[int, ...]
 
 
-def operations_counter() -> FlopCounterMode:
+def make_flop_counter() -> FlopCounterMode:
     """Return a context manager that counts the FLOPs of the matrix products inside it.
 
     PyTorch's own counter leaves out the fused attention of the CPU.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 
-def capture() -> dict[str, Any]:
+def capture_random_state() -> dict[str, Any]:
     """Return the state of the random generators of Python, NumPy, torch and the current CUDA device."""
     name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002, the global state itself is wanted
     return {
@@ -20,8 +20,8 @@ def capture() -> dict[str, Any]:
     }
 
 
-def restore(state: dict[str, Any]) -> None:
-    """Set the random generators to a captured state, so that they repeat what they drew after `capture`."""
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Set the random generators to a captured state, so that they repeat what they drew after it was captured."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002

@@ -25,7 +25,7 @@ class Interrupted(ExpectedError):
         )
 
     @classmethod
-    def said(cls, message: str) -> Interrupted:
+    def from_message(cls, message: str) -> Interrupted:
         """Return the error that another process raised, rebuilt from its message."""
         error = cls.__new__(cls)
         Exception.__init__(error, message)

@@ -43,7 +43,7 @@ class _Linear(pl.LightningModule):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_tokens_padding_waiting_and_operations_of_a_run(tmp_path, accumulate):
+def test_tokens_padding_waiting_and_flops_of_a_run(tmp_path, accumulate):
     throughput = Throughput()
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=1, callbacks=[throughput], logger=False, enable_progress_bar=False,

@@ -31,7 +31,7 @@ def counted(program):
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_operations_of_an_encoder(config):
+def test_flops_of_an_encoder(config):
     # With dropout, attention is explicit products; without, the CPU has one operation that the counter does not know.
     # The encoder rounds the sizes of its products up, so that few shapes occur; these are round.
     encoder, ids = BERT(replace(config, dropout_rate=0.1)).train(), torch.randint(0, 100, (4, 64))
@@ -45,7 +45,7 @@ def test_local_layers_read_their_neighbours_only():
     assert encoder_flops(BERT(local), 5) == encoder_flops(BERT(SMALL), 5)
 
 
-def test_operations_of_training():
+def test_flops_of_training():
     """A sequence of 20 tokens, 3 of them masked: heads once, backward twice the forward."""
     found = costs(SMALL, lambda c: JointObjective(c, {"mlm": MaskedLM, "nsp": NextSentencePrediction}), 20, 0.15)
     encoder = encoder_flops(BERT(SMALL), 20)
@@ -55,7 +55,7 @@ def test_operations_of_training():
     assert found.training == pytest.approx(3 * (encoder + (words + pair) / 20))
 
 
-def test_a_decoder_of_its_own_costs_no_more_operations_than_a_tied_one():
+def test_a_decoder_of_its_own_costs_no_more_flops_than_a_tied_one():
     def found(config):
         return costs(config, lambda config: JointObjective(config, {"mlm": MaskedLM}), 64, 0.25)
 
@@ -64,7 +64,7 @@ def test_a_decoder_of_its_own_costs_no_more_operations_than_a_tied_one():
     assert own.total == tied.total + SMALL.vocab_size * SMALL.hidden_size
 
 
-def test_operations_with_a_generator():
+def test_flops_with_a_generator():
     terms = {"generator": lambda c: Generator(c, width=0.5), "rtd": ReplacedTokenDetection}
     found = costs(SMALL, lambda c: JointObjective(c, terms), 20, 0.15)
     generator = BERT(replace(SMALL, hidden_size=16, num_attention_heads=1, intermediate_size=24, embedding_size=32))

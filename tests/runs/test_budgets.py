@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bert_lightning.callbacks.budget import Spending
+from bert_lightning.callbacks.budget import BudgetCallback
 from bert_lightning.modules.base import EncoderModule
 from tests.runs.compare import differences
 from tests.runs.test_kills import finished, kill_tree, started, wait_for
@@ -69,7 +69,7 @@ def clock(monkeypatch):
 
     monkeypatch.setattr(EncoderModule, "training_step", spending(EncoderModule.training_step, 1))
     monkeypatch.setattr(EncoderModule, "validation_step", spending(EncoderModule.validation_step, 3600))
-    monkeypatch.setattr(Spending, "_clock", lambda self: Clock.now)
+    monkeypatch.setattr(BudgetCallback, "_clock", lambda self: Clock.now)
     return Clock
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from omegaconf import OmegaConf
 
-from bert_lightning.callbacks.checkpoints import Best
+from bert_lightning.callbacks.checkpoints import BestCheckpoint
 from bert_lightning.cli import conf_folder
 from bert_lightning.errors import UserError
 from bert_lightning.runs.trust import (
@@ -82,7 +82,8 @@ REFUSED = [
     "bert_lightning.runs.csv_log.CsvLog", "bert_lightning.data.store.preparation.prepare", "torch.hub.load",
     "bert_lightning.cli.os.system", "bert_lightning.data.store.preparation.shutil.rmtree",
     "bert_lightning.text.corpora.Path",
-    "bert_lightning.text.tokenizers.recipes.Tokenizer.from_file", "bert_lightning.callbacks.checkpoints.Best.to_yaml",
+    "bert_lightning.text.tokenizers.recipes.Tokenizer.from_file",
+    "bert_lightning.callbacks.checkpoints.BestCheckpoint.to_yaml",
     "bert_lightning.runs.loggers.TensorBoardWithHparams", "bert_lightning.runs.warm_start.load_pretrained",
     "bert_lightning.data",
     "bert_lightning.metrics.NoSuchMetric", "bert_lightning_of_another.Loss", "no_such_module_anywhere.Loss", "", None,
@@ -214,7 +215,7 @@ def test_a_run_writes_in_its_folder_alone(tmp_path):
 
 @pytest.mark.parametrize("path", ["{}/../../thesis.tex", "/etc/hosts", "s3://bucket/model", "{}/.."])
 def test_a_checkpoint_names_no_file_that_training_deletes(path, tmp_path):
-    best = Best("val/loss", "min")
+    best = BestCheckpoint("val/loss", "min")
     best.dirpath = str(tmp_path / "checkpoints")
     state = best.state_dict() | {
         "dirpath": path.format(best.dirpath).rpartition("/")[0], "best_model_score": 2.0, "kth_value": 2.0,

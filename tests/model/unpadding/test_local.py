@@ -89,7 +89,7 @@ def test_the_work_grows_with_the_window_times_the_length(length, times):
     )
 
 
-def test_operations_of_a_local_layer_are_counted_by_its_window():
+def test_flops_of_a_local_layer_are_counted_by_its_window():
     made = encoder(2, max_position_embeddings=1600).eval()
     counted = []
     for length in (800, 1600):

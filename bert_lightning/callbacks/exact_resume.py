@@ -14,14 +14,18 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from bert_lightning.runtime.collectives import gathered
-from bert_lightning.runtime.random_state import capture, restore
+from bert_lightning.errors import UserError
+from bert_lightning.runtime.collectives import gather_over_ranks
+from bert_lightning.runtime.random_state import capture_random_state, restore_random_state
 
-_RANDOM = "random_states"  # key of a checkpoint that holds the random state of each rank
+# Keys of a checkpoint: the random state of each rank, and the state of the training data.
+_RANDOM, _DATA = "random_states", "data"
+# Lightning's key for the data is the name of the data module's class. Checkpoints from before `_DATA` have one of them.
+_FORMER_DATA = ("PretrainingDataModule", "StreamDataModule")
 
 
 @dataclass(frozen=True)
-class Boundary:
+class UpdateState:
     """The state at the end of an update: everything that updates change, except weights and optimizer."""
 
     step: int
@@ -30,7 +34,7 @@ class Boundary:
     random: dict[str, Any]
 
 
-class Exact(Callback):
+class ExactResume(Callback):
     """A callback that keeps the state of the last finished update, and puts it into every checkpoint.
 
     Lightning alone saves no random state. It counts a batch that was fetched but not trained on, and skips a validation
@@ -39,7 +43,7 @@ class Exact(Callback):
     """
 
     def __init__(self) -> None:
-        self.boundary: Boundary | None = None
+        self.last_update: UpdateState | None = None
         self.metrics: dict[str, float] = {}
         self.seconds = 0.0  # total time of all processes that trained this run, one after another
         self._since = time.monotonic()
@@ -52,7 +56,7 @@ class Exact(Callback):
         self._step = trainer.global_step
         states, self._restored = self._restored, None
         if states is not None and len(states) == trainer.world_size:
-            restore(states[trainer.global_rank])
+            restore_random_state(states[trainer.global_rank])
         elif states is not None or trainer.global_rank:  # the number of ranks changed, or all ranks began with one seed
             torch.manual_seed(_mixed(torch.initial_seed(), trainer.global_step, trainer.global_rank))
 
@@ -61,25 +65,32 @@ class Exact(Callback):
             return
         self._step = trainer.global_step
         data = trainer.datamodule.state_dict()  # type: ignore[attr-defined]
-        self.boundary = Boundary(self._step, deepcopy(trainer.fit_loop.state_dict()), data, capture())
+        loops = deepcopy(trainer.fit_loop.state_dict())
+        self.last_update = UpdateState(self._step, loops, data, capture_random_state())
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._before_validation = capture()
+        self._before_validation = capture_random_state()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._before_validation is not None:
-            restore(self._before_validation)
+            restore_random_state(self._before_validation)
             self._before_validation = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self.boundary is None:
+        now = checkpoint.pop(type(trainer.datamodule).__qualname__, None)  # type: ignore[attr-defined]
+        if self.last_update is None:
+            checkpoint[_DATA] = now
             return
-        checkpoint["loops"]["fit_loop"] = self.boundary.loops
-        checkpoint[type(trainer.datamodule).__qualname__] = self.boundary.data  # type: ignore[attr-defined]
-        checkpoint[_RANDOM] = gathered(self.boundary.random)
+        checkpoint["loops"]["fit_loop"] = self.last_update.loops
+        checkpoint[_DATA] = self.last_update.data
+        checkpoint[_RANDOM] = gather_over_ranks(self.last_update.random)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint.get(_RANDOM)
+        data = next((checkpoint[key] for key in (_DATA, *_FORMER_DATA) if key in checkpoint), None)
+        if data is None:
+            raise UserError("the checkpoint has no state of the training data, so a run cannot resume from it")
+        trainer.datamodule.load_state_dict(data)  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
         return {"metrics": self.metrics, "seconds": self.seconds, "stopped": self._stopped}
@@ -91,7 +102,7 @@ class Exact(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.should_stop = self._stopped  # True if early stopping ended the run: only its summary is left to write
 
-    def remember(self, trainer: Trainer) -> None:
+    def record_summary(self, trainer: Trainer) -> None:
         """Store the metrics, the time and early stopping, which the summary needs and Lightning does not save.
 
         It is called before each checkpoint, and at the end of the run.
