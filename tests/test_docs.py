@@ -25,7 +25,6 @@ from bert_lightning.console.arguments import POSITIONAL_KEYS, Arguments
 from bert_lightning.console.override_syntax import normalize_overrides
 from bert_lightning.console.sweeps import split_sweep
 from bert_lightning.help import conf_folder
-from bert_lightning.verbs.diff import sides
 
 from . import documented_files
 from .documents import GUIDES, REPOSITORY, anchors, blocks, inline, links, prose, tables, text_of
@@ -88,8 +87,8 @@ def check_verb(verb, *arguments):
         return
     found = Arguments.of(verb, [*arguments])
     if POSITIONAL_KEYS.get(verb) == "overrides":
-        for overrides in sides(found.plain) if verb == "diff" else [found.plain]:
-            composed_recipe(overrides)
+        for order in (found.plain, found.plain[::-1]):  # of a key that `diff` compares, the last value and the first
+            composed_recipe([*{override.partition("=")[0]: override for override in order}.values()])
         return
     overrides = [o for o in normalize_overrides(found.overrides, found.sweep) if not o.startswith("hydra/")]
     for job in split_sweep(overrides) if found.sweep else [overrides]:
