@@ -34,9 +34,6 @@ KEYS = {
 # Terms of pretraining objectives. A term names config keys, metrics and tensors in checkpoints.
 TERMS = {"replaced": "rtd", "hidden_direction": "hidden_cosine"}
 
-# Keys of a checkpoint. Lightning keeps the position in the data under the name of the data module's class.
-CHECKPOINT_KEYS = {"PretrainingDataModule": "StreamDataModule"}
-
 # Modules, classes and functions that a `_target_` may name. A module's entry holds for everything in it.
 TARGETS = {
     f"bert_lightning.{old}": f"bert_lightning.{new}"
@@ -140,7 +137,7 @@ def translated(value: Any, key: str = "", depth: int = 0) -> Any:
         return [translated(child, f"{key}.{number}".lstrip("."), depth + 1) for number, child in enumerate(value)]
     if isinstance(value, str) and key.rpartition(".")[2] == "_target_":
         return new_target(value)
-    if isinstance(value, str) and (key == "monitor.metric" or fnmatchcase(key, "callbacks.*.monitor")):
+    if isinstance(value, str) and key.rpartition(".")[2] in ("metric", "monitor"):  # `monitor` is a callback's
         return _with_new_terms(value)
     return value
 

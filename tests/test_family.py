@@ -199,6 +199,8 @@ def test_teachers_that_do_not_fit_are_named(pretrained, command, tiny_run):
     smaller = ("tokenizer.vocab_size=120", "data.folder=data/other")
     other = mistake(f"teacher={teacher}", *smaller, "model.vocab_size=198")
     assert "the teacher has another vocabulary" in other
-    assert "the teacher has 198 words, the student 120" in mistake(f"teacher={teacher}", *smaller)
+    assert "the teacher's vocabulary size is 198 and the student's 120" in mistake(f"teacher={teacher}", *smaller)
     assert "hidden_size=16 of the student differs" in mistake(f"teacher={teacher}", "model.hidden_size=16")
-    assert "2 layers are more than the 1" in mistake(f"teacher={teacher}", f"init_from={teacher}")
+    assert "model.num_hidden_layers=2 is more than the 1 layers of the pretrained encoder: use 1" in mistake(
+        f"teacher={teacher}", f"init_from={teacher}"
+    )

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from bert_lightning.callbacks.checkpoints import step_of
-from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.base import FORMAT_VERSION, METADATA_KEY
-from bert_lightning.renames import CHECKPOINT_KEYS, TERMS, new_callback, new_tensor, translated
+from bert_lightning.renames import TERMS, new_callback, new_tensor, translated
 from bert_lightning.runs.run_files import unreadable_message
 
 RUN_KEY = "bert_lightning_run"  # key of a checkpoint that holds the identity of its run
@@ -52,7 +51,6 @@ def load_tensors(path: Path | str, device: str) -> Any:
     checkpoint = torch.load(path, map_location=device, weights_only=True, mmap=device == "meta" or None)
     if not isinstance(checkpoint, dict):
         return checkpoint
-    checkpoint = {CHECKPOINT_KEYS.get(key, key): value for key, value in checkpoint.items()}
     metadata = checkpoint.get(METADATA_KEY)
     if isinstance(metadata, dict) and isinstance(metadata.get("task"), dict):
         metadata["task"] = translated(metadata["task"], "task")
@@ -132,8 +130,7 @@ def _problems(checkpoint: Any, path: Path, to_resume: bool) -> Iterator[str]:
         return
     yield from _metadata_problems(metadata, state)
     if to_resume:
-        wanted: dict[str, type] = {"loops": dict, "optimizer_states": list, "callbacks": dict, "global_step": int}
-        wanted[StreamDataModule.__qualname__] = dict  # the position in the data; Lightning would start over without it
+        wanted = {"loops": dict, "optimizer_states": list, "callbacks": dict, "global_step": int}
         for key, kind in wanted.items():
             if type(checkpoint.get(key)) is not kind:
                 yield f"its {key} is no {kind.__name__}, so that no run can go on from it"
