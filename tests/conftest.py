@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bert_lightning import cli
-from bert_lightning.data.store.preparation import Plan, prepare
+from bert_lightning.data.store.preparation import StorePlan, prepare
 from bert_lightning.text.corpora import SentenceLines, TableFiles
 from bert_lightning.text.tokenizers.recipes import TrainWordPiece
 
@@ -38,7 +38,7 @@ def small_corpus(tmp_path_factory):
 def small_data(small_corpus, tmp_path_factory):
     """The small corpus, prepared."""
     folder = tmp_path_factory.mktemp("data") / "small"
-    return prepare(Plan(SentenceLines(str(small_corpus)), TrainWordPiece(400), 0.2, folder), say=lambda _: None)
+    return prepare(StorePlan(SentenceLines(str(small_corpus)), TrainWordPiece(400), 0.2, folder), say=lambda _: None)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def reviews_data(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("data") / "reviews"
     corpus = Some(REVIEWS, where={"source": "imdb"})
-    return prepare(Plan(corpus, TrainWordPiece(8192), 0.05, folder), say=lambda _: None)
+    return prepare(StorePlan(corpus, TrainWordPiece(8192), 0.05, folder), say=lambda _: None)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bert_lightning.config.building import build
-from bert_lightning.data.store import manifest
-from bert_lightning.data.store.preparation import Plan, PreparedData, merge_shards, prepare, prepare_shard
+from bert_lightning.data.store.manifest import read_manifest
+from bert_lightning.data.store.preparation import PreparedData, StorePlan, merge_shards, prepare, prepare_shard
 from bert_lightning.errors import UserError
 from bert_lightning.runtime.environment import note
 
@@ -41,19 +41,19 @@ def run(config: DictConfig) -> None:
         raise UserError(f"shards={config.shards}: say which with shard=0 to {config.shards - 1}, or merge=true")
     else:
         data = prepare(plan, say, config.workers, thorough=True, note=note)
-    known = manifest.read(data.folder, thorough=False)
+    known = read_manifest(data.folder, thorough=False)
     print(f"{data.folder}\n{json.dumps(known['splits'], indent=1)}\nmanifest sha256 {known['sha256']}")
     print("Next: bert-lightning pretrain, with the same options")
 
 
-def _plan(config: DictConfig) -> Plan:
+def _plan(config: DictConfig) -> StorePlan:
     folder = Path(config.data.folder)
     if not folder.name or folder.name == "..":
         raise UserError(
             f"data.folder={config.data.folder!r} must end in the beginning of a folder's name, such as data/"
             f"{config.data.name}: a digest of the settings is added to it"
         )
-    return Plan(
+    return StorePlan(
         corpus=build(config.data.corpus),
         make_tokenizer=build(config.tokenizer),
         validation_fraction=config.data.validation_fraction,

@@ -28,7 +28,7 @@ from bert_lightning.data.pretraining.masking import ReplacementVocabulary, Token
 from bert_lightning.data.pretraining.packing import PackedSequences, pack_best_fit
 from bert_lightning.data.pretraining.pairs import SegmentPairs
 from bert_lightning.data.pretraining.phases import Phases
-from bert_lightning.data.store.preparation import Plan, prepare
+from bert_lightning.data.store.preparation import StorePlan, prepare
 from bert_lightning.text.corpora import TextFiles
 from bert_lightning.text.tokenizers.recipes import SpecialIds, TrainWordPiece
 from experiments.benchmark_data.google_pairs import GooglePairs
@@ -173,7 +173,7 @@ def main():
     texts = sys.argv[1] if len(sys.argv) > 1 else str(BOOKS)
     with tempfile.TemporaryDirectory() as folder:
         corpus = TextFiles(texts)
-        data = prepare(Plan(corpus, TrainWordPiece(30_522), 0.22, Path(folder) / "store"), say=lambda _: None)
+        data = prepare(StorePlan(corpus, TrainWordPiece(30_522), 0.22, Path(folder) / "store"), say=lambda _: None)
         counts = data.train.counts()
         size = sum(os.path.getsize(file) for file in corpus.files()) / 1e6
         print(f"{len(corpus.files())} files, {size:.1f} MB; {counts['tokens']:,} tokens of training")
@@ -187,7 +187,8 @@ def main():
                 data.train, partial(FullSentences, max_length=512, single_sentence_prob=single_sentence_prob), 512
             )
             what = f"full sentences into 512, {single_sentence_prob:.0%} alone"
-            print(f"  {what:34}{len(packed):8,} rows   density {packed.density:.4f}")
+            tokens = sum(sum(pattern.lengths) * pattern.rows for pattern in packed.patterns)
+            print(f"  {what:34}{len(packed):8,} rows   density {tokens / (512 * len(packed)):.4f}")
 
 
 if __name__ == "__main__":

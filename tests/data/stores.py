@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
+from bert_lightning.data.store.token_store import StoreWriter, tokenize_documents
+from bert_lightning.text.tokenizers.batch_tokenizer import id_type
+from bert_lightning.text.tokenizers.cached_tokenizer import fastest_tokenizer
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 SPECIAL = SpecialIds(pad=0, unk=1, cls=2, sep=3, mask=4)
@@ -45,6 +48,14 @@ def store_of(folder, documents):
     return ArrayStore(
         folder, np.cumsum([0, *lengths], dtype=np.int64), np.cumsum([0, *map(len, documents)], dtype=np.int64)
     )
+
+
+def write_store(folder, documents, tokenizer):
+    """Tokenize documents into a store on disk, in one call; returns its counts."""
+    with StoreWriter(folder, id_type(tokenizer)) as writer:
+        writer.add(tokenize_documents(documents, fastest_tokenizer(tokenizer))[0])
+        writer.finish()
+    return writer.counts
 
 
 documents = st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=9), min_size=2, max_size=12)

@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from bert_lightning.data.store import manifest
-from bert_lightning.data.store.preparation import Plan, merge_shards, open_prepared, prepare, prepare_shard
+from bert_lightning.data.store.manifest import json_sha256
+from bert_lightning.data.store.preparation import StorePlan, merge_shards, open_prepared, prepare, prepare_shard
 from bert_lightning.data.store.token_store import TokenStore
-from bert_lightning.data.store.unfinished import removed_if_the_sources_are_wrong
+from bert_lightning.data.store.unfinished import remove_on_user_error
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import SentenceLines
 from bert_lightning.text.tokenizers.recipes import TrainWordPiece
@@ -53,7 +53,7 @@ def test_a_manifest_that_is_not_utf8(copy):
 def test_a_manifest_that_lacks_a_key(copy, key):
     values = json.loads((copy / "manifest.json").read_text())
     del values["sha256"], values[key]
-    (copy / "manifest.json").write_text(json.dumps({**values, "sha256": manifest.digest(values)}))
+    (copy / "manifest.json").write_text(json.dumps({**values, "sha256": json_sha256(values)}))
     with pytest.raises(UserError, match=f"manifest.json lacks {key}: delete the folder and run prepare again"):
         open_prepared(copy)
 
@@ -63,7 +63,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(copy, monkeypatch):
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr("pathlib.Path.read_text", refuse)
-    with pytest.raises(UserError, match=r"copy/manifest.json: Permission denied: get the right to read it"):
+    with pytest.raises(UserError, match=r"copy/manifest.json: Permission denied: allow this user to read it"):
         open_prepared(copy)
 
 
@@ -93,7 +93,7 @@ def test_files_that_are_no_arrays(copy, content):
 @pytest.fixture
 def half_done(small_corpus, tmp_path):
     """A plan and the folder of its only part."""
-    plan = Plan(SentenceLines(str(small_corpus)), TrainWordPiece(300), 0.2, tmp_path / "made" / "x")
+    plan = StorePlan(SentenceLines(str(small_corpus)), TrainWordPiece(300), 0.2, tmp_path / "made" / "x")
     prepare_shard(plan, 0, 1, 1, silent)
     (part,) = (tmp_path / "made").glob("*.partial/parts/000000")
     return plan, part
@@ -114,11 +114,11 @@ def test_a_damaged_part_of_an_interrupted_preparation(half_done, content):
 
 def test_finished_parts_survive_an_error_of_the_sources(half_done):
     _, part = half_done
-    with pytest.raises(UserError, match="no network"), removed_if_the_sources_are_wrong(part.parent.parent):
+    with pytest.raises(UserError, match="no network"), remove_on_user_error(part.parent.parent):
         raise UserError("no network")
     assert (part / "part.json").exists()
     shutil.rmtree(part)
-    with pytest.raises(UserError, match="no network"), removed_if_the_sources_are_wrong(part.parent.parent):
+    with pytest.raises(UserError, match="no network"), remove_on_user_error(part.parent.parent):
         raise UserError("no network")
     assert not part.parent.parent.exists()
 
@@ -140,7 +140,7 @@ def test_a_preparation_begun_by_an_earlier_version_goes_on(half_done):
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_a_merge_of_nothing_leaves_nothing(small_corpus, tmp_path, shards):
-    plan = Plan(SentenceLines(str(small_corpus)), TrainWordPiece(300), 0.2, tmp_path / "a" / "b" / "x")
+    plan = StorePlan(SentenceLines(str(small_corpus)), TrainWordPiece(300), 0.2, tmp_path / "a" / "b" / "x")
     with pytest.raises(UserError, match="1 of 1 parts are missing"):
         merge_shards(plan, shards, silent)
     assert list(tmp_path.iterdir()) == []

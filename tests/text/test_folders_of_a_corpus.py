@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bert_lightning.data.store.preparation import Plan, prepare
+from bert_lightning.data.store.preparation import StorePlan, prepare
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Mixture, SentenceLines, TableFiles, TextFiles
 from bert_lightning.text.files.paths import resolve
@@ -46,7 +46,9 @@ def test_rows_are_found_beside_other_files(folder):
 def test_what_is_skipped_is_said_once(folder, tmp_path):
     notes = []
     prepare(
-        Plan(SentenceLines(str(folder)), TrainWordPiece(200), 0.2, tmp_path / "x"), lambda _: None, note=notes.append
+        StorePlan(SentenceLines(str(folder)), TrainWordPiece(200), 0.2, tmp_path / "x"),
+        lambda _: None,
+        note=notes.append,
     )
     assert [note for note in notes if "ending" in note] == [
         "2 files of the corpus are not read because of their ending (.PNG, .jsonl)"

@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.pretraining.masking import ReplacementVocabulary
-from bert_lightning.data.store.preparation import Plan, prepare
+from bert_lightning.data.store.preparation import StorePlan, prepare
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
@@ -489,7 +489,7 @@ def test_a_folder_without_a_template_gets_that_of_bert(test_data, name):
 
 def test_what_cannot_be_masked_is_not_prepared(small_corpus, tmp_path):
     folder = write(tmp_path / "folder", "bert", {"vocab.txt": WORDPIECE_TXT.replace("[MASK]", "[unused1]")})
-    plan = Plan(SentenceLines(str(small_corpus)), LoadTokenizer(str(folder)), 0.2, tmp_path / "store")
+    plan = StorePlan(SentenceLines(str(small_corpus)), LoadTokenizer(str(folder)), 0.2, tmp_path / "store")
     with pytest.raises(UserError, match=r"no \[MASK\] or <mask>, which masked language modeling needs"):
         prepare(plan, say=lambda _: None)
     assert {path.name for path in tmp_path.iterdir()} == {"folder"}

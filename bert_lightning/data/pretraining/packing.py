@@ -107,12 +107,6 @@ class PackedSequences:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    @property
-    def density(self) -> float:
-        """Return the fraction of the rows' tokens that are not padding."""
-        lengths = np.arange(len(self._histogram_of_lengths))
-        return float((self._histogram_of_lengths * lengths).sum() / (len(self) * self.tokens))
-
     def __call__(self, indices: Ints, keys: Bits) -> TokenSpans:
         """Return the rows at `indices` [B]. They have no randomness, so `keys` is not used."""
         row, block = self.members(indices)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from bert_lightning.data.store.token_store import QUICK, TokenStore, sha256, write_whole
+from bert_lightning.data.store.token_store import ALWAYS_HASHED_BYTES, TokenStore, file_sha256, write_atomically
 
 Ints = npt.NDArray[np.int64]
 _WINDOW = 1 << 17  # sentences that are processed together
@@ -63,7 +63,7 @@ def cached_table(store: TokenStore, name: str, columns: int, write: Callable[[Bi
             write(file)
         checksum = _checksum(Path(temporary))
         os.replace(temporary, path)
-        write_whole(_checksum_file(path), checksum)
+        write_atomically(_checksum_file(path), checksum)
     finally:
         Path(temporary).unlink(missing_ok=True)
     return MappedTable(path, columns)
@@ -76,7 +76,7 @@ def _checksum_file(path: Path) -> Path:
 def _checksum(path: Path) -> str:
     """Return the content of the file beside a table: the table's size, and its hash if hashing is quick."""
     size = path.stat().st_size
-    return f"{size} {sha256(path) if size <= QUICK else ''}\n"
+    return f"{size} {file_sha256(path) if size <= ALWAYS_HASHED_BYTES else ''}\n"
 
 
 def _is_intact(path: Path) -> bool:

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_lightning.data.store.splitting import Split
-from bert_lightning.data.store.token_store import StoreWriter, encode, read_part, sha256
+from bert_lightning.data.store.splitting import SplitRule
+from bert_lightning.data.store.token_store import StoreWriter, file_sha256, read_part, tokenize_documents
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document
 from bert_lightning.text.files.lines import Part
@@ -37,11 +37,11 @@ _DIGESTS_AT_ONCE = 2**24  # digests in memory: 16 bytes each, and as much again 
 
 
 @dataclass(frozen=True)
-class Job:
-    """The settings for tokenizing a corpus, which are the same for all its parts."""
+class TokenizationJob:
+    """The settings for tokenizing a corpus. They are the same for all its parts."""
 
     corpus: Corpus
-    split: Split
+    split: SplitRule
     deduplicate: bool
     folder: Path  # holds tokenizer.json and parts/
 
@@ -49,23 +49,23 @@ class Job:
         return self.folder / "parts" / f"{number:06d}"
 
     def has(self, number: int) -> bool:
-        """Return whether a part is written."""
+        """Return whether a part is written completely."""
         return (self.part_folder(number) / "part.json").exists()
 
 
 @dataclass(frozen=True)
 class PartRecord:
-    """The content of part.json."""
+    """The content of part.json: the counts of each split, and the hash of each file."""
 
     counts: dict[str, dict[str, int]]
     hashes: dict[str, str] = field(default_factory=dict)
 
 
-def write_parts(job: Job, parts: Mapping[int, Part], workers: int, say: Callable[[str], None]) -> None:
+def write_parts(job: TokenizationJob, parts: Mapping[int, Part], workers: int, say: Callable[[str], None]) -> None:
     """Tokenize the parts of a corpus, given by number. Parts that exist already stay as they are."""
     todo = [(number, part) for number, part in parts.items() if not job.has(number)]
     if len(todo) < len(parts):
-        say(f"going on: {len(parts) - len(todo)} of {len(parts)} parts are there")
+        say(f"continuing: {len(parts) - len(todo)} of {len(parts)} parts are finished already")
     if min(workers, len(todo)) <= 1:
         tokenize = fastest_tokenizer(load_tokenizer(job.folder))
         for number, part in todo:
@@ -73,8 +73,8 @@ def write_parts(job: Job, parts: Mapping[int, Part], workers: int, say: Callable
         return
     # Spawn, not fork: tokenizers and torch have threads, and a fork of a process with threads may hang.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(todo)), spawn, initializer=_start_worker, initargs=(job,)) as pool:
-        futures = [pool.submit(_work, number, part) for number, part in todo]
+    with ProcessPoolExecutor(min(workers, len(todo)), spawn, initializer=_initialize_worker, initargs=(job,)) as pool:
+        futures = [pool.submit(_write_part_in_worker, number, part) for number, part in todo]
         try:
             for done, future in enumerate(as_completed(futures), 1):
                 future.result()
@@ -84,10 +84,10 @@ def write_parts(job: Job, parts: Mapping[int, Part], workers: int, say: Callable
             raise
 
 
-_worker: tuple[Job, BatchTokenizer]
+_worker: tuple[TokenizationJob, BatchTokenizer]
 
 
-def _start_worker(job: Job) -> None:
+def _initialize_worker(job: TokenizationJob) -> None:
     global _worker
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes run in parallel already
     _worker = job, fastest_tokenizer(load_tokenizer(job.folder))
@@ -102,12 +102,12 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _work(number: int, part: Part) -> None:
+def _write_part_in_worker(number: int, part: Part) -> None:
     job, tokenize = _worker
     _write_part(job, number, part, tokenize)
 
 
-def _write_part(job: Job, number: int, part: Part, tokenize: BatchTokenizer) -> None:
+def _write_part(job: TokenizationJob, number: int, part: Part, tokenize: BatchTokenizer) -> None:
     """Tokenize one part into a temporary folder, then give the folder its final name."""
     target = job.part_folder(number)
     beside = target.with_name(f"{target.name}.{os.getpid()}")
@@ -127,7 +127,7 @@ def _write_part(job: Job, number: int, part: Part, tokenize: BatchTokenizer) -> 
                     validation.take(piece, part.copy)
         record = PartRecord(
             {name: writer.store.counts for name, writer in zip(SPLITS, (train, validation), strict=True)},
-            {str(file.relative_to(beside)): sha256(file) for file in sorted(beside.rglob("*.bin"))},
+            {str(file.relative_to(beside)): file_sha256(file) for file in sorted(beside.rglob("*.bin"))},
         )
         (beside / "part.json").write_text(json.dumps(asdict(record)), encoding="utf-8")
         try:
@@ -157,7 +157,7 @@ class _SplitWriter:
             self._flush()
 
     def _flush(self) -> None:
-        documents, full = encode(self.documents, self.tokenize)
+        documents, full = tokenize_documents(self.documents, self.tokenize)
         self.store.add(documents)
         if self.digests is not None:
             with (self.store.folder / "digests.bin").open("ab") as file:
@@ -178,7 +178,7 @@ class _SplitWriter:
             self.store.__exit__(*error)
 
 
-def join(job: Job, count: int, target: Path, dtype: IdType) -> dict[str, dict[str, int]]:
+def join_parts(job: TokenizationJob, count: int, target: Path, dtype: IdType) -> dict[str, dict[str, int]]:
     """Join all parts into finished stores in `target`, and return the counts of each split.
 
     If duplicates are dropped, the counts include their number.
@@ -191,13 +191,13 @@ def join(job: Job, count: int, target: Path, dtype: IdType) -> dict[str, dict[st
     counts = {}
     for split in SPLITS:
         folders = [job.part_folder(number) / split for number in range(count)]
-        kept = first_of_equals([folder / "digests.bin" for folder in folders]) if job.deduplicate else None
+        kept = first_occurrences([folder / "digests.bin" for folder in folders]) if job.deduplicate else None
         with StoreWriter(target / split, dtype) as writer:
             at = 0
             for folder in folders:
                 for documents in read_part(folder, dtype):
                     size = len(documents.document_lengths)
-                    writer.add(documents if kept is None else documents.only(kept[at : at + size]))
+                    writer.add(documents if kept is None else documents.select(kept[at : at + size]))
                     at += size
             writer.finish()
         counts[split] = writer.counts
@@ -211,9 +211,9 @@ def _check_part(folder: Path) -> None:
     try:
         record = PartRecord(**json.loads((folder / "part.json").read_text(encoding="utf-8")))
         hashes = [(str(name), str(expected)) for name, expected in record.hashes.items()]
-        found = [sha256(folder / name) for name, _ in hashes]
+        found = [file_sha256(folder / name) for name, _ in hashes]
     except PermissionError as error:
-        raise UserError(f"{error.filename}: {error.strerror}: get the right to read it") from None
+        raise UserError(f"{error.filename}: {error.strerror}: allow this user to read it") from None
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{folder} is damaged ({error}): {fix}") from None
     for (name, expected), actual in zip(hashes, found, strict=True):
@@ -221,7 +221,7 @@ def _check_part(folder: Path) -> None:
             raise UserError(f"{folder / name} is damaged: its sha256 is {actual}, expected {expected}; {fix}")
 
 
-def first_of_equals(files: Sequence[Path]) -> npt.NDArray[np.bool_]:
+def first_occurrences(files: Sequence[Path]) -> npt.NDArray[np.bool_]:
     """Return an array that is true for the first occurrence of each digest in all the files together.
 
     A missing file has no digests. Memory: one byte for each digest, and 16 M digests at a time.

@@ -1,6 +1,6 @@
 """Data preparation: corpus -> tokenizer and token stores on disk, made once, by `prepare` or by the first `pretrain`.
 
-A finished folder is named after the corpus and a digest of the settings and sources. Beside it, `<name>.partial` holds
+A finished folder is named after the corpus and a hash of its settings and sources. Beside it, `<name>.partial` holds
 unfinished work. An interrupted run continues from there, and ends with the same bits.
 """
 
@@ -17,11 +17,23 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from bert_lightning.data.store import manifest
-from bert_lightning.data.store.parts import Job, join, write_parts
-from bert_lightning.data.store.splitting import Split, TrainingSample, WithinDocuments, check_counts, choose_split
+from bert_lightning.data.store.manifest import (
+    MANIFEST,
+    json_sha256,
+    read_manifest,
+    settings_differences,
+    write_manifest,
+)
+from bert_lightning.data.store.parts import TokenizationJob, join_parts, write_parts
+from bert_lightning.data.store.splitting import (
+    SplitRule,
+    SplitWithinDocuments,
+    TrainingSample,
+    check_counts,
+    choose_split,
+)
 from bert_lightning.data.store.token_store import TokenStore
-from bert_lightning.data.store.unfinished import Begin, removed_if_the_sources_are_wrong, unfinished
+from bert_lightning.data.store.unfinished import FirstDecisions, remove_on_user_error, unfinished_folder
 from bert_lightning.errors import UserError
 from bert_lightning.text import findings
 from bert_lightning.text.corpora import Corpus
@@ -51,15 +63,15 @@ class PreparedData:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The settings of a prepared folder. Its parts are the same for every number of processes and machines.
+class StorePlan:
+    """The settings of a prepared folder.
 
     Attributes:
         corpus: documents that are read.
         make_tokenizer: recipe of the tokenizer; a trained tokenizer is trained on the training documents.
         validation_fraction: fraction of the documents for validation.
-        folder: path of the finished folder, without the digest that ends its name.
-        deduplicate: whether to leave out a document that equals an earlier one, white space aside.
+        folder: path of the finished folder, without the hash at the end of its name.
+        deduplicate: whether to leave out a document that equals an earlier one, except for white space.
 
     Raises:
         UserError: if `validation_fraction` is not above 0 and below 1.
@@ -88,11 +100,11 @@ class Plan:
 
     def target(self) -> Path:
         """Return the path of the finished folder. It changes with settings and sources, so no data is mixed up."""
-        return self.folder.with_name(f"{self.folder.name}-{manifest.digest(self.settings())[:12]}")
+        return self.folder.with_name(f"{self.folder.name}-{json_sha256(self.settings())[:12]}")
 
 
 def prepare(
-    plan: Plan, say: Say, workers: int | None = None, thorough: bool = False, note: Say | None = None
+    plan: StorePlan, say: Say, workers: int | None = None, thorough: bool = False, note: Say | None = None
 ) -> PreparedData:
     """Return the prepared data of a plan, and make it first if it does not exist.
 
@@ -101,7 +113,7 @@ def prepare(
         say: function that is called with messages of progress.
         workers: number of processes that tokenize; None for the number of cores.
         thorough: whether to check the hash of every existing file, however large.
-        note: function that is called with remarks on the corpus and the tokenizer; None for `say`.
+        note: function that is called with remarks about the corpus and the tokenizer; None for `say`.
 
     Raises:
         UserError: if the corpus is empty, or a split has no documents.
@@ -110,11 +122,11 @@ def prepare(
     made = False
     if not target.exists():
         _say_what_differs(plan, say)
-        with unfinished(target, "lock") as partial:
+        with unfinished_folder(target, "lock") as partial:
             if not target.exists():  # unless another process has just finished it
                 made = True
-                with removed_if_the_sources_are_wrong(partial):
-                    job = _begun(plan, partial, say, note)
+                with remove_on_user_error(partial):
+                    job = _started_job(plan, partial, say, note)
                     say("tokenizing")
                     write_parts(job, dict(enumerate(job.corpus.parts())), workers or _cores(), say)
                     _finish(plan, job, say)
@@ -125,7 +137,9 @@ def prepare(
     return data
 
 
-def prepare_shard(plan: Plan, shard: int, shards: int, workers: int | None, say: Say, note: Say | None = None) -> None:
+def prepare_shard(
+    plan: StorePlan, shard: int, shards: int, workers: int | None, say: Say, note: Say | None = None
+) -> None:
     """Tokenize every part whose number is `shard` modulo `shards`; `merge_shards` then makes the stores.
 
     Shards may be written at the same time, on machines that share the folder. All use the tokenizer that is made first.
@@ -138,15 +152,15 @@ def prepare_shard(plan: Plan, shard: int, shards: int, workers: int | None, say:
     if (target := plan.target()).exists():
         say(f"{target} is finished")
         return
-    with unfinished(target, f"lock-{shard}") as partial:
-        job = _begun(plan, partial, say, note or say)
+    with unfinished_folder(target, f"lock-{shard}") as partial:
+        job = _started_job(plan, partial, say, note or say)
         say(f"tokenizing shard {shard} of {shards}")
         mine = {number: part for number, part in enumerate(job.corpus.parts()) if number % shards == shard}
         write_parts(job, mine, workers or _cores(), say)
-    say(f"shard {shard} of {shards} is there; when all are: the same command with merge=true in place of shard")
+    say(f"shard {shard} of {shards} is finished; once all are, run the same command with merge=true in place of shard")
 
 
-def merge_shards(plan: Plan, shards: int, say: Say) -> PreparedData:
+def merge_shards(plan: StorePlan, shards: int, say: Say) -> PreparedData:
     """Make the stores of a plan from its shards, and return the prepared data.
 
     Raises:
@@ -154,12 +168,9 @@ def merge_shards(plan: Plan, shards: int, say: Say) -> PreparedData:
     """
     target = plan.target()
     if not target.exists():
-        with unfinished(target, "lock") as partial:
+        with unfinished_folder(target, "lock") as partial:
             if not target.exists():
-                job, parts = (
-                    Job(plan.corpus, Begin.read(partial).split(plan.validation_fraction), plan.deduplicate, partial),
-                    plan.corpus.parts(),
-                )
+                job, parts = _job(plan, partial), plan.corpus.parts()
                 missing = [number for number in range(len(parts)) if not job.has(number)]
                 if missing:
                     names = ", ".join(map(str, sorted({number % shards for number in missing})))
@@ -178,13 +189,13 @@ def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
     Raises:
         UserError: if the folder is not a prepared one, is damaged, or its ids were made with another tokenizer.
     """
-    known = manifest.read(folder, thorough)
+    known = read_manifest(folder, thorough)
     tokenizer = load_tokenizer(folder)
     if fingerprint(tokenizer) != known["tokenizer_fingerprint"]:
         raise UserError(
-            f"{folder}/tokenizer.json is not the one that made these ids: delete the folder and run prepare"
+            f"{folder}/tokenizer.json is not the tokenizer that made these ids: delete the folder and run prepare again"
         )
-    content = manifest.digest({name: file["sha256"] for name, file in known["files"].items()})[:16]
+    content = json_sha256({name: file["sha256"] for name, file in known["files"].items()})[:16]
     return PreparedData(
         folder,
         tokenizer,
@@ -195,12 +206,12 @@ def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
     )
 
 
-def _finish(plan: Plan, job: Job, say: Say) -> None:
+def _finish(plan: StorePlan, job: TokenizationJob, say: Say) -> None:
     """Join all parts, which must exist, into the finished folder."""
     say("joining")
     tokenizer, joined = load_tokenizer(job.folder), job.folder / "joined"
     shutil.rmtree(joined, ignore_errors=True)
-    counts = join(job, len(job.corpus.parts()), joined, id_type(tokenizer))
+    counts = join_parts(job, len(job.corpus.parts()), joined, id_type(tokenizer))
     check_counts(job.corpus, plan.validation_fraction, counts)
     shutil.copyfile(job.folder / "tokenizer.json", joined / "tokenizer.json")
     description = {
@@ -209,14 +220,14 @@ def _finish(plan: Plan, job: Job, say: Say) -> None:
         "vocab_size": vocabulary_size(tokenizer),
         "splits": counts,
     }
-    if notes := Begin.read(job.folder).notes:
+    if notes := FirstDecisions.read(job.folder).notes:
         description["notes"] = notes
-    manifest.write(joined, description)
+    write_manifest(joined, description)
     joined.rename(plan.target())
 
 
-def _begun(plan: Plan, partial: Path, say: Say, note: Say) -> Job:
-    """Return the job of a plan, after choosing its split and making its tokenizer if needed; report its notes."""
+def _started_job(plan: StorePlan, partial: Path, say: Say, note: Say) -> TokenizationJob:
+    """Return the job of a plan, and report its notes. Choose the split and make the tokenizer first if it is new."""
     if not (partial / "tokenizer.json").exists():
         notes: list[str] = []
         if skipped := plan.corpus.skipped():
@@ -226,19 +237,24 @@ def _begun(plan: Plan, partial: Path, say: Say, note: Say) -> Job:
         split = choose_split(plan.corpus, plan.validation_fraction, notes.append)
         say("making the tokenizer")
         _make_tokenizer(plan, partial, split, notes)
-    begin = Begin.read(partial)
-    for text in begin.notes:
+    for text in FirstDecisions.read(partial).notes:
         note(text)
-    return Job(plan.corpus, begin.split(plan.validation_fraction), plan.deduplicate, partial)
+    return _job(plan, partial)
 
 
-def _make_tokenizer(plan: Plan, partial: Path, split: Split, notes: list[str]) -> None:
+def _job(plan: StorePlan, partial: Path) -> TokenizationJob:
+    """Return the job of a plan whose split and tokenizer are in the unfinished folder."""
+    split = FirstDecisions.read(partial).split(plan.validation_fraction)
+    return TokenizationJob(plan.corpus, split, plan.deduplicate, partial)
+
+
+def _make_tokenizer(plan: StorePlan, partial: Path, split: SplitRule, notes: list[str]) -> None:
     """Write begin.json and tokenizer.json. If several processes do so, the first tokenizer stays."""
     recipe = plan.make_tokenizer
     tokenizer = recipe(TrainingSample(plan.corpus, split, int(recipe.sample_megabytes * 10**6)), notes.append)
     SpecialIds.of(tokenizer).require_mask()  # checked before hours of work, because the data is for masking
     findings.report(tokenizer, TrainingSample(plan.corpus, split, findings.SAMPLE), notes.append)
-    Begin(isinstance(split, WithinDocuments), tuple(notes)).write(partial)
+    FirstDecisions(isinstance(split, SplitWithinDocuments), tuple(notes)).write(partial)
     beside = partial / f"tokenizer.json.{os.getpid()}"
     beside.write_text(tokenizer.to_str(), encoding="utf-8")
     with contextlib.suppress(FileExistsError):
@@ -246,14 +262,14 @@ def _make_tokenizer(plan: Plan, partial: Path, split: Split, notes: list[str]) -
     beside.unlink()
 
 
-def _say_what_differs(plan: Plan, say: Say) -> None:
+def _say_what_differs(plan: StorePlan, say: Say) -> None:
     """Say that a new store is made although others exist, and how it differs from the most similar one."""
     folder, settings = plan.folder, plan.settings()
     found = []
-    for path in sorted(folder.parent.glob(f"{glob.escape(folder.name)}-*/{manifest.NAME}")):
+    for path in sorted(folder.parent.glob(f"{glob.escape(folder.name)}-*/{MANIFEST}")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             old = json.loads(path.read_text(encoding="utf-8"))["settings"]
-            found.append((manifest.differences(old, settings), path.parent))
+            found.append((settings_differences(old, settings), path.parent))
     if found:
         differences, nearest = min(found, key=lambda entry: len(entry[0]))
         say(f"making a new store; {nearest} stays, and differs in this: {'; '.join(differences[:5])}")

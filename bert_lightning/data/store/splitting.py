@@ -19,7 +19,7 @@ _FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # fractions that an error sugges
 _PIECES, _PIECE_SENTENCES = 8, 2  # most pieces of one side of a document, and fewest sentences of a piece
 
 
-class Split(Protocol):
+class SplitRule(Protocol):
     """A rule that divides documents into training and validation. It is plain data, to be sent to other processes."""
 
     def __call__(self, document: Document) -> tuple[list[Document], list[Document]]:
@@ -27,7 +27,7 @@ class Split(Protocol):
 
 
 @dataclass(frozen=True)
-class ByDocument:
+class SplitByDocument:
     """Puts a document into validation if a hash of its text is below the fraction, otherwise into training."""
 
     fraction: float
@@ -37,7 +37,7 @@ class ByDocument:
 
 
 @dataclass(frozen=True)
-class WithinDocuments:
+class SplitWithinDocuments:
     """Puts the last sentences of every document into validation: for a corpus of one document or a few.
 
     Both parts are cut into pieces that count as documents, because some objectives need several documents.
@@ -75,7 +75,7 @@ class TrainingSample:
     """
 
     corpus: Corpus
-    split: Split
+    split: SplitRule
     characters: int
 
     def __iter__(self) -> Iterator[Document]:
@@ -95,7 +95,7 @@ class TrainingSample:
 class _Tally:
     """Counts the documents that a split puts on each side. No document stays in memory."""
 
-    split: Split
+    split: SplitRule
     documents: int = 0
     train: int = 0
     validation: int = 0
@@ -116,13 +116,13 @@ class _Tally:
         return min(self.train, self.validation) >= _LEAST_DOCUMENTS and fraction / _FAR_OFF <= share <= most
 
 
-def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -> Split:
+def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -> SplitRule:
     """Return the split of a corpus: by documents, or within documents if there are too few to be divided.
 
     Raises:
         UserError: if there is no text, or too little; the message suggests a fraction that works, if there is one.
     """
-    by_document, within = _Tally(ByDocument(fraction)), _Tally(WithinDocuments(fraction))
+    by_document, within = _Tally(SplitByDocument(fraction)), _Tally(SplitWithinDocuments(fraction))
     positions = set()
     for document in islice(corpus, _LOOKED_AT):
         by_document.add(document)
@@ -149,7 +149,7 @@ def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -
 def _one_text(corpus: Corpus, fraction: float, count: int) -> str:
     """Return the error message for a corpus of one text that is too short, with a fix."""
     document = next(iter(corpus))
-    tallies = {other: _Tally(WithinDocuments(other)) for other in _FRACTIONS}
+    tallies = {other: _Tally(SplitWithinDocuments(other)) for other in _FRACTIONS}
     for tally in tallies.values():
         tally.add(document)
     works = next((other for other, tally in tallies.items() if tally.serves(other)), None)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,16 +21,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
-from bert_lightning.text.tokenizers.batch_tokenizer import BatchTokenizer, IdType, id_type
-from bert_lightning.text.tokenizers.cached_tokenizer import fastest_tokenizer
+from bert_lightning.text.tokenizers.batch_tokenizer import BatchTokenizer, IdType
 
-FILES = ("tokens.bin", "words.bin", "sentences.npy", "documents.npy")
-QUICK = 2**28  # bytes; only `prepare` hashes larger files, because that takes long
-_CHARACTERS_AT_ONCE = 2**20  # characters that are tokenized in one call
+ALWAYS_HASHED_BYTES = 2**28  # files up to this size are hashed whenever they are opened, larger ones by `prepare`
 _NUMBERS_AT_ONCE = 2**20  # lengths that are read in one call
 
 
@@ -47,7 +43,7 @@ class TokenStore:
             if self.documents[-1] != len(self.sentences) - 1:
                 raise ValueError(f"documents.npy ends at {self.documents[-1]} of {len(self.sentences) - 1} sentences")
         except PermissionError as error:
-            raise UserError(f"{error.filename}: {error.strerror}: get the right to read it") from None
+            raise UserError(f"{error.filename}: {error.strerror}: allow this user to read it") from None
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"the token store {folder} is damaged ({error}): delete it and run prepare again") from None
         count = int(self.sentences[-1])
@@ -70,6 +66,7 @@ class TokenStore:
         return len(self.documents) - 1
 
     def counts(self) -> dict[str, int]:
+        """Return the numbers of documents, sentences and tokens."""
         return {
             "documents": self.num_documents,
             "sentences": len(self.sentences) - 1,
@@ -90,7 +87,7 @@ def _offsets(path: Path) -> npt.NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Documents:
+class TokenizedDocuments:
     """A sequence of documents: T tokens in S sentences in D documents. No sentence and no document is empty."""
 
     tokens: npt.NDArray[Any]  # [T] token ids
@@ -98,16 +95,18 @@ class Documents:
     sentence_lengths: npt.NDArray[np.integer[Any]]  # [S] number of tokens
     document_lengths: npt.NDArray[np.integer[Any]]  # [D] number of sentences
 
-    def only(self, kept: npt.NDArray[np.bool_]) -> Documents:
+    def select(self, kept: npt.NDArray[np.bool_]) -> TokenizedDocuments:
         """Return the documents for which `kept` [D] is true."""
         sentences = np.repeat(kept, self.document_lengths)
         tokens = np.repeat(sentences, self.sentence_lengths)
-        return Documents(
+        return TokenizedDocuments(
             self.tokens[tokens], self.word_starts[tokens], self.sentence_lengths[sentences], self.document_lengths[kept]
         )
 
 
-def encode(documents: list[Document], tokenize: BatchTokenizer) -> tuple[Documents, npt.NDArray[np.bool_]]:
+def tokenize_documents(
+    documents: list[Document], tokenize: BatchTokenizer
+) -> tuple[TokenizedDocuments, npt.NDArray[np.bool_]]:
     """Tokenize documents, and drop the sentences and documents that have no tokens.
 
     Returns:
@@ -118,24 +117,11 @@ def encode(documents: list[Document], tokenize: BatchTokenizer) -> tuple[Documen
     document = np.repeat(np.arange(len(documents)), [len(sentences) for sentences in documents])
     sentences = np.bincount(document[lengths > 0], minlength=len(documents))
     lengths, full = lengths[lengths > 0], sentences > 0
-    return Documents(encoded.tokens, encoded.word_starts, lengths, sentences[full]), full
-
-
-def groups(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    """Yield documents in lists of about a million characters."""
-    group, size = [], 0
-    for document in documents:
-        group.append(document)
-        size += sum(map(len, document))
-        if size >= _CHARACTERS_AT_ONCE:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+    return TokenizedDocuments(encoded.tokens, encoded.word_starts, lengths, sentences[full]), full
 
 
 class StoreWriter:
-    """A context manager that writes a token store, or one part of a store, into a new folder.
+    """A context manager that writes a token store, or a part of one, into a new folder.
 
     Until `finish` is called, the folder holds lengths instead of offsets. `read_part` reads such a part.
     """
@@ -159,7 +145,8 @@ class StoreWriter:
                 if error is None:
                     raise
 
-    def add(self, documents: Documents) -> None:
+    def add(self, documents: TokenizedDocuments) -> None:
+        """Write documents after those that are written already."""
         arrays = (
             documents.tokens.astype(self.dtype, copy=False),
             documents.word_starts,
@@ -193,7 +180,7 @@ def _lengths_to_offsets(source: Path, target: Path, count: int) -> None:
             end = int(ends[-1])
 
 
-def read_part(folder: Path, dtype: IdType, documents_at_once: int = 1024) -> Iterator[Documents]:
+def read_part(folder: Path, dtype: IdType, documents_at_once: int = 1024) -> Iterator[TokenizedDocuments]:
     """Yield the documents that a `StoreWriter` wrote without `finish`, some at a time."""
     with (
         (folder / "tokens.bin").open("rb") as tokens,
@@ -205,23 +192,10 @@ def read_part(folder: Path, dtype: IdType, documents_at_once: int = 1024) -> Ite
             sentence_lengths = np.fromfile(sentences, np.uint32, int(document_lengths.sum()))
             count = int(sentence_lengths.sum())
             ids, starts = np.fromfile(tokens, dtype, count), np.fromfile(words, np.bool_, count)
-            yield Documents(ids, starts, sentence_lengths, document_lengths)
+            yield TokenizedDocuments(ids, starts, sentence_lengths, document_lengths)
 
 
-def write_store(folder: Path, documents: Iterable[Document], tokenizer: Tokenizer) -> dict[str, int]:
-    """Tokenize `documents`, write them into a store in `folder`, and return its counts.
-
-    Sentences without tokens are left out.
-    """
-    tokenize = fastest_tokenizer(tokenizer)
-    with StoreWriter(folder, id_type(tokenizer)) as writer:
-        for group in groups(documents):
-            writer.add(encode(group, tokenize)[0])
-        writer.finish()
-    return writer.counts
-
-
-def sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """Return the SHA-256 hash of a file's content, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -230,7 +204,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a text file atomically: no reader finds a part of it."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")

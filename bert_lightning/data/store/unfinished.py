@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 
-from bert_lightning.data.store.splitting import ByDocument, Split, WithinDocuments
-from bert_lightning.data.store.token_store import write_whole
+from bert_lightning.data.store.splitting import SplitByDocument, SplitRule, SplitWithinDocuments
+from bert_lightning.data.store.token_store import write_atomically
 from bert_lightning.errors import UserError
 
 _BEGIN = "begin.json"
@@ -22,21 +22,23 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
-class Begin:
-    """The content of begin.json in an unfinished folder: decisions made before the first document was tokenized."""
+class FirstDecisions:
+    """The decisions made before the first document is tokenized. An unfinished folder has them in begin.json."""
 
     within_documents: bool = False
     notes: tuple[str, ...] = ()
 
-    def split(self, fraction: float) -> Split:
-        return (WithinDocuments if self.within_documents else ByDocument)(fraction)
+    def split(self, fraction: float) -> SplitRule:
+        """Return the split into training and validation that was decided."""
+        return (SplitWithinDocuments if self.within_documents else SplitByDocument)(fraction)
 
     def write(self, folder: Path) -> None:
-        write_whole(folder / _BEGIN, json.dumps(asdict(self)))
+        """Write begin.json into an unfinished folder."""
+        write_atomically(folder / _BEGIN, json.dumps(asdict(self)))
 
     @classmethod
-    def read(cls, folder: Path) -> Begin:
-        """Return the decisions in a folder. An earlier version wrote no begin.json: then they are the defaults.
+    def read(cls, folder: Path) -> FirstDecisions:
+        """Return the decisions of an unfinished folder; the defaults if an older version made it, without begin.json.
 
         Raises:
             UserError: if the file is damaged.
@@ -52,7 +54,7 @@ class Begin:
 
 
 @contextlib.contextmanager
-def unfinished(target: Path, lock_name: str) -> Iterator[Path]:
+def unfinished_folder(target: Path, lock_name: str) -> Iterator[Path]:
     """Yield the folder for unfinished work, while no other process holds the same lock in it.
 
     If an error occurs while the folder is still empty, the folder is removed.
@@ -76,15 +78,15 @@ def unfinished(target: Path, lock_name: str) -> Iterator[Path]:
             if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
                 continue
             try:
-                with _full_disk_named(target):
+                with _full_disk_as_user_error(target):
                     yield partial
             except BaseException:
-                _remove_what_is_empty(lock, [partial, *made])
+                _remove_empty_folders(lock, [partial, *made])
                 raise
             return
 
 
-def _remove_what_is_empty(lock: Path, folders: list[Path]) -> None:
+def _remove_empty_folders(lock: Path, folders: list[Path]) -> None:
     if set(lock.parent.glob("*")) <= {lock}:
         lock.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # a folder is not empty, or another process removed it
@@ -94,20 +96,21 @@ def _remove_what_is_empty(lock: Path, folders: list[Path]) -> None:
 
 
 @contextlib.contextmanager
-def _full_disk_named(target: Path) -> Iterator[None]:
+def _full_disk_as_user_error(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
         raise UserError(
-            f"no room for {target} ({error.strerror}): free some and run the same command again; what is done is kept"
+            f"{target} cannot be written ({error.strerror}): free some disk space and run the same command again; "
+            "finished parts are kept"
         ) from None
 
 
 @contextlib.contextmanager
-def removed_if_the_sources_are_wrong(partial: Path) -> Iterator[None]:
-    """Remove the unfinished folder after a UserError, if no part of the work in it is finished.
+def remove_on_user_error(partial: Path) -> Iterator[None]:
+    """Remove the unfinished folder if the block raises a UserError and no part of the work is finished.
 
     Once the sources are fixed, another folder is used. Finished parts may be hours of work, and stay.
     """

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from bert_lightning.data.pretraining.pairs import SegmentPairs, SentenceOrderPairs
 from bert_lightning.data.randomness import random_bits
 from bert_lightning.data.store import index
-from bert_lightning.data.store.token_store import TokenStore, write_store
+from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.errors import UserError
-from tests.data.stores import documents, store_of
+from tests.data.stores import documents, store_of, write_store
 
 
 def document_of(store, tokens):

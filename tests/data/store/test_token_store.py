@@ -6,12 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from bert_lightning.data.store.preparation import Plan, open_prepared, prepare
-from bert_lightning.data.store.token_store import TokenStore, write_store
+from bert_lightning.data.store.preparation import StorePlan, open_prepared, prepare
+from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import SentenceLines
 from bert_lightning.text.sentences import split_position
 from bert_lightning.text.tokenizers.recipes import LoadTokenizer, TrainWordPiece
+from tests.data.stores import write_store
 
 
 def silent(_: str) -> None:
@@ -60,7 +61,9 @@ def test_what_is_prepared_is_reused_and_what_changed_is_not(small_corpus, tmp_pa
     said = []
 
     def again(path, words=300):
-        return prepare(Plan(SentenceLines(str(path)), TrainWordPiece(words), 0.2, tmp_path / "data" / "x"), said.append)
+        return prepare(
+            StorePlan(SentenceLines(str(path)), TrainWordPiece(words), 0.2, tmp_path / "data" / "x"), said.append
+        )
 
     (tmp_path / "data").mkdir()
     path = tmp_path / "copy.txt"
@@ -79,7 +82,7 @@ def test_nothing_is_left_of_a_preparation_that_failed(tmp_path):
     path.write_bytes(b"\n\n".join(b"Sentence %d one.\nSentence two." % i for i in range(50)) + b"\n\nbad \xff\n")
     (tmp_path / "data").mkdir()
     with pytest.raises(UserError, match="not UTF-8"):
-        prepare(Plan(SentenceLines(str(path)), TrainWordPiece(100), 0.2, tmp_path / "data" / "x"), silent)
+        prepare(StorePlan(SentenceLines(str(path)), TrainWordPiece(100), 0.2, tmp_path / "data" / "x"), silent)
     assert list((tmp_path / "data").iterdir()) == []
 
 
@@ -99,7 +102,7 @@ def test_corpora_too_small_to_split(tmp_path, text, message):
     path = tmp_path / "a.txt"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message):
-        prepare(Plan(SentenceLines(str(path)), TrainWordPiece(100), 0.001, tmp_path / "x"), silent)
+        prepare(StorePlan(SentenceLines(str(path)), TrainWordPiece(100), 0.001, tmp_path / "x"), silent)
 
 
 def test_the_fraction_that_is_advised_serves(tmp_path):
@@ -113,9 +116,9 @@ def test_the_fraction_that_is_advised_serves(tmp_path):
         path.write_text(text, encoding="utf-8")
         for wrong in (0.0001, 0.9999):
             with pytest.raises(UserError) as caught:
-                prepare(Plan(SentenceLines(str(path)), TrainWordPiece(100), wrong, tmp_path / "x"), silent)
+                prepare(StorePlan(SentenceLines(str(path)), TrainWordPiece(100), wrong, tmp_path / "x"), silent)
             advised = float(str(caught.value).rpartition("=")[2])
-            data = prepare(Plan(SentenceLines(str(path)), TrainWordPiece(100), advised, tmp_path / "x"), silent)
+            data = prepare(StorePlan(SentenceLines(str(path)), TrainWordPiece(100), advised, tmp_path / "x"), silent)
             assert min(data.train.num_documents, data.validation.num_documents) >= (1 if name == "two" else 2)
 
 
@@ -157,17 +160,18 @@ def test_a_vocabulary_that_changed_is_noticed(small_corpus, tmp_path):
     for more in ([], ["moon"]):
         vocabulary.write_text("\n".join([*words, *more]) + "\n", encoding="utf-8")
         corpus, recipe = SentenceLines(str(small_corpus)), LoadTokenizer(str(vocabulary))
-        folders.append(prepare(Plan(corpus, recipe, 0.2, tmp_path / "x"), silent).folder)
+        folders.append(prepare(StorePlan(corpus, recipe, 0.2, tmp_path / "x"), silent).folder)
     assert folders[0] != folders[1]
 
 
 def test_two_processes_may_prepare_the_same(small_corpus, tmp_path):
     program = (
-        "from pathlib import Path; from bert_lightning.data.store.preparation import Plan, prepare\n"
+        "from pathlib import Path; from bert_lightning.data.store.preparation import StorePlan, prepare\n"
         "from bert_lightning.text.corpora import SentenceLines\n"
         "from bert_lightning.text.tokenizers.recipes import TrainWordPiece\n"
         f"corpus = SentenceLines({str(small_corpus)!r})\n"
-        f"print(prepare(Plan(corpus, TrainWordPiece(300), 0.2, Path({str(tmp_path / 'x')!r})), lambda _: None).folder)"
+        f"plan = StorePlan(corpus, TrainWordPiece(300), 0.2, Path({str(tmp_path / 'x')!r}))\n"
+        "print(prepare(plan, lambda _: None).folder)"
     )
     processes = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     printed = {process.communicate()[0].strip() for process in processes}
