@@ -274,7 +274,7 @@ BAD = {
     ),
     "flops that nobody counts": (
         ["pretrain", "TINY", "budget=flops", "budget.flops=1e9", "callbacks.throughput=null"],
-        "budget=flops is counted by callbacks.throughput",
+        "budget=flops needs callbacks.throughput",
     ),
     "devices by index": (["pretrain", "TINY", "trainer.devices=[2,3]"], r"trainer.devices=\[2, 3\] must be"),
     "no number of devices": (["pretrain", "TINY", "trainer.devices=some"], "devices=some must be a number of devices"),
@@ -284,7 +284,7 @@ BAD = {
     "clipped to nothing": (["pretrain", "TINY", "max_grad_norm=0"], "max_grad_norm=0.0 must be above 0"),
     "no such metric": (
         ["pretrain", "TINY", "monitor.metric=val/typo"],
-        "val/typo is not measured; there are val/mlm/loss",
+        "val/typo is not measured. The metrics are val/mlm/loss",
     ),
     "metric without its term": (
         ["pretrain", "TINY", "~objective.terms.nsp"],
@@ -294,7 +294,7 @@ BAD = {
     "corpus not given": (["pretrain", "data=sentences"], "data.corpus.path has no value: give data.corpus.path="),
     "wrong share": (["pretrain", "TINY", "masking.rate=2"], "masking.rate=2"),
     "no place to write": (["pretrain", "TINY", "runs=/proc/runs"], "/proc/runs"),
-    "no encoder": (["finetune", "encoder=runs/nothing"], "no encoder at runs/nothing"),
+    "no encoder": (["finetune", "encoder=runs/nothing"], "there is no encoder at runs/nothing"),
     "wrong dropout": (["finetune", "dropout_rate=2"], "dropout_rate=2.0 must be"),
     "no room for words": (
         ["finetune", "task.max_length=1"],
@@ -333,8 +333,8 @@ BAD = {
     ),
     "no epochs": (["finetune", "task=sentiment", "epochs=0"], "epochs=0.0 must be above 0"),
     "too many frozen blocks": (["finetune", "frozen_blocks=7"], "frozen_blocks=7 must be null or 0 to 6"),
-    "nothing to evaluate": (["evaluate"], "no finished run of finetune under runs/"),
-    "no run": (["predict", "hello"], "no finished run of pretrain or finetune under runs/"),
+    "nothing to evaluate": (["evaluate"], "there is no finished finetune run under runs/"),
+    "no run": (["predict", "hello"], "there is no finished pretrain or finetune run under runs/"),
     "text file missing": (["predict", "run=RUN", "file=none.txt"], "file=none.txt does not exist"),
     "no mask": (["predict", "run=RUN", "--", "E=mc2"], r"'E=mc2' has no \[MASK\] to fill in"),
     "mask beyond the end": (
@@ -344,7 +344,7 @@ BAD = {
     "too many guesses": (["predict", "run=RUN", "top_k=0", "a [MASK]"], "top_k=0 must be 1 or more"),
     "no folder for the output": (
         ["predict", "run=RUN", "output=no/x.jsonl", "a [MASK]"],
-        "output=no/x.jsonl: there is no folder .*/no",
+        "output=no/x.jsonl: the folder .*/no does not exist: create it first",
     ),
     "run exists": (["pretrain", "TINY", "name=first"], "runs/first already holds a run: choose another name"),
 }

@@ -67,7 +67,7 @@ def explain_output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"output={path} cannot be written ({error.strerror}): choose another output=...") from None
+        raise UserError(f"output={path} cannot be written ({error.strerror}): choose another path") from None
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def output_folder(path: Path) -> Iterator[Path]:
         UserError: if the path exists already, or the folder cannot be created or written.
     """
     if os.path.lexists(path):
-        raise UserError(f"{path} exists: choose another output=..., or delete it")
+        raise UserError(f"output={path} exists already: choose another path, or delete it")
     made = [parent for parent in path.parents if not parent.exists()]
     partial = _beside(path)
     try:
@@ -109,7 +109,7 @@ def _to_replace(path: Path) -> Path | None:
     except FileNotFoundError:
         target = path.resolve()  # the path may be a symlink to a file that does not exist yet
         if not target.parent.is_dir():
-            raise UserError(f"output={path}: there is no folder {target.parent}: make it first") from None
+            raise UserError(f"output={path}: the folder {target.parent} does not exist: create it first") from None
         return target
     if stat.S_ISDIR(mode):
         raise UserError(f"output={path} is a folder: give the name of a file")

@@ -45,7 +45,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.close(folder)
         except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
             reason = getattr(error, "strerror", None) or str(error)[:120]
-            note(f"{target} could not be written ({reason}); training goes on")
+            note(f"{target} could not be written ({reason}): training continues without this checkpoint")
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Load tensors and plain data only, on the CPU, whatever the arguments say: a checkpoint executes no code."""
@@ -70,9 +70,9 @@ def latest_intact_checkpoint(folder: Path) -> Path | None:
             raise UserError(unreadable_message(path, error)) from None
         except OSError as error:  # a link to nothing, or a disk that fails
             problem = str(error.strerror)
-        note(f"{path} is damaged ({problem}); trying the one before")
+        note(f"{path} is damaged ({problem}): trying the checkpoint before it")
     if saved:
-        raise UserError(f"{folder}: every checkpoint is damaged; delete the run's folder and start it again")
+        raise UserError(f"every checkpoint in {folder} is damaged: delete the run's folder and start the run again")
     return None
 
 
@@ -96,8 +96,8 @@ def check_same_model(path: Path, metadata: dict[str, Any], mine: dict[str, Any])
     theirs, ours = BertConfig().to_dict() | metadata["config"], mine["config"]  # older versions lack newer fields
     differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
     if differing:
-        pairs = ", ".join(f"{key} {theirs.get(key)} there and {ours.get(key)} here" for key in differing)
-        raise UserError(f"{path} is of another model: {pairs}")
+        pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} here" for key in differing)
+        raise UserError(f"{path} holds another model: {pairs}. Restore the run's own checkpoint")
 
 
 def check_same_tensors(path: Path, theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
@@ -114,9 +114,11 @@ def check_same_tensors(path: Path, theirs: Mapping[str, Tensor], ours: Mapping[s
     for name in dict.fromkeys([*ours, *theirs]):
         if name not in theirs or name not in ours:
             there = "lacks" if name not in theirs else "holds"
-            raise UserError(f"{path} {there} {name}, unlike this run's model: restore the run's own checkpoint")
+            raise UserError(
+                f"{path} {there} the tensor {name}, unlike this run's model: restore the run's own checkpoint"
+            )
         if theirs[name].shape != ours[name].shape:
             raise UserError(
-                f"{path} holds {name} of shape {list(theirs[name].shape)}, and this run's model has "
+                f"{path} holds the tensor {name} with shape {list(theirs[name].shape)}, and this run's model has "
                 f"{list(ours[name].shape)}: restore the run's own checkpoint"
             )

@@ -30,10 +30,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         if problem := find_damage(path, to_resume=False):
-            raise UserError(f"{path} is damaged ({problem}): use another checkpoint of the run")
+            raise UserError(f"{path} is damaged ({problem}): use another checkpoint of this run")
         checkpoint: dict[str, Any] = load_tensors(path, "cpu")
     except FileNotFoundError:
-        raise UserError(f"no checkpoint at {path}: did the run reach its first one?") from None
+        raise UserError(f"there is no checkpoint {path}: has the run saved one yet?") from None
     except OSError as error:
         raise UserError(unreadable_message(path, error)) from None
     return checkpoint
@@ -75,11 +75,11 @@ def find_damage(path: Path, to_resume: bool = True) -> str | None:
         UserError: if a newer version of this program wrote it in a format that this one does not know.
     """
     if path.exists() and not path.is_file():
-        return "it is no file"
+        return "it is not a file"
     try:
         with zipfile.ZipFile(path) as archive:
             if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
-                return "it is compressed, which no checkpoint of this program is"
+                return "it is compressed; this program writes uncompressed checkpoints"
             if broken := archive.testzip():
                 return f"its part {broken} has changed since it was written"
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
@@ -113,31 +113,29 @@ def check_finite_weights(path: Path, tensors: dict[str, Tensor]) -> None:
         # The sum is cheaper to check, and not finite if a value is not. It may also overflow, so the values decide.
         if tensor.is_floating_point() and not tensor.sum().isfinite() and not tensor.isfinite().all():
             count = int((~tensor.isfinite()).sum())
-            raise UserError(
-                f"{path}: {name} holds {count:,} values that are not finite numbers: use another checkpoint"
-            )
+            raise UserError(f"{path}: {name} holds {count:,} values that are NaN or infinite: use another checkpoint")
 
 
 def _problems(checkpoint: Any, path: Path, to_resume: bool) -> Iterator[str]:
     """Yield a phrase for each problem of a loaded checkpoint. Later checks assume that the earlier ones passed."""
     metadata = checkpoint.get(METADATA_KEY) if isinstance(checkpoint, dict) else None
     if not isinstance(metadata, dict):
-        yield "it is no checkpoint of a run of this program"
+        yield "it is not a checkpoint of this program"
         return
     state = checkpoint.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(k, str) and _is_dense(v) for k, v in state.items()):
-        yield "its state_dict is no mapping of names to tensors"
+        yield "its state_dict is not a mapping from names to tensors"
         return
     yield from _metadata_problems(metadata, state)
     if to_resume:
         wanted = {"loops": dict, "optimizer_states": list, "callbacks": dict, "global_step": int}
         for key, kind in wanted.items():
             if type(checkpoint.get(key)) is not kind:
-                yield f"its {key} is no {kind.__name__}, so that no run can go on from it"
+                yield f"its {key} is not a {kind.__name__}, so no run can resume from it"
         if not isinstance(checkpoint.get(RUN_KEY, {}), dict):
-            yield f"its {RUN_KEY} is no dict"
+            yield f"its {RUN_KEY} is not a dict"
         if path.name.startswith("step-") and step_of(path) != checkpoint["global_step"]:
-            yield f"it holds step {checkpoint['global_step']}, not the step that its name says"
+            yield f"it holds step {checkpoint['global_step']}, and its name says another step"
 
 
 def _metadata_problems(metadata: dict[str, Any], state: dict[str, Tensor]) -> Iterator[str]:
@@ -146,21 +144,21 @@ def _metadata_problems(metadata: dict[str, Any], state: dict[str, Tensor]) -> It
     try:
         config = BertConfig(**settings)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
-        yield f"its config is of no encoder: {' '.join(str(error).split())[:120]}"
+        yield f"its config does not describe an encoder: {' '.join(str(error).split())[:120]}"
         return
     if type(metadata.get("format_version", 0)) is not int:
         yield f"its format_version is {metadata['format_version']!r:.40}"
     if not isinstance(metadata.get("tokenizer_fingerprint"), str):
-        yield "it does not name its tokenizer"
+        yield "it holds no fingerprint of its tokenizer"
     if type(metadata.get("max_length", 1)) is not int:
-        yield f"its max_length is {metadata['max_length']!r:.40}"
+        yield f"its max_length is {metadata['max_length']!r:.40}, not a whole number"
     heads = metadata.get("heads", {})
     if not isinstance(heads, dict) or not all(isinstance(text, str) for pair in heads.items() for text in pair):
         yield f"its heads are {heads!r:.40}, not a mapping of names to types"
     if "task" in metadata:
         yield from _task_problems(metadata["task"])
     if (config.num_hidden_groups or config.num_hidden_layers) > len(state):
-        yield f"it holds {len(state)} tensors, too few for the layers of its config"
+        yield f"it holds {len(state)} tensors: too few for the layers in its config"
         return
     yield from _shape_problems(config, state)
 
@@ -178,9 +176,9 @@ def _shape_problems(config: BertConfig, state: dict[str, Tensor]) -> Iterator[st
         return
     for name, tensor in wanted.items():
         if name not in state:
-            yield f"it holds no weights for {name}"
+            yield f"the tensor {name} is missing"
         elif state[name].shape != tensor.shape:
-            yield f"{name} has shape {list(state[name].shape)}, but its config asks for {list(tensor.shape)}"
+            yield f"the tensor {name} has shape {list(state[name].shape)}, but its config asks for {list(tensor.shape)}"
 
 
 def _task_problems(task: Any) -> Iterator[str]:

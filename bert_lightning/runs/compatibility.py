@@ -36,7 +36,7 @@ def read_run_config(folder: RunFolder) -> DictConfig:
         UserError: if there is no run in the folder, or its config is damaged or not the config of a run.
     """
     if not folder.config.exists():
-        raise UserError(f"no run at {folder.path}: it has no config.yaml")
+        raise UserError(f"{folder.path} is not a run's folder: it has no config.yaml")
     config = read_yaml(folder.config)
     if (verb := config.get("verb")) not in TRAINING_VERBS:
         raise UserError(
@@ -60,7 +60,7 @@ def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) ->
     """
     theirs, ours = _decisive(before), _decisive(config)
     if apart := _apart(theirs, ours):
-        pairs = ", ".join(f"{key} {theirs.get(key)} there and {ours.get(key)} here" for key in apart[:5])
+        pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} here" for key in apart[:5])
         raise UserError(f"{folder.path} holds another run: {pairs}. Choose another name=..., or delete the folder")
 
 
@@ -87,12 +87,12 @@ def check_checkpoint_identity(path: Path, theirs: Mapping[str, Any] | None, conf
         UserError: if the checkpoint belongs to another run; the message names what differs, and both values.
     """
     if theirs is None:
-        note(f"{path} does not say of which run it is, for an older version wrote it: it is taken for this run's")
+        note(f"{path} was written by an older version and does not name its run: this run is assumed")
         return
     theirs, ours = {key: value for key, value in translated(theirs).items() if not _executes(key)}, run_identity(config)
     if apart := _apart(theirs, ours):
         pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} in config.yaml" for key in apart[:5])
-        raise UserError(f"{path} is of another run: {pairs}. Restore config.yaml, or the checkpoints of this run")
+        raise UserError(f"{path} belongs to another run: {pairs}. Restore config.yaml, or the checkpoints of this run")
 
 
 def _decisive(config: DictConfig) -> dict[str, Any]:

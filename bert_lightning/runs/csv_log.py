@@ -73,7 +73,7 @@ class CsvLog(Logger):
         except (ValueError, csv.Error):  # the file is not UTF-8, or not a table
             whole = False
         if not whole:
-            raise UserError(f"{self.path} is not the log of a run: move it away, and the run logs from here on")
+            raise UserError(f"{self.path} is not the log of a run: move it elsewhere, and the run starts a new log")
 
     def _try(self) -> None:
         """Write the waiting rows, or keep them if that fails. Only the first of several failures prints a note."""
@@ -81,7 +81,7 @@ class CsvLog(Logger):
             self._write()
         except OSError as error:
             if not self._failed:
-                note(f"{self.path} cannot be written ({error.strerror}); its rows wait")
+                note(f"{self.path} cannot be written ({error.strerror}): its rows are kept in memory and written later")
             self._failed = True
 
     def _write(self) -> None:

@@ -66,7 +66,7 @@ def launch_locally(folder: Path, overrides: Sequence[str], ranks: int, restarts:
                 if again == restarts:
                     raise
                 reason = str(failed).splitlines()[-1]
-                note(f"a rank failed; all start again, {again + 1} of {restarts} times: {reason}")
+                note(f"a rank failed, and all ranks start again (restart {again + 1} of {restarts}): {reason}")
 
 
 def _run(arguments: Sequence[str], ranks: int) -> None:
@@ -111,7 +111,7 @@ def _cause(failures: dict[int, ProcessFailure]) -> Exception:
     """Return the error of the rank that made the others fail: a rank that was killed, or else the first that failed."""
     killed = [rank for rank, failure in failures.items() if failure.exitcode == -signal.SIGKILL]
     if killed:
-        return RankFailed(f"rank {killed[0]} was killed (SIGKILL): out of memory?")
+        return RankFailed(f"rank {killed[0]} was killed (SIGKILL), probably because memory ran out: lower batch_size")
     rank = min(failures, key=lambda rank: failures[rank].timestamp)
     said: Any = failures[rank].message  # a dict if the rank wrote its error, else a text of torch's launcher
     if not isinstance(said, dict):

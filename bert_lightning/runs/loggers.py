@@ -170,4 +170,4 @@ class FailSafeLogger(Logger):
             call(*args, **kwargs)
         except Exception as error:  # a logger may raise any error
             self.broken = True
-            note(f"{type(self.logger).__name__} failed and logs no more: {error}")
+            note(f"{type(self.logger).__name__} failed and is not used any more: {error}")

@@ -71,7 +71,9 @@ class PretrainedWeights:
         """
         wanted = {name: self.tensors[prefix + name] for name in module.state_dict() if prefix + name in self.tensors}
         if missing := [name for name in module.state_dict() if name not in wanted]:
-            raise UserError(f"{self.path} holds no weights for {prefix}{missing[0]} ({len(missing)} are missing)")
+            raise UserError(
+                f"{self.path} has no tensor {prefix}{missing[0]} ({len(missing)} are missing): it holds another model"
+            )
         for name, tensor in module.state_dict().items():
             if tensor.shape != wanted[name].shape:
                 raise UserError(
@@ -133,7 +135,8 @@ def _load(path: Path, location: str) -> PretrainedWeights:
     if path.suffix == ".ckpt" and path.is_file():
         return _load_checkpoint(path, RunFolder(path.parent.parent).tokenizer)
     raise UserError(
-        f"no encoder at {location}: give a run's folder, a .ckpt, a folder with config.json, or hub:owner/name"
+        f"there is no encoder at {location}: "
+        "give a run's folder, a .ckpt file, a folder with config.json, or hub:owner/name"
     )
 
 
@@ -153,7 +156,9 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
     config = model.config
     tokenizer = load_tokenizer(folder)
     if vocabulary_size(tokenizer) > config.vocab_size:
-        raise UserError(f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, the model {config.vocab_size}")
+        raise UserError(
+            f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, but the model has only {config.vocab_size}"
+        )
     check_finite_weights(folder, renamed)
     return PretrainedWeights(folder, config, tokenizer, renamed)
 
@@ -164,5 +169,7 @@ def _load_checkpoint(path: Path, tokenizer_path: Path) -> PretrainedWeights:
     check_finite_weights(path, tensors)
     tokenizer = load_tokenizer(tokenizer_path)
     if fingerprint(tokenizer) != metadata["tokenizer_fingerprint"]:
-        raise UserError(f"{tokenizer_path} is not the tokenizer of {path.name}: restore the run's own")
+        raise UserError(
+            f"{tokenizer_path} is not the tokenizer that {path.name} was trained with: restore the run's own"
+        )
     return PretrainedWeights(path, BertConfig(**metadata["config"]), tokenizer, tensors, metadata)

@@ -43,7 +43,7 @@ def is_launched_rank(ranks: int) -> bool:
     if TorchElasticEnvironment.detect():
         return True
     if (tasks := _tasks()) not in (0, 1, ranks):
-        raise UserError(f"srun started {tasks} tasks, and this run has {ranks} ranks: give srun --ntasks={ranks}")
+        raise UserError(f"srun started {tasks} tasks, but this run has {ranks} ranks: give srun --ntasks={ranks}")
     return tasks == ranks
 
 
@@ -75,7 +75,7 @@ def exit_with_launcher() -> None:
     def watch() -> None:
         while os.getppid() == int(launcher):  # the system gives an orphan another parent
             time.sleep(_LOOKS_EVERY)
-        print("note: the process that started this rank is gone: the rank ends", file=sys.stderr, flush=True)
+        print("note: the process that started this rank has ended, so this rank ends too", file=sys.stderr, flush=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -101,8 +101,9 @@ def report_error_to_launcher(error: Exception) -> bool:
 
 def note_restart() -> None:
     """Print a note if torchrun has started the ranks again after a failure."""
-    if _restarts():
-        note(f"a rank failed; all start again, {_restarts()} of {os.environ['TORCHELASTIC_MAX_RESTARTS']} times")
+    if number := _restarts():
+        most = os.environ["TORCHELASTIC_MAX_RESTARTS"]
+        note(f"a rank failed, and all ranks start again (restart {number} of {most})")
 
 
 def _restarts() -> int:
@@ -131,7 +132,7 @@ def device_count(trainer: DictConfig) -> int:
     if int(value) > most:
         raise UserError(
             f"trainer.devices={value} is more than this machine can run: it has {cores} cores and "
-            f"{torch.cuda.device_count()} GPUs; {most} is the most"
+            f"{torch.cuda.device_count()} GPUs; give at most {most}"
         )
     return int(value)
 

@@ -31,7 +31,9 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UserError(unreadable_message(path, error)) from None
     if len(data) > _MOST_BYTES:
-        raise UserError(f"{path} has more than {_MOST_BYTES:,} bytes and is not of a run: restore it from a copy")
+        raise UserError(
+            f"{path} has more than {_MOST_BYTES:,} bytes, so it is not a file of a run: restore it from a copy"
+        )
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -74,7 +76,7 @@ def read_yaml(path: Path) -> DictConfig:
     except (yaml.YAMLError, OmegaConfBaseException, OSError, ValueError, TypeError, RecursionError) as error:
         raise _damaged(path, _reason(error)) from None  # OmegaConf raises OSError if the text is one number or word
     if not isinstance(config, DictConfig) or not plain:
-        raise _damaged(path, "it is empty" if not plain else "it holds no mapping of keys to values")
+        raise _damaged(path, "it is empty" if not plain else "it does not map keys to values")
     return config
 
 

@@ -44,7 +44,9 @@ class RunFolder:
         folder = cls(Path(runs, name, job or "").expanduser())
         for parent in folder.path.absolute().parents:
             if cls(parent).config.exists() and cls(parent).checkpoints.is_dir():
-                raise UserError(f"name={name}: {folder.path} lies inside the run {parent}: choose another name=...")
+                raise UserError(
+                    f"name={name}: {folder.path} is inside the folder of the run {parent}: choose another name=..."
+                )
         return folder
 
     @property
@@ -76,7 +78,7 @@ class RunFolder:
         # A kill before the config was written leaves a tokenizer and an empty folder of checkpoints: no more than that.
         foreign = [self.path / name for name in ("config.json", "metrics.csv", "summary.json")]
         if found := [path for path in (*foreign, *self.checkpoints.glob("step-*.ckpt")) if path.exists()]:
-            raise UserError(f"{found[0]} is of something else than a new run: choose another name=...")
+            raise UserError(f"{found[0]} exists, but {self.path} is not a run's folder: choose another name=...")
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -101,7 +103,7 @@ class RunFolder:
         while True:
             for place in (self.path, *self.path.parents):
                 if place.is_symlink() and not place.exists():
-                    raise UserError(f"{place} is a link to nothing: delete it, or make what it points to")
+                    raise UserError(f"{place} is a link to a file that does not exist: delete it, or create its target")
             with suppress(FileExistsError):
                 self.path.mkdir(parents=True)
             try:
@@ -109,14 +111,18 @@ class RunFolder:
             except FileNotFoundError:  # the previous process has just removed the empty folder
                 continue
             except OSError as error:
-                raise UserError(f"{self.lock} cannot be opened ({error.strerror}): delete it") from None
+                raise UserError(f"{self.lock} cannot be opened ({error.strerror}): delete this file") from None
             try:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 os.close(lock)
                 if error.errno in (errno.EACCES, errno.EAGAIN):
-                    raise UserError(f"{self.path} is being trained by another process") from None
-                raise UserError(f"{self.lock} cannot be locked ({error.strerror}): use another file system") from None
+                    raise UserError(
+                        f"{self.path} is being trained by another process: wait for it, or end it"
+                    ) from None
+                raise UserError(
+                    f"{self.lock} cannot be locked ({error.strerror}): put the runs on another file system, by runs=..."
+                ) from None
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(lock), os.stat(self.lock)):
                     return lock
@@ -131,7 +137,7 @@ class RunFolder:
         summary = read_json(self.summary)
         if problem := _problem(summary):
             raise UserError(
-                f"{self.summary} is damaged ({problem}): delete it, and bert-lightning resume {self.path} "
+                f"{self.summary} is damaged ({problem}): delete it; then bert-lightning resume {self.path} "
                 "writes it again from the newest checkpoint"
             )
         return summary
@@ -194,8 +200,10 @@ def newest_finished_run(root: Path, verbs: tuple[str, ...]) -> Path:
         try:
             summary = RunFolder(path.parent).read_summary()
         except UserError as error:
-            note(f"{error}; trying the run before")
+            note(f"{error}. Trying the run before it")
             continue
         if summary["verb"] in verbs:
             return path.parent
-    raise UserError(f"no finished run of {' or '.join(verbs)} under {root}/: start one with bert-lightning {verbs[0]}")
+    raise UserError(
+        f"there is no finished {' or '.join(verbs)} run under {root}/: start one with bert-lightning {verbs[0]}"
+    )

@@ -95,10 +95,12 @@ class Session:
         _quieten()
         known = [f"val/{name}" for name in parts.module.validation_metrics.names()]
         if config.monitor.metric not in known:
-            raise UserError(f"monitor.metric={config.monitor.metric} is not measured; there are {', '.join(known)}")
+            raise UserError(
+                f"monitor.metric={config.monitor.metric} is not measured. The metrics are {', '.join(known)}"
+            )
         throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
         if throughput is None and isinstance(parts.module.budget, Flops):
-            raise UserError("budget=flops is counted by callbacks.throughput, which is null: leave it in")
+            raise UserError("budget=flops needs callbacks.throughput, which counts the FLOPs: do not set it to null")
         callbacks = [ExactResume(), BudgetCallback(parts.module.budget, throughput), *callbacks]
         for callback in callbacks:
             if isinstance(callback, (ModelCheckpoint, Checkpoints)):
@@ -142,9 +144,9 @@ class Session:
         """Print at which step the run continues, on rank 0."""
         total = f" of {self.trainer.max_steps:,}" if (self.trainer.max_steps or -1) > 0 else ""
         if self.checkpoint is None:
-            print(f"{self.folder.path}: no checkpoint yet: starts again from step 0{total}", flush=True)
+            print(f"{self.folder.path}: no checkpoint yet, so training starts again at step 0{total}", flush=True)
         else:
-            print(f"{self.folder.path}: goes on from step {self.first_step:,}{total}", flush=True)
+            print(f"{self.folder.path}: resumes at step {self.first_step:,}{total}", flush=True)
 
     def train(self) -> None:
         """Train to the end of the budget and write the summary. The caller holds the lock of the folder.
@@ -168,7 +170,7 @@ class Session:
                 raise
             raise UserError(
                 f"{self.checkpoint} cannot be restored ({type(error).__name__}: {' '.join(str(error).split())[:120]}): "
-                "delete it to go on from the one before"
+                "delete it, and the run resumes from the checkpoint before it"
             ) from None
         finally:
             for logger in self.loggers:
@@ -224,7 +226,7 @@ class Session:
         value = best.best_model_score.item()  # Lightning replaces NaN by an infinity
         if not math.isfinite(value):
             note(
-                f"{best.monitor} was not a number in any validation, so best.ckpt is only the first that was saved: "
+                f"{best.monitor} was NaN in every validation, so best.ckpt is only the first checkpoint: "
                 "choose another monitor.metric, or use last.ckpt"
             )
         return {"metric": best.monitor, "value": value if math.isfinite(value) else None}

@@ -30,7 +30,9 @@ _UNTIL_ENDED = 300  # seconds to wait: SLURM ends a job soon after it was requeu
 def check_inside_slurm_job() -> None:
     """Raise UserError if this process is not inside a SLURM job, in which srun can start a step."""
     if "SLURM_JOB_ID" not in os.environ:
-        raise UserError("launch=srun runs inside a SLURM job: sbatch a script that calls this command")
+        raise UserError(
+            "launch=srun works inside a SLURM job only: run this command in a script, and submit it with sbatch"
+        )
 
 
 def launch_with_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: int) -> None:
@@ -79,9 +81,9 @@ def requeue_if_warned(stop: Interrupted) -> None:
         return
     done = subprocess.run(["scontrol", "requeue", number], capture_output=True, text=True)
     if done.returncode:
-        note(f"{stop}; SLURM does not start job {number} again: {done.stderr}")
+        note(f"{stop}; SLURM does not requeue job {number}: {done.stderr}")
         return
-    note(f"{stop}; SLURM starts job {number} again")
+    note(f"{stop}; SLURM requeues job {number}")
     time.sleep(_UNTIL_ENDED)
 
 
@@ -113,5 +115,5 @@ def _cause(errors: Path, code: int) -> Exception:
     said = {int(path.stem): json.loads(path.read_text(encoding="utf-8"))["message"] for path in files}
     first = next((rebuild_rank_error(rank, message) for rank, message in said.items()), None)
     if code == 128 + signal.SIGKILL and (first is None or _PEER_GONE.search(str(first))):
-        return RankFailed("a rank was killed (SIGKILL): out of memory?")
+        return RankFailed("a rank was killed (SIGKILL), probably because memory ran out: lower batch_size")
     return first or RankFailed(f"srun ended with code {code}")

@@ -86,7 +86,9 @@ def check_no_interpolations(node: Any, place: Path, key: str = "") -> None:
     """
     for name, value in _values(_plain(node), key):
         if isinstance(value, str) and "${" in value:
-            raise UserError(f"{place}: {name}={value} is an interpolation, which no run writes: give the value itself")
+            raise UserError(
+                f"{place}: {name}={value} is an interpolation, which no run writes: replace it by its value"
+            )
 
 
 def check_files_of_run(folder: Path) -> None:
@@ -101,7 +103,7 @@ def check_files_of_run(folder: Path) -> None:
     inside = folder.resolve()
     for path in (*folder.iterdir(), *folder.glob("checkpoints/*"), *folder.glob("tensorboard/**/*")):
         if path.is_symlink() and not path.resolve().is_relative_to(inside):
-            raise UserError(f"{path} is a link to {path.resolve()}, outside of the run: put the file itself there")
+            raise UserError(f"{path} is a link to {path.resolve()}, outside of the run: replace the link by the file")
         if not (path.is_symlink() or path.is_file() or path.is_dir()):
             raise UserError(f"{path} is neither a file nor a folder: delete it")
 

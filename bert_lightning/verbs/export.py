@@ -71,7 +71,7 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
         UserError: if the folder exists or cannot be written, or the family does not have the architecture.
     """
     if os.path.lexists(output):
-        raise UserError(f"{output} exists: choose another output=..., or delete it")
+        raise UserError(f"output={output} exists already: choose another path, or delete it")
     ours, terms, left_out = _renamed(source)
     special = SpecialIds.of(source.tokenizer)
     layout = _layout(source, family, terms, special)

@@ -61,7 +61,7 @@ def test_a_logger_that_fails_is_said_once_and_left_alone(tmp_path, capsys):
     careful.log_metrics({"a": 1.0}, 0)
     careful.log_metrics({"a": 1.0}, 1)
     assert careful.logger.calls == 1
-    assert capsys.readouterr().err.count("Broken failed and logs no more: [Errno 13] Permission denied") == 1
+    assert capsys.readouterr().err.count("Broken failed and is not used any more: [Errno 13] Permission denied") == 1
 
 
 def test_rows_that_cannot_be_written_wait(tmp_path, monkeypatch, capsys):
@@ -78,7 +78,7 @@ def test_rows_that_cannot_be_written_wait(tmp_path, monkeypatch, capsys):
         log.log_metrics({"a": 1.5}, 1)
         log.log_metrics({"a": 2.5}, 2)
     log.log_metrics({"a": 3.5}, 3)
-    assert capsys.readouterr().err.count("cannot be written (No space left on device); its rows wait") == 1
+    assert capsys.readouterr().err.count("cannot be written (No space left on device): its rows are kept") == 1
     assert [row["a"] for row in rows(log.path)] == ["0.5", "1.5", "2.5", "3.5"]
 
 
@@ -94,7 +94,7 @@ FOREIGN = {
 def test_what_is_no_log_is_left_as_it_is(case, tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_bytes(FOREIGN[case])
-    with pytest.raises(UserError, match=r"metrics\.csv is not the log of a run: move it away"):
+    with pytest.raises(UserError, match=r"metrics\.csv is not the log of a run: move it elsewhere"):
         CsvLog(path, first_step=3)
     assert path.read_bytes() == FOREIGN[case]
 

@@ -31,7 +31,7 @@ def test_the_same_command_again_goes_on(command, tiny_run, tmp_path):
     code, _, errors = command(*again, "name=whole-2", "seed=7", "optimizer.lr=0.5")
     assert code == 2
     assert errors.count("\n") == 1, errors
-    assert "runs/whole-2 holds another run: seed 0 there and 7 here, optimizer.lr" in errors
+    assert "runs/whole-2 holds another run: seed is 0 there and 7 here, optimizer.lr is" in errors
     code, _, errors = command(*again, "name=whole-2", "existing=refuse")
     assert code == 2
     assert "already holds a run" in errors
@@ -56,7 +56,7 @@ def test_a_sweep_again_trains_what_is_left(command, tiny_run, tmp_path):
 MISTAKES = {
     "existing=perhaps": "existing=perhaps must be refuse or resume",
     "launch=rsh": "launch=rsh must be auto, srun or none",
-    "launch=srun": "launch=srun runs inside a SLURM job: sbatch a script that calls this command",
+    "launch=srun": "launch=srun works inside a SLURM job only: run this command in a script, and submit it with sbatch",
     "restarts=-1": "restarts=-1 must be 0 or more",
 }
 
@@ -80,7 +80,7 @@ def test_a_task_of_srun_is_a_rank_if_there_are_as_many(monkeypatch):
     assert not is_launched_rank(4)  # the whole program is one task, and starts its ranks itself
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     assert is_launched_rank(4)
-    with pytest.raises(UserError, match="srun started 4 tasks, and this run has 2 ranks: give srun --ntasks=2"):
+    with pytest.raises(UserError, match="srun started 4 tasks, but this run has 2 ranks: give srun --ntasks=2"):
         is_launched_rank(2)
 
 

@@ -42,10 +42,10 @@ def test_no_run_lies_inside_another(tmp_path, monkeypatch):
     (tmp_path / "first" / "config.yaml").touch()
     (tmp_path / "config.yaml").touch()  # somebody's own, of no run
     for name in ("first/x", "first/checkpoints/x"):
-        with pytest.raises(UserError, match=r"lies inside the run .*first: choose another name"):
+        with pytest.raises(UserError, match=r"is inside the folder of the run .*first: choose another name"):
             RunFolder.named(str(tmp_path), name)
     monkeypatch.chdir(tmp_path / "first")
-    with pytest.raises(UserError, match="lies inside the run"):
+    with pytest.raises(UserError, match="is inside the folder of the run"):
         RunFolder.named("runs", "x")
     assert RunFolder.named(str(tmp_path), "second").path == tmp_path / "second"
 
@@ -95,7 +95,10 @@ def test_a_folder_that_another_process_holds_is_left_as_it_is(command, tiny_run,
         for seed in range(3):
             code, _, errors = command("pretrain", *tiny_run, "name=same", f"seed={seed}")
             assert code == 2
-            assert errors.splitlines()[-1] == "bert-lightning: error: runs/same is being trained by another process"
+            assert (
+                errors.splitlines()[-1]
+                == "bert-lightning: error: runs/same is being trained by another process: wait for it, or end it"
+            )
             assert state(folder) == before
     finally:
         process.communicate("")
@@ -164,7 +167,7 @@ def test_a_lock_that_is_no_file_is_named(what, tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()
     folder.lock.mkdir() if what == "a folder" else folder.lock.symlink_to("../precious")
-    with pytest.raises(UserError, match=r"run/\.lock cannot be opened \(.*\): delete it"), folder.held():
+    with pytest.raises(UserError, match=r"run/\.lock cannot be opened \(.*\): delete this file"), folder.held():
         pass
     assert (tmp_path / "precious").read_text() == "keep"
 
@@ -173,7 +176,10 @@ def test_a_lock_that_is_no_file_is_named(what, tmp_path):
 def test_a_link_to_nothing_is_named(link, tmp_path):
     (tmp_path / link).parent.mkdir(exist_ok=True)
     (tmp_path / link).symlink_to(tmp_path / "not mounted")
-    with pytest.raises(UserError, match=rf"{link} is a link to nothing"), RunFolder(tmp_path / "runs/a").held():
+    with (
+        pytest.raises(UserError, match=rf"{link} is a link to a file that does not exist"),
+        RunFolder(tmp_path / "runs/a").held(),
+    ):
         pass
 
 
@@ -184,7 +190,9 @@ def test_a_folder_of_something_else_is_not_written_into(name, command, tiny_run,
     path.write_text("precious")
     code, _, errors = command("pretrain", *tiny_run, "name=mine")
     assert code == 2
-    assert errors.splitlines()[-1].endswith(f"{name} is of something else than a new run: choose another name=...")
+    assert errors.splitlines()[-1].endswith(
+        f"{name} exists, but runs/mine is not a run's folder: choose another name=..."
+    )
     assert [(p.name, p.read_text()) for p in (tmp_path / "runs").rglob("*") if p.is_file()] == [(path.name, "precious")]
 
 

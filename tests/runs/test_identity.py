@@ -32,7 +32,7 @@ def test_a_config_that_was_edited_is_no_longer_the_runs(case, runs, tmp_path):
     code, _, errors = runs.command("resume", "runs/half")
     assert code == 2
     assert errors.count("\n") == 1, errors
-    assert "step-3.ckpt is of another run: " in errors
+    assert "step-3.ckpt belongs to another run: " in errors
     assert message in errors
     assert state(tmp_path) == before
 
@@ -43,7 +43,7 @@ def test_a_checkpoint_of_another_run_is_refused(runs, made_runs):
     shutil.copy(runs.path / "other/checkpoints/step-3.ckpt", runs.path / "half/checkpoints/step-3.ckpt")
     code, _, errors = runs.command("resume", "runs/half")
     assert code == 2
-    assert "of another run: seed is 7 there and 0 in config.yaml, optimizer.lr is 0.5 there and 0.0005 in" in errors
+    assert "to another run: seed is 7 there and 0 in config.yaml, optimizer.lr is 0.5 there and 0.0005 in" in errors
 
 
 def test_what_says_only_how_a_run_is_executed_may_change(runs):
@@ -54,14 +54,14 @@ def test_what_says_only_how_a_run_is_executed_may_change(runs):
     runs.path.joinpath("half").rename(runs.path / "moved")
     code, output, errors = runs.command("resume", "runs/moved")
     assert code == 0, errors
-    assert "runs/moved: goes on from step 3 of 4" in output
+    assert "runs/moved: resumes at step 3 of 4" in output
 
 
 def test_a_checkpoint_of_an_older_version_is_taken_with_a_note(runs):
     saved(lambda checkpoint: checkpoint.pop("bert_lightning_run") and None)(runs.path / "half/checkpoints/step-3.ckpt")
     code, _, errors = runs.command("resume", "runs/half")
     assert code == 0, errors
-    assert "step-3.ckpt does not say of which run it is" in errors
+    assert "step-3.ckpt was written by an older version and does not name its run" in errors
 
 
 def test_existing_resume_names_another_batch_size(runs):
@@ -96,7 +96,7 @@ def test_resume_says_where_it_starts_and_ends_as_pretrain_does(runs):
     code, output, errors = runs.command("resume", "runs/half")
     assert code == 0, errors
     lines = output.strip().splitlines()
-    assert lines[0] == "runs/half: goes on from step 3 of 4"
+    assert lines[0] == "runs/half: resumes at step 3 of 4"
     assert any("val/mlm/loss" in line for line in lines)
     assert any(line.startswith("Next: bert-lightning predict run=runs/half") for line in lines)
 
@@ -106,7 +106,7 @@ def test_resume_says_that_it_starts_again(runs):
         path.unlink()
     code, output, errors = runs.command("resume", "runs/tuning")
     assert code == 0, errors
-    assert output.startswith("runs/tuning: no checkpoint yet: starts again from step 0 of 2\n")
+    assert output.startswith("runs/tuning: no checkpoint yet, so training starts again at step 0 of 2\n")
     assert "Next: bert-lightning predict run=runs/tuning" in output
 
 
@@ -117,7 +117,7 @@ def test_a_flipped_bit_is_never_used(verb, runs, tmp_path):
     code, _, errors = runs.command(*arguments(runs))
     assert code == 2
     assert "best.ckpt is damaged (its part " in errors
-    assert errors.strip().endswith("use another checkpoint of the run")
+    assert errors.strip().endswith("use another checkpoint of this run")
 
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
@@ -172,9 +172,9 @@ def test_foreign_names_of_checkpoints_are_passed_over(runs):
     (folder / "step-8.ckpt").symlink_to("not-there.ckpt")
     code, output, errors = runs.command("resume", "runs/half", "callbacks.checkpoints.keep_last=1")
     assert code == 0, errors
-    assert "goes on from step 3 of 4" in output
-    assert "step-9999999999999999999999.ckpt is damaged (it is no file)" in errors
+    assert "resumes at step 3 of 4" in output
+    assert "step-9999999999999999999999.ckpt is damaged (it is not a file)" in errors
     assert "step-8.ckpt is damaged (No such file or directory)" in errors
-    assert "step-99999.ckpt is damaged (it holds step 3, not the step that its name says)" in errors
+    assert "step-99999.ckpt is damaged (it holds step 3, and its name says another step)" in errors
     assert (folder / "last.ckpt").resolve().name == "step-4.ckpt"
     assert (folder / "step-4.ckpt").exists()

@@ -44,8 +44,8 @@ def test_only_what_may_go_well_is_repeated(raised, restarts, attempts, monkeypat
         launch_locally(Path("runs/x"), ["num_workers=1"], 2, restarts)
     assert seen == [(("resume", "runs/x", "num_workers=1"), 2, str(os.getpid()))] * attempts
     lines = capsys.readouterr().err.splitlines()
-    assert [line.partition(" times: ")[0] for line in lines] == [
-        f"note: a rank failed; all start again, {n} of {restarts}" for n in range(1, attempts)
+    assert [line.partition(": ")[2].partition(": ")[0] for line in lines] == [
+        f"a rank failed, and all ranks start again (restart {n} of {restarts})" for n in range(1, attempts)
     ]
     assert all(line.endswith(("OSError: gone", "killed")) for line in lines)
     assert LAUNCHER_ENV not in os.environ

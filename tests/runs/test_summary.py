@@ -106,7 +106,7 @@ def test_a_monitor_that_is_never_a_number_is_said(command, tiny_run, tmp_path):
         "callbacks.progress=null", "name=same", "monitor.metric=val/regression/spearman",
     )  # fmt: skip
     assert code == 0, errors
-    assert errors.count("was not a number in any validation") == 1, errors
+    assert errors.count("was NaN in every validation") == 1, errors
     assert "best val/" not in output
     assert summary_of(tmp_path / "runs" / "same")["best"]["value"] is None
 

@@ -110,7 +110,7 @@ def test_what_cannot_be_written_is_refused_in_one_line(tmp_path):
     before = sorted(os.listdir(tmp_path))
     for name, message in {
         "": "is a folder: give the name of a file",
-        "none/out": "there is no folder .*none: make it first",
+        "none/out": "the folder .*none does not exist: create it first",
         "loop": "Too many levels of symbolic links",
         "file/out": "Not a directory",
         "socket": "No such device or address",
@@ -150,6 +150,6 @@ def test_a_folder_is_whole_or_absent(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
     (tmp_path / "link").symlink_to("nowhere")
     for path in (tmp_path / "a", tmp_path / "link"):
-        with pytest.raises(UserError, match="exists: choose another output"), output_folder(path):
+        with pytest.raises(UserError, match="exists already: choose another path"), output_folder(path):
             pass
     assert (tmp_path / "link").is_symlink()

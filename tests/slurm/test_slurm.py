@@ -73,7 +73,7 @@ def test_two_machines_and_a_job_that_is_warned_and_preempted(cluster, tiny_run, 
     cluster.wait_for(urgent, "COMPLETED")
     cluster.wait_for(job, "COMPLETED")
     said = log(tmp_path, job)
-    assert said.count(f"SLURM starts job {job} again") == 2, said
+    assert said.count(f"SLURM requeues job {job}") == 2, said
     assert said.count("stopped by SIGUSR1") == 1, said
     assert said.count("stopped by SIGTERM") == 1, said
     assert "Traceback" not in said

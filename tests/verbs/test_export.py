@@ -123,8 +123,8 @@ def test_mistakes_get_one_line(command, tiny_run, tmp_path):
     code, _, errors = command("pretrain", *tiny_run, *SIZES, "name=run", "model.norm_order=pre")
     assert code == 0, errors
     for arguments, message in (
-        (("run=runs/run", "output=there"), "there exists: choose another output=..."),
-        (("run=runs/run", "output=link"), "link exists: choose another output=..."),
+        (("run=runs/run", "output=there"), "output=there exists already: choose another path"),
+        (("run=runs/run", "output=link"), "output=link exists already: choose another path"),
         (("run=runs/run", "output=new"), "no model family of transformers has this architecture: "
          "norm_order='pre' cannot be written as bert, which has 'post'"),
         (("run=runs/run", "output=new", "family=modernbert"), "cannot be written as modernbert, which has"),
