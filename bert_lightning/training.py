@@ -75,7 +75,7 @@ def start_run(config: DictConfig, parts_of: BuildParts) -> tuple[RunFolder, dict
     with _requeued() if config.existing == "resume" else nullcontext():
         with folder.held():
             folder.check_free()  # check again: another process may have made this run meanwhile
-            ready.write()
+            ready.write_folder()
             if config.launch == "none":
                 return folder, {}
             if world_size(config.trainer) == 1 and config.launch == "auto":
@@ -105,7 +105,7 @@ def continue_run(config: DictConfig, folder: RunFolder, overrides: Sequence[str]
             checkpoint = latest_intact_checkpoint(folder.checkpoints)
             verb = import_module(f"bert_lightning.verbs.{config.verb}")
             ready = build_session(config, folder, verb.build_parts, checkpoint)
-            ready.say_start()
+            ready.print_start()
             ready.train()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import signal
 import traceback
 import warnings
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -38,8 +36,7 @@ from bert_lightning.runs.compatibility import check_checkpoint_identity, run_ide
 from bert_lightning.runs.loggers import FailSafeLogger
 from bert_lightning.runs.ranks import cluster_environment, world_size
 from bert_lightning.runs.run_folder import RunFolder
-from bert_lightning.runs.slurm_job import slurm_job_id
-from bert_lightning.runtime.environment import git_commit, note, processor, versions
+from bert_lightning.runs.summary import make_summary
 from bert_lightning.runtime.signals import Interrupted
 
 
@@ -92,7 +89,7 @@ class Session:
             UserError: if the trainer, a logger or the optimizer refuses a value, the monitored metric does not exist,
                 or the checkpoint belongs to another run.
         """
-        _quieten()
+        _silence_known_warnings()
         known = [f"val/{name}" for name in parts.module.validation_metrics.names()]
         if config.monitor.metric not in known:
             raise UserError(
@@ -105,7 +102,7 @@ class Session:
         for callback in callbacks:
             if isinstance(callback, (ModelCheckpoint, Checkpoints)):
                 callback.dirpath = str(folder.checkpoints)
-        first_step = 0 if checkpoint is None else _checked_step(checkpoint, parts.module, config)
+        first_step = 0 if checkpoint is None else _check_checkpoint(checkpoint, parts.module, config)
         try:
             parts.module.build_optimizer()
             loggers = [FailSafeLogger(make(folder.path, first_step)) for make in make_loggers]
@@ -120,7 +117,7 @@ class Session:
             raise UserError(" ".join(str(error).split())) from None
         return cls(config, folder, parts, callbacks, loggers, trainer, checkpoint, first_step)
 
-    def write(self) -> None:
+    def write_folder(self) -> None:
         """Write config and tokenizer into the run's folder, so that any process can run it. An error leaves neither.
 
         The caller holds the lock of the folder.
@@ -140,7 +137,7 @@ class Session:
             raise
 
     @rank_zero_only
-    def say_start(self) -> None:
+    def print_start(self) -> None:
         """Print at which step the run continues, on rank 0."""
         total = f" of {self.trainer.max_steps:,}" if (self.trainer.max_steps or -1) > 0 else ""
         if self.checkpoint is None:
@@ -175,61 +172,12 @@ class Session:
         finally:
             for logger in self.loggers:
                 logger.close()
-        summary = self._summary()
+        summary = make_summary(
+            self.config, self.parts.module, self.parts.data_fingerprint(), self.trainer, self.callbacks
+        )
         if self.trainer.is_global_zero:
             with replace_atomically(self.folder.summary) as file:
                 file.write(json.dumps(summary, indent=1) + "\n")
-
-    def _summary(self) -> dict[str, Any]:
-        """Return the content of `summary.json`."""
-        exact = next(c for c in self.callbacks if isinstance(c, ExactResume))
-        exact.record_summary(self.trainer)
-        throughput = next((c for c in self.callbacks if isinstance(c, Throughput)), None)
-        asked: Any = OmegaConf.to_container(self.config)
-        return {
-            **{name: asked.get(name) for name in ("verb", "name", "job", "seed")},
-            **{name: asked.get("origin", {}).get(name) for name in ("command", "choices", "overrides")},
-            "slurm_job": slurm_job_id(),
-            "parameters": self._parameters(),
-            "heads": self.parts.module.objective.head_types(),
-            "data_fingerprint": self.parts.data_fingerprint(),
-            "tokenizer_fingerprint": self.parts.module.tokenizer_fingerprint,
-            "steps": self.trainer.global_step,
-            "tokens": None if throughput is None else throughput.total_tokens,
-            "budget": self.parts.module.budget.summary(),
-            "throughput": None if throughput is None else throughput.summary(),
-            "metrics": dict(sorted(exact.metrics.items())),
-            "best": self._best(),
-            "wall_seconds": round(exact.seconds, 2),
-            "ranks": self.trainer.world_size,
-            "commit": git_commit(),
-            "versions": versions(),
-            "processor": processor(),
-            "torch_threads": torch.get_num_threads(),
-        }
-
-    def _parameters(self) -> dict[str, int]:
-        """Return the number of parameters of the encoder, and of all trained parameters, including the heads."""
-        module = self.parts.module
-        trained = sum(p.numel() for p in module.parameters() if p.requires_grad)
-        return {"encoder": sum(p.numel() for p in module.encoder.parameters()), "trained": trained}
-
-    def _best(self) -> dict[str, Any] | None:
-        """Return the name and the best value of the metric that chose `best.ckpt`; None without such a checkpoint.
-
-        The value is None if no validation gave a finite one. If all gave NaN, a note says that `best.ckpt` is only the
-        first checkpoint that was saved.
-        """
-        best = next((c for c in self.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)
-        if best is None or best.best_model_score is None:
-            return None if best is None else {"metric": best.monitor, "value": None}
-        value = best.best_model_score.item()  # Lightning replaces NaN by an infinity
-        if not math.isfinite(value):
-            note(
-                f"{best.monitor} was NaN in every validation, so best.ckpt is only the first checkpoint: "
-                "choose another monitor.metric, or use last.ckpt"
-            )
-        return {"metric": best.monitor, "value": value if math.isfinite(value) else None}
 
 
 def set_trainer_limits(trainer: DictConfig, budget: Budget) -> None:
@@ -251,7 +199,7 @@ def set_trainer_limits(trainer: DictConfig, budget: Budget) -> None:
     trainer.val_check_interval = interval * trainer.accumulate_grad_batches  # Lightning counts batches, not updates
 
 
-def _checked_step(path: Path, module: EncoderModule, config: DictConfig) -> int:
+def _check_checkpoint(path: Path, module: EncoderModule, config: DictConfig) -> int:
     """Return the number of updates before a checkpoint. Raises UserError if the checkpoint belongs to another run."""
     checkpoint = load_tensors(path, "meta")
     check_same_model(path, checkpoint[METADATA_KEY], module.metadata())
@@ -268,7 +216,7 @@ def _while_restoring(error: Exception) -> bool:
     return any("restore" in name or "resume" in name or "load" in name for name in inside)
 
 
-def _quieten() -> None:
+def _silence_known_warnings() -> None:
     """Silence Lightning's messages about choices that this program makes on purpose."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
