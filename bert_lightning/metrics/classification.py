@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from bert_lightning.data.labelled.task_types import Example, Prediction
 from bert_lightning.errors import UserError
@@ -25,8 +26,7 @@ class _Counted(TaskMetric):
     def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
         right = torch.tensor([self.index[example.answer] for example in examples], device=self.counts.device)
         found = torch.tensor([self.index[p["answer"]] for p in predictions], device=self.counts.device)
-        size = len(self.index)
-        self.counts += torch.bincount(right * size + found, minlength=size * size).view(size, size)
+        self.counts += multiclass_confusion_matrix(found, right, len(self.index), validate_args=False)
 
     def _f1(self) -> Tensor:
         """Return the F1 of each class, [C] float64; 0 for a class that is neither true nor predicted anywhere."""

@@ -19,35 +19,11 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class LayerNorm(nn.Module):
-    """LayerNorm: normalise each hidden vector to mean 0 and variance 1, then scale and shift, [..., H] -> [..., H].
-
-    Ba et al. 2016, "Layer Normalization", section 3. BERT uses eps 1e-12.
-    """
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm over the hidden vector, with BERT's eps of 1e-12, [..., H] -> [..., H]. Ba et al. 2016, section 3."""
 
     def __init__(self, hidden_size: int, eps: float = 1e-12, bias: bool = True) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(nn.init.ones_(torch.empty(hidden_size)))
-        self.bias = nn.Parameter(nn.init.zeros_(torch.empty(hidden_size))) if bias else None
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
-
-
-class RMSNorm(nn.Module):
-    """RMSNorm: scale each hidden vector to mean square 1, then each element by its weight, [..., H] -> [..., H].
-
-    Zhang and Sennrich 2019, "Root Mean Square Layer Normalization", section 3.
-    """
-
-    def __init__(self, hidden_size: int, eps: float = 1e-12) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(nn.init.ones_(torch.empty(hidden_size)))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        super().__init__(hidden_size, eps=eps, bias=bias)
 
 
 class FusedLinear(nn.Linear):
@@ -119,7 +95,7 @@ def make_feed_forward(config: BertConfig) -> nn.Module:
 def make_norm(config: BertConfig, size: int) -> nn.Module:
     """Build the norm that the config names, for vectors of width `size`."""
     if config.norm == "rms":
-        return RMSNorm(size, config.layer_norm_eps)
+        return nn.RMSNorm(size, eps=config.layer_norm_eps)  # Zhang and Sennrich 2019, section 3
     return LayerNorm(size, config.layer_norm_eps, config.norm_bias)
 
 

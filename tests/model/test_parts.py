@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.model.heads import MaskedLMHead
-from bert_lightning.model.layers import GatedFeedForward, RMSNorm
+from bert_lightning.model.layers import GatedFeedForward, make_norm
 from bert_lightning.model.positions import SinusoidalPositions, rotate, rotation
 
 TINY = dict(
@@ -18,7 +18,7 @@ TINY = dict(
 
 
 def test_rms_norm():
-    norm = RMSNorm(8, eps=1e-6)
+    norm = make_norm(BertConfig(**TINY, norm="rms", layer_norm_eps=1e-6), 8)
     x = torch.randn(3, 8)
     torch.testing.assert_close(norm(x), x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt())
     assert [name for name, _ in norm.named_parameters()] == ["weight"]
