@@ -381,7 +381,7 @@ def test_mistakes_of_tags_and_answers(command, encoder, files):
     (files / "ten.conll").write_text("the O\ncat I-\n\na O\n\nno O\n", encoding="utf-8")
     code, _, errors = tuned(command, "token_classification")
     assert code == 2
-    assert "ten.conll:2: 'I-' is no tag" in errors
+    assert "ten.conll:2: 'I-' is not a tag" in errors
     text = (files / "ten.json").read_text().replace('"text": "the cat sleeps"', '"text": "the cow sleeps"')
     (files / "ten.json").write_text(text, encoding="utf-8")
     code, _, errors = tuned(command, "question_answering")

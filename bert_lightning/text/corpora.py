@@ -18,7 +18,7 @@ from bert_lightning.text.files.rows import FORMATS, is_table, read_rows, table_p
 from bert_lightning.text.sentences import clean, split_sentences
 
 Document = list[str]
-_TEXT_COLUMN = "data.corpus.text_column"
+TEXT_COLUMN = "data.corpus.text_column"
 LONGEST_DOCUMENT = 2**24  # characters; a longer one is split, because memory holds a document as a whole
 # Files in a folder with these endings are not plain text: tables, markup, code, office documents, media, archives.
 _NO_TEXT = {
@@ -170,7 +170,7 @@ class TableFiles(Corpus):
         for row in read_rows(file, columns=(self.text_column, *self.where), start=part.start, end=part.end):
             if not row.has(self.where, "data.corpus.where"):
                 continue
-            if document := split_sentences(clean(row.text(self.text_column, _TEXT_COLUMN)), self.language):
+            if document := split_sentences(clean(row.text(self.text_column, TEXT_COLUMN)), self.language):
                 yield document
 
 
@@ -187,7 +187,7 @@ class Mixture(Corpus):
 
     def __post_init__(self) -> None:
         if not isinstance(self.sources, dict) or not self.sources:
-            raise UserError(f"data.corpus.sources={self.sources}: a mixture needs corpora by their names")
+            raise UserError(f"data.corpus.sources={self.sources} must be corpora by name, such as {{books: ...}}")
         for name, source in self.sources.items():
             if not isinstance(source, Corpus):
                 raise UserError(f"data.corpus.sources.{name}={source} is no corpus: give it a _target_ and a path")
@@ -197,9 +197,11 @@ class Mixture(Corpus):
             )
         for name, weight in self.weights.items():
             if name not in self.sources:
-                raise UserError(f"data.corpus.weights.{name}: no such source; there are {', '.join(self.sources)}")
+                raise UserError(
+                    f"data.corpus.weights.{name}: no source has this name; name one of {', '.join(self.sources)}"
+                )
             if not isinstance(weight, int | float) or not 0 < weight <= 100:
-                raise UserError(f"data.corpus.weights.{name}={weight} must be above 0 and at most 100")
+                raise UserError(f"data.corpus.weights.{name}={weight} must be a number above 0 and at most 100")
 
     def files(self) -> list[Path]:
         return [file for corpus in self.sources.values() for file in corpus.files()]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_lightning.errors import UserError
-from bert_lightning.text.corpora import Corpus, Document, TableFiles
+from bert_lightning.text.corpora import TEXT_COLUMN, Corpus, Document, TableFiles
 from bert_lightning.text.files.lines import Part
 from bert_lightning.text.files.rows import Row
 from bert_lightning.text.sentences import clean, split_sentences
@@ -64,11 +64,14 @@ class HubDataset(Corpus):
         stream = self._stream()
         names = stream.column_names or [self.text_column]
         if self.text_column not in names:
-            raise UserError(f"{self.dataset} has no column {self.text_column!r}; it has {', '.join(map(repr, names))}")
+            there = ", ".join(map(repr, names))
+            raise UserError(
+                f"{self.dataset} has no column {self.text_column!r}, only {there}: name the right one by {TEXT_COLUMN}"
+            )
         for row in self._rows(stream.shard(num_shards=stream.num_shards, index=part.start)):
             if row[self.text_column] is None:
                 continue
-            text = Row(self.dataset, row).text(self.text_column)
+            text = Row(self.dataset, row).text(self.text_column, TEXT_COLUMN)
             if document := split_sentences(clean(text), self.language):
                 yield document
 
@@ -82,7 +85,7 @@ class HubDataset(Corpus):
     def _stream(self) -> Any:
         fix = (
             f"{self.dataset} needs the hub; give the same rows as files with data.corpus.path='/data/*.parquet' "
-            f"(parquet, arrow, jsonl or csv with a column {self.text_column!r})"
+            f"(any table with a column {self.text_column!r})"
         )
         if not Path(self.dataset).exists() and not hub_answers():
             raise UserError(f"no network: {fix}")

@@ -36,7 +36,9 @@ def locate(location: str) -> Path:
         path.exists()
         return path
     except OSError as error:  # the name is impossible, or permission is denied
-        raise UserError(f"{location[:80]!r} cannot be read ({error.strerror})") from None
+        raise UserError(
+            f"{location[:80]!r} cannot be read ({error.strerror}): check the path and its permissions"
+        ) from None
     except RuntimeError:
         raise UserError(f"{location!r}: the home folder of ~ is not known: give the whole path") from None
 

@@ -103,10 +103,13 @@ def test_the_packaged_reviews():
         (lambda: TableFiles("a.csv", where=5), r"data.corpus.where=5 must be columns and values"),
         (lambda: TableFiles("a.csv", language=None), r"data.corpus.language=None must be a code of two letters"),
         (lambda: TextFiles("a.txt", language=5), r"data.corpus.language=5 must be a code of two letters"),
-        (lambda: Mixture({}), r"data.corpus.sources={}: a mixture needs corpora by their names"),
+        (lambda: Mixture({}), r"data.corpus.sources={} must be corpora by name, such as {books: ...}"),
         (lambda: Mixture({"a": 5}), r"data.corpus.sources.a=5 is no corpus: give it a _target_ and a path"),
         (lambda: Mixture({"a": SentenceLines("x")}, 5), r"data.corpus.weights=5 must be a number for each source"),
-        (lambda: Mixture({"a": SentenceLines("x")}, {"a": "b"}), r"weights.a=b must be above 0 and at most 100"),
+        (
+            lambda: Mixture({"a": SentenceLines("x")}, {"a": "b"}),
+            r"weights.a=b must be a number above 0 and at most 100",
+        ),
     ],
 )
 def test_settings_of_a_corpus_that_mean_nothing(make, message):

@@ -327,7 +327,7 @@ def test_lowercase_says_it_against_the_folder(tmp_path):
     assert {path.name for path in LoadTokenizer(str(folder)).files()} == {
         "vocab.txt", "tokenizer_config.json", "config.json"
     }  # fmt: skip
-    with pytest.raises(UserError, match=r"tokenizer.lowercase=false: .* makes letters small by itself"):
+    with pytest.raises(UserError, match=r"tokenizer.lowercase=false: .* lowercases text by itself"):
         load_tokenizer(write(tmp_path / "json", *FORMS["bert tokenizer.json"]), lowercase=False)
 
 
@@ -430,7 +430,7 @@ def test_a_mask_without_a_row_in_the_model_is_left_out(tmp_path):
         ("deberta", described(), r"a tokenizer of model_type=deberta is not supported in this form"),
         ("roberta", described(**CASED | {"tokenizer_class": "RobertaTokenizer"}), "a RobertaTokenizer is not"),
         ("bert", {"vocab.txt": "[PAD]\n[UNK]\nx\n"}, r"vocab.txt: the vocabulary has no \[CLS\] or <s>.*: name them"),
-        ("bert", described(unk_token="new"), r"vocab.txt is not a tokenizer: it lacks 'new', which a file"),
+        ("bert", described(unk_token="new"), r"vocab.txt is not a tokenizer \(it lacks 'new', which a file"),
         ("bert", described(mask_token="new") | {"vocab.txt": WORDPIECE_TXT + "x\n"}, "'new' would get the id .*, w"),
     ],
 )  # fmt: skip

@@ -139,7 +139,10 @@ def test_shards_of_a_data_set_are_streamed(tmp_path):
     corpus = HubDataset(str(tmp_path))
     assert [part.start for part in corpus.parts()] == [0, 1]
     assert list(corpus) == DOCUMENTS
-    with pytest.raises(UserError, match=r"has no column 'body'; it has 'text', 'kind', 'number'"):
+    with pytest.raises(
+        UserError,
+        match=r"has no column 'body', only 'text', 'kind', 'number': name the right one by data.corpus.text_column",
+    ):
         list(HubDataset(str(tmp_path), text_column="body"))
 
 

@@ -37,7 +37,7 @@ ROWS = ["data=rows", "data.corpus.path=good.jsonl", "tokenizer.vocab_size=300"]
         (["data.corpus.path=open.csv"], ": a quote in this row is not closed"),
         (["data=sentences", "data.corpus.path=latin.txt"], "latin.txt is not UTF-8: byte 5 "),
         (["data.corpus.where=5"], "data.corpus.where=5 must be a mapping"),
-        (["+data.corpus.where.nope=1"], "the file has no column 'nope'; it has 'text', 'k'"),
+        (["+data.corpus.where.nope=1"], "there is no column 'nope', only 'text', 'k': name the right one by"),
         (["data.corpus.text_column=null"], "data.corpus.text_column=null must be text"),
         (["shard=5", "shards=2"], "shard=5 must be 0 to 1, for shards=2"),
         (["shards=0"], "shards=0 must be 1 or more"),

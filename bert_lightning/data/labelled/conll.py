@@ -49,10 +49,13 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
             try:
                 word, tag = fields[word_column], fields[tag_column]
             except IndexError:
-                raise UserError(f"{path}:{number}: no columns {word_column} and {tag_column} in {line!r}") from None
+                raise UserError(
+                    f"{path}:{number}: no columns {word_column} and {tag_column} in {line!r}: set "
+                    "task.files.reader.word_column and task.files.reader.tag_column"
+                ) from None
             if not word or not tag or (len(fields) < 2 and tag_column != word_column):
                 split = "; in a file with tabs, tabs alone separate" if tabs else ""
-                raise UserError(f"{path}:{number}: {line!r} has a word and no tag, or a tag and no word{split}")
+                raise UserError(f"{path}:{number}: {line!r} has a word and no tag, or a tag and no word: fix it{split}")
             words.append(word)
             tags.append(tag)
         elif words:
@@ -73,14 +76,14 @@ def _fields(line: str, tabs: bool) -> list[str]:
 def entities(tags: Sequence[str]) -> set[Entity]:
     """Return the entities of IOB2 tags, as conlleval and seqeval read them: an I without a B begins an entity too."""
     found: set[Entity] = set()
-    start, kind = 0, ""
+    start, entity_type = 0, ""
     for i, tag in enumerate([*tags, _OUTSIDE]):
         role, _, new = tag.partition("-")
-        if kind and (role != "I" or new != kind):
-            found.add(Entity(kind, start, i))
-            kind = ""
-        if role != _OUTSIDE and not kind:
-            start, kind = i, new
+        if entity_type and (role != "I" or new != entity_type):
+            found.add(Entity(entity_type, start, i))
+            entity_type = ""
+        if role != _OUTSIDE and not entity_type:
+            start, entity_type = i, new
     return found
 
 
@@ -107,8 +110,8 @@ def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: st
     for tags, place in zip(sentences, where, strict=True):
         parts = [_parts(tag, place, i) for i, tag in enumerate(tags)]
         new = [_OUTSIDE] * len(tags)
-        for kind, start, end in readers[scheme](parts, place):
-            new[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+        for entity_type, start, end in readers[scheme](parts, place):
+            new[start:end] = [f"B-{entity_type}", *[f"I-{entity_type}"] * (end - start - 1)]
         converted.append(new)
     return converted
 
@@ -120,19 +123,19 @@ def _scheme(sentences: Sequence[Sequence[str]]) -> str:
         return "bioes"
     for tags in sentences:
         for before, tag in zip([_OUTSIDE, *tags], tags, strict=False):
-            role, _, kind = tag.partition("-")
-            if role == "I" and before.partition("-")[2] != kind:
+            role, _, entity_type = tag.partition("-")
+            if role == "I" and before.partition("-")[2] != entity_type:
                 return "iob1"
     return "iob2"
 
 
 def _parts(tag: str, place: str, i: int) -> tuple[str, str]:
-    role, _, kind = tag.partition("-")
+    role, _, entity_type = tag.partition("-")
     if tag == _OUTSIDE:
         return _OUTSIDE, ""
-    if role not in _ROLES or not kind:
-        raise UserError(f"{_line(place, i)}: {tag!r} is no tag; write O, B-TYPE, I-TYPE (or E-, S-, M-, L-, U-)")
-    return _ROLES[role], kind
+    if role not in _ROLES or not entity_type:
+        raise UserError(f"{_line(place, i)}: {tag!r} is not a tag: write O, B-TYPE, I-TYPE (or E-, S-, M-, L-, U-)")
+    return _ROLES[role], entity_type
 
 
 def _line(place: str, offset: int) -> str:
@@ -171,25 +174,25 @@ def _read_iob2(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]
 def _read_bioes(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]:
     before, start, inside = (_OUTSIDE, ""), 0, ""
     for i, part in enumerate([*parts, (_OUTSIDE, "")]):
-        role, kind = part
-        if (role in "IE" and kind != inside) or (role not in "IE" and inside):
+        role, entity_type = part
+        if (role in "IE" and entity_type != inside) or (role not in "IE" and inside):
             raise _refuse(place, min(i, len(parts) - 1), part, before, "BIOES (an entity is S, or B ... E)")
         if role in "BS":
             start = i
         if role in "ES":
-            yield Entity(kind, start, i + 1)
-        inside = kind if role in "BI" else ""
+            yield Entity(entity_type, start, i + 1)
+        inside = entity_type if role in "BI" else ""
         before = part
 
 
 def _read_bioes_cut(parts: Sequence[tuple[str, str]], place: str) -> Iterator[Entity]:
     start, inside = 0, ""
-    for i, (role, kind) in enumerate([*parts, (_OUTSIDE, "")]):
-        if inside and (role not in "IE" or kind != inside):
+    for i, (role, entity_type) in enumerate([*parts, (_OUTSIDE, "")]):
+        if inside and (role not in "IE" or entity_type != inside):
             yield Entity(inside, start, i)
             inside = ""
         if role != _OUTSIDE and not inside:
-            start, inside = i, kind
+            start, inside = i, entity_type
         if role in "ES":
-            yield Entity(kind, start, i + 1)
+            yield Entity(entity_type, start, i + 1)
             inside = ""

@@ -43,7 +43,7 @@ class LabelledExamples(StreamExamples[LabelledBatch]):
         seed: int | None,
     ) -> None:
         if not examples:
-            raise UserError("there are no examples")
+            raise UserError("there are no examples: give a file with at least one row")
         task_type.check(examples, labels)
         units = task_type.encode(examples, tokenizer, max_length)
         self.num_cut = sum(unit.is_cut for unit in units)

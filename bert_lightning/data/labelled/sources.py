@@ -76,7 +76,9 @@ class Files:
         kept = [row for row in rows if row.has(self.where, "task.files.where")]
         if not kept:
             raise UserError(
-                f"{pattern}: no rows for {split}" + (f" with {dict(self.where)}" if rows else ": the file is empty")
+                f"{pattern}: no rows for {split} with {dict(self.where)}: change task.files.where"
+                if rows
+                else f"{pattern}: no rows for {split}: the file is empty; give one with rows"
             )
         return kept
 

@@ -208,4 +208,7 @@ def parts_of(line: str) -> list[str]:
 
 def unknown_label(example: Example, label: str, labels: Sequence[str]) -> UserError:
     """Return the error for a label that is not among the known labels."""
-    return UserError(f"{example.where}: label {label!r} is not one of the labels ({', '.join(map(repr, labels))})")
+    known = ", ".join(map(repr, labels))
+    return UserError(
+        f"{example.where}: label {label!r} is not one of the labels ({known}): fix it, or rename it by task.type.names"
+    )

@@ -140,5 +140,5 @@ def _as_number(row: Row, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         number = nan
     if not isfinite(number):  # Python reads "nan" as a number, and the loss would be nan
-        raise UserError(f"{row.where}: {value!r} is not a number, and the label of this task is one")
+        raise UserError(f"{row.where}: the label {value!r} must be a number: fix it, or leave the row out")
     return number

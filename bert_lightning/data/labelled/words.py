@@ -18,6 +18,7 @@ from bert_lightning.data.labelled.conll import entities, read_columns, to_iob2
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit, text_of, unknown_label
 from bert_lightning.errors import UserError
+from bert_lightning.text.files.json_text import described
 from bert_lightning.text.files.lines import inner_suffix
 from bert_lightning.text.files.rows import Row
 
@@ -55,13 +56,16 @@ class TaggedWords(TaskType):
         for row in rows:
             words, of_row = self._value(row, "words"), self._value(row, "tags")
             if not isinstance(words, list) or not isinstance(of_row, list) or len(words) != len(of_row):
-                raise UserError(f"{row.where}: words and tags must be two lists of one length")
+                raise UserError(
+                    f"{row.where}: words and tags must be two lists of one length, not {described(words)} and "
+                    f"{described(of_row)}: fix the row"
+                )
             tags.append([self.names.get(str(tag), str(tag)) for tag in of_row])
         return to_iob2(tags, [row.where for row in rows], self.scheme)
 
     def labels(self, examples: Sequence[Example]) -> list[str]:
         types = {tag[2:] for example in examples for tag in example.answer if tag != "O"}
-        return ["O", *(f"{role}-{kind}" for kind in sorted(types) for role in "BI")]
+        return ["O", *(f"{role}-{entity_type}" for entity_type in sorted(types) for role in "BI")]
 
     def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
         known = set(labels)
@@ -135,7 +139,7 @@ def split_words(text: str) -> Iterator[tuple[str, int]]:
 
 def _located(example: Example, tags: Sequence[str], certain: Sequence[float]) -> Iterator[dict[str, Any]]:
     words, starts, text = (example.inputs[name] for name in ("words", "starts", "text"))
-    for kind, first, end in sorted(entities(tags), key=lambda entity: entity.start):
+    for entity_type, first, end in sorted(entities(tags), key=lambda entity: entity.start):
         start, stop = starts[first], starts[end - 1] + len(words[end - 1])
         score = sum(certain[first:end]) / (end - first)
-        yield {"type": kind, "text": text[start:stop], "start": start, "end": stop, "score": score}
+        yield {"type": entity_type, "text": text[start:stop], "start": start, "end": stop, "score": score}

@@ -94,4 +94,4 @@ def package_path(location: str) -> Path:
     for folder in spec.submodule_search_locations or ():
         if os.path.exists(path := Path(folder) / inside):
             return path
-    raise UserError(f"{location}: the package {package} holds no {inside or 'files'}")
+    raise UserError(f"{location}: the package {package} holds no {inside or 'files'}: check the path")

@@ -38,7 +38,7 @@ def read_delimited(
         if len(values) < len(names) or (header is None and len(values) > len(names)):
             raise UserError(
                 f"{path}:{line}: this row has {len(values)} columns, not the {len(names)} of "
-                f"{'task.files.reader.header' if header else 'the header'}; fix it"
+                f"{'task.files.reader.header' if header else 'the header'}: fix it"
                 + ("" if tabs else ", or put the value with a comma in quotes")
             )
         yield line, {name: value for name, value in zip(names, values, strict=False) if name}

@@ -78,10 +78,10 @@ class TrainWordPiece(TrainedTokenizer):
         )
         tokenizer.train_from_iterator(documents, trainer)
         if tokenizer.get_vocab_size() <= len(SPECIAL_TOKENS):
-            long = f" of {bounded.longest} characters or fewer: use tokenizer=unigram_multilingual" * bool(
-                bounded.count
-            )
-            raise UserError(f"no vocabulary can be trained: the training documents hold no words{long}")
+            fix = ": check data.corpus.path"
+            if bounded.count:
+                fix = f" of {bounded.longest} characters or fewer: use tokenizer=unigram_multilingual"
+            raise UserError(f"no vocabulary can be trained: the training documents hold no words{fix}")
         bounded.report(note)
         # Rebuild the model from its vocabulary, or the characters that were numbered first would stay special tokens.
         model = models.WordPiece(tokenizer.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD)
@@ -167,9 +167,10 @@ def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
                 raise ValueError(f"it lacks {unknown!r}, which a file beside it names as its unk_token")
             tokenizer.model.unk_token = unknown
     except Exception as error:  # the library raises plain Exception
-        raise UserError(f"{path} is not a tokenizer: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a tokenizer ({reason}): get the file again, or give another") from None
     if lowercase is False and tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str("A") == "a":
-        raise UserError(f"tokenizer.lowercase=false: {path} makes letters small by itself, leave the setting out")
+        raise UserError(f"tokenizer.lowercase=false: {path} lowercases text by itself: leave the setting out")
     # A published tokenizer.json often truncates and pads. Here the code that makes batches does both.
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -56,12 +56,12 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
-        kind = key & 7
-        if kind == _VARINT:
+        wire_type = key & 7
+        if wire_type == _VARINT:
             value, at = _varint(data, at)
             yield key >> 3, value
             continue
-        size, at = _varint(data, at) if kind == _LENGTH else ({_EIGHT_BYTES: 8, _FOUR_BYTES: 4}[kind], at)
+        size, at = _varint(data, at) if wire_type == _LENGTH else ({_EIGHT_BYTES: 8, _FOUR_BYTES: 4}[wire_type], at)
         if at + size > len(data):
             raise IndexError("it ends early")
         yield key >> 3, data[at : at + size]

@@ -43,7 +43,7 @@ class TrainedTokenizer:
         if not isinstance(size, int) or not least_vocab_size <= size <= _LARGEST_VOCABULARY:
             raise UserError(
                 f"tokenizer.vocab_size={str(size)[:40]} must be a whole number from {least_vocab_size} to "
-                f"{_LARGEST_VOCABULARY:,}; published vocabularies have 8,000 to 256,000 words"
+                f"{_LARGEST_VOCABULARY:,}; published ones are 8,000 to 256,000"
             )
         if not isinstance(sample, int | float) or not 0 < sample < math.inf:
             raise UserError(f"tokenizer.sample_megabytes={sample} must be a number above 0")

@@ -54,8 +54,8 @@ def test_writing_in_another_scheme_and_reading_gives_the_same_tags(tags):
         (["B-PER", "I-LOC"], "iob2", "f:8: I-LOC cannot follow B-PER"),
         (["B-PER", "O"], "bioes", "f:8: O cannot follow B-PER in BIOES"),
         (["S-PER", "B-PER"], "bioes", "f:8: O cannot follow B-PER"),
-        (["O", "PER"], "auto", "f:8: 'PER' is no tag"),
-        (["X-PER"], "auto", "f:7: 'X-PER' is no tag"),
+        (["O", "PER"], "auto", "f:8: 'PER' is not a tag"),
+        (["X-PER"], "auto", "f:7: 'X-PER' is not a tag"),
         (["O"], "iobes", "scheme=iobes must be auto, iob1"),
     ],
 )

@@ -159,7 +159,7 @@ def test_weights_of_a_mixture(tmp_path):
     assert counted["half"] == pytest.approx(0.5 * training["half"], abs=20)
     assert counted["twice"] == pytest.approx(2.25 * training["twice"], abs=20)
     assert data.validation.num_documents < 3 * 200 * 0.2 * 1.3  # each once
-    with pytest.raises(UserError, match=r"weights.thrice: no such source; there are half, once, twice"):
+    with pytest.raises(UserError, match=r"weights.thrice: no source has this name; name one of half, once, twice"):
         Mixture(corpora, {"thrice": 3})
 
 

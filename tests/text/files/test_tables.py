@@ -38,12 +38,12 @@ BROKEN = [
     (
         "a.csv",
         "text,label\nfilm\n",
-        r"a.csv:2: this row has 1 columns, not the 2 of the header; fix it, or put",
+        r"a.csv:2: this row has 1 columns, not the 2 of the header: fix it, or put",
     ),
     (
         "a.tsv",
         'text\tlabel\n"a film\tpos\textra\n',
-        r"a.tsv:2: this row has 3 columns, not the 2 of the .*; fix it$",
+        r"a.tsv:2: this row has 3 columns, not the 2 of the .*: fix it$",
     ),
     # Of two columns with one name, a row could keep one value only.
     ("a.csv", "text,label,label\na,pos,x0\n", r"a.csv:1: two columns are named 'label': rename one"),

@@ -132,7 +132,7 @@ def test_sentencepiece_files(test_data, tmp_path):
     assert model["unk_id"] == 0
     assert SpecialIds.of(tokenizer) == SpecialIds(pad=1000, unk=0, cls=1, sep=2, mask=1001)
     (tmp_path / "spiece.model").write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"spiece.model is not a tokenizer: damaged"):
+    with pytest.raises(UserError, match=r"spiece.model is not a tokenizer \(damaged"):
         load_tokenizer(tmp_path)
 
 
