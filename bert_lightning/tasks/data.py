@@ -181,7 +181,9 @@ def joint_objective(
     """
     if not term.isidentifier() or hasattr(ModuleDict, term):
         raise UserError(f"task.term={term!r} must be a name of letters, digits and _, and no word of torch")
-    of_classes = {"num_labels": len(labels), "class_weights": weights} if labels else {}
+    of_classes: dict[str, Any] = {"num_labels": len(labels)} if labels else {}
+    if weights is not None:  # a user's objective need not know them
+        of_classes["class_weights"] = weights
     return JointObjective(config, {term: partial(make, **of_classes)})
 
 

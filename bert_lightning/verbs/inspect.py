@@ -82,7 +82,7 @@ def _statistics(examples: PretrainingExamples, batch_size: int, sample: int) -> 
     yield f"  {real / positions:.2%} of the positions are tokens, the others padding, in batches of {batch_size}"
     if labels:
         yield f"  {_label_keys(batch)[0]}: 1 in {np.concatenate(labels).mean():.1%} of the sequences"
-    rate = examples.masking.rate
+    rate = getattr(examples.masking, "rate", None)
     if isinstance(rate, RateSchedule):
         points = ", ".join(f"{r:.1%} at {s:.0%}" for s, r in zip(rate.shares, rate.rates, strict=True))
         yield f"  masking rate by the fraction of training done: {points}; the numbers below are those at the end"

@@ -16,7 +16,7 @@ from bert_lightning.config.composition import with_choices
 from bert_lightning.config.memory import check_memory
 from bert_lightning.data.batching.batch_plan import BatchPlan
 from bert_lightning.data.datamodule import StreamDataModule
-from bert_lightning.data.pretraining.examples import PretrainingExamples
+from bert_lightning.data.pretraining.examples import Masking, PretrainingExamples
 from bert_lightning.data.pretraining.masking import ReplacementVocabulary, TokenMasking
 from bert_lightning.data.pretraining.phases import Phases
 from bert_lightning.data.store.preparation import PreparedData
@@ -160,7 +160,7 @@ def _module(
 
 
 def pretraining_examples(
-    config: DictConfig, data: PreparedData, store: TokenStore, masking: TokenMasking, seed: int
+    config: DictConfig, data: PreparedData, store: TokenStore, masking: Masking, seed: int
 ) -> PretrainingExamples:
     """Return the examples that `config.examples` makes from a token store."""
     return PretrainingExamples(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from bert_lightning.data.batch import PretrainingBatch
 from bert_lightning.data.batching.batch_plan import END_OF_TRAINING, BatchPlan
 from bert_lightning.data.batching.sampler import Positions, stream_indices
 from bert_lightning.data.batching.stream_examples import StreamExamples
-from bert_lightning.data.pretraining.masking import MaskableText, RateSchedule, ReplacementVocabulary, TokenMasking
+from bert_lightning.data.pretraining.masking import Floats, MaskableText, RateSchedule, ReplacementVocabulary
 from bert_lightning.data.pretraining.phases import Phases, PhaseSlice
 from bert_lightning.data.pretraining.token_spans import Ints, TokenSpans, assemble_rows, concatenate_spans
 from bert_lightning.data.randomness import Bits, RandomStream, random_bits, uniform_floats
@@ -20,12 +21,21 @@ from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 
+class Masking(Protocol):
+    """The interface of maskings, which `TokenMasking.__call__` describes."""
+
+    def __call__(
+        self, ids: Ints, text: MaskableText, keys: Bits, progress: Floats, vocabulary: ReplacementVocabulary
+    ) -> tuple[Ints, Ints]:
+        """Mask `ids` in place; return the chosen positions and their original ids."""
+
+
 @dataclass(frozen=True)
 class PretrainingExamples(StreamExamples[PretrainingBatch]):
     """Pretraining batches as a pure function of (seed, epoch, index), indexed by positions of the training stream."""
 
     phases: Phases
-    masking: TokenMasking
+    masking: Masking
     special: SpecialIds
     vocabulary: ReplacementVocabulary
     seed: int
@@ -35,7 +45,7 @@ class PretrainingExamples(StreamExamples[PretrainingBatch]):
     def change_points(self) -> tuple[float, ...]:
         """Return the ends of the phases as fractions of training; every hundredth too if the masking rate changes."""
         ends = np.cumsum([phase.share for phase in self.phases])[:-1].tolist()
-        changes = isinstance(self.masking.rate, RateSchedule)
+        changes = isinstance(getattr(self.masking, "rate", None), RateSchedule)
         return tuple(sorted({*ends, *(np.arange(1, 100) / 100 if changes else ())}))
 
     def with_plan(self, plan: BatchPlan) -> PretrainingExamples:
