@@ -101,7 +101,7 @@ def test_scores_and_classes_come_back(tokenizer):
     assert number.targets(units, []).tolist() == [0.0, 1.0]
     assert [p["answer"] for p in number.decode(torch.tensor([0.5, 4.0]), units, [])] == [0.5, 4.0]
     for label in ("high", "nan", "-inf", 10**400):
-        with pytest.raises(UserError, match=r"g:3: .* is not a number"):
+        with pytest.raises(UserError, match=r"g:3: the label .* must be a number"):
             number.examples([Row("g:3", {"text": "a", "other": "b", "label": label})])
 
 
