@@ -96,7 +96,7 @@ Whole = Annotated[int, Range(least=0, most=_LARGE)]
 Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
 # Sequence lengths in tokens. No published encoder reads more than 2^17. Beyond 2^20 no machine holds an attention row.
 Length = Annotated[int, Range(least=1, most=2**20)]
-Words = Annotated[int, Range(least=1, most=10_000_000)]  # vocabulary sizes of tokenizers that are trained
+VocabularySize = Annotated[int, Range(least=1, most=10_000_000)]  # of a tokenizer that is trained
 Megabytes = Annotated[int, Range(least=1, most=1_000_000)]
 
 Share = Annotated[float, Range(least=0, most=1)]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Bits = npt.NDArray[np.uint64]
+from bert_lightning.data.arrays import Bits
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 
@@ -83,8 +83,8 @@ def _feistel(x: Bits, sizes: Bits, keys: Bits) -> Bits:
     for even, odd in ((0, 1), (2, 3)):
         left = (left + random_bits(rounds[even], right) % width) % width
         right = (right + random_bits(rounds[odd], left) % height) % height
-    places: Bits = left * height + right
-    return places
+    permuted: Bits = left * height + right
+    return permuted
 
 
 def _mix(x: Any) -> Any:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from omegaconf import DictConfig
 from tokenizers import Tokenizer
 
 from bert_lightning.config.building import build
+from bert_lightning.data.arrays import Ints
 from bert_lightning.data.batch import PretrainingBatch
 from bert_lightning.data.pretraining.examples import PretrainingExamples
 from bert_lightning.data.pretraining.masking import RateSchedule
@@ -20,8 +20,6 @@ from bert_lightning.data.store.preparation import PreparedData
 from bert_lightning.errors import UserError
 from bert_lightning.verbs.prepare import prepared_data
 from bert_lightning.verbs.pretrain import pretraining_examples
-
-Ints = npt.NDArray[np.int64]
 
 
 def run(config: DictConfig) -> None:

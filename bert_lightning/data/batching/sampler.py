@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from torch.utils.data import Sampler
 
-from bert_lightning.data.randomness import Bits, RandomStream, random_bits, random_permutation
+from bert_lightning.data.arrays import Bits, Ints
+from bert_lightning.data.randomness import RandomStream, random_bits, random_permutation
 
-Ints = npt.NDArray[np.int64]
 Positions = range | Ints  # positions of the training stream, ascending
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch.utils.data import Dataset
 
+from bert_lightning.data.arrays import Ints
 from bert_lightning.data.batching.batch_plan import BatchPlan
-from bert_lightning.data.batching.sampler import Ints, Positions
+from bert_lightning.data.batching.sampler import Positions
 
 if TYPE_CHECKING:
     from typing_extensions import Self

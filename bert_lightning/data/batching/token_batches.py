@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from torch.utils.data import Sampler
 
-from bert_lightning.data.batching.sampler import Ints
+from bert_lightning.data.arrays import Ints
 from bert_lightning.data.randomness import RandomStream, random_bits, random_permutation
 from bert_lightning.errors import UserError
 

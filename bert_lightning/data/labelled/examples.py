@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from bert_lightning.data.arrays import Ints
 from bert_lightning.data.batch import LabelledBatch
-from bert_lightning.data.batching.sampler import Ints, Positions, stream_indices
+from bert_lightning.data.batching.sampler import Positions, stream_indices
 from bert_lightning.data.batching.stream_examples import StreamExamples
 from bert_lightning.data.labelled.encoding import collate
 from bert_lightning.data.labelled.task_types import Example, TaskType, Unit, Units

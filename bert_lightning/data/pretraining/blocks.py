@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bert_lightning.data.arrays import Bits, Bools, Ints
 from bert_lightning.data.pretraining.pairs import check_fraction, check_length
-from bert_lightning.data.pretraining.token_spans import Bools, Ints, TokenSpans
-from bert_lightning.data.randomness import Bits, RandomStream, random_bits, uniform_floats
+from bert_lightning.data.pretraining.token_spans import TokenSpans
+from bert_lightning.data.randomness import RandomStream, random_bits, uniform_floats
 from bert_lightning.data.store.index import cached_table, rows_writer, sentence_runs
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.ranges import Length, Share

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bert_lightning.data.arrays import Bits, Floats, Ints
 from bert_lightning.data.batch import PretrainingBatch
 from bert_lightning.data.batching.batch_plan import END_OF_TRAINING, BatchPlan
 from bert_lightning.data.batching.sampler import Positions, stream_indices
 from bert_lightning.data.batching.stream_examples import StreamExamples
-from bert_lightning.data.pretraining.masking import Floats, MaskableText, RateSchedule, ReplacementVocabulary
+from bert_lightning.data.pretraining.masking import MaskableText, RateSchedule, ReplacementVocabulary
 from bert_lightning.data.pretraining.phases import Phases, PhaseSlice
-from bert_lightning.data.pretraining.token_spans import Ints, TokenSpans, assemble_rows, concatenate_spans
-from bert_lightning.data.randomness import Bits, RandomStream, random_bits, uniform_floats
+from bert_lightning.data.pretraining.token_spans import TokenSpans, assemble_rows, concatenate_spans
+from bert_lightning.data.randomness import RandomStream, random_bits, uniform_floats
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 

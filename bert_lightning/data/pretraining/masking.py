@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from bert_lightning.data.pretraining.token_spans import Bools, Ints
-from bert_lightning.data.randomness import Bits, random_bits, uniform_floats, uniform_integers
+from bert_lightning.data.arrays import Bits, Bools, Floats, Ints
+from bert_lightning.data.randomness import random_bits, uniform_floats, uniform_integers
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Range, Share
 from bert_lightning.text.tokenizers.recipes import SpecialIds
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -132,13 +129,15 @@ class TokenMasking:
         rate = self.rate(progress)[:, None] if isinstance(self.rate, RateSchedule) else self.rate
         first = self._unit_starts(text, streams[3], width)
         # Position [U] of each unit's first token.
-        place = text.position if len(first) == len(text.position) else text.position[first]
+        unit_position = text.position if len(first) == len(text.position) else text.position[first]
         if self.exact:
             rates = np.broadcast_to(rate, chance.shape).reshape(-1)
             size = np.diff(first, append=len(text.position))
-            chosen = _choose_exactly(chance.reshape(-1)[place], size, text.examples()[first], rates[place])
+            chosen = _choose_exactly(
+                chance.reshape(-1)[unit_position], size, text.examples()[first], rates[unit_position]
+            )
         else:
-            chosen = (uniform_floats(chance) < rate).reshape(-1)[place]
+            chosen = (uniform_floats(chance) < rate).reshape(-1)[unit_position]
         picked, head = _tokens_of_units(first, chosen, len(text.position))
 
         position = text.position[picked]
@@ -195,7 +194,7 @@ class NgramMasking(WholeWordMasking):
         end = np.flatnonzero(np.append(text.piece_starts()[words], True))
         number = np.arange(len(words))
         following = np.minimum(number + length, end[np.searchsorted(end, number, side="right")])
-        return words[_follow(following)]
+        return words[_follow_path(following)]
 
 
 @dataclass(frozen=True)
@@ -259,16 +258,16 @@ def _choose_exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bo
 def _shuffled(chance: Bits, example: Ints, begins: Ints) -> Ints:
     """Return the units [U] in the order of their example, then of `chance`.
 
-    One sort of integers does both. An integer holds the example, 28 bits of `chance`, and the place within the example
-    to break ties. So the order within an example depends on nothing else in the batch.
+    One sort of integers does both. An integer holds the example, 28 bits of `chance`, and the number of the unit in
+    its example to break ties. So the order within an example depends on nothing else in the batch.
     """
-    place = (np.arange(len(example)) - begins[example]).astype(np.uint64)
-    keys = (example.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(36) << np.uint64(16)) | place
+    number = (np.arange(len(example)) - begins[example]).astype(np.uint64)
+    keys = (example.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(36) << np.uint64(16)) | number
     keys.sort()
     return begins[example] + (keys & np.uint64(0xFFFF)).astype(np.int64)
 
 
-def _follow(following: Ints) -> Ints:
+def _follow_path(following: Ints) -> Ints:
     """Return the indices of a path: it starts at 0, goes from i to `following[i]` > i, and ends with the array."""
     chain, at, end = [], 0, len(following)
     steps = following.tolist()

@@ -13,9 +13,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from bert_lightning.data.arrays import Bits, Ints
 from bert_lightning.data.pretraining.blocks import Blocks
-from bert_lightning.data.pretraining.token_spans import Ints, TokenSpans
-from bert_lightning.data.randomness import Bits, RandomStream, random_bits, random_permutation
+from bert_lightning.data.pretraining.token_spans import TokenSpans
+from bert_lightning.data.randomness import RandomStream, random_bits, random_permutation
 from bert_lightning.data.store.index import cached_table
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.errors import UserError
@@ -87,7 +88,7 @@ class PackedSequences:
         blocks = builder(store)
         if not isinstance(blocks, Blocks):
             raise UserError(
-                f"examples.builder={type(blocks).__name__} cannot be packed, for a row has one label at most: "
+                f"examples.builder={type(blocks).__name__} cannot be packed, because packed rows have no labels: "
                 "use examples@examples.builder=full_sentences, document_sentences or single_sentences"
             )
         if not isinstance(tokens, int) or tokens < blocks.max_length:

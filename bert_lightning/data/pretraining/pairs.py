@@ -18,8 +18,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from bert_lightning.data.pretraining.token_spans import Ints, TokenSpans
-from bert_lightning.data.randomness import Bits, random_bits, uniform_floats, uniform_integers
+from bert_lightning.data.arrays import Bits, Ints
+from bert_lightning.data.pretraining.token_spans import TokenSpans
+from bert_lightning.data.randomness import random_bits, uniform_floats, uniform_integers
 from bert_lightning.data.store.index import cached_table, rows_writer, sentence_runs
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.errors import UserError

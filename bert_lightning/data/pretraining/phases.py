@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bert_lightning.data.arrays import Ints
 from bert_lightning.data.batching.batch_plan import UNREACHED, BatchPlan
 from bert_lightning.data.batching.sampler import Positions
-from bert_lightning.data.pretraining.token_spans import ExampleBuilder, Ints
+from bert_lightning.data.pretraining.token_spans import ExampleBuilder
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.errors import UserError
 

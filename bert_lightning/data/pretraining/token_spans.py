@@ -7,14 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from bert_lightning.data.randomness import Bits
+from bert_lightning.data.arrays import Bits, Bools, Ints
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.text.tokenizers.recipes import SpecialIds
-
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

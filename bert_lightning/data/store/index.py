@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from bert_lightning.data.arrays import Ints
 from bert_lightning.data.store.token_store import ALWAYS_HASHED_BYTES, TokenStore, file_sha256, write_atomically
 
-Ints = npt.NDArray[np.int64]
 _WINDOW = 1 << 17  # sentences that are processed together
 
 

@@ -140,7 +140,7 @@ def _write_part(job: TokenizationJob, number: int, part: Part, tokenize: BatchTo
 
 
 class _SplitWriter:
-    """Writes one split of a part. It gathers documents until there are enough to tokenize together."""
+    """A writer of one split of a part. It gathers documents until there are enough to tokenize together."""
 
     def __init__(self, folder: Path, tokenize: BatchTokenizer, digests: bool) -> None:
         self.store, self.tokenize = StoreWriter(folder, tokenize.dtype), tokenize
@@ -229,15 +229,15 @@ def first_occurrences(files: Sequence[Path]) -> npt.NDArray[np.bool_]:
     kept = np.ones(sum(path.stat().st_size for path in files if path.exists()) // _DIGEST_BYTES, np.bool_)
     buckets = 1 + len(kept) // _DIGESTS_AT_ONCE
     for bucket in range(buckets):
-        places, digests = [np.zeros(0, np.int64)], [np.zeros((0, 2), "<u8")]
+        positions, digests = [np.zeros(0, np.int64)], [np.zeros((0, 2), "<u8")]
         for begin, block in _digests(files):
             mine = np.flatnonzero(block[:, 0] % buckets == bucket)
-            places.append(begin + mine)
+            positions.append(begin + mine)
             digests.append(block[mine])
-        place, digest = np.concatenate(places), np.concatenate(digests)
-        order = np.lexsort((place, digest[:, 1], digest[:, 0]))
+        position, digest = np.concatenate(positions), np.concatenate(digests)
+        order = np.lexsort((position, digest[:, 1], digest[:, 0]))
         same = (digest[order[1:]] == digest[order[:-1]]).all(axis=1)
-        kept[place[order[1:][same]]] = False
+        kept[position[order[1:][same]]] = False
     return kept
 
 

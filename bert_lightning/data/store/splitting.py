@@ -28,7 +28,7 @@ class SplitRule(Protocol):
 
 @dataclass(frozen=True)
 class SplitByDocument:
-    """Puts a document into validation if a hash of its text is below the fraction, otherwise into training."""
+    """Put a document into validation if a hash of its text is below the fraction, otherwise into training."""
 
     fraction: float
 
@@ -38,7 +38,7 @@ class SplitByDocument:
 
 @dataclass(frozen=True)
 class SplitWithinDocuments:
-    """Puts the last sentences of every document into validation: for a corpus of one document or a few.
+    """Put the last sentences of every document into validation: for a corpus of one document or a few.
 
     Both parts are cut into pieces that count as documents, because some objectives need several documents.
     """
@@ -93,7 +93,7 @@ class TrainingSample:
 
 @dataclass
 class _Tally:
-    """Counts the documents that a split puts on each side. No document stays in memory."""
+    """Counts of the documents that a split puts on each side. No document stays in memory."""
 
     split: SplitRule
     documents: int = 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from bert_lightning.ranges import Megabytes, Words
+from bert_lightning.ranges import Megabytes, VocabularySize
 from bert_lightning.text.corpora import Document
 from bert_lightning.text.tokenizers.long_words import LONGEST_PHRASE, WithoutLongWords
 from bert_lightning.text.tokenizers.recipes import byte_level, unigram, with_template
@@ -22,7 +22,7 @@ _ALBERT_SPECIAL = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 class TrainByteLevelBPE(TrainedTokenizer):
     """A recipe that trains byte-level BPE as in RoBERTa. Every text has ids: all 256 bytes are in the vocabulary."""
 
-    vocab_size: Words
+    vocab_size: VocabularySize
     sample_megabytes: Megabytes = 100
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class TrainUnigram(TrainedTokenizer):
         strip_accents: whether combining marks are dropped, which are vowels in many scripts.
     """
 
-    vocab_size: Words
+    vocab_size: VocabularySize
     lowercase: bool = True
     sample_megabytes: Megabytes = 64
     strip_accents: bool = True

@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from bert_lightning.errors import UserError
-from bert_lightning.ranges import Megabytes, Words
+from bert_lightning.ranges import Megabytes, VocabularySize
 from bert_lightning.text.corpora import Document
 from bert_lightning.text.locations import locate
 from bert_lightning.text.tokenizers.folders import DESCRIPTIONS, read_folder
@@ -59,7 +59,7 @@ class TrainWordPiece(TrainedTokenizer):
             dropped if `lowercase` is true, as in BERT.
     """
 
-    vocab_size: Words
+    vocab_size: VocabularySize
     lowercase: bool = True
     sample_megabytes: Megabytes = 100
     strip_accents: bool | None = None

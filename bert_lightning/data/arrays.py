@@ -1,0 +1,11 @@
+"""Types of the NumPy arrays that data code passes around. Comments give their shapes, as in `Ints  # [B]`."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Bits = npt.NDArray[np.uint64]  # random bits
