@@ -42,7 +42,8 @@ $(OLDEST)/installed: pyproject.toml constraints-oldest.txt
 	touch $@
 
 test-oldest: $(OLDEST)/installed  ## the default tests with the oldest Python and packages that pyproject.toml allows
-	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n auto --maxprocesses 4 --dist loadfile \
+		-W default::DeprecationWarning -W default::FutureWarning  # old packages warn of newer ones
 
 test-all: test test-slow  ## both
 
