@@ -37,6 +37,7 @@ LIMITS: dict[str, dict[str, Any]] = {
         "min_delta": NotNegative,
         "mode": Literal["min", "max"],
     },
+    "torchmetrics.classification.MulticlassAccuracy": {"num_classes": Count | None},  # torchmetrics before 1.7: int
     "torch.optim.AdamW": _OPTIMIZER,
     "torch.optim.Adam": _OPTIMIZER,
     "torch.optim.SGD": _OPTIMIZER,
