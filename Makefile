@@ -43,7 +43,7 @@ $(OLDEST)/installed: pyproject.toml constraints-oldest.txt
 
 test-oldest: $(OLDEST)/installed  ## the default tests with the oldest Python and packages that pyproject.toml allows
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/pytest -n auto --maxprocesses 4 --dist loadfile \
-		-W default::DeprecationWarning -W default::FutureWarning  # old packages warn of newer ones
+		-W default  # old packages warn of newer ones
 
 test-all: test test-slow  ## both
 

@@ -129,7 +129,7 @@ def real_text(test_data, chinese):
 
 @pytest.mark.parametrize("name", ["bert-base-uncased", "bert-base-cased", "bert-base-chinese", "roberta-base"])
 def test_published_vocabularies_on_a_megabyte(test_data, tmp_path, name):
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", minversion="5.20")
     texts, folder = real_text(test_data, "chinese" in name), test_data / "vocab" / name
     if name == "roberta-base":
         for source in (folder / "vocab.json", test_data / "vocab" / "gpt2" / "merges.txt"):
