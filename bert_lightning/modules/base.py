@@ -66,7 +66,7 @@ class EncoderModule(pl.LightningModule):
         self._update: list[dict[str, Tensor]] = []  # losses of the batches since the last update
 
     def metadata(self) -> dict[str, Any]:
-        """Return the metadata of a checkpoint: plain data that rebuilds the model without any yaml."""
+        """Return the metadata of a checkpoint: plain data from which the model can be rebuilt."""
         return {
             "format_version": FORMAT_VERSION,
             "config": self.encoder.config.to_dict(),

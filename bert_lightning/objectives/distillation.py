@@ -24,7 +24,7 @@ from bert_lightning.ranges import NotNegative, Positive
 
 
 class Teacher(Protocol):
-    """The weights and the tokenizer of a trained encoder. `runs.pretrained.load` returns one."""
+    """The weights and the tokenizer of a trained encoder. `load_pretrained` returns one."""
 
     config: BertConfig
     tokenizer: Tokenizer

@@ -124,8 +124,8 @@ def layers_to_copy(source_layers: int, layers: int) -> list[int]:
     """
     if layers > source_layers:
         raise UserError(
-            f"init_from: model.num_hidden_layers={layers} is more than the {source_layers} layers of the pretrained "
-            f"encoder: use {source_layers} or fewer"
+            f"init_from: model.num_hidden_layers={layers} is more than the pretrained encoder has: use {source_layers} "
+            "or fewer"
         )
     if layers == 1:
         return [source_layers - 1]

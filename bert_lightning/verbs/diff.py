@@ -39,7 +39,9 @@ def split_sides(overrides: list[str]) -> tuple[list[str], list[str]]:
         raise UserError("diff compares two recipes: bert-lightning diff variant=albert variant=bert")
     times = Counter(override.partition("=")[0] for override in overrides)
     if too_often := [key for key, count in times.items() if count > 2]:
-        raise UserError(f"diff compares two recipes, but {too_often[0]} is given {times[too_often[0]]} times")
+        raise UserError(
+            f"diff compares two recipes, but {too_often[0]} is given {times[too_often[0]]} times: give it twice"
+        )
     if max(times.values()) == 1:
         return overrides, []
     left, right, seen = [], [], set()
