@@ -5,8 +5,15 @@ import torch.nn.functional as F
 from bert_lightning.errors import UserError
 from bert_lightning.model import BERT
 from bert_lightning.objectives.base import JointObjective
-from bert_lightning.objectives.downstream import Classification
+from bert_lightning.objectives.downstream import (
+    Classification,
+    MultipleChoice,
+    Regression,
+    SpanExtraction,
+    TokenClassification,
+)
 from bert_lightning.objectives.pretraining import MaskedLM, NextSentencePrediction, SentenceOrderPrediction
+from bert_lightning.objectives.replaced_token_detection import Generator, ReplacedTokenDetection
 from bert_lightning.objectives.span_boundary import SpanBoundary, spans
 
 
@@ -151,3 +158,24 @@ def test_a_part_without_masked_words_counts_nothing(config, batch):
     for mean in (2.0, 0.0):
         loss, _ = joint(encoder, {**empty, "mean_counts": {"mlm": mean}})
         assert loss.item() == 0
+
+
+def test_heads_are_named_by_what_checkpoints_hold(config):
+    """Checkpoints hold these names, so none is ever changed. A generator's head reads no state of the encoder."""
+    makers = {
+        "a": MaskedLM,
+        "b": NextSentencePrediction,
+        "c": SentenceOrderPrediction,
+        "d": ReplacedTokenDetection,
+        "e": Generator,
+        "f": SpanBoundary,
+        "g": lambda c: Classification(c, 3),
+        "h": Regression,
+        "i": lambda c: TokenClassification(c, 3),
+        "j": SpanExtraction,
+        "k": MultipleChoice,
+    }
+    assert JointObjective(config, makers).head_types() == {
+        "a": "masked_lm", "b": "next_sentence", "c": "sentence_order", "d": "replaced_token",
+        "g": "sequence_classification", "h": "sequence_classification", "i": "token_classification", "j": "span",
+    }  # fmt: skip
