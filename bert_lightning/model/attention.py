@@ -12,7 +12,7 @@ from bert_lightning.model.dropout import keep_mask
 from bert_lightning.model.layers import FusedLinear
 from bert_lightning.model.positions import rotate
 from bert_lightning.model.unpadding.layout import Layout
-from bert_lightning.model.unpadding.rows import Group, parts
+from bert_lightning.model.unpadding.padded_rows import AttentionGroup, split_tokens
 
 
 class MultiHeadAttention(nn.Module):
@@ -50,7 +50,7 @@ class MultiHeadAttention(nn.Module):
         return query, *read.unbind(1)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Group, ...], dropout_p: float) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[AttentionGroup, ...], dropout_p: float) -> Tensor:
     """Return the attention output of each query, [Q, N, D] and 2 x [T, N, D] -> [Q, N, D].
 
     Each group is one padded product. PyTorch's own attention works on all devices, but with dropout it is slow on a
@@ -58,17 +58,17 @@ def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[Group, ...],
     """
     own = dropout_p > 0 and query.device.type == "cpu"
     counts, key_counts = [group.queries.count for group in groups], [group.keys.count for group in groups]
-    queries, keys, values = parts(query, counts), parts(key, key_counts), parts(value, key_counts)
+    queries, keys, values = split_tokens(query, counts), split_tokens(key, key_counts), split_tokens(value, key_counts)
     contexts = []
     for group, q, k, v in zip(groups, queries, keys, values, strict=True):
         if not group.queries.count:
             continue
-        q, k, v = (rows.spread(x).transpose(1, 2) for rows, x in ((group.queries, q), (group.keys, k), (group.keys, v)))
+        q, k, v = (rows.pad(x).transpose(1, 2) for rows, x in ((group.queries, q), (group.keys, k), (group.keys, v)))
         if own:
             context = _DropoutAttention.apply(q, k, v, group.mask, dropout_p)  # type: ignore[no-untyped-call]
         else:
             context = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, dropout_p=dropout_p)
-        contexts.append(group.queries.gather(context.transpose(1, 2)))  # [n, N, q, D] -> [count, N, D]
+        contexts.append(group.queries.unpad(context.transpose(1, 2)))  # [n, N, q, D] -> [count, N, D]
     # The output at filler tokens is never read. The product keeps a path for gradients in a batch without tokens.
     fillers = 0 * query[sum(counts) :]
     return torch.cat([*contexts, fillers])

@@ -13,7 +13,7 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.embeddings import BertEmbeddings
 from bert_lightning.model.layers import initialize, make_norm
 from bert_lightning.model.positions import rotation
-from bert_lightning.model.unpadding.layout import Layout, padded, unpadded
+from bert_lightning.model.unpadding.layout import Layout, padded_layout, unpadded_layout
 
 
 class BERT(nn.Module):
@@ -64,14 +64,14 @@ class BERT(nn.Module):
         layout = self._layout(input_ids, attention_mask)
         tokens = layout.pack(input_ids)
         x = self.embeddings(tokens, None if token_type_ids is None else layout.pack(token_type_ids), layout.positions)
-        everywhere, nearby = self._reaches(layout)
+        global_layout, local_layout = self._attention_layouts(layout)
         last = self.config.num_hidden_layers - 1
         for layer in range(last + 1):
             if layer == last and positions is not None:
-                layout = layout.reading(positions)
-                everywhere, nearby = self._reaches(layout)
+                layout = layout.select_queries(positions)
+                global_layout, local_layout = self._attention_layouts(layout)
             block = self.blocks[layer * len(self.blocks) // (last + 1)]
-            x = block(x, nearby if self.config.is_local(layer) else everywhere)
+            x = block(x, local_layout if self.config.is_local(layer) else global_layout)
         return layout.unpack(self.norm(x))
 
     def compile_feed_forward(self) -> None:
@@ -84,22 +84,22 @@ class BERT(nn.Module):
         for block in self.blocks:
             block.get_submodule("feed_forward").compile(dynamic=False)
 
-    def _reaches(self, layout: Layout) -> tuple[Layout, Layout]:
+    def _attention_layouts(self, layout: Layout) -> tuple[Layout, Layout]:
         """Return the layouts of global and of local layers, each with its rotation of queries and keys."""
-        config, nearby = self.config, layout
+        config, local_layout = self.config, layout
         if config.local_window is not None:
-            nearby = layout.within(config.local_window // 2)
+            local_layout = layout.limit_to_window(config.local_window // 2)
         if config.positions != "rotary":
-            return layout, nearby
-        everywhere = replace(layout, rotation=rotation(layout.positions, config.head_width, config.rope_theta))
+            return layout, local_layout
+        global_layout = replace(layout, rotation=rotation(layout.positions, config.head_width, config.rope_theta))
         local_theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
-        return everywhere, replace(nearby, rotation=rotation(layout.positions, config.head_width, local_theta))
+        return global_layout, replace(local_layout, rotation=rotation(layout.positions, config.head_width, local_theta))
 
     def _layout(self, input_ids: Tensor, attention_mask: Tensor | None) -> Layout:
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
         if mask.shape != input_ids.shape:
             raise ValueError(f"attention_mask has shape {list(mask.shape)}, but input_ids {list(input_ids.shape)}")
-        layout = (unpadded if self.unpad else padded)(mask)
+        layout = (unpadded_layout if self.unpad else padded_layout)(mask)
         longest = self.config.max_position_embeddings
         if len(layout.positions) and (length := 1 + int(layout.positions.max())) > longest:
             raise ValueError(f"a sequence of {length} tokens is longer than max_position_embeddings={longest}")

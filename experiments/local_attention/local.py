@@ -16,8 +16,8 @@ from dataclasses import replace
 import torch
 
 from bert_lightning.model.attention import MultiHeadAttention
-from bert_lightning.model.unpadding.layout import Layout, unpadded
-from bert_lightning.model.unpadding.local import masked
+from bert_lightning.model.unpadding.layout import Layout, unpadded_layout
+from bert_lightning.model.unpadding.local_attention import mask_beyond_window
 
 TURNS, TOKENS, WINDOW = 7, 4096, 128
 
@@ -37,10 +37,10 @@ def main() -> None:
     attention = MultiHeadAttention(256, 4, dropout_rate=0.1)
     print("| length | by a mask | by blocks | ratio |\n| --- | --- | --- | --- |")
     for length in (256, 512, 1024, 2048):
-        layout = unpadded(torch.ones(TOKENS // length, length, dtype=torch.long))
+        layout = unpadded_layout(torch.ones(TOKENS // length, length, dtype=torch.long))
         (group,) = layout.groups
-        dense = replace(layout, groups=(masked(group, layout.positions, layout.positions, WINDOW // 2),))
-        blocks = layout.within(WINDOW // 2)
+        dense = replace(layout, groups=(mask_beyond_window(group, layout.positions, layout.positions, WINDOW // 2),))
+        blocks = layout.limit_to_window(WINDOW // 2)
         times = [(seconds(attention, dense), seconds(attention, blocks)) for _ in range(TURNS + 1)][1:]
         by_mask, by_blocks = (statistics.median(column) for column in zip(*times, strict=True))
         ratio = statistics.median(a / b for a, b in times)

@@ -1,6 +1,6 @@
 """Conversion between Hugging Face checkpoints and ours, by the tables in `families.py`. It runs no model.
 
-`hugging_face.py` uses these functions to read a folder in the Hugging Face layout.
+`loading.py` uses these functions to read a folder in the Hugging Face layout.
 
 Our names are those of `BertForPreTraining`: `bert.*`, `masked_lm.*` and `next_sentence.*` (the head for segment pairs,
 whatever its label). ELECTRA's discriminator is `replaced_tokens.*`. Task heads are written but not read:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bert_lightning.model.config import BertConfig
-from bert_lightning.model.hugging_face import settings as irregular
-from bert_lightning.model.hugging_face.settings import Settings
+from bert_lightning.model.hugging_face import irregular_settings as irregular
+from bert_lightning.model.hugging_face.irregular_settings import HuggingFaceSettings
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class Family:
     projects: bool = False  # whether they project embeddings even if these are as wide as the encoder; we never do
     parts: dict[str, Any] = field(default_factory=dict)  # BertConfig fields that are fixed in the family
     required: dict[str, Any] = field(default_factory=dict)  # config.json settings of which we compute one value only
-    read: Callable[[Settings, dict[str, Any]], dict[str, Any]] = lambda settings, fields: {}  # settings -> more fields
+    read: Callable[[HuggingFaceSettings, dict[str, Any]], dict[str, Any]] = (
+        lambda settings, fields: {}
+    )  # settings -> more fields
     write: Callable[[BertConfig], dict[str, Any]] = lambda config: {}  # the inverse of `read`: config -> settings
 
 
@@ -114,8 +116,8 @@ FAMILIES = {
         dropouts=_BERT_DROPOUTS,
         parts={"classifier_input_dropout": True},
         required={"position_embedding_type": "absolute", "hidden_act": "gelu"},
-        read=irregular.read_offset,
-        write=irregular.write_offset,
+        read=irregular.read_position_offset,
+        write=irregular.write_position_offset,
     ),
     "albert": Family(
         name="Albert",
@@ -187,8 +189,8 @@ FAMILIES = {
         },
         dropouts=("attention_dropout",),
         parts={"type_vocab_size": 0, "layer_norm_eps": 1e-12, "classifier_activation": "relu"},
-        read=irregular.read_sinusoids,
-        write=irregular.write_sinusoids,
+        read=irregular.read_position_kind,
+        write=irregular.write_position_kind,
     ),
     "electra": Family(
         name="Electra",
@@ -272,7 +274,7 @@ FAMILIES = {
             "classifier_bias": False,
             "classifier_activation": "gelu",
         },
-        read=irregular.read_reach,
-        write=irregular.write_reach,
+        read=irregular.read_local_attention,
+        write=irregular.write_local_attention,
     ),
 }

@@ -32,7 +32,7 @@ _IDLE = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq|pooler\.dense\.
 
 @dataclass(frozen=True)
 class HuggingFaceModel:
-    """The model in a Hugging Face folder, with tensors named as in `interop.py`.
+    """The model in a Hugging Face folder, with tensors named as in `conversion.py`.
 
     `left_out` has a sentence for each thing that was not read.
     """

@@ -19,14 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_lightning.model.unpadding.local import masked, nearby
-from bert_lightning.model.unpadding.rows import Group, Rows
+from bert_lightning.model.unpadding.local_attention import limit_groups_to_window, mask_beyond_window
+from bert_lightning.model.unpadding.padded_rows import AttentionGroup, PaddedRows
 
 MAX_GROUPS = 8
 GROUP_COST = 4096  # overhead of one more group, in attention scores that could be computed in that time
 
 
-def rounded(count: int) -> int:
+def bucket_size(count: int) -> int:
     """Round a count up to the next of a few sizes, at most 32 from each power of two to the next.
 
     From 128 on, the result is at most 1/16 above `count`.
@@ -37,7 +37,7 @@ def rounded(count: int) -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """The tokens that the encoder computes, and the places where their results go.
+    """The tokens that the encoder computes, and where their results go.
 
     Tokens are ordered by sequence, the longest sequence first. Fillers may follow the last group: tokens whose results
     are never read, which round T and Q up to one of a few sizes.
@@ -46,9 +46,9 @@ class Layout:
     tokens: Tensor  # [T] int64, index of each token in the flattened batch [B * S]
     positions: Tensor  # [T] int64, position of each token, counted from the first token of its sequence
     sizes: Tensor  # [n] int64, number of tokens of each sequence
-    groups: tuple[Group, ...]
+    groups: tuple[AttentionGroup, ...]
     queries: Tensor | None  # [Q] int64, ascending: the tokens whose results are wanted, then fillers; None: all T
-    places: Tensor  # [Q without fillers] int64, index of each result in the flattened `shape`
+    result_indices: Tensor  # [Q without fillers] int64, index of each result in the flattened `shape`
     shape: tuple[int, ...]  # shape of the result without H: (B, S), or (M,) if results at M positions are wanted
     rotation: Tensor | None = None  # [T, 2, D / 2], rotation of queries and keys; None: no rotation
 
@@ -61,36 +61,36 @@ class Layout:
         return x if self.queries is None else x[self.queries]
 
     def unpack(self, x: Tensor) -> Tensor:
-        """Put the results in their places, [Q, H] -> [*shape, H], with 0 at padding."""
+        """Put the results where they belong, [Q, H] -> [*shape, H], with 0 at padding."""
         result = x.new_zeros(math.prod(self.shape), x.size(-1))
-        return result.index_copy(0, self.places, x[: len(self.places)]).unflatten(0, self.shape)
+        return result.index_copy(0, self.result_indices, x[: len(self.result_indices)]).unflatten(0, self.shape)
 
-    def reading(self, positions: Tensor) -> Layout:
+    def select_queries(self, positions: Tensor) -> Layout:
         """Return a layout of the same tokens that gives results only at `positions`, in that order.
 
         `positions` [M] are indices into the flattened batch [B * S].
         """
         token_at = torch.full((math.prod(self.shape),), -1, device=positions.device)
         tokens = Layout.at_queries(self, torch.arange(len(self.tokens), device=positions.device))
-        token_at[self.places] = tokens[: len(self.places)]
+        token_at[self.result_indices] = tokens[: len(self.result_indices)]
         tokens, order = token_at[positions].sort(stable=True)  # padding is -1, and so comes first
         real = tokens >= 0
         queries = tokens[real]
-        groups, shape = self._asked_by(queries), tuple(positions.shape)
-        return replace(self, groups=groups, queries=_filled(queries), places=order[real], shape=shape)
+        groups, shape = self._with_queries(queries), tuple(positions.shape)
+        return replace(self, groups=groups, queries=_pad_to_bucket(queries), result_indices=order[real], shape=shape)
 
-    def within(self, distance: int) -> Layout:
+    def limit_to_window(self, distance: int) -> Layout:
         """Return a layout in which each token reads, and pays for, only tokens at most `distance` positions away."""
         asked = Layout.at_queries(self, torch.arange(len(self.tokens), device=self.tokens.device))
-        return replace(self, groups=nearby(self.groups, self.sizes, self.positions, asked, distance))
+        return replace(self, groups=limit_groups_to_window(self.groups, self.sizes, self.positions, asked, distance))
 
-    def _asked_by(self, queries: Tensor) -> tuple[Group, ...]:
+    def _with_queries(self, queries: Tensor) -> tuple[AttentionGroup, ...]:
         """Return the groups with only the tokens `queries` [Q] as queries."""
         sequence = torch.searchsorted(self.sizes.cumsum(0), queries, right=True)
         counts = sequence.bincount(minlength=len(self.sizes))
         rows = [group.keys.rows for group in self.groups]
         return tuple(
-            replace(group, queries=Rows.of(part, part.tolist()))
+            replace(group, queries=PaddedRows.from_sizes(part, part.tolist()))
             for group, part in zip(self.groups, counts.split(rows), strict=True)
         )
 
@@ -104,15 +104,15 @@ class PaddedLayout(Layout):
     def unpack(self, x: Tensor) -> Tensor:
         return super().unpack(super().at_queries(x))
 
-    def within(self, distance: int) -> Layout:
-        groups = (masked(group, self.positions, self.positions, distance) for group in self.groups)
+    def limit_to_window(self, distance: int) -> Layout:
+        groups = (mask_beyond_window(group, self.positions, self.positions, distance) for group in self.groups)
         return replace(self, groups=tuple(groups))
 
-    def _asked_by(self, queries: Tensor) -> tuple[Group, ...]:
+    def _with_queries(self, queries: Tensor) -> tuple[AttentionGroup, ...]:
         return self.groups
 
 
-def unpadded(mask: Tensor) -> Layout:
+def unpadded_layout(mask: Tensor) -> Layout:
     """Return the layout of a batch's real tokens.
 
     In `mask` [B, S], 0 is padding, and 1, 2, 3... number the examples packed into a row.
@@ -126,20 +126,20 @@ def unpadded(mask: Tensor) -> Layout:
     sizes = sizes[by_size]
     shift = starts[by_size] - (sizes.cumsum(0) - sizes)  # leads from an index in longest-first order to the old index
     tokens = tokens[order][torch.arange(len(tokens), device=mask.device) + shift.repeat_interleave(sizes)]
-    filled = _filled(tokens)
+    filled = _pad_to_bucket(tokens)
     return Layout(filled, positions[filled], sizes, _groups(sizes), None, tokens, tuple(mask.shape))
 
 
-def padded(mask: Tensor) -> Layout:
-    """Return the layout of every place of a batch, in one group. `mask` is as in `unpadded`."""
+def padded_layout(mask: Tensor) -> Layout:
+    """Return the layout of every place of a batch, in one group. `mask` is as in `unpadded_layout`."""
     batch, length = mask.shape
     _, positions = _examples(mask)
     real = mask.flatten().nonzero()[:, 0]
     readable = mask[:, None, :] == mask[:, :, None] if mask.numel() and mask.max() > 1 else mask.bool()[:, None]
     readable = readable | ~readable.any(-1, keepdim=True)  # an empty row reads padding: a softmax over no key is NaN
-    rows = Rows(batch * length, batch, length, None)
+    rows = PaddedRows(batch * length, batch, length, None)
     tokens = torch.arange(batch * length, device=mask.device)
-    groups = (Group(rows, rows, readable[:, None]),) if batch * length else ()
+    groups = (AttentionGroup(rows, rows, readable[:, None]),) if batch * length else ()
     sizes = torch.full((batch,), length, device=mask.device)
     return PaddedLayout(tokens, positions, sizes, groups, real, real, (batch, length))
 
@@ -154,22 +154,22 @@ def _examples(mask: Tensor) -> tuple[Tensor, Tensor]:
     return example, (columns - first[example]) * (mask.flatten() > 0)  # padding has position 0, which every table has
 
 
-def _filled(tokens: Tensor) -> Tensor:
-    """Append fillers to the tokens until their number is one that `rounded` returns. Any token serves as a filler."""
-    return torch.cat([tokens, tokens[:1].expand(rounded(len(tokens)) - len(tokens))])
+def _pad_to_bucket(tokens: Tensor) -> Tensor:
+    """Append fillers to the tokens until their number is a bucket size. Any token serves as a filler."""
+    return torch.cat([tokens, tokens[:1].expand(bucket_size(len(tokens)) - len(tokens))])
 
 
-def _groups(sizes: Tensor) -> tuple[Group, ...]:
+def _groups(sizes: Tensor) -> tuple[AttentionGroup, ...]:
     groups = []
-    for part in sizes.split(cut(sizes.tolist())):
-        rows = Rows.of(part, part.tolist())
+    for part in sizes.split(group_by_length(sizes.tolist())):
+        rows = PaddedRows.from_sizes(part, part.tolist())
         columns = torch.arange(rows.width, device=sizes.device)
         mask = None if rows.slots is None else (columns < part[:, None])[:, None, None]
-        groups.append(Group(rows, rows, mask))
+        groups.append(AttentionGroup(rows, rows, mask))
     return tuple(groups)
 
 
-def cut(sizes: Sequence[int], most: int = MAX_GROUPS) -> list[int]:
+def group_by_length(sizes: Sequence[int], most: int = MAX_GROUPS) -> list[int]:
     """Return the number of sequences in each of at most `most` groups, such that the total cost is least.
 
     A group of n sequences costs n * longest^2 + GROUP_COST. `sizes` descend. A group ends at a multiple of a sixteenth

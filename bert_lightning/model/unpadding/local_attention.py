@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bert_lightning.model.unpadding.rows import Group, Rows, parts
+from bert_lightning.model.unpadding.padded_rows import AttentionGroup, PaddedRows, split_tokens
 
 _BLOCK_STEP = 32  # block sizes are multiples of this, so that no block is tiny
 
 
 @dataclass(frozen=True)
-class Neighbourhoods(Rows):
+class BlockNeighbourhoods(PaddedRows):
     """Rows that each hold a block of tokens between its two neighbour blocks. A token occurs in up to three rows."""
 
-    def spread(self, x: Tensor) -> Tensor:
+    def pad(self, x: Tensor) -> Tensor:
         """Copy tokens into padded rows of three blocks, [count, ...] -> [rows, 3 * width, ...]."""
-        blocks = super().spread(x)
+        blocks = super().pad(x)
         edge = torch.zeros_like(blocks[:1])
         before, after = torch.cat([edge, blocks[:-1]]), torch.cat([blocks[1:], edge])
         return torch.cat([before, blocks, after], dim=1)
 
 
-def nearby(
-    groups: Sequence[Group], sizes: Tensor, positions: Tensor, queries: Tensor, distance: int
-) -> tuple[Group, ...]:
+def limit_groups_to_window(
+    groups: Sequence[AttentionGroup], sizes: Tensor, positions: Tensor, queries: Tensor, distance: int
+) -> tuple[AttentionGroup, ...]:
     """Limit attention to a window: return groups whose queries read only keys at most `distance` positions away.
 
     Args:
@@ -37,28 +37,30 @@ def nearby(
         queries: [Q] int64, the indices of the tokens that are queries.
         distance: the number of positions that a query reads to either side.
     """
-    asked = parts(queries, [group.queries.count for group in groups])
-    places = parts(positions, [group.keys.count for group in groups])
+    asked = split_tokens(queries, [group.queries.count for group in groups])
+    group_positions = split_tokens(positions, [group.keys.count for group in groups])
     members = sizes.split([group.keys.rows for group in groups])
     made, first = [], 0
-    for group, of_group, tokens, where in zip(groups, members, asked, places, strict=True):
+    for group, group_sizes, tokens, where in zip(groups, members, asked, group_positions, strict=True):
         if group.queries.count:
-            group = _near(group, of_group, tokens - first, where, distance)
+            group = _limit_group(group, group_sizes, tokens - first, where, distance)
         first += group.keys.count
         made.append(group)
     return tuple(made)
 
 
-def masked(group: Group, queries: Tensor, keys: Tensor, distance: int) -> Group:
+def mask_beyond_window(group: AttentionGroup, queries: Tensor, keys: Tensor, distance: int) -> AttentionGroup:
     """Return the group with a mask that limits the distance. All attention scores are still computed.
 
     `queries` [q] and `keys` [s] are the positions of queries and keys in their sequences.
     """
-    near = _within(group.queries.spread(queries), group.keys.spread(keys), distance)
+    near = _within_distance(group.queries.pad(queries), group.keys.pad(keys), distance)
     return replace(group, mask=near if group.mask is None else near & group.mask)
 
 
-def _near(group: Group, sizes: Tensor, queries: Tensor, positions: Tensor, distance: int) -> Group:
+def _limit_group(
+    group: AttentionGroup, sizes: Tensor, queries: Tensor, positions: Tensor, distance: int
+) -> AttentionGroup:
     """Limit one group to the window: in blocks if that is less work, else by a mask; unchanged if all keys are near.
 
     `queries` are indices that count from the group's first token.
@@ -67,28 +69,29 @@ def _near(group: Group, sizes: Tensor, queries: Tensor, positions: Tensor, dista
         return group
     block = -(-distance // _BLOCK_STEP) * _BLOCK_STEP
     if group.keys.width <= 4 * block:  # blocks would read about as much, and copying the neighbours costs extra
-        return masked(group, positions[queries], positions, distance)
+        return mask_beyond_window(group, positions[queries], positions, distance)
     return _in_blocks(sizes, queries, positions, distance, block)
 
 
-def _in_blocks(sizes: Tensor, queries: Tensor, positions: Tensor, distance: int, block: int) -> Group:
+def _in_blocks(sizes: Tensor, queries: Tensor, positions: Tensor, distance: int, block: int) -> AttentionGroup:
     """Return a group with one row for each block of each sequence. Its mask also keeps the sequences apart."""
     blocks = (sizes + block - 1) // block  # [n]
     last = blocks.cumsum(0) - 1
-    of_block = torch.full((int(last[-1]) + 1,), block, device=sizes.device)
-    of_block[last] = sizes - (blocks - 1) * block
-    ends = of_block.cumsum(0)
+    block_sizes = torch.full((int(last[-1]) + 1,), block, device=sizes.device)
+    block_sizes[last] = sizes - (blocks - 1) * block
+    ends = block_sizes.cumsum(0)
     asked = torch.searchsorted(ends, queries, right=True).bincount(minlength=len(ends))
-    keys, rows = Neighbourhoods.of(of_block, of_block.tolist()), Rows.of(asked, asked.tolist())
+    keys = BlockNeighbourhoods.from_sizes(block_sizes, block_sizes.tolist())
+    rows = PaddedRows.from_sizes(asked, asked.tolist())
     # All sequences are put on one line, too far apart to read each other. Slots without a token are at 0.
     stride = int(positions.max()) + distance + 1
     sequence = torch.arange(1, len(sizes) + 1, device=sizes.device).repeat_interleave(sizes, output_size=len(positions))
     line = positions + sequence * stride
-    near = _within(rows.spread(line[queries]), keys.spread(line), distance)
+    near = _within_distance(rows.pad(line[queries]), keys.pad(line), distance)
     near |= ~near.any(-1, keepdim=True)  # a slot without a query reads every key: a softmax over no key is NaN
-    return Group(rows, keys, near)
+    return AttentionGroup(rows, keys, near)
 
 
-def _within(rows: Tensor, columns: Tensor, distance: int) -> Tensor:
+def _within_distance(rows: Tensor, columns: Tensor, distance: int) -> Tensor:
     """Return where two positions are at most `distance` apart, [n, q] and [n, s] -> [n, 1, q, s] bool."""
     return ((rows[:, :, None] - columns[:, None]).abs() <= distance)[:, None]

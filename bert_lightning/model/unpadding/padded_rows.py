@@ -12,8 +12,8 @@ _WIDTH_STEP = 8  # the width of padded rows is a multiple of this
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The places of `count` consecutive tokens in `rows` padded rows of `width`.
+class PaddedRows:
+    """The slots of `count` consecutive tokens in `rows` padded rows of `width`.
 
     `slots` [count] are the indices of the tokens in the flattened rows; None if every row is full.
     """
@@ -24,7 +24,7 @@ class Rows:
     slots: Tensor | None
 
     @classmethod
-    def of(cls, sizes: Tensor, host_sizes: Sequence[int]) -> Rows:
+    def from_sizes(cls, sizes: Tensor, host_sizes: Sequence[int]) -> PaddedRows:
         """Build rows in which row i holds the next sizes[i] tokens. `host_sizes` are the same numbers as a list."""
         count, rows, width = sum(host_sizes), len(host_sizes), max(host_sizes)
         if count == rows * width:
@@ -35,30 +35,30 @@ class Rows:
         slots = torch.arange(count, device=sizes.device) + empty_before.repeat_interleave(sizes, output_size=count)
         return cls(count, rows, width, slots)
 
-    def spread(self, x: Tensor) -> Tensor:
+    def pad(self, x: Tensor) -> Tensor:
         """Copy tokens into padded rows, [count, ...] -> [rows, width, ...], with 0 where there is no token."""
         if self.slots is not None:
             x = x.new_zeros(self.rows * self.width, *x.shape[1:]).index_copy_(0, self.slots, x)
         return x.unflatten(0, (self.rows, self.width))
 
-    def gather(self, x: Tensor) -> Tensor:
-        """Return the tokens of padded rows, [rows, width, ...] -> [count, ...]. It is the inverse of `spread`."""
+    def unpad(self, x: Tensor) -> Tensor:
+        """Return the tokens of padded rows, [rows, width, ...] -> [count, ...]. It is the inverse of `pad`."""
         x = x.flatten(0, 1)
         return x if self.slots is None else x[self.slots]
 
 
 @dataclass(frozen=True)
-class Group:
+class AttentionGroup:
     """A group of n sequences of similar length, whose attention is one padded product.
 
     The tokens of a group are consecutive in [T, H], and those of the next group follow.
     """
 
-    queries: Rows
-    keys: Rows
+    queries: PaddedRows
+    keys: PaddedRows
     mask: Tensor | None  # bool, broadcasts to [n, N, q, s]: True where a query may read a key; None: every key
 
 
-def parts(x: Tensor, counts: Sequence[int]) -> tuple[Tensor, ...]:
+def split_tokens(x: Tensor, counts: Sequence[int]) -> tuple[Tensor, ...]:
     """Split the leading rows of `x` into parts of counts[i] rows, and drop the filler rows at the end."""
     return x[: sum(counts)].split(list(counts)) if counts else ()

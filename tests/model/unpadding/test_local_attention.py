@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bert_lightning.model import BERT, BertConfig
-from bert_lightning.model.unpadding.layout import unpadded
+from bert_lightning.model.unpadding.layout import unpadded_layout
 from tests.model.test_unpadded import assert_same, results
 
 SIZES = dict(
@@ -80,11 +80,11 @@ def test_nothing_leaks_between_sequences_in_blocks(dropout_rate):
 
 @pytest.mark.parametrize(("length", "times"), [(400, 1), (800, 2), (1600, 4)])
 def test_the_work_grows_with_the_window_times_the_length(length, times):
-    layout = unpadded(torch.ones(1, length, dtype=torch.long)).within(24)
+    layout = unpadded_layout(torch.ones(1, length, dtype=torch.long)).limit_to_window(24)
     (group,) = layout.groups
     scores = group.queries.rows * group.queries.width * group.mask.shape[-1]
     assert scores <= times * 13 * 32 * 96  # 13 blocks of 32 in 400
-    assert group.queries.gather(group.mask[:, 0]).sum() == sum(
+    assert group.queries.unpad(group.mask[:, 0]).sum() == sum(
         min(i, 24) + min(length - 1 - i, 24) + 1 for i in range(length)
     )
 
@@ -94,6 +94,8 @@ def test_flops_of_a_local_layer_are_counted_by_its_window():
     counted = []
     for length in (800, 1600):
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            made.blocks[1](torch.zeros(length, 32), unpadded(torch.ones(1, length, dtype=torch.long)).within(24))
+            made.blocks[1](
+                torch.zeros(length, 32), unpadded_layout(torch.ones(1, length, dtype=torch.long)).limit_to_window(24)
+            )
         counted.append(counter.get_total_flops())
     assert counted[1] == pytest.approx(2 * counted[0], rel=0.02)

@@ -10,13 +10,13 @@ from typing import Any
 
 from bert_lightning.model.config import BertConfig
 
-Settings = Mapping[str, Any]  # the content of a config.json
-Fields = dict[str, Any]  # BertConfig fields, or settings that are to be written
+HuggingFaceSettings = Mapping[str, Any]  # the content of a config.json
+ConfigFields = dict[str, Any]  # BertConfig fields, or settings that are to be written
 
-_KINDS = {False: "full_attention", True: "sliding_attention"}
+_ATTENTION_TYPES = {False: "full_attention", True: "sliding_attention"}
 
 
-def read_offset(settings: Settings, fields: Fields) -> Fields:
+def read_position_offset(settings: HuggingFaceSettings, fields: ConfigFields) -> ConfigFields:
     """Return the position fields of a RoBERTa model, whose first position uses the row after the padding id.
 
     No position uses the rows before it, so the table has more rows than a sequence has tokens.
@@ -30,23 +30,23 @@ def read_offset(settings: Settings, fields: Fields) -> Fields:
     return {"position_offset": pad + 1, "max_position_embeddings": fields["max_position_embeddings"] - pad - 1}
 
 
-def write_offset(config: BertConfig) -> Fields:
-    """Return the settings from which `read_offset` reads the config's position fields."""
+def write_position_offset(config: BertConfig) -> ConfigFields:
+    """Return the settings from which `read_position_offset` reads the config's position fields."""
     size = config.max_position_embeddings + config.position_offset
     return {"pad_token_id": config.position_offset - 1, "max_position_embeddings": size}
 
 
-def read_sinusoids(settings: Settings, fields: Fields) -> Fields:
+def read_position_kind(settings: HuggingFaceSettings, fields: ConfigFields) -> ConfigFields:
     """Return the kind of positions of a DistilBERT model: a learned table or a fixed, sinusoidal one."""
     return {"positions": "sinusoidal" if settings.get("sinusoidal_pos_embds") else "learned"}
 
 
-def write_sinusoids(config: BertConfig) -> Fields:
-    """Return the setting from which `read_sinusoids` reads the config's kind of positions."""
+def write_position_kind(config: BertConfig) -> ConfigFields:
+    """Return the setting from which `read_position_kind` reads the config's kind of positions."""
     return {"sinusoidal_pos_embds": config.positions == "sinusoidal"}
 
 
-def read_reach(settings: Settings, fields: Fields) -> Fields:
+def read_local_attention(settings: HuggingFaceSettings, fields: ConfigFields) -> ConfigFields:
     """Return the fields for ModernBERT's local layers and rotary angles.
 
     The settings have the form of transformers 5 or that of the published files.
@@ -58,15 +58,18 @@ def read_reach(settings: Settings, fields: Fields) -> Fields:
     every = settings.get("global_attn_every_n_layers", 3)
     if not isinstance(every, int) or every < 1:
         raise ValueError(f"global_attn_every_n_layers={every!r:.40} must be a number of layers")
-    kinds = settings.get("layer_types") or [_KINDS[bool(i % every)] for i in range(layers)]
+    kinds = settings.get("layer_types") or [_ATTENTION_TYPES[bool(i % every)] for i in range(layers)]
     if not isinstance(kinds, list):
         raise ValueError(f"layer_types={kinds!r:.40} must be a list of kinds of attention")
-    every = next((i for i, kind in enumerate(kinds) if i and kind == _KINDS[False]), layers)
-    if kinds != [_KINDS[bool(i % every)] for i in range(layers)]:
+    every = next((i for i, kind in enumerate(kinds) if i and kind == _ATTENTION_TYPES[False]), layers)
+    if kinds != [_ATTENTION_TYPES[bool(i % every)] for i in range(layers)]:
         raise ValueError(f"layer_types={kinds!r:.200} is not supported: every n-th layer must be global, the first too")
     theta = {
-        kind: _angles(settings, name).get("rope_theta", settings.get(f"{kind}_rope_theta", default))
-        for kind, name, default in (("global", _KINDS[False], 160_000.0), ("local", _KINDS[True], 10_000.0))
+        kind: _rope_parameters(settings, name).get("rope_theta", settings.get(f"{kind}_rope_theta", default))
+        for kind, name, default in (
+            ("global", _ATTENTION_TYPES[False], 160_000.0),
+            ("local", _ATTENTION_TYPES[True], 10_000.0),
+        )
     }
     if every == 1:
         return {"rope_theta": theta["global"]}
@@ -78,7 +81,7 @@ def read_reach(settings: Settings, fields: Fields) -> Fields:
     }
 
 
-def _angles(settings: Settings, kind: str) -> Settings:
+def _rope_parameters(settings: HuggingFaceSettings, kind: str) -> HuggingFaceSettings:
     """Return the `rope_parameters` of one kind of attention.
 
     Raises:
@@ -92,14 +95,14 @@ def _angles(settings: Settings, kind: str) -> Settings:
     return found
 
 
-def write_reach(config: BertConfig) -> Fields:
-    """Return the settings from which `read_reach` reads the config's fields, in the form of transformers 5."""
+def write_local_attention(config: BertConfig) -> ConfigFields:
+    """Return the settings from which `read_local_attention` reads the fields, in the form of transformers 5."""
     local_theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
     return {
-        "layer_types": [_KINDS[config.is_local(i)] for i in range(config.num_hidden_layers)],
+        "layer_types": [_ATTENTION_TYPES[config.is_local(i)] for i in range(config.num_hidden_layers)],
         "rope_parameters": {
-            _KINDS[False]: {"rope_type": "default", "rope_theta": config.rope_theta},
-            _KINDS[True]: {"rope_type": "default", "rope_theta": local_theta},
+            _ATTENTION_TYPES[False]: {"rope_type": "default", "rope_theta": config.rope_theta},
+            _ATTENTION_TYPES[True]: {"rope_type": "default", "rope_theta": local_theta},
         },
         "local_attention": config.local_window or 128,
     }
