@@ -78,7 +78,9 @@ def _run(verb: str, arguments: list[str]) -> int:
 def _resume(arguments: list[str]) -> int:
     """Resume a run and return the exit code. A rank passes its error to its launcher, which reports it once."""
     if flags := [argument for argument in arguments if argument.startswith("-")]:
-        raise UserError(f"resume has no flag {shortened(flags[0])}: it takes a run's folder and overrides")
+        raise UserError(
+            f"resume has no flag {shortened(flags[0])}: write bert-lightning resume <folder> [key=value ...]"
+        )
     try:
         import_module("bert_lightning.verbs.resume").run(arguments)
     except Exception as error:

@@ -112,7 +112,7 @@ def stopped(monkeypatch):
         raise Accepted
 
     monkeypatch.setattr(hydra, "main", compose_once)
-    monkeypatch.setattr(Session, "write", accept)
+    monkeypatch.setattr(Session, "write_folder", accept)
     monkeypatch.setattr(bench, "_step", accept)
 
 

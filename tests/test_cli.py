@@ -259,7 +259,10 @@ BAD = {
     "negative size": (["pretrain", "TINY", "model.num_hidden_layers=-2"], "num_hidden_layers=-2 must be 1 or more"),
     "does not divide": (["pretrain", "TINY", "model.num_attention_heads=5"], "hidden_size=32 must be a multiple"),
     "sequence too long": (["pretrain", "TINY", "examples.max_length=600"], "max_length=600 is longer than.*512"),
-    "vocabulary too small": (["pretrain", "TINY", "model.vocab_size=50"], "vocab_size=50 does not fit the tokenizer"),
+    "vocabulary too small": (
+        ["pretrain", "TINY", "model.vocab_size=50"],
+        "vocab_size=50 is smaller than the tokenizer's vocabulary",
+    ),
     "one segment type": (["pretrain", "TINY", "model.type_vocab_size=1"], "type_vocab_size=1: segment pairs have two"),
     "batch of nothing": (["pretrain", "TINY", "batch_size=0"], "batch_size=0 must be 1 or more"),
     "no steps": (["pretrain", "TINY", "trainer.max_steps=0"], "max_steps=0 must be 1 or more"),
@@ -298,13 +301,13 @@ BAD = {
     "wrong dropout": (["finetune", "dropout_rate=2"], "dropout_rate=2.0 must be"),
     "no room for words": (
         ["finetune", "task.max_length=1"],
-        "task.max_length=1 leaves no room for words: .* 5 or more",
+        "task.max_length=1 is too short for any text: .* 5 or more",
     ),
     "negative overlap": (
         ["finetune", "task=question_answering", "task.type.overlap=-1"],
         "task.type.overlap=-1 must be from 0 to 1048576",
     ),
-    "a task of GLUE twice": (["glue", "tasks=[rte,rte]"], "tasks=.'rte', 'rte'. names one twice"),
+    "a task of GLUE twice": (["glue", "tasks=[rte,rte]"], "tasks=.'rte', 'rte'. has an entry twice"),
     "no folder of GLUE": (["glue", "path=nowhere"], "nowhere/CoLA does not exist: leave its task out by tasks="),
     "a folder of texts": (["predict", "run=RUN", "file=runs"], "file=runs is a folder"),
     "column to choose by": (

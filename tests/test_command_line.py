@@ -15,13 +15,13 @@ WRONG = {
     "unknown flag": (["pretrain", "--nothing"], "pretrain has no flag --nothing: there are --multirun"),
     "unknown letter": (["pretrain", "seed=3", "-x"], "pretrain has no flag -x"),
     "mistyped flag": (["pretrain", "--multirum"], "did you mean --multirun?"),
-    "text that looks like a flag": (["predict", "-5 [MASK]"], "a text that begins with - comes after --"),
+    "text that looks like a flag": (["predict", "-5 [MASK]"], "a text that begins with - must come after --"),
     "no such part": (["pretrain", "--cfg", "nothing"], "--cfg=nothing must be job, hydra or all"),
     "no value": (["pretrain", "--config-dir"], "--config-dir needs a value: give --config-dir <dir>"),
     "no folder": (["pretrain", "--config-dir", "no", "seed=3"], "--config-dir=no does not exist: give the folder"),
     "two folders": (["pretrain", "-cd", ".", "-cd", "/"], "--config-dir is given twice"),
     "no config": (["pretrain", "--config-name=pretrian"], "--config-name=pretrian: there is no such config: did you m"),
-    "another verb's": (["pretrain", "-cn", "finetune"], "--config-name=finetune is no config of pretrain"),
+    "another verb's": (["pretrain", "-cn", "finetune"], "--config-name=finetune is not a config of pretrain"),
     "verb": (["pretrian"], "there is no verb 'pretrian': did you mean pretrain?"),
     "group": (["pretrain", "modle=tiny"], "modle=tiny: there is no such key: did you mean model=...?"),
     "nested key": (["pretrain", "lr=1e-4"], "lr=1e-4: there is no such key: did you mean optimizer.lr=...?"),
@@ -33,13 +33,13 @@ WRONG = {
     "key of diff": (["diff", "lr=1"], "lr=1: there is no such key: did you mean optimizer.lr=...?"),
     "group without option": (["pretrain", "optimizer=null"], "optimizer=null: optimizer is a group: give one of adamw"),
     "group that is a number": (["finetune", "task=5"], "task=5: task is a group: give one of ag_news"),
-    "another place": (["pretrain", "model@x=tiny"], "model@x=tiny: there is no model at that place: give model="),
-    "added twice": (["pretrain", "+seed=3"], "+seed=3: seed is there already: write seed=3 without the +"),
-    "deleted": (["pretrain", "~lr"], "~lr: there is nothing of this name to delete: did you mean ~optimizer.lr?"),
-    "deleted option": (["pretrain", "~variant=x"], "~variant=x: there is nothing of this name to delete: ~variant"),
+    "another place": (["pretrain", "model@x=tiny"], "model@x=tiny: there is no group model there: write model="),
+    "added twice": (["pretrain", "+seed=3"], "+seed=3: seed exists already: write seed=3 without the +"),
+    "deleted": (["pretrain", "~lr"], "~lr: there is no such key to delete: did you mean ~optimizer.lr?"),
+    "deleted option": (["pretrain", "~variant=x"], "~variant=x: there is no such key to delete; ~variant"),
     "empty mapping": (
         ["pretrain", "objective.terms={}"],
-        "objective.terms={} changes nothing, for",
+        "objective.terms={} changes nothing, because",
     ),
     "no number": (["pretrain", "batch_size=many"], "batch_size=many: Value 'many' of type 'str' could not be"),
     "interpolation": (
@@ -49,16 +49,16 @@ WRONG = {
     "variable": (["pretrain", "name=${oc.env:NO_SUCH}"], "name=${oc.env:NO_SUCH}: KeyError raised while resolving"),
     "resolver": (["pretrain", "name=${nothing:}"], "name=${nothing:}: Unsupported interpolation type nothing"),
     "circle": (["pretrain", "name=${runs}", "runs=${name}"], ": Recursive interpolation detected"),
-    "open brace": (["pretrain", "name=${seed"], "name=${seed has an interpolation that Hydra cannot read"),
+    "open brace": (["pretrain", "name=${seed"], "name=${seed has an interpolation that cannot be read"),
     "open brace, quoted": (["pretrain", 'name="${seed"'], 'name="${seed"'),
     "no value given": (["pretrain", "data=sentences"], "data.corpus.path has no value: give data.corpus.path=..."),
-    "no key": (["pretrain", "=3"], "'=3' has no key that Hydra can read before the =: write key=value"),
-    "no key but a +": (["pretrain", "+=3"], "'+=3' has no key"),
-    "odd key": (["pretrain", "ü=3"], "'ü=3' has no key"),
+    "no key": (["pretrain", "=3"], "'=3' has no valid key before the =: write key=value"),
+    "no key but a +": (["pretrain", "+=3"], "'+=3' has no valid key"),
+    "odd key": (["pretrain", "ü=3"], "'ü=3' has no valid key"),
     "no equals sign": (["pretrain", "roberta"], "'roberta' is not key=value: did you mean"),
     "empty": (["pretrain", ""], "'' is not key=value"),
     "bracket": (["pretrain", "["], "'[' is not key=value"),
-    "deep brackets": (["pretrain", "seed=" + "[" * 3000], "is not in Hydra's grammar"),
+    "deep brackets": (["pretrain", "seed=" + "[" * 3000], "cannot be read: quote the value"),
     "long": (["pretrain", "k" * 5000], "...k"),
     "long value": (["pretrain", "variant=" + "k" * 5000], "variant has no such option"),
     "long number": (["pretrain", "seed=" + "9" * 5000], "seed=9999"),
@@ -111,7 +111,7 @@ UNREADABLE = [
 @pytest.mark.parametrize("override", UNREADABLE)
 def test_what_is_shown_can_be_pasted(override):
     """Through a shell and through Hydra it is the text that was meant."""
-    with pytest.raises(UserError, match="is not in Hydra's grammar: quote the value, as in ") as error:
+    with pytest.raises(UserError, match="cannot be read: quote the value, as in ") as error:
         normalize_overrides([override], sweep=False)
     (shown,) = shlex.split(str(error.value).partition("as in ")[2])
     (again,) = normalize_overrides([shown], sweep=False)

@@ -54,7 +54,7 @@ def test_the_demo_learns_the_language_and_the_task(tmp_path):
     def value(line, place):
         return float(next(row for row in screen.splitlines() if line in row).split()[place])
 
-    assert value("perplexity of masked words", -3) < 0.5 * value("perplexity of masked words", -1)
+    assert value("perplexity of masked tokens", -3) < 0.5 * value("perplexity of masked tokens", -1)
     assert value("  random weights", 2) > value("  majority class", 2)
     assert value("  pretrained", 1) > value("  majority class", 2)
 

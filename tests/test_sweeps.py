@@ -120,16 +120,19 @@ def composed_without_checks(verb, overrides):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["diff", "-m", "variant=bert,albert"], "diff shows several recipes by itself and takes no -m"),
+        (["diff", "-m", "variant=bert,albert"], "diff shows several recipes by itself: leave out -m"),
         (["models", "variant=bert,albert", "-m"], "models shows several recipes by itself"),
         (["resume", "-m", "runs/x"], "resume has no flag -m"),
-        (["predict", "-m", "run=a,b"], "predict -m needs texts or file=...: standard input can be read once only"),
+        (["predict", "-m", "run=a,b"], "predict -m needs texts or file=...: standard input can be read only once"),
         (
             ["predict", "-m", "run=a,b", "x", "output=o"],
             "predict -m needs .* output=o is the same for all",
         ),
         (["export", "-m", "run=a,b"], "export -m needs an output for each job"),
-        (["pretrain", "seed=1,2"], r"seed=1,2 has several values: -m runs them all, 'seed=\"1,2\"' is one text"),
+        (
+            ["pretrain", "seed=1,2"],
+            r"seed=1,2 has several values: add -m to run one job for each, or write 'seed=\"1,2\"' for one",
+        ),
     ],
 )
 def test_what_cannot_be_swept_says_so(arguments, message, command, tmp_path):

@@ -453,4 +453,4 @@ def test_glue_is_a_table_of_means(command, encoder, tmp_path):
     assert table["averages"]["average without WNLI"][0] == pytest.approx((cola + mrpc + (mnli + other) / 2) / 3)
     assert mnli == pytest.approx(other, rel=1e-5)  # the same rows here
     assert command(*arguments, overrides)[0] == 2  # the table is there already
-    assert "'sst3' is no task of GLUE" in command("glue", "tasks=[sst3]", "name=none")[2]
+    assert "'sst3' is not a task of GLUE" in command("glue", "tasks=[sst3]", "name=none")[2]

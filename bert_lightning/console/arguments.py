@@ -100,5 +100,5 @@ def _unknown(verb: str, argument: str) -> str:
     known = [*_SWITCHES, *_VALUES, "--help"]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    text = ", and a text that begins with - comes after --" if verb in POSITIONAL_KEYS else ""
+    text = ", and a text that begins with - must come after --" if verb in POSITIONAL_KEYS else ""
     return f"{verb} has no flag {shortened(argument)}: {hint}{text}"

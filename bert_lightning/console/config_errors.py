@@ -65,19 +65,19 @@ def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
             return sentence
         if "@" in key:
             group = key.partition("@")[0]
-            return f"{_given(key, overrides)}: there is no {group} at that place: give {group}=..."
+            return f"{_given(key, overrides)}: there is no group {group} there: write {group}=..."
         return f"{_given(key, overrides)}: there is no such key{suggest_keys(key, verb, overrides)}"
     if present := re.search(r"An item is already at '([^']+)'", line):
         given = _given(present[1], overrides)
-        return f"+{given}: {present[1]} is there already: write {given} without the +"
+        return f"+{given}: {present[1]} exists already: write {given} without the +"
     if several := re.search(r"Multiple values for ([^.\s]+)\.", line):
         return f"{several[1]} is given twice: give it once"
     if absent := re.search(r"Could not delete (?:from config\. )?'([^'=]*)(=?[^']*)'", line):
         key = absent[1]
         if sentence := renamed(key):
             return sentence
-        hint = f": ~{key} deletes any" if absent[2] else suggest_keys(key, verb, overrides, "~{}")
-        return f"~{key}{absent[2]}: there is nothing of this name to delete{hint}"
+        hint = f"; ~{key} deletes it whatever its value" if absent[2] else suggest_keys(key, verb, overrides, "~{}")
+        return f"~{key}{absent[2]}: there is no such key to delete{hint}"
     return ""
 
 
@@ -132,7 +132,7 @@ def suggest_keys(key: str, verb: str, overrides: Sequence[str], form: str = "{}=
         ends = {path.rpartition(".")[2]: path for path in reversed(own)}
         found = [ends[end] for end in difflib.get_close_matches(last, list(ends), n=1, cutoff=0.75)]
     if not found:
-        return ": --cfg job shows the keys there are"
+        return ". To see all keys add --cfg job"
     return f": did you mean {' or '.join(map(form.format, found[:6]))}?"
 
 

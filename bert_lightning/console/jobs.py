@@ -62,7 +62,7 @@ class JobRunner:
         """Complete and check the config, and run the verb. `job` is the job's name, empty outside a sweep."""
         if OmegaConf.get_type(config) is not SCHEMAS[self.verb]:
             raise UserError(
-                f"--config-name={HydraConfig.get().job.config_name} is no config of {self.verb}: "
+                f"--config-name={HydraConfig.get().job.config_name} is not a config of {self.verb}: "
                 f"its defaults must begin with {self.verb}_schema or with {self.verb}"
             )
         if plain := self.arguments.plain:
@@ -125,7 +125,7 @@ def _hydra(verb: str, arguments: Arguments, jobs: JobRunner, overrides: list[str
             raise
         below = [override for override in overrides if re.match(r"\+*\w+\.", override)]
         group = below[0].lstrip("+").partition(".")[0] if below else "its group"
-        raise UserError(f"{' '.join(below)}: no {group} is chosen: choose it too, by {group}=<option>") from None
+        raise UserError(f"{' '.join(below)}: no {group} is chosen: add {group}=<option>") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain_config_error(error, verb, arguments.overrides)) from error
     finally:

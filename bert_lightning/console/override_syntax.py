@@ -53,12 +53,15 @@ def _readable(override: str, sweep: bool) -> str:
     if found.is_sweep_override() and not sweep:
         key, _, value = override.partition("=")
         raise UserError(
-            f"{shortened(override)} has several values: -m runs them all, {quote_for_shell(override)} is one text"
-            + (f", {key}=[{value}] is a list" if re.fullmatch(r"[\w.,-]+", value) else "")
+            f"{shortened(override)} has several values: add -m to run one job for each, "
+            f"or write {quote_for_shell(override)} for one text"
+            + (f", {key}=[{value}] for a list" if re.fullmatch(r"[\w.,-]+", value) else "")
         )
     if not (found.is_delete() or found.is_add() or found.is_force_add()) and found.value() == {}:
         key = found.key_or_group
-        raise UserError(f"{key}={{}} changes nothing, for mappings are merged: leave an entry out by ~{key}.entry")
+        raise UserError(
+            f"{key}={{}} changes nothing, because mappings are merged: to delete an entry write ~{key}.entry"
+        )
     _check_option(override, found)
     return text
 
@@ -70,10 +73,10 @@ def explain_unreadable(override: str) -> str:
     if not equals:
         return f"{shown!r} is not key=value" + _as_option(override)
     if not _KEY.fullmatch(key):
-        return f"{shown!r} has no key that Hydra can read before the =: write key=value"
+        return f"{shown!r} has no valid key before the =: write key=value"
     if "${" in value:
-        return f"{shown} has an interpolation that Hydra cannot read: write ${{key}}, with both braces"
-    return f"{shown} is not in Hydra's grammar: quote the value, as in {shortened(quote_for_shell(override), 400)}"
+        return f"{shown} has an interpolation that cannot be read: write ${{key}}, with both braces"
+    return f"{shown} cannot be read: quote the value, as in {shortened(quote_for_shell(override), 400)}"
 
 
 def _as_option(word: str) -> str:

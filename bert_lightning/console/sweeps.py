@@ -33,7 +33,7 @@ class JobFailed(ExpectedError):
         return self.code
 
     def __str__(self) -> str:
-        return "a job of the sweep failed: what it said is in the launcher's logs, .submitit in the sweep's folder"
+        return "a job of the sweep failed: its error is in the logs of the launcher (.submitit in the sweep's folder)"
 
 
 class SharedSweepFolder(Callback):
@@ -80,9 +80,9 @@ def check_sweep(verb: str, arguments: Arguments) -> None:
     """
     given = {key: value for key, _, value in (o.partition("=") for o in arguments.overrides)}
     if verb in ("models", "diff"):
-        raise UserError(f"{verb} shows several recipes by itself and takes no -m: leave it out")
+        raise UserError(f"{verb} shows several recipes by itself: leave out -m")
     if verb == "predict" and not arguments.plain and not given.keys() & {"file", "texts"}:
-        raise UserError("predict -m needs texts or file=...: standard input can be read once only")
+        raise UserError("predict -m needs texts or file=...: standard input can be read only once")
     if verb in ("evaluate", "predict", "export"):
         output = given.get("output", "" if verb == "export" else None)
         if output is not None and "${" not in output and "output" not in swept_keys(arguments.overrides):

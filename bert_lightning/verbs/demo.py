@@ -35,9 +35,9 @@ def run(config: DictConfig) -> None:
     """
     started = time.time()
     if not config.seeds:
-        raise UserError("seeds=[] leaves nothing to compare: give one seed or more")
+        raise UserError("seeds=[] is empty: give one seed or more")
     if without := [sentence for sentence in config.sentences if "[MASK]" not in sentence]:
-        raise UserError(f"sentences: {without[0]!r} has no [MASK]")
+        raise UserError(f"sentences: {without[0]!r} has no [MASK] to fill in: add one")
     check_matplotlib()
     folder = run_folder(config).path
     composed("finetune", config.finetune)  # check it now, not after minutes of pretraining
@@ -103,7 +103,7 @@ def _screen(
         "",
         f"Pretraining: {summary['steps']:,} steps, {summary['tokens'] / 1e6:.1f} M tokens, "
         f"{summary['wall_seconds']:.0f} s on {summary['processor']}",
-        f"  {'perplexity of masked words, validation':41}{metrics['val/mlm/perplexity']:7.1f}   unigram {unigram:.1f}",
+        f"  {'perplexity of masked tokens, validation':41}{metrics['val/mlm/perplexity']:7.1f}   unigram {unigram:.1f}",
         f"  {'next-sentence accuracy, validation':41}{100 * metrics['val/nsp/accuracy']:7.1f} %   chance 50.0 %",
         "",
         f"Sentiment of reviews, accuracy on validation, {len(config.seeds)} seeds (same labels, same steps)",

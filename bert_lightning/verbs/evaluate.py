@@ -66,10 +66,10 @@ def _task_of_run(source: PretrainedWeights) -> DictConfig:
     folder = source.path if source.path.is_dir() else source.path.parent.parent
     run = RunFolder(folder)
     if not run.config.exists():
-        raise UserError(f"{source.path} does not say which data it was trained on: give the task by task=...")
+        raise UserError(f"{source.path} does not say which data it was trained on: add task=...")
     task = saved_task(run)
     if task is None:
-        raise UserError(f"{source.path} was trained for no task: fine-tune it first, or give one by task=...")
+        raise UserError(f"{source.path} is not fine-tuned for a task: fine-tune it first")
     return task
 
 

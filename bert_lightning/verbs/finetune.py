@@ -135,7 +135,7 @@ _SHORTEST = 5  # two texts of one token each, and three special tokens
 def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
     length, longest = config.task.max_length, source.config.max_position_embeddings
     if length < _SHORTEST:
-        raise UserError(f"task.max_length={length} leaves no room for words: it must be {_SHORTEST} or more")
+        raise UserError(f"task.max_length={length} is too short for any text: it must be {_SHORTEST} or more")
     if length > longest:
         raise UserError(
             f"task.max_length={length} is longer than the encoder's max_position_embeddings={longest}: lower it"
@@ -153,7 +153,10 @@ def _say_what_is_lost(
     length = config.task.max_length
     learned = source.metadata.get("max_length", source.config.max_position_embeddings)
     if length > learned:
-        print(f"note: task.max_length={length}, but pretraining saw {learned} tokens at most", file=sys.stderr)
+        print(
+            f"note: task.max_length={length} is longer than the {learned} tokens that the encoder was pretrained with",
+            file=sys.stderr,
+        )
     for name, examples in (("training", batches.train), ("validation", batches.validation)):
         assert isinstance(examples, LabelledExamples), "the examples of a task are labelled"
         note_cut(examples.num_cut, len(examples), f"{name} examples", length)

@@ -42,13 +42,13 @@ def run(config: DictConfig) -> None:
     if (folder / "glue.json").exists():
         raise UserError(f"{folder} already holds a table: choose another name=..., or delete the folder")
     if not config.seeds or not config.tasks:
-        raise UserError(f"seeds={config.seeds} and tasks={config.tasks} must name one each at least")
+        raise UserError(f"seeds={config.seeds} and tasks={config.tasks} must each have one entry or more")
     if unknown := [task for task in config.tasks if task not in SCORES or task == _AVERAGED_AS_ONE[1]]:
         known = ", ".join(name for name in SCORES if name != _AVERAGED_AS_ONE[1])
-        raise UserError(f"tasks: {unknown[0]!r} is no task of GLUE; there are {known}")
+        raise UserError(f"tasks: {unknown[0]!r} is not a task of GLUE: the tasks are {known}")
     for name, values in (("tasks", config.tasks), ("seeds", config.seeds)):
         if len(set(values)) < len(values):
-            raise UserError(f"{name}={list(values)} names one twice")
+            raise UserError(f"{name}={list(values)} has an entry twice: give it once")
     places = [] if config.path is None else [_place(config, task) for task in config.tasks]
     if absent := [place for place in places if not place.exists()]:
         raise UserError(
@@ -64,7 +64,7 @@ def run(config: DictConfig) -> None:
     table = {"encoder": config.encoder, "seeds": list(config.seeds), "scores": scores, "averages": means}
     (folder / "glue.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(format_scores(scores, means))
-    print(f"# also in {folder / 'glue.json'}; its runs are beside it", file=sys.stderr)
+    print(f"# This table is in {folder / 'glue.json'}, beside its runs", file=sys.stderr)
 
 
 def _place(config: DictConfig, task: str) -> Path:

@@ -32,26 +32,29 @@ def run(config: DictConfig) -> None:
         raise UserError(f"workers={config.workers} must be 1 or more, or null for as many as there are cores")
     if config.shard is not None:
         if config.merge:
-            raise UserError(f"shard={config.shard} and merge=true: a merge is of all shards, leave shard out")
+            raise UserError(f"shard={config.shard} and merge=true: a merge joins all shards, so leave shard out")
         prepare_shard(plan, config.shard, config.shards, config.workers, say, note)
         return
     if config.merge:
         data = merge_shards(plan, config.shards, say)
     elif config.shards > 1:
-        raise UserError(f"shards={config.shards}: say which with shard=0 to {config.shards - 1}, or merge=true")
+        raise UserError(
+            f"shards={config.shards}: add one of shard=0 to shard={config.shards - 1} to prepare it, "
+            "or merge=true to join all"
+        )
     else:
         data = prepare(plan, say, config.workers, thorough=True, note=note)
     known = read_manifest(data.folder, thorough=False)
     print(f"{data.folder}\n{json.dumps(known['splits'], indent=1)}\nmanifest sha256 {known['sha256']}")
-    print("Next: bert-lightning pretrain, with the same options")
+    print("Next: bert-lightning pretrain, with the same options for data and tokenizer")
 
 
 def _plan(config: DictConfig) -> StorePlan:
     folder = Path(config.data.folder)
     if not folder.name or folder.name == "..":
         raise UserError(
-            f"data.folder={config.data.folder!r} must end in the beginning of a folder's name, such as data/"
-            f"{config.data.name}: a digest of the settings is added to it"
+            f"data.folder={config.data.folder!r} must end in a name, such as data/"
+            f"{config.data.name}: the program appends a digest of the settings to it"
         )
     return StorePlan(
         corpus=build(config.data.corpus),

@@ -120,7 +120,7 @@ def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:
         config.model.vocab_size = words
     elif config.model.vocab_size < words:
         raise UserError(
-            f"model.vocab_size={config.model.vocab_size} does not fit the tokenizer, which has {words} words: "
+            f"model.vocab_size={config.model.vocab_size} is smaller than the tokenizer's vocabulary ({words} tokens): "
             f"use model.vocab_size={words} or leave it out"
         )
 

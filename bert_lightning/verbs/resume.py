@@ -46,7 +46,8 @@ def apply_execution_overrides(config: DictConfig, overrides: list[str]) -> DictC
         key, equals, _ = override.partition("=")
         if not equals or not (key.startswith(EXECUTION_KEYS) or key in BATCH_SHARE_KEYS):
             raise UserError(
-                f"{override}: resume changes how a run is executed ({', '.join(EXECUTION_KEYS)}), nothing else"
+                f"{override} cannot be changed in a run: resume takes only the keys that say how it is executed "
+                f"({', '.join((*EXECUTION_KEYS, *BATCH_SHARE_KEYS))})"
             )
     try:
         merged = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))
@@ -59,8 +60,8 @@ def apply_execution_overrides(config: DictConfig, overrides: list[str]) -> DictC
     for ours, theirs in zip(before, _updates(merged), strict=True):
         if ours != theirs:
             raise UserError(
-                f"an update of this run takes {ours} examples or batches of tokens, with these overrides {theirs}: "
-                "keep batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches"
+                f"an update of this run has {ours} examples (or batches of tokens), and with these overrides {theirs}: "
+                "keep the product batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches"
             )
     return merged
 

@@ -77,8 +77,8 @@ RESUMED = {
     "trainer.devices=abc": "trainer.devices=abc ",
     "trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches=0 ",
     "callbacks.checkpoints.keep_last=0": "keep_last=0 must be 1 or more",
-    "nonsense": "nonsense: resume changes how a run is executed",
-    "name=x": "name=x: resume changes how a run is executed",
+    "nonsense": "nonsense cannot be changed in a run",
+    "name=x": "name=x cannot be changed in a run",
 }
 
 

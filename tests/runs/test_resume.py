@@ -104,10 +104,10 @@ def test_wandb_goes_on_in_the_same_run(command, tiny_run, tmp_path, monkeypatch)
 MISTAKES = {
     "no folder": ([], "resume takes the folder of a run"),
     "no run": (["nowhere"], "no run at nowhere: it has no config.yaml"),
-    "another run": (["runs/whole", "seed=3"], "seed=3: resume changes how a run is executed"),
+    "another run": (["runs/whole", "seed=3"], "seed=3 cannot be changed in a run"),
     "another batch": (
         ["runs/whole", "batch_size=3"],
-        "an update of this run takes 8 examples or batches of tokens, with",
+        "an update of this run has 8 examples (or batches of tokens), and with",
     ),
     "mistyped key": (["runs/whole", "callbacks.checkpoints.keep=3"], "callbacks.checkpoints.keep is not a key of"),
 }

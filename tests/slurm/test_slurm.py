@@ -105,4 +105,6 @@ def test_a_sweep_of_three_jobs_by_submitit(cluster, tiny_run, tmp_path):
 
     # Two jobs that cannot start.
     assert started(tmp_path, *sweep, "trainer.max_steps=0", "seed=5,6", env=cluster.environment).wait(600) == 2
-    assert "a job of the sweep failed: what it said is in the launcher's logs" in (tmp_path / "errors.txt").read_text()
+    assert (
+        "a job of the sweep failed: its error is in the logs of the launcher" in (tmp_path / "errors.txt").read_text()
+    )

@@ -167,4 +167,4 @@ def test_a_home_folder_is_meant_by_a_tilde(runs, command, tmp_path, monkeypatch)
 def test_a_key_of_a_task_that_is_not_chosen_says_so(runs, command):
     code, _, errors = command("evaluate", runs["pairs"], "task.path=rows.csv")
     assert code == 2
-    assert errors == "bert-lightning: error: task.path=rows.csv: no task is chosen: choose it too, by task=<option>\n"
+    assert errors == "bert-lightning: error: task.path=rows.csv: no task is chosen: add task=<option>\n"

@@ -29,7 +29,7 @@ ROWS = ["data=rows", "data.corpus.path=good.jsonl", "tokenizer.vocab_size=300"]
     [
         (["tokenizer.vocab_size=10000000000000"], "tokenizer.vocab_size=10000000000000 must be from 1 to"),
         (["data.folder=''"], "data.folder='' must be text that is not empty"),
-        (["data.folder=/"], "data.folder='/' must end in the beginning"),
+        (["data.folder=/"], "data.folder='/' must end in a name"),
         (["data.corpus.path=null"], "data.corpus.path=null must be text"),
         (["data.corpus.path=fifo"], "fifo is no regular file"),
         (["data.corpus.path=deep.jsonl"], "deep.jsonl:1: lists and objects are nested too deeply"),
@@ -41,7 +41,7 @@ ROWS = ["data=rows", "data.corpus.path=good.jsonl", "tokenizer.vocab_size=300"]
         (["data.corpus.text_column=null"], "data.corpus.text_column=null must be text"),
         (["shard=5", "shards=2"], "shard=5 must be 0 to 1, for shards=2"),
         (["shards=0"], "shards=0 must be 1 or more"),
-        (["shards=2"], "shards=2: say which with shard=0 to 1, or merge=true"),
+        (["shards=2"], "shards=2: add one of shard=0 to shard=1 to prepare it, or merge=true to join all"),
         (["merge=true", "shards=2"], "1 of 1 parts are missing, of shard 0 of shards=2"),
         (["workers=-1"], "workers=-1 must be 1 or more"),
     ],
