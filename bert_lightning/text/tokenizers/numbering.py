@@ -2,6 +2,10 @@
 
 The key of a word is its UTF-8 bytes, so that equal keys mean equal words. The key of a word of more than 24 bytes is
 its BLAKE2 digest.
+
+pyarrow's `dictionary_encode` could take its place, but is slower. Tokenizing the film reviews takes 1.13 times as long
+with it while words are new and 1.31 times as long once all are known, and 87 MB more memory in place of 65 MB. Keeping
+the known words in Arrow too takes 1.30 and 2.30 times as long, and 100 MB. See experiments/benchmark_data.
 """
 
 from __future__ import annotations
