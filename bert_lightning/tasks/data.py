@@ -260,6 +260,9 @@ def class_of_part(path: Path, metadata: Mapping[str, Any], name: str) -> type[An
         UserError: if `built_part` would raise it.
     """
     key, node = f"task.{name}", with_paths(metadata[name])
+    target = node.get("_target_") if isinstance(node, Mapping) else None
+    if isinstance(target, str) and "." not in target:
+        raise UserError(f"{path}: {key}={target} is no part that this version has: update bert-lightning")
     check_no_interpolations(node, path, key)
     check_targets(node, path, key)
     return _class_named(f"{path}: {key}", node, _CLASSES[name])

@@ -14,6 +14,7 @@ from bert_lightning.config.building import build
 from bert_lightning.config.composition import composed
 from bert_lightning.config.registry import register
 from bert_lightning.data.labelled.task_types import TaskType
+from bert_lightning.errors import UserError
 from bert_lightning.objectives import downstream, similarity
 from bert_lightning.objectives.downstream import SequenceObjective, TaskObjective
 from bert_lightning.tasks.data import built_part, task_metadata
@@ -52,6 +53,17 @@ NODE = {
     "criterion": {"_target_": "bert_lightning.objectives.similarity.CosineError", "highest": 5.0},
     "others": [{"_target_": "my_package.losses.Loss"}],
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["type", "objective"])
+def test_a_name_of_a_newer_version_is_refused_in_a_line_that_says_so(name, tmp_path):
+    with pytest.raises(UserError, match=rf"x.ckpt: task.{name}=from_tomorrow is no part that this version has: update"):
+        built_part(tmp_path / "x.ckpt", {name: {"_target_": "from_tomorrow"}}, name)
+
+
+def test_a_part_in_the_place_of_another_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"task.type._target_=.*heads.mean_pooling is no class derived from .*TaskType"):
+        built_part(tmp_path, {"type": {"_target_": "mean"}}, "type")
 
 
 def test_parts_of_others_keep_their_paths():
