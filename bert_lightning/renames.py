@@ -8,6 +8,7 @@ To rename something, add one entry `old: new`. A name that changes again gets a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -33,6 +34,9 @@ KEYS = {
 
 # Terms of pretraining objectives. A term names config keys, metrics and tensors in checkpoints.
 TERMS = {"replaced": "rtd", "hidden_direction": "hidden_cosine"}
+
+# Classes of callbacks and data whose state a checkpoint holds under the name of the class.
+STATES = {"PretrainingDataModule": "StreamDataModule"}
 
 # Modules, classes and functions that a `_target_` may name. A module's entry holds for everything in it.
 TARGETS = {
@@ -110,13 +114,21 @@ def new_tensor(name: str) -> str:
     return ".".join([*start, TERMS[term], rest]) if term in TERMS else name
 
 
-def new_callback(state_key: str) -> str:
-    """Return today's key of a callback's state in a checkpoint. It begins with the name of the callback's class."""
-    classes = (names for names in TARGETS.items() if names[0].startswith("bert_lightning.callbacks."))
-    for old, new in ([name.rpartition(".")[2] for name in names] for names in classes):
-        if old[0].isupper() and state_key.startswith(old) and not state_key[len(old) :][:1].isalnum():
-            return new_callback(new + state_key[len(old) :])
-    return _with_new_terms(state_key)  # the metric that a callback monitors is in its key
+def new_metric(name: str) -> str:
+    """Return today's name of a metric, such as `val/mlm/loss`; the same name if it never changed."""
+    split, *term = name.split("/", 2)
+    return "/".join([split, TERMS[term[0]], term[1]]) if len(term) == 2 and term[0] in TERMS else name
+
+
+def new_state(key: str) -> str:
+    """Return today's key of the state that a callback or the data keep in a checkpoint.
+
+    The key begins with the name of the class. That of a `ModelCheckpoint` goes on with the metric that it monitors.
+    """
+    name, rest = re.fullmatch(r"(\w*)(.*)", key, re.DOTALL).groups("")  # type: ignore[union-attr]
+    if name in STATES:
+        return new_state(STATES[name] + rest)
+    return name + re.sub(r"'(val/[^']+)'", lambda monitored: f"'{new_metric(monitored[1])}'", rest)
 
 
 def translated(value: Any, key: str = "", depth: int = 0) -> Any:
@@ -138,7 +150,7 @@ def translated(value: Any, key: str = "", depth: int = 0) -> Any:
     if isinstance(value, str) and key.rpartition(".")[2] == "_target_":
         return new_target(value)
     if isinstance(value, str) and key.rpartition(".")[2] in ("metric", "monitor"):  # `monitor` is a callback's
-        return _with_new_terms(value)
+        return new_metric(value)
     return value
 
 
@@ -162,13 +174,6 @@ def _translated_items(values: Mapping[Any, Any], key: str, depth: int) -> Iterat
         path = new_key(f"{key}.{name}".lstrip("."))
         ours = path[len(key) :].lstrip(".") if isinstance(name, str) else name
         yield ours, translated(value, path, depth + 1)
-
-
-def _with_new_terms(text: str) -> str:
-    """Return a text with today's names of terms in the names of metrics, such as `val/mlm/loss`."""
-    for old, new in TERMS.items():
-        text = text.replace(f"val/{old}/", f"val/{new}/")
-    return text
 
 
 def _last_renamed(path: str) -> str:

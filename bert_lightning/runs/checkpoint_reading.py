@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.base import FORMAT_VERSION, METADATA_KEY
-from bert_lightning.renames import TERMS, new_callback, new_tensor, translated
+from bert_lightning.renames import TERMS, new_metric, new_state, new_tensor, translated
 from bert_lightning.runs.run_files import unreadable_message
 
 RUN_KEY = "bert_lightning_run"  # key of a checkpoint that holds the identity of its run
@@ -56,11 +56,22 @@ def load_tensors(path: Path | str, device: str) -> Any:
         metadata["task"] = translated(metadata["task"], "task")
     if isinstance(metadata, dict) and isinstance(metadata.get("terms"), list):
         metadata["terms"] = [TERMS.get(term, term) if isinstance(term, str) else term for term in metadata["terms"]]
-    for part, today in (("state_dict", new_tensor), ("callbacks", new_callback)):
-        if isinstance(checkpoint.get(part), dict):
-            named = checkpoint[part].items()
-            checkpoint[part] = {today(name) if isinstance(name, str) else name: value for name, value in named}
+    checkpoint = _renamed(checkpoint, new_state)
+    for part, today in (("state_dict", new_tensor), ("callbacks", new_state)):
+        if part in checkpoint:
+            checkpoint[part] = _renamed(checkpoint[part], today)
+    states = checkpoint.get("callbacks")
+    for state in states.values() if isinstance(states, dict) else ():
+        if isinstance(state, dict) and "metrics" in state:
+            state["metrics"] = _renamed(state["metrics"], new_metric)
     return checkpoint
+
+
+def _renamed(mapping: Any, today: Callable[[str], str]) -> Any:
+    """Return a mapping with today's names of its keys; anything else as it is."""
+    if not isinstance(mapping, dict):
+        return mapping
+    return {today(name) if isinstance(name, str) else name: value for name, value in mapping.items()}
 
 
 def find_damage(path: Path, to_resume: bool = True) -> str | None:
