@@ -22,7 +22,7 @@ class _Counts:
     seconds: float = 0.0  # time of training, without validation
     waiting: float = 0.0  # time spent waiting for the next batch, which is part of `seconds`
     tokens: int = 0  # tokens without padding
-    places: int = 0  # tokens with padding
+    positions: int = 0  # tokens and padding
 
     def add(self, other: _Counts) -> None:
         for name, value in vars(other).items():
@@ -33,7 +33,7 @@ class Throughput(Callback):
     """A callback that logs rates over the steps since the last log, and keeps those of the whole run for its summary.
 
     - `tokens_per_second`: real tokens per second, over all ranks.
-    - `padding`: fraction of the batches' places that are padding.
+    - `padding`: fraction of the batches' positions that are padding.
     - `data_wait`: fraction of the time in which the loop waited for a batch.
     - `flops_per_second`: FLOPs of the model's matrix products, forward and backward. They are counted on the first
       batch of every rank and scaled by tokens.
@@ -52,7 +52,7 @@ class Throughput(Callback):
         self._last = self._began = 0.0  # when the last batch ended, and when the current one began
         self._interrupted = False  # whether anything but fetching a batch happened since the last one
         self._step, self._world_size = 0, 1
-        self._continued = [0, 0]  # tokens and places since the last log of the run that this one continues
+        self._continued = [0, 0]  # tokens and positions since the last log of the run that this one continues
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         setting = torch.get_float32_matmul_precision()  # the run's: `OneDnnMatmul` has set it, or left it
@@ -60,7 +60,7 @@ class Throughput(Callback):
         self._step, self._world_size = trainer.global_step, trainer.world_size
         self._last = time.perf_counter()
         if trainer.is_global_zero:  # one rank takes the counts of all, because they are summed over ranks again
-            self._recent.tokens, self._recent.places = self._continued
+            self._recent.tokens, self._recent.positions = self._continued
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._began = time.perf_counter()
@@ -100,7 +100,7 @@ class Throughput(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts of all ranks together, including those since the last log."""
-        recent = gather_over_ranks((self._recent.tokens, self._recent.places))
+        recent = gather_over_ranks((self._recent.tokens, self._recent.positions))
         return {
             "total_tokens": self.total_tokens,
             "recent": [sum(counts) for counts in zip(*recent, strict=True)],
@@ -117,11 +117,11 @@ class Throughput(Callback):
         pl_module.log_dict({f"train/{name}": value for name, value in rates.items() if value is not None})
 
     def _take(self, trainer: Trainer) -> _Counts:
-        """Return the counts since the last call, with tokens and places of all ranks, and start counting again."""
+        """Return the counts since the last call, with tokens and positions of all ranks, and start counting again."""
         taken, self._recent = self._recent, _Counts()
         if trainer.world_size > 1:
-            counts = torch.tensor([taken.tokens, taken.places], device=trainer.strategy.root_device)
-            taken.tokens, taken.places = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
+            counts = torch.tensor([taken.tokens, taken.positions], device=trainer.strategy.root_device)
+            taken.tokens, taken.positions = trainer.strategy.reduce(counts, reduce_op="sum").tolist()
         self.total.add(taken)
         self.total_tokens += taken.tokens
         return taken
@@ -131,7 +131,7 @@ class Throughput(Callback):
         flops = (self.flops_per_token or 0.0) * counts.tokens / seconds
         return {
             "tokens_per_second": counts.tokens / seconds,
-            "padding": 1 - counts.tokens / max(1, counts.places),
+            "padding": 1 - counts.tokens / max(1, counts.positions),
             "data_wait": counts.waiting / seconds,
             "flops_per_second": flops,
             "mfu": flops / (self.ceiling * self._world_size) if self.ceiling else None,

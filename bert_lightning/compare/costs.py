@@ -53,7 +53,7 @@ def costs(
         encoder=parameters(encoder) - embedding,
         forward=forward,
         training=3 * (forward + head_flops),
-        memory=4 * length * activations(encoder),
+        memory=4 * length * encoder_activations(encoder),
     )
 
 
@@ -72,7 +72,7 @@ def encoder_flops(encoder: BERT, length: int) -> float:
     return 2 * (matrices + _matrices(encoder.embeddings)) + attention
 
 
-def activations(encoder: BERT) -> int:
+def encoder_activations(encoder: BERT) -> int:
     """Return the number of values per token that the forward pass stores for the backward pass.
 
     Attention weights are not counted. A layer stores its input; queries, keys and values; the output of attention, once

@@ -1,4 +1,4 @@
-"""Check that this machine can hold a run. The estimate of its memory is too low rather than too high.
+"""Check that this machine can hold a run. The estimate is rather too low than too high.
 
 The estimate is arithmetic on whole numbers. Nothing is built, so that even 10,000 layers are refused at once.
 """
@@ -13,25 +13,25 @@ import torch
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 
-_BYTES_OF_A_PARAMETER = 16  # weight, gradient and two moments of the optimizer, in float32
+_BYTES_PER_PARAMETER = 16  # weight, gradient and two moments of the optimizer, in float32
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
-def check_memory(config: BertConfig, tokens: float, bytes_of_a_number: int = 4, shards: int = 1) -> None:
+def check_memory(config: BertConfig, tokens: float, bytes_per_number: int = 4, shards: int = 1) -> None:
     """Check that a training step fits into this machine.
 
     Args:
         config: config of the encoder.
         tokens: number of tokens in a batch, without padding.
-        bytes_of_a_number: bytes of one number in the hidden states; 2 in half precision.
+        bytes_per_number: bytes of one number in the hidden states; 2 in half precision.
         shards: number of ranks that share the parameters.
 
     Raises:
         UserError: if it does not fit; the message gives the memory that is needed and the memory of the machine.
     """
-    parameters, kept = parameter_count(config), numbers_kept(config)
-    model, batch = parameters * _BYTES_OF_A_PARAMETER // shards, int(tokens * kept * bytes_of_a_number)
-    if model + batch > (there := memory()):
+    parameters, kept = parameter_count(config), activations_per_token(config)
+    model, batch = parameters * _BYTES_PER_PARAMETER // shards, int(tokens * kept * bytes_per_number)
+    if model + batch > (there := available_memory()):
         raise UserError(
             f"a training step needs {_gigabytes(model + batch)} or more, and this machine has {_gigabytes(there)}: "
             f"{parameters:,} parameters take {_gigabytes(model)}, a batch of about {int(tokens):,} tokens "
@@ -49,16 +49,16 @@ def parameter_count(config: BertConfig) -> int:
     return rows * narrow + (narrow * width if narrow != width else 0) + block * (config.num_hidden_groups or layers)
 
 
-def numbers_kept(config: BertConfig) -> int:
+def activations_per_token(config: BertConfig) -> int:
     """Return how many numbers per token the forward pass keeps for the backward pass.
 
-    `compare.costs.activations` explains the count. This one leaves out what rotary positions add.
+    `compare.costs.encoder_activations` explains the count. This one leaves out what rotary positions add.
     """
     wide = 4 if config.feed_forward == "gated" else 2
     return config.num_hidden_layers * (9 * config.hidden_size + wide * config.intermediate_size)
 
 
-def memory() -> int:
+def available_memory() -> int:
     """Return the bytes of memory that this process can use.
 
     It is the larger of two: the machine's memory, limited by its container, and the memory of all GPUs.

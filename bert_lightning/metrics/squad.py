@@ -50,13 +50,14 @@ class Squad(TaskMetric):
         "no answer"; and 1 if the question has an answer, else 0.
         """
         if not self.unanswerable:
-            return [_best(exact, prediction["answer"], right), _best(f1, prediction["answer"], right), 0, 0, 0, 1]
-        right = [text for text in right if normalize(text)] or [""]
+            answer = prediction["answer"]
+            return [_best(exact_match, answer, right), _best(word_f1, answer, right), 0, 0, 0, 1]
+        right = [text for text in right if normalize_answer(text)] or [""]
         answer, best = prediction["answer"], prediction["best_answer"]
-        given = (
-            [_best(exact, best, right), _best(_f1_or_nothing, best, right)] if right != [""] else [float(not best)] * 2
-        )
-        mine = [_best(exact, answer, right), _best(_f1_or_nothing, answer, right)]
+        given = [float(not best)] * 2
+        if right != [""]:
+            given = [_best(exact_match, best, right), _best(_f1_or_nothing, best, right)]
+        mine = [_best(exact_match, answer, right), _best(_f1_or_nothing, answer, right)]
         return [*mine, *given, prediction["null_odds"], float(right != [""])]
 
     def compute(self) -> dict[str, Tensor]:
@@ -71,28 +72,28 @@ class Squad(TaskMetric):
         return {name: value.to(self.device) for name, value in results.items()}
 
 
-def normalize(text: str) -> str:
+def normalize_answer(text: str) -> str:
     """Return a text in lower case, without punctuation, articles and double spaces."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def exact(answer: str, right: str) -> float:
+def exact_match(answer: str, right: str) -> float:
     """Return 1 if the normalized answers are equal, else 0."""
-    return float(normalize(answer) == normalize(right))
+    return float(normalize_answer(answer) == normalize_answer(right))
 
 
-def f1(answer: str, right: str) -> float:
+def word_f1(answer: str, right: str) -> float:
     """Return the F1 (harmonic mean of precision and recall) of the normalized words; 0 if no word is shared."""
-    found, wanted = normalize(answer).split(), normalize(right).split()
+    found, wanted = normalize_answer(answer).split(), normalize_answer(right).split()
     shared = sum((Counter(found) & Counter(wanted)).values())
     return 2 * shared / (len(found) + len(wanted)) if shared else 0.0
 
 
 def _f1_or_nothing(answer: str, right: str) -> float:
     """Return the F1 by the rules of SQuAD 2.0: an empty answer matches only an empty answer."""
-    if not normalize(answer) or not normalize(right):
-        return exact(answer, right)
-    return f1(answer, right)
+    if not normalize_answer(answer) or not normalize_answer(right):
+        return exact_match(answer, right)
+    return word_f1(answer, right)
 
 
 def _best(score: Callable[[str, str], float], answer: str, right: Sequence[str]) -> float:

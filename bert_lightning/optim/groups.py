@@ -34,7 +34,9 @@ def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float 
         UserError: if `layer_decay` is not in (0, 1].
     """
     if not 0 < layer_decay <= 1:
-        raise UserError(f"layer_decay={layer_decay} must be above 0 and at most 1; 1 gives all layers the same rate")
+        raise UserError(
+            f"layer_decay={layer_decay} must be above 0 and at most 1 (1: one learning rate for all layers)"
+        )
     matrices = {id(p) for m in module.modules() if isinstance(m, EncoderBlock) for p in m.parameters()}
     stacked = {id(m.weight): m.parts for m in module.modules() if isinstance(m, FusedLinear)}
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]

@@ -31,7 +31,7 @@ class Schedule:
             )
         for name in ("floor", "start"):
             if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"schedule.{name}={getattr(self, name)} is a factor of the rate: between 0 and 1")
+                raise UserError(f"schedule.{name}={getattr(self, name)} is a factor: it must be between 0 and 1")
 
     def __call__(self, before: int, after: int, total: int) -> float:
         """Return the factor of the update that moves the amount spent of `total` from `before` to `after`.

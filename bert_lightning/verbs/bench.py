@@ -43,14 +43,14 @@ class _Batch:
     targets: Tensor  # [M]
 
     @classmethod
-    def draw(cls, config: DictConfig, words: int, seed: int) -> _Batch:
+    def draw(cls, config: DictConfig, vocab_size: int, seed: int) -> _Batch:
         numbers = torch.Generator().manual_seed(seed)
         lengths = torch.full((config.batch_size,), float(config.max_length))
         if config.median_length is not None:
             lengths = config.median_length * (_SPREAD * torch.randn(config.batch_size, generator=numbers)).exp()
         lengths = lengths.long().clamp(2, config.max_length)
         mask = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
-        ids = torch.randint(words, mask.shape, generator=numbers) * mask
+        ids = torch.randint(vocab_size, mask.shape, generator=numbers) * mask
         positions = ((torch.rand(mask.shape, generator=numbers) < _MASKED) & (mask > 0)).flatten().nonzero()[:, 0]
         return cls(ids, mask, positions, ids.flatten()[positions])
 
@@ -136,5 +136,5 @@ def _report(
         print(f"  {name:10}{statistics.median(values):10,.0f} tokens/s  ({min(values):,.0f} to {max(values):,.0f})")
     print(f"  ratio     {statistics.median(ratios):10.2f}           ({min(ratios):.2f} to {max(ratios):.2f})")
     if ceiling is not None:
-        print(f"  {reached * flops / 1e9:,.0f} GFLOP/s: {reached * flops / ceiling:.0%} of what products alone reach")
-    print("plain: padding is computed, and scores of every word at every place. Beside transformers: make bench")
+        print(f"  {reached * flops / 1e9:,.0f} GFLOP/s: {reached * flops / ceiling:.0%} of the speed of bare products")
+    print("plain: also computes padding, and logits at every position. Beside transformers: make bench")

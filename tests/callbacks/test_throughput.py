@@ -19,7 +19,7 @@ WAIT = 0.02
 
 
 class _SlowBatches(Dataset):
-    """Ten batches, each of 6 tokens in 8 places, each waited for."""
+    """Ten batches, each of 6 tokens at 8 positions, each waited for."""
 
     def __len__(self) -> int:
         return 10

@@ -30,14 +30,14 @@ def test_the_estimate_is_a_little_below_what_is_built(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_backward_needs_is_what_the_table_of_models_shows(name):
     shown = costs(CONFIGS[name], lambda config: JointObjective(config, {}), length=64, masked=0.15).memory / 64 / 4
-    assert memory.numbers_kept(CONFIGS[name]) == pytest.approx(shown, rel=0.2)
+    assert memory.activations_per_token(CONFIGS[name]) == pytest.approx(shown, rel=0.2)
 
 
 def test_a_step_that_does_not_fit_is_refused(monkeypatch):
     config = CONFIGS["bert"]
-    needed = memory.parameter_count(config) * 16 + 1000 * memory.numbers_kept(config) * 4
-    monkeypatch.setattr(memory, "memory", lambda: needed)
+    needed = memory.parameter_count(config) * 16 + 1000 * memory.activations_per_token(config) * 4
+    monkeypatch.setattr(memory, "available_memory", lambda: needed)
     memory.check_memory(config, tokens=1000)
-    monkeypatch.setattr(memory, "memory", lambda: needed - 1)
+    monkeypatch.setattr(memory, "available_memory", lambda: needed - 1)
     with pytest.raises(UserError, match=r"needs 0.1 GB or more, and this machine has 0.1 GB: [\d,]+ parameters take"):
         memory.check_memory(config, tokens=1000)

@@ -23,7 +23,7 @@ from bert_lightning.model.hugging_face.conversion import (
     tensor_sources,
 )
 from bert_lightning.model.hugging_face.families import FAMILIES, Family
-from bert_lightning.model.hugging_face.weight_files import read_json, read_weights
+from bert_lightning.model.hugging_face.weight_files import read_json_object, read_weights
 from bert_lightning.model.positions import SinusoidalPositions
 
 # Tensors that no prediction depends on: buffers stored by older versions of transformers, and poolers without a head.
@@ -52,7 +52,7 @@ def load_hugging_face(folder: Path) -> HuggingFaceModel:
     Raises:
         ValueError: if the architecture is not supported, or a file is damaged; the message names the file.
     """
-    settings = read_json(folder / "config.json")
+    settings = read_json_object(folder / "config.json")
     try:
         config = config_from_hugging_face(settings)
     except ValueError as error:

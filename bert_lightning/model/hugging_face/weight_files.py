@@ -29,7 +29,7 @@ def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     return path, _read_shards(path) if path.suffix == ".json" else _read(path)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file as a dict.
 
     Raises:
@@ -51,19 +51,19 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
-    places = read_json(index).get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+    file_of = read_json_object(index).get("weight_map")
+    if not isinstance(file_of, dict) or not all(isinstance(name, str) for name in file_of.values()):
         raise ValueError(f"{index} has no weight_map that names the file of each tensor")
     tensors: dict[str, Tensor] = {}
-    for name in sorted(set(places.values())):
+    for name in sorted(set(file_of.values())):
         if Path(name).name != name or not name.endswith((".safetensors", ".bin")):
             raise ValueError(f"{index} names {name!r:.80}, which is no file of weights in its own folder")
         if not (index.parent / name).is_file():
             raise ValueError(f"{index} names {name!r:.80}, which is missing: fetch all files of the model")
         tensors |= _read(index.parent / name)
-    if missing := places.keys() - tensors.keys():
+    if missing := file_of.keys() - tensors.keys():
         name = min(missing)
-        raise ValueError(f"{index} says that {places[name]} holds {name:.80}, which it does not: fetch the files again")
+        raise ValueError(f"{index} says that {name:.80} is in {file_of[name]}, which lacks it: fetch the files again")
     return tensors
 
 

@@ -120,7 +120,7 @@ def test_every_form_of_weights_gives_the_same(form, folder):
         ({"a": 3}, "index.json has no weight_map"),
         ([], "index.json has no weight_map"),
         (None, "index.json has no weight_map"),
-        ({"nothing": "model-1.safetensors"}, "says that model-1.safetensors holds nothing, which it does not"),
+        ({"nothing": "model-1.safetensors"}, "says that nothing is in model-1.safetensors, which lacks it"),
         ({}, "does not fit its config.json: 0 tensors make no encoder of 2 layers"),
     ],
 )
