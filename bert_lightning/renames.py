@@ -35,9 +35,6 @@ KEYS = {
 # Terms of pretraining objectives. A term names config keys, metrics and tensors in checkpoints.
 TERMS = {"replaced": "rtd", "hidden_direction": "hidden_cosine"}
 
-# Classes of callbacks and data whose state a checkpoint holds under the name of the class.
-STATES = {"PretrainingDataModule": "StreamDataModule"}
-
 # Modules, classes and functions that a `_target_` may name. A module's entry holds for everything in it.
 TARGETS = {
     f"bert_lightning.{old}": f"bert_lightning.{new}"
@@ -87,6 +84,13 @@ TARGETS = {
         "text.tokenizers.TrainWordPiece": "text.tokenizers.recipes.TrainWordPiece",
         "text.training": "text.tokenizers.bpe_and_unigram",
     }.items()
+}
+
+# Classes whose state a checkpoint holds under the name of the class: the data, and the callbacks among the targets.
+STATES = {"PretrainingDataModule": "StreamDataModule"} | {
+    old.rpartition(".")[2]: new.rpartition(".")[2]
+    for old, new in TARGETS.items()
+    if old.startswith("bert_lightning.callbacks.") and old.rpartition(".")[2][0].isupper()
 }
 
 _DEEPEST = 64  # most levels that are translated; what an older version wrote has 6

@@ -9,7 +9,7 @@ from bert_lightning.callbacks.checkpoints import BestCheckpoint
 from bert_lightning.callbacks.exact_resume import ExactResume
 from bert_lightning.callbacks.finite_loss import FiniteLoss
 from bert_lightning.callbacks.throughput import Throughput
-from bert_lightning.renames import new_callback
+from bert_lightning.renames import new_state
 from tests.runs.compare import differences
 from tests.runs.test_resume import EVERY, cut
 
@@ -23,7 +23,7 @@ def test_the_state_of_a_callback_is_found_under_its_former_name():
     former = ["Exact", "Spending", "FiniteLoss", "Throughput", f"Best{MONITORED}"]
     callbacks = [ExactResume(), BudgetCallback(Steps(1), None), FiniteLoss(), Throughput()]
     callbacks.append(BestCheckpoint("val/loss", "min"))
-    assert [new_callback(key) for key in former] == [callback.state_key for callback in callbacks]
+    assert [new_state(key) for key in former] == [callback.state_key for callback in callbacks]
 
 
 @pytest.mark.parametrize("former", ["PretrainingDataModule", "StreamDataModule"])
