@@ -411,7 +411,7 @@ def test_mistakes_of_evaluation(command, encoder, files):
         assert errors.count("\n") == 1
     code, _, errors = command("predict", run, "file=ten.json")
     assert code == 2
-    assert "ten.json: entry 'version' must be a JSON object" in errors
+    assert "ten.json:1: there is no column 'The Text', only 'version', 'data': name the right one by" in errors
 
 
 def test_a_checkpoint_does_not_choose_what_is_executed(command, encoder, files):
