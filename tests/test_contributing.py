@@ -75,6 +75,7 @@ def with_small_data(arguments, pretraining):
     """The arguments of a command, and those that make it small and that it does not give itself."""
     more = {"pretrain": pretraining, "finetune": [*SMALL[3:], "batch_size=4", "task.validation_fraction=0.5"]}
     given = {argument.partition("=")[0] for argument in arguments}
+    more["inspect"] = [o for o in pretraining if o.startswith(("data", "tokenizer"))]
     if "data.corpus._target_" in given:  # a corpus of its own: its store is another
         more["pretrain"] = [o for o in pretraining if not o.startswith("data.folder")]
     sizes = "model=tiny" in pretraining and any(a.startswith("model=") for a in arguments)
