@@ -29,7 +29,7 @@ VERBS = {
                                        "teacher=runs/first", "name=new"]),
 }  # fmt: skip
 RESUMING = ["resume", "existing"]
-LOADING = ["predict", "evaluate", "export", "finetune", "start", "teacher"]
+LOADING = ["predict", "evaluate", "export", "finetune", "init_from", "teacher"]
 
 
 def content(data):
