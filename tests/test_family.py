@@ -140,7 +140,7 @@ BAD = {
     "order without pairs": (["variant=roberta", "objective=mlm_sop"], "objective.terms.sop needs sentence_order_label"),
     "odd heads that turn": (
         ["model.positions=rotary", "model.hidden_size=6"],
-        "model: positions='rotary' turns pairs, but hidden_size=6 / num_attention_heads=2 makes heads of 3",
+        "model: positions='rotary' needs heads of even width, but hidden_size=6 / num_attention_heads=2 is 3",
     ),
     "a window wider than the table": (
         ["model.local_window=600", "model.global_every=2"],

@@ -112,15 +112,15 @@ class BertConfig:
             raise ValueError(f"dropout_rate={self.dropout_rate} must be at least 0 and below 1")
         if not self.mlm_transform and self.embedding_width != self.hidden_size:
             raise ValueError(
-                f"mlm_transform=False leaves nothing to lead from hidden_size={self.hidden_size} to "
+                f"mlm_transform=False needs equal widths, but hidden_size={self.hidden_size} and "
                 f"embedding_size={self.embedding_size}: use mlm_transform=True"
             )
 
     def _check_positions(self) -> None:
         if self.positions == "rotary" and self.head_width % 2:
             raise ValueError(
-                f"positions='rotary' turns pairs, but hidden_size={self.hidden_size} / num_attention_heads="
-                f"{self.num_attention_heads} makes heads of {self.head_width}: choose an even width"
+                f"positions='rotary' needs heads of even width, but hidden_size={self.hidden_size} / "
+                f"num_attention_heads={self.num_attention_heads} is {self.head_width}: change one of them"
             )
         # No stored tensor bounds this size: a sinusoidal table is computed.
         if self.positions == "sinusoidal" and self.max_position_embeddings > 2**20:
@@ -130,7 +130,7 @@ class BertConfig:
             )
         if self.position_offset and self.positions != "learned":
             raise ValueError(
-                f"position_offset={self.position_offset} is of a learned table: positions={self.positions!r}"
+                f"position_offset={self.position_offset} needs positions='learned', not positions={self.positions!r}"
             )
         if self.local_rope_theta is not None and (self.positions != "rotary" or self.local_window is None):
             raise ValueError(
@@ -153,7 +153,8 @@ class BertConfig:
                 )
             if self.global_every < 2:
                 raise ValueError(
-                    f"local_window={self.local_window} is never used with global_every={self.global_every}"
+                    f"local_window={self.local_window} has no effect with global_every={self.global_every}: use 2 or "
+                    "more"
                 )
         if not self.first_attention_norm and (self.norm_order != "pre" or groups is not None):
             raise ValueError(

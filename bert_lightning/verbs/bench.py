@@ -26,8 +26,8 @@ from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.optim import parameter_groups
 from bert_lightning.runtime.hardware import float32_matmul_precision, onednn_is_exact, peak_flops
 
-_WORDS = 30522  # vocabulary size of a model whose config gives none
-_MASKED = 0.15
+_VOCAB_SIZE = 30522  # of a model whose config gives none
+_MASKED_FRACTION = 0.15
 _SPREAD = 0.6  # standard deviation of the logarithm of a sequence's length
 # Precision -> whether the step computes in bfloat16 (autocast).
 _PRECISIONS = {"32-true": False, "bf16-mixed": True}
@@ -51,7 +51,8 @@ class _Batch:
         lengths = lengths.long().clamp(2, config.max_length)
         mask = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
         ids = torch.randint(vocab_size, mask.shape, generator=numbers) * mask
-        positions = ((torch.rand(mask.shape, generator=numbers) < _MASKED) & (mask > 0)).flatten().nonzero()[:, 0]
+        masked = (torch.rand(mask.shape, generator=numbers) < _MASKED_FRACTION) & (mask > 0)
+        positions = masked.flatten().nonzero()[:, 0]
         return cls(ids, mask, positions, ids.flatten()[positions])
 
 
@@ -59,12 +60,12 @@ def run(config: DictConfig) -> None:
     """Measure both steps on the same batches, and print tokens per second and their ratio."""
     _check(config)
     if config.model.vocab_size is None:
-        config.model.vocab_size = _WORDS
+        config.model.vocab_size = _VOCAB_SIZE
     architecture: BertConfig = build(config.model)
     if config.max_length > architecture.max_position_embeddings:
         raise UserError(
             f"max_length={config.max_length} is longer than model.max_position_embeddings="
-            f"{architecture.max_position_embeddings}: lower the one or raise the other"
+            f"{architecture.max_position_embeddings}: lower max_length or raise model.max_position_embeddings"
         )
     length = min(config.max_length, config.median_length or config.max_length)
     check_memory(architecture, config.batch_size * length, 2 if _PRECISIONS[config.precision] else 4)

@@ -24,11 +24,11 @@ TINY = BertConfig(vocab_size=11, hidden_size=8, num_hidden_layers=1, num_attenti
         ({"position_offset": -1}, ValueError, "position_offset=-1 must be 0 or more"),
         ({"embedding_size": 0}, ValueError, "embedding_size=0 must be 1 or more"),
         ({"num_hidden_groups": 5}, ValueError, "num_hidden_groups=5 must divide num_hidden_layers=12: try .*=4"),
-        ({"positions": "rotary", "num_attention_heads": 256}, ValueError, "makes heads of 3: choose an even width"),
-        ({"positions": "none", "position_offset": 2}, ValueError, "position_offset=2 is of a learned table"),
+        ({"positions": "rotary", "num_attention_heads": 256}, ValueError, "is 3: change one of them"),
+        ({"positions": "none", "position_offset": 2}, ValueError, "position_offset=2 needs positions='learned'"),
         ({"local_rope_theta": 1e4}, ValueError, "local_rope_theta=10000.0 needs positions='rotary' and a local_window"),
         ({"local_window": 600, "global_every": 3}, ValueError, "local_window=600 is wider than .*=512"),
-        ({"local_window": 64}, ValueError, "local_window=64 is never used with global_every=1"),
+        ({"local_window": 64}, ValueError, "local_window=64 has no effect with global_every=1"),
         ({"first_attention_norm": False}, ValueError, "first_attention_norm=False needs norm_order='pre'"),
         ({"positions": "sinusoidal", "max_position_embeddings": 2**21}, ValueError, "too large for positions='sinu"),
         (
@@ -39,7 +39,7 @@ TINY = BertConfig(vocab_size=11, hidden_size=8, num_hidden_layers=1, num_attenti
         ({"vocab_size": 10**13}, ValueError, "vocab_size=10000000000000 is too large"),
         ({"num_hidden_layers": 10_000, "num_hidden_groups": 9_999}, ValueError, "try num_hidden_groups=10000"),
         ({"layer_norm_eps": 10**400}, ValueError, "must be finite and not negative"),
-        ({"mlm_transform": False, "embedding_size": 128}, ValueError, "mlm_transform=False leaves nothing"),
+        ({"mlm_transform": False, "embedding_size": 128}, ValueError, "mlm_transform=False needs equal widths"),
     ],
 )
 def test_wrong_fields_are_named_with_their_value(fields, error, message):
