@@ -13,7 +13,7 @@ from .conftest import sentences
 TINY = {
     "pretrain": ["debug=smoke", "model.hidden_size=32", "model.intermediate_size=64", "model.num_attention_heads=2",
                  "model.num_hidden_layers=2", "callbacks.progress=null"],
-    "finetune": ["debug=smoke", "task.max_length=64", "callbacks.progress=null"],
+    "finetune": ["debug=smoke", "callbacks.progress=null"],
     "glue": ["finetune=['debug=smoke','task.max_length=32','callbacks.progress=null']"],
     "evaluate": ["max_examples=16"],
     "inspect": ["sample=64"],
