@@ -17,7 +17,6 @@ from bert_lightning.runs.checkpoint_files import latest_intact_checkpoint
 from bert_lightning.runs.compatibility import check_same_run
 from bert_lightning.runs.local_launch import launch_locally
 from bert_lightning.runs.ranks import (
-    device_count,
     has_own_launcher,
     is_launched_rank,
     is_rank_zero,
@@ -59,11 +58,10 @@ def check_machine(config: DictConfig) -> None:
 def start_run(config: DictConfig, parts_of: BuildParts) -> tuple[RunFolder, dict[str, Any]]:
     """Start a run, or continue it with `existing=resume`. Return its folder and its summary.
 
-    `config` is resolved. All checks come before the folder is made. The summary is empty with `launch=none`, which
+    `config` is finalized. All checks come before the folder is made. The summary is empty with `launch=none`, which
     only writes the folder.
     """
     folder = run_folder(config)
-    config.trainer.devices = device_count(config.trainer)
     if config.existing == "resume" and folder.config.exists():
         with trust_targets_of(config):
             before = saved_config(folder)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from bert_lightning.config.finalize import finalize
 from bert_lightning.config.validation import check_config, check_part
 from bert_lightning.errors import UserError
 from bert_lightning.runs.compatibility import read_run_config
@@ -26,8 +27,7 @@ def saved_config(folder: RunFolder) -> DictConfig:
     check_targets(config, folder.config)  # before `check_config`, which imports what the targets name
     with _naming(folder):
         check_config(config)
-        config.trainer.devices = device_count(config.trainer)
-    return config
+        return finalize(config, {"trainer.devices": device_count(config.trainer)})
 
 
 def saved_task(folder: RunFolder) -> DictConfig | None:

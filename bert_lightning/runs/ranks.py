@@ -137,11 +137,14 @@ def device_count(trainer: DictConfig) -> int:
     return int(value)
 
 
-def shard_count(trainer: DictConfig) -> int:
-    """Return the number of ranks over which the parameters are sharded; 1 if each rank holds all parameters."""
+def shard_count(trainer: DictConfig, devices: int) -> int:
+    """Return the number of ranks over which the parameters are sharded; 1 if each rank holds all parameters.
+
+    `devices` is the number of devices on each machine.
+    """
     strategy = trainer.strategy
     whole = isinstance(strategy, str) or "ModelParallel" not in str(strategy.get("_target_"))
-    return 1 if whole else world_size(trainer)
+    return 1 if whole else devices * int(trainer.num_nodes)
 
 
 def cluster_environment(ranks: int) -> ClusterEnvironment:

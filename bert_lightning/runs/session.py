@@ -21,7 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from tokenizers import Tokenizer
 
-from bert_lightning.budget import Budget, Flops
+from bert_lightning.budget import Flops
 from bert_lightning.callbacks.budget import BudgetCallback
 from bert_lightning.callbacks.checkpoints import Checkpoints
 from bert_lightning.callbacks.exact_resume import ExactResume
@@ -178,25 +178,6 @@ class Session:
         if self.trainer.is_global_zero:
             with replace_atomically(self.folder.summary) as file:
                 file.write(json.dumps(summary, indent=1) + "\n")
-
-
-def set_trainer_limits(trainer: DictConfig, budget: Budget) -> None:
-    """Set the trainer's maximum of steps from the budget, and convert its validation interval from updates to batches.
-
-    The last update is always validated, whatever the interval.
-
-    Args:
-        trainer: the trainer's config, which is changed.
-        budget: the budget of the run.
-
-    Raises:
-        UserError: if the validation interval is not a whole number of steps, 1 or more.
-    """
-    interval = trainer.val_check_interval
-    if not isinstance(interval, int) or interval < 1:
-        raise UserError(f"trainer.val_check_interval={interval} must be a number of steps, 1 or more")
-    trainer.max_steps = -1 if budget.updates is None else budget.updates
-    trainer.val_check_interval = interval * trainer.accumulate_grad_batches  # Lightning counts batches, not updates
 
 
 def _check_checkpoint(path: Path, module: EncoderModule, config: DictConfig) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from dataclasses import replace
@@ -13,8 +12,9 @@ import numpy as np
 from omegaconf import DictConfig
 
 from bert_lightning.budget import Steps
-from bert_lightning.config.building import build, resolved
+from bert_lightning.config.building import build
 from bert_lightning.config.composition import with_choices
+from bert_lightning.config.finalize import epoch_steps, finalize, trainer_limits
 from bert_lightning.config.finetuning import with_recipe
 from bert_lightning.config.memory import check_memory
 from bert_lightning.data.datamodule import StreamDataModule
@@ -27,7 +27,7 @@ from bert_lightning.objectives.base import JointObjective
 from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
 from bert_lightning.runs.ranks import device_count, shard_count
 from bert_lightning.runs.run_folder import RunFolder
-from bert_lightning.runs.session import RunParts, set_trainer_limits
+from bert_lightning.runs.session import RunParts
 from bert_lightning.tasks.data import (
     TaskData,
     class_weights,
@@ -67,18 +67,18 @@ def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     The summary is empty with `launch=none`, which only writes the folder.
     """
     check_new_run(config)
-    config.trainer.devices = device_count(config.trainer)
+    devices = device_count(config.trainer)
     source, data, batches = _inputs(config)
-    _check_memory(config, source, batches)
-    set_steps(config, batches.batches_per_epoch())
-    set_trainer_limits(config.trainer, Steps(config.trainer.max_steps))
+    _check_memory(config, source, batches, devices)
+    steps, interval = epoch_steps(config, batches.batches_per_epoch(), devices)
+    derived = {"trainer.devices": devices} | trainer_limits(config.trainer, Steps(steps), interval)
 
     def parts_of(config: DictConfig) -> RunParts:
         made = _parts(config, source, data, batches)
         _say_what_is_lost(config, source, batches)
         return made
 
-    return start_run(resolved(config), parts_of)
+    return start_run(finalize(config, derived), parts_of)
 
 
 def build_parts(config: DictConfig) -> RunParts:
@@ -100,33 +100,15 @@ def _parts(
     return RunParts(_module(config, source, data), batches, source.tokenizer, data.fingerprint)
 
 
-def _check_memory(config: DictConfig, source: PretrainedWeights, batches: StreamDataModule[LabelledExamples]) -> None:
+def _check_memory(
+    config: DictConfig, source: PretrainedWeights, batches: StreamDataModule[LabelledExamples], devices: int
+) -> None:
     """Check that a training step fits into memory, by the mean length of the first 1000 examples."""
     some = batches.train.lengths(np.arange(min(len(batches.train), 1000)))
     tokens = config.batch_tokens or config.batch_size * float(some.mean())
     if config.launch == "auto" and config.frozen_blocks is None:  # what is frozen keeps neither gradients nor states
         half = "16" in str(config.trainer.precision)
-        check_memory(source.config, tokens, 2 if half else 4, shard_count(config.trainer))
-
-
-def set_steps(config: DictConfig, batches: int) -> None:
-    """Set the trainer's steps from `epochs`, and its validation interval to one epoch, unless they are given.
-
-    An epoch has `batches` batches on all ranks together. The interval has to divide the steps. If an
-    epoch does not divide them, the interval is their largest divisor between half an epoch and an epoch. If there is
-    none, validation runs only at the end.
-    """
-    trainer = config.trainer
-    of_a_step = trainer.accumulate_grad_batches * trainer.devices * trainer.num_nodes
-    per_epoch = max(1, math.ceil(batches / max(1, of_a_step)))
-    if trainer.max_steps is None:
-        if config.epochs <= 0:
-            raise UserError(f"epochs={config.epochs} must be above 0")
-        trainer.max_steps = max(1, round(config.epochs * per_epoch))
-    if trainer.val_check_interval is None:
-        steps = trainer.max_steps
-        near = [d for d in range(per_epoch, per_epoch // 2, -1) if steps % d == 0]
-        trainer.val_check_interval = near[0] if near else steps
+        check_memory(source.config, tokens, 2 if half else 4, shard_count(config.trainer, devices))
 
 
 _SHORTEST = 5  # two texts of one token each, and three special tokens

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from bert_lightning.config.building import build, resolved
+from bert_lightning.config.building import build
 from bert_lightning.config.composition import with_choices
+from bert_lightning.config.finalize import finalize, trainer_limits
 from bert_lightning.config.memory import check_memory
 from bert_lightning.data.batching.batch_plan import BatchPlan
 from bert_lightning.data.datamodule import StreamDataModule
@@ -31,7 +32,7 @@ from bert_lightning.quoting import quote_for_shell
 from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.ranks import device_count, shard_count
 from bert_lightning.runs.run_folder import RunFolder
-from bert_lightning.runs.session import RunParts, set_trainer_limits
+from bert_lightning.runs.session import RunParts
 from bert_lightning.runs.warm_start import copy_weights
 from bert_lightning.text.tokenizers.recipes import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.training import check_new_run, start_run
@@ -76,18 +77,29 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     The summary is empty with `launch=none`, which only writes the folder.
     """
     check_new_run(config)
-    set_trainer_limits(config.trainer, build(config.budget))
-    config.trainer.devices = device_count(config.trainer)
-    _check_parts(config)
-    _fit_vocabulary(config, prepared_data(config))
-    return start_run(resolved(config), build_parts)
+    derived = trainer_limits(config.trainer, build(config.budget))
+    derived["trainer.devices"] = device_count(config.trainer)
+    make_objective = _check_parts(config, derived["trainer.devices"])
+    objective = OmegaConf.to_container(config.objective, resolve=True)
+    data = prepared_data(config)
+    derived["model.vocab_size"] = _vocabulary_size(config, data)
+
+    def parts_of(config: DictConfig) -> RunParts:
+        # An objective that refers to a derived value is built again, with that value.
+        same = OmegaConf.to_container(config.objective) == objective
+        return _parts(config, data, make_objective if same else build(config.objective))
+
+    return start_run(finalize(config, derived), parts_of)
 
 
 _FILLED = 0.25  # least share of real tokens in a batch: sentences are shorter than the maximal length
 
 
-def _check_parts(config: DictConfig) -> None:
-    """Check the memory, and the parts that need no corpus, before the corpus is read or anything is written."""
+def _check_parts(config: DictConfig, devices: int) -> Callable[[BertConfig], JointObjective]:
+    """Check the memory, and the parts that need no corpus, before the corpus is read or anything is written.
+
+    Return the function that makes the objective. It holds the teacher, if there is one.
+    """
     for name in ("schedule", "masking", "tokenizer", "examples"):
         build(config[name])
     build_optimizer(build(config.optimizer), parameter_groups(nn.Linear(1, 1), config.weight_decay, config.layer_decay))
@@ -97,14 +109,18 @@ def _check_parts(config: DictConfig) -> None:
     tokens = config.batch_tokens or config.batch_size * max(lengths) * _FILLED
     if config.launch == "auto":
         value_bytes = 2 if "16" in str(config.trainer.precision) else 4
-        check_memory(architecture, tokens, value_bytes, shard_count(config.trainer))
-    build(config.objective)  # finds a missing teacher before the corpus is read with its tokenizer
+        check_memory(architecture, tokens, value_bytes, shard_count(config.trainer, devices))
+    made: Callable[[BertConfig], JointObjective] = build(config.objective)  # finds a missing teacher before the corpus
+    return made
 
 
 def build_parts(config: DictConfig) -> RunParts:
     """Return the parts of a run (module, data, tokenizer) from its resolved config."""
     make_objective = build(config.objective)  # reads the teacher, if there is one
-    data = prepared_data(config)
+    return _parts(config, prepared_data(config), make_objective)
+
+
+def _parts(config: DictConfig, data: PreparedData, make_objective: Callable[[BertConfig], JointObjective]) -> RunParts:
     pl.seed_everything(config.seed, verbose=False)
     batches = pretraining_batches(config, data)
     module = _module(config, data, batches.train.phases, make_objective)
@@ -114,15 +130,16 @@ def build_parts(config: DictConfig) -> RunParts:
     return RunParts(module, batches, data.tokenizer, lambda: data.fingerprint)
 
 
-def _fit_vocabulary(config: DictConfig, data: PreparedData) -> None:
+def _vocabulary_size(config: DictConfig, data: PreparedData) -> int:
+    """Return `model.vocab_size`, or that of the tokenizer if it is null. Raises UserError if it is too small."""
     words = vocabulary_size(data.tokenizer)
-    if config.model.vocab_size is None:
-        config.model.vocab_size = words
-    elif config.model.vocab_size < words:
+    size: int = words if config.model.vocab_size is None else config.model.vocab_size
+    if size < words:
         raise UserError(
             f"model.vocab_size={config.model.vocab_size} is smaller than the tokenizer's vocabulary ({words} tokens): "
             f"use model.vocab_size={words} or leave it out"
         )
+    return size
 
 
 def _module(

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bert_lightning.config.building import build
+from bert_lightning.config.finalize import finalize
 from bert_lightning.config.saved import saved_config
 from bert_lightning.config.validation import check_config
 from bert_lightning.errors import UserError
@@ -56,7 +57,7 @@ def apply_execution_overrides(config: DictConfig, overrides: list[str]) -> DictC
     assert isinstance(merged, DictConfig), "a config is a mapping"
     check_config(merged)
     check_machine(merged)
-    merged.trainer.devices = device_count(merged.trainer)
+    merged = finalize(merged, {"trainer.devices": device_count(merged.trainer)})
     for ours, theirs in zip(before, _updates(merged), strict=True):
         if ours != theirs:
             raise UserError(

@@ -23,11 +23,13 @@ from torch import nn
 
 from bert_lightning.cli import conf_folder
 from bert_lightning.config.building import build
+from bert_lightning.config.finalize import epoch_steps, finalize
 from bert_lightning.config.registry import register
 from bert_lightning.data.batching.sampler import StreamBatches
 from bert_lightning.data.labelled.examples import labelled_batch
 from bert_lightning.optim import parameter_groups
 from bert_lightning.runs.pretrained import load_pretrained
+from bert_lightning.runs.ranks import device_count
 from bert_lightning.runtime.environment import git_commit
 from bert_lightning.tasks.data import training_data
 from bert_lightning.verbs import finetune
@@ -148,10 +150,12 @@ def run(overrides, mask_padding=False):
     source = load_pretrained(config.encoder)
     data = training_data(config.task, config.validation_examples)
     batches = finetune.labelled_batches(config, source, data)
-    finetune.set_steps(config, batches.batches_per_epoch())
+    devices = device_count(config.trainer)
+    steps, interval = epoch_steps(config, batches.batches_per_epoch(), devices)
+    config = finalize(config, {"trainer.max_steps": steps, "trainer.val_check_interval": interval})
     pl.seed_everything(config.seed, verbose=False)
     ours = finetune._module(config, source, data)  # for its initial head
-    term, steps = config.task.term, config.trainer.max_steps
+    term = config.task.term
     head = ours.objective.terms[term].head
     model = model_of(term, source.path, max(1, len(data.labels)), head, config.dropout_rate)
     optimizer = build(config.optimizer)(parameter_groups(model, config.weight_decay))
