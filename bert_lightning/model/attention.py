@@ -16,7 +16,7 @@ from bert_lightning.model.unpadding.padded_rows import AttentionGroup, split_tok
 
 
 class MultiHeadAttention(nn.Module):
-    """Multi-head self-attention: every query reads the tokens of its own sequence, [T, H] -> [Q, H].
+    """Multi-head self-attention: every query attends to the tokens of its own sequence, [T, H] -> [Q, H].
 
     Vaswani et al. 2017, section 3.2.2. Queries, keys and values come from one matrix product, H -> 3H.
     """
@@ -53,8 +53,8 @@ class MultiHeadAttention(nn.Module):
 def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[AttentionGroup, ...], dropout_p: float) -> Tensor:
     """Return the attention output of each query, [Q, N, D] and 2 x [T, N, D] -> [Q, N, D].
 
-    Each group is one padded product. PyTorch's own attention works on all devices, but with dropout it is slow on a
-    CPU. There `_DropoutAttention` replaces it. This function has not been run on a GPU yet.
+    Each group is computed as one padded batch. PyTorch's own attention works on all devices, but with dropout it is
+    slow on a CPU. In that case `_DropoutAttention` replaces it. This function has not been run on a GPU yet.
     """
     own = dropout_p > 0 and query.device.type == "cpu"
     counts, key_counts = [group.queries.count for group in groups], [group.keys.count for group in groups]
@@ -69,7 +69,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[AttentionGro
         else:
             context = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, dropout_p=dropout_p)
         contexts.append(group.queries.unpad(context.transpose(1, 2)))  # [n, N, q, D] -> [count, N, D]
-    # The output at filler tokens is never read. The product keeps a path for gradients in a batch without tokens.
+    # Filler tokens get an output that is never read. The product by 0 connects it to the autograd graph, so that
+    # backward also works for a batch without tokens.
     fillers = 0 * query[sum(counts) :]
     return torch.cat([*contexts, fillers])
 
@@ -77,7 +78,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[AttentionGro
 class _DropoutAttention(torch.autograd.Function):
     """Attention with dropout on the softmax of Q K^T / sqrt(D), [n, N, q, D] and 2 x [n, N, s, D] -> [n, N, q, D].
 
-    For the backward pass it keeps the attention weights before and after dropout, and nothing else of their size.
+    For the backward pass it stores the attention weights before and after dropout, and no other tensor of their size.
     """
 
     @staticmethod

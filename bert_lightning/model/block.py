@@ -1,4 +1,4 @@
-"""The transformer block, which is one layer of the encoder: a post-norm and a pre-norm form."""
+"""The transformer block (one layer of the encoder), in a post-norm and a pre-norm form."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bert_lightning.model.unpadding.layout import Layout
 
 
 class EncoderBlock(nn.Module):
-    """One layer of the encoder: the base of both forms, by which optimizers and sharding find the layers."""
+    """Base class of encoder layers, post-norm and pre-norm. Optimizers and sharding find the layers by this class."""
 
 
 class TransformerBlock(EncoderBlock):
     """A post-norm block: attention and feed-forward, with a norm after each residual sum, [T, H] -> [Q, H].
 
-    Vaswani et al. 2017, section 3.1; BERT keeps this order. Attention reads all T tokens. The results are those of
-    the layout's Q queries: in the last layer the tokens that the loss needs, in other layers all tokens.
+    Vaswani et al. 2017, section 3.1; BERT keeps this order. Keys and values come from all T tokens. The output has the
+    layout's Q queries: in the last layer the tokens that the loss needs, in other layers all tokens.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -36,7 +36,7 @@ class TransformerBlock(EncoderBlock):
 
 
 class PreNormBlock(EncoderBlock):
-    """A pre-norm block: the norms are before attention and feed-forward, and the residual sums are not normalised.
+    """A pre-norm block: a norm before attention and before feed-forward, none after the residual sums.
 
     Xiong et al. 2020, figure 1. Shapes are as in `TransformerBlock`.
     """

@@ -1,4 +1,4 @@
-"""The encoder's architecture as one frozen config: all that is needed to rebuild it, and nothing about training."""
+"""The encoder's architecture as one frozen config, with everything to rebuild it and no training settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHOICES = {
 class BertConfig:
     """The sizes and parts of an encoder. Defaults are those of BERT-base, uncased (Devlin et al. 2019, section 3).
 
-    Construction checks every field. A wrong value is named here, and does not become a tensor error much later.
+    Construction checks every field, so a wrong value fails here and not later as an error about tensor shapes.
 
     Raises:
         TypeError: if a field has the wrong type (``hidden_size=(768,)``).
@@ -56,7 +56,7 @@ class BertConfig:
     local_rope_theta: float | None = None  # theta of layers with local attention; None: rope_theta
 
     # Beltagy et al. 2020 (Longformer), section 3.1
-    local_window: int | None = None  # tokens that a token reads in local layers: half before it, half after it
+    local_window: int | None = None  # tokens that a token attends to in local layers: half before it, half after it
     global_every: int = 1  # n: layers 0, n, 2n... have global attention
 
     norm: str = "layer"  # rms: Zhang and Sennrich 2019, without bias
@@ -69,9 +69,9 @@ class BertConfig:
     mlm_transform: bool = True  # dense layer, activation and norm before the logits over the vocabulary
     mlm_bias: bool = True  # a bias for each token of the vocabulary
     tie_word_embeddings: bool = True  # true: the output matrix of the MLM head is the embedding table
-    classifier_pooling: str = "cls"  # what a classification head reads: the first token, or the mean of all tokens
+    classifier_pooling: str = "cls"  # input of a classification head: the first token, or the mean of all tokens
     classifier_activation: str = "tanh"  # after the dense layer of a classification head
-    classifier_input_dropout: bool = False  # dropout before that dense layer as well
+    classifier_input_dropout: bool = False  # dropout also before the dense layer of a classification head
     classifier_norm: bool = False  # a norm after the activation of a classification head
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ class BertConfig:
 
     @property
     def embedding_width(self) -> int:
-        """Return the width of the word embeddings, which is also the input width of the MLM head's output matrix."""
+        """Return the width of the word embeddings. The MLM head's output matrix has the same input width."""
         return self.embedding_size or self.hidden_size
 
     @property
@@ -95,11 +95,11 @@ class BertConfig:
         return self.hidden_size // self.num_attention_heads
 
     def is_local(self, layer: int) -> bool:
-        """Return whether a layer has local attention, in which tokens read only their neighbours."""
+        """Return whether a layer has local attention: tokens attend only to a window around them."""
         return self.local_window is not None and layer % self.global_every != 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain data, as a checkpoint stores them."""
+        """Return the fields as a dict of plain data, the form that checkpoints store."""
         return asdict(self)
 
     def _check_widths(self) -> None:

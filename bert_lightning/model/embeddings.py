@@ -1,4 +1,4 @@
-"""The embedding layer: it turns token ids into the vectors that the first block reads."""
+"""The embedding layer: it turns token ids into the input vectors of the first block."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class BertEmbeddings(nn.Module):
     def forward(self, input_ids: Tensor, token_type_ids: Tensor | None, positions: Tensor) -> Tensor:
         """Return the embeddings of the tokens, [T] -> [T, H].
 
-        Every token is in segment 0 if `token_type_ids` is None, or if the encoder does not distinguish segments.
+        If `token_type_ids` is None or the encoder has no segments, every token is in segment 0.
 
         Raises:
             ValueError: if an id is outside its table.

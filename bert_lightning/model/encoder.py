@@ -22,8 +22,8 @@ class BERT(nn.Module):
     Build it from a config, ``BERT(config)``, or from the config's fields, ``BERT(vocab_size=30522, hidden_size=768)``.
 
     Args:
-        unpad: whether to compute real tokens only. False also computes padding, as plain implementations do, for
-            comparison. The results are the same up to rounding. No checkpoint stores this setting.
+        unpad: whether to skip the computation at padding. False computes padding too, as plain implementations do. It
+            serves for comparison: the results are the same up to rounding. No checkpoint stores this setting.
     """
 
     def __init__(self, config: BertConfig | None = None, *, unpad: bool = True, **fields: Any) -> None:
@@ -55,9 +55,9 @@ class BERT(nn.Module):
         Args:
             input_ids: [B, S] int64, token ids.
             token_type_ids: [B, S] int64, the segment of each token; all 0 if None.
-            attention_mask: [B, S] bool, int or float: 0 at padding, 1 at real tokens. In a row of packed sequences,
-                1, 2, 3... number them. A token reads only tokens of its own row and number, and positions count from
-                the first of these. All 1 if None.
+            attention_mask: [B, S] bool, int or float: 0 at padding, 1 at real tokens. If a row packs several sequences,
+                their tokens have the numbers 1, 2, 3... A token attends only to tokens of its own row and number.
+                Positions restart at each number. All 1 if None.
             positions: [M] int64, indices into the flattened batch [B * S] of the hidden states to return. The last
                 layer then computes queries, feed-forward and norms for these alone, which costs less.
         """
@@ -77,7 +77,7 @@ class BERT(nn.Module):
     def compile_feed_forward(self) -> None:
         """Compile the feed-forward layers with torch.compile, in place, so that parameter names do not change.
 
-        Their input shapes are static and few, because the number of tokens is rounded. There is one shape if the batch
+        Shapes are static. There are only a few, because the number of tokens is rounded, and only one if the batch
         size is given in tokens. Attention and dropout are not compiled, because that makes them slower on a CPU.
         """
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
@@ -85,7 +85,7 @@ class BERT(nn.Module):
             block.get_submodule("feed_forward").compile(dynamic=False)
 
     def _attention_layouts(self, layout: Layout) -> tuple[Layout, Layout]:
-        """Return the layouts of global and of local layers, each with its rotation of queries and keys."""
+        """Return two layouts, for layers with global and with local attention. Each has its own rotary angles."""
         config, local_layout = self.config, layout
         if config.local_window is not None:
             local_layout = layout.limit_to_window(config.local_window // 2)

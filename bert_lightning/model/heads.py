@@ -14,8 +14,8 @@ from bert_lightning.model.layers import ACTIVATIONS, initialize, make_norm
 class MaskedLMHead(nn.Module):
     """A masked-language-modeling head: logits over the vocabulary, [..., H] -> [..., V].
 
-    Devlin et al. 2019, section 3.1, task 1. The output matrix is the word embedding table. It is passed to `forward`,
-    so that tied weights stay one parameter. If the config does not tie them, the head has a `decoder` of its own.
+    Devlin et al. 2019, section 3.1, task 1. If weights are tied, the output matrix is the word embedding table. The
+    caller passes it to `forward`, so it stays one parameter. Otherwise the head has its own `decoder`.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -81,9 +81,9 @@ class NextSentenceHead(nn.Module):
 
 
 class SequenceClassificationHead(nn.Module):
-    """A classification head for whole inputs: one logit per class, [B, S, H] -> [B, C]. Devlin et al. 2019, 4.1.
+    """A sequence classification head: one logit per class, [B, S, H] -> [B, C]. Devlin et al. 2019, section 4.1.
 
-    Model families differ in the input of the dense layer, its activation, and the dropout and norm around it. The
+    Families of models differ in the input of the dense layer, its activation, and the dropout and norm around it. The
     config selects them.
     """
 
@@ -98,9 +98,10 @@ class SequenceClassificationHead(nn.Module):
         initialize(self.classifier, config.initializer_range)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Return the logits of each input, [B, S, H] -> [B, C].
+        """Return the logits of each sequence, [B, S, H] -> [B, C].
 
-        For mean pooling, `attention_mask` [B, S] selects the tokens; None: all. If only [CLS] is read, S may be 1.
+        Mean pooling averages the tokens where `attention_mask` [B, S] is not 0, or all tokens if it is None. Without
+        mean pooling only [CLS] is used, and S may be 1.
         """
         read = mean_pooling(hidden, attention_mask)[:, None] if self.reads_all else hidden[:, :1]  # [B, 1, H]
         pooled = self.norm(self.pooler(self.input_dropout(read)))  # [B, H]
@@ -108,7 +109,7 @@ class SequenceClassificationHead(nn.Module):
 
 
 class TokenClassificationHead(nn.Module):
-    """A classification head for tokens: one logit per class, [B, S, H] -> [B, S, C]. Devlin et al. 2019, 5.3."""
+    """A token classification head: one logit per class, [B, S, H] -> [B, S, C]. Devlin et al. 2019, section 5.3."""
 
     def __init__(self, config: BertConfig, num_labels: int) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class TokenClassificationHead(nn.Module):
 
 
 class SpanHead(nn.Module):
-    """A span head: logits of each token as start and as end of the answer, [B, S, H] -> 2 x [B, S].
+    """A span head: for each token a logit to start the answer and one to end it, [B, S, H] -> 2 x [B, S].
 
     Devlin et al. 2019, section 4.2.
     """
@@ -137,7 +138,7 @@ class SpanHead(nn.Module):
 
 
 def mean_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return the mean over real tokens, [B, S, H] -> [B, H]. Padding would dilute the short texts of a long batch."""
+    """Return the mean hidden state over tokens that are not padding, [B, S, H] -> [B, H]."""
     if mask is None:
         return hidden.mean(1)
     weights = mask.bool()[..., None].to(hidden)

@@ -1,4 +1,4 @@
-"""The parts of a transformer block that act on each token alone, and the initialization of their weights."""
+"""The layers of a transformer block that act on each token separately, and the initialization of weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LayerNorm(nn.LayerNorm):
 class FusedLinear(nn.Linear):
     """Several linear layers of the same input as one matrix product, [..., H] -> [..., parts * D].
 
-    The weight holds their matrices one below the other. Optimizers that are made for matrices update each by itself.
+    The weight has their matrices stacked by rows. Optimizers that are made for matrices update each one separately.
     """
 
     def __init__(self, in_features: int, out_features: int, parts: int, bias: bool = True) -> None:
@@ -62,8 +62,8 @@ class PositionwiseFeedForward(nn.Module):
 class GatedFeedForward(nn.Module):
     """A feed-forward layer in which one half of the inner layer gates the other, [..., H] -> [..., H].
 
-    GeGLU: Shazeer 2020, equation 6. One matrix product makes both halves, H -> 2 * intermediate_size: first the
-    input of the activation, then the gate.
+    GeGLU: Shazeer 2020, equation 6. One matrix product computes both halves, H -> 2 * intermediate_size. The first half
+    is the input of the activation. The second half is the gate.
     """
 
     def __init__(

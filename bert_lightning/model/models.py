@@ -1,4 +1,4 @@
-"""Models of an encoder and a head, for use without Lightning: they turn token ids into logits."""
+"""Models that join an encoder and a head, for use without Lightning: they turn token ids into logits."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class BertForPreTraining(nn.Module):
 
 
 class BertForSequenceClassification(nn.Module):
-    """A classifier of whole inputs: one logit per class for each. Devlin et al. 2019, section 4.1."""
+    """A sequence classifier: one logit per class for each sequence. Devlin et al. 2019, section 4.1."""
 
     def __init__(self, bert: BERT, num_labels: int, hidden_size: int | None = None) -> None:
         super().__init__()
@@ -67,12 +67,12 @@ class BertForSequenceClassification(nn.Module):
     def forward(
         self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None
     ) -> Tensor:
-        """Return the logits of each input, [B, S] -> [B, C]."""
+        """Return the logits of each sequence, [B, S] -> [B, C]."""
         return self.head(self.bert(input_ids, token_type_ids, attention_mask), attention_mask)
 
 
 class BertForTokenClassification(nn.Module):
-    """A classifier of tokens (named entities): one logit per class for each. Devlin et al. 2019, section 5.3."""
+    """A token classifier (named entities): one logit per class for each token. Devlin et al. 2019, section 5.3."""
 
     def __init__(self, bert: BERT, num_labels: int, hidden_size: int | None = None) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class BertForQuestionAnswering(nn.Module):
 
 
 def _check_fits(bert: BERT, **sizes: int | None) -> None:
-    """Check that each size given to a model is the encoder's own; None is not checked.
+    """Check that the sizes given to a model equal the encoder's. A size of None is not checked.
 
     Raises:
         ValueError: if a size differs.

@@ -25,7 +25,7 @@ class LearnedPositions(nn.Embedding):
 class SinusoidalPositions(nn.Module):
     """Fixed position embeddings, [T] -> [T, E]. Vaswani et al. 2017, section 3.5.
 
-    They are sines and cosines whose wavelengths run from 2 pi to 10,000 times 2 pi.
+    They are sines and cosines with wavelengths from 2 pi to 10,000 times 2 pi.
     """
 
     table: Tensor  # [max_position_embeddings, E]
@@ -41,7 +41,7 @@ class SinusoidalPositions(nn.Module):
 
 
 def _sines(positions: int, width: int) -> Tensor:
-    """Return the sinusoidal table, on the CPU: [positions, width], with alternating sines and cosines."""
+    """Return the sinusoidal table on the CPU, [positions, width], with sines and cosines in turn along the width."""
     frequencies = 10_000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64, device="cpu") / width)
     angles = torch.arange(positions, device="cpu")[:, None] * frequencies
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width].float()

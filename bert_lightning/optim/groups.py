@@ -17,18 +17,18 @@ _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
 
 def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
-    """Return parameter groups that any optimizer takes, with the further keys `hidden`, `lr_factor` and `stacked`.
+    """Return parameter groups for any optimizer, with the additional keys `hidden`, `lr_factor` and `stacked`.
 
-    Matrices decay. Biases and norms, which are vectors, do not (google-research/bert `optimization.py`). `hidden` is
-    true for the matrices of blocks, for which matrix optimizers are made. It is false for embeddings and heads.
-    `stacked` has the number of matrices in each parameter of the group, as `StackedOptimizer` takes it.
+    Matrices have weight decay. Biases and norms have none (google-research/bert `optimization.py`). `hidden` is true
+    for the matrices of blocks, and false for embeddings and heads. Matrix optimizers update `hidden` groups only.
+    `stacked` has the number of matrices in each parameter of the group, for `StackedOptimizer`.
 
     Args:
-        module: the module that is trained; its encoder has the name `encoder`.
+        module: the module to train; its encoder has the name `encoder`.
         weight_decay: weight decay of matrices.
-        layer_decay: factor by which the learning rate shrinks from each layer to the one below it. As in
-            google-research/electra `_get_layer_lrs`, `lr_factor` is 1 for the objective, layer_decay^2 for the last
-            block, and layer_decay^(n + 2) for the embeddings below n blocks. Blocks that layers share count once.
+        layer_decay: the learning rate of a layer divided by that of the layer above it. As in google-research/electra
+            `_get_layer_lrs`, `lr_factor` is 1 for the objective, layer_decay^2 for the last block, and
+            layer_decay^(n + 2) for the embeddings below n blocks. Blocks that several layers share count once.
 
     Raises:
         UserError: if `layer_decay` is not in (0, 1].
@@ -54,7 +54,7 @@ def parameter_groups(module: nn.Module, weight_decay: float, layer_decay: float 
 
 
 def build_optimizer(make: Callable[[list[dict[str, Any]]], Optimizer], groups: list[dict[str, Any]]) -> Optimizer:
-    """Return an optimizer of `groups`. The learning rate of a group is the optimizer's own times its `lr_factor`.
+    """Build an optimizer of `groups`. A group's learning rate is the optimizer's rate times the group's `lr_factor`.
 
     Raises:
         UserError: if the optimizer refuses its settings.
@@ -72,7 +72,7 @@ def build_optimizer(make: Callable[[list[dict[str, Any]]], Optimizer], groups: l
 def _depth(name: str, blocks: int) -> int:
     """Return the depth of a parameter: 0 for embeddings, 1 to `blocks` for blocks, `blocks` + 2 for the objective.
 
-    Encoder parameters behind the last block have its depth.
+    Encoder parameters after the last block have the last block's depth.
     """
     if not name.startswith("encoder."):
         return blocks + 2

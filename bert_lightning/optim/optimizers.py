@@ -1,4 +1,4 @@
-"""Optimizers that torch lacks, or does not have in the form that a recipe needs."""
+"""Optimizers that torch lacks, or has only in a form that a recipe does not use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.optim import AdamW, Optimizer
 
 from bert_lightning.ranges import Beta, NotNegative
 
-# At this step, 1 - beta^step is 1 for every beta below 0.999999. In float32, counting by 1 ends here.
+# At this step, 1 - beta^step is 1 for every beta below 0.999999. A float32 step count cannot go beyond it by adding 1.
 _CORRECTED = 2.0**24
 
 
@@ -25,8 +25,8 @@ def bert_adamw(
 ) -> AdamW:
     """Return Adam with decoupled weight decay and without bias correction: google-research/bert `optimization.py`.
 
-    It is torch's AdamW, started at a step count where bias correction equals 1. Its early updates are larger than
-    AdamW's: for betas of 0.9 and 0.999 by a factor of 3.2 at first, 6.6 after 12 steps and 1.3 after 1,000.
+    This is torch's AdamW, started at a step count where bias correction equals 1. Early updates are larger than with
+    bias correction. For betas of 0.9 and 0.999 the factor is 3.2 at first, 6.6 after 12 steps and 1.3 after 1,000.
     """
     optimizer = AdamW(params, lr=lr, betas=betas, eps=eps, fused=fused)
     optimizer.register_step_pre_hook(_start_corrected)
@@ -49,11 +49,11 @@ def _start_corrected(optimizer: Optimizer, *_: Any) -> None:
 
 
 class StackedOptimizer(Optimizer):
-    """Base class of optimizers that update every matrix of a stacked parameter by itself.
+    """Base class of optimizers that update every matrix of a stacked parameter separately.
 
-    A parameter may hold several matrices of one shape, one below the other: those of queries, keys and values. The
-    parameter stays one tensor, in checkpoints and in the optimizer's state. The key `stacked` of a group has the number
-    of matrices in each of its parameters. Without this key, every parameter is one matrix.
+    A parameter may have several matrices of one shape stacked by rows, such as those of queries, keys and values. It
+    stays one tensor in checkpoints and in the optimizer's state. The key `stacked` of a group has the number of
+    matrices in each of its parameters. Without this key, every parameter is one matrix.
     """
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -78,15 +78,15 @@ class StackedOptimizer(Optimizer):
         return loss
 
     def update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any], count: int) -> None:
-        """Update a parameter that holds `count` matrices."""
+        """Update a parameter that consists of `count` matrices stacked by rows."""
         raise NotImplementedError
 
 
 def _for_each_matrix(count: int, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-    """Return the results of `function` for each of the `count` matrices in the tensors, stacked as these are."""
+    """Apply `function` to each of the `count` matrices of the tensors, and stack the results by rows."""
     if count == 1:
         return function(*tensors)
-    # The results are stacked anew. A view of a sharded tensor is a copy, so nothing can be written through it.
+    # Concatenate the results: a view of a sharded tensor is a copy, so an in-place update through it would be lost.
     return torch.cat([function(*parts) for parts in zip(*(x.chunk(count) for x in tensors), strict=True)])
 
 
@@ -125,15 +125,16 @@ class Lamb(StackedOptimizer):
 
 
 def _scaled_to_norm(change: Tensor, matrix: Tensor) -> Tensor:
-    """Return the change, scaled to the norm of the matrix. It stays as it is if one of both is zero."""
+    """Return the change, scaled to the norm of the matrix. If either norm is zero, the change is not scaled."""
     ratio = matrix.norm() / change.norm()
     return change * torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0)
 
 
 class _Orthogonalized(StackedOptimizer):
-    """Muon for matrices: momentum, whose matrices are orthogonalized. It computes what `torch.optim.Muon` does.
+    """Muon for matrices: momentum, orthogonalized for each matrix of a parameter.
 
-    torch has it since version 2.9, and treats a parameter as one matrix.
+    The update of a single matrix equals that of `torch.optim.Muon`. torch has that class since version 2.9, but it
+    treats every parameter as one matrix.
     """
 
     def __init__(self, params: list[dict[str, Any]], lr: float, momentum: float) -> None:
@@ -148,17 +149,17 @@ class _Orthogonalized(StackedOptimizer):
         mean = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
         change = _for_each_matrix(count, orthogonalize, gradient.lerp(mean, momentum))  # Nesterov's momentum
         rows, columns = parameter.shape
-        # An orthogonal matrix has entries of 1 / sqrt(the longer side). This gives them the size of AdamW's updates.
+        # An orthogonal matrix has entries of about 1 / sqrt(longer side). The factor scales them to AdamW's updates.
         size = 0.2 * math.sqrt(max(rows // count, columns))
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.add_(change, alpha=-group["lr"] * size)
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:
-    """Return an approximation in bfloat16 of the nearest matrix with orthogonal rows or columns.
+    """Return the nearest matrix with orthogonal rows or columns, approximately and in bfloat16.
 
-    Five Newton-Schulz steps bring all singular values near 1, to between 0.5 and 1.5: Jordan et al. 2024, whose
-    coefficients these are.
+    Five Newton-Schulz steps bring all singular values to between 0.5 and 1.5. The coefficients are from Jordan et al.
+    2024.
     """
     wide = matrix.bfloat16() if matrix.size(0) <= matrix.size(1) else matrix.bfloat16().T
     wide = wide / wide.norm().clamp(min=1e-7)  # no singular value is above 1
@@ -171,13 +172,13 @@ def orthogonalize(matrix: Tensor) -> Tensor:
 class Muon(StackedOptimizer):
     """One optimizer for Lightning: Muon for the matrices of blocks, AdamW for embeddings, heads and vectors.
 
-    Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. Updates of both have about the same size, so
-    one learning rate serves both (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2). The matrices of
-    queries, keys and values are orthogonalized one by one, and so are the two of a gated feed-forward layer.
+    Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon. The updates of Muon and AdamW have about the
+    same size, so one learning rate serves both (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2). The
+    matrices of queries, keys and values are orthogonalized separately. So are the two of a gated feed-forward layer.
 
     Args:
-        params: groups of `parameter_groups`; those with `hidden` go to Muon.
-        lr: learning rate of both.
+        params: groups from `parameter_groups`; those with `hidden` go to Muon.
+        lr: learning rate of Muon and AdamW.
         momentum: momentum of Muon.
         betas: betas of AdamW.
         eps: epsilon of AdamW.
@@ -205,7 +206,7 @@ class Muon(StackedOptimizer):
         self._share()
 
     def _share(self) -> None:
-        """Make the parts use the groups and state of this optimizer, so that schedules and checkpoints reach them."""
+        """Let both optimizers use the groups and state of this one, so that schedules and checkpoints apply to them."""
         groups = list(self.param_groups)
         for part in self.parts:
             part.param_groups, groups = groups[: len(part.param_groups)], groups[len(part.param_groups) :]

@@ -1,4 +1,4 @@
-"""Learning rate schedules: pure functions of the amount spent of a budget, in steps or in another unit."""
+"""Learning rate schedules: pure functions of the amount of a budget that is spent, in steps or another unit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Schedule:
     """A learning rate factor that rises to 1 during the warmup, and then follows `after` down to `floor`.
 
     Args:
-        warmup: share of the budget in which the factor rises.
+        warmup: fraction of the budget in which the factor rises.
         floor: factor at the end of training.
         start: factor at the beginning of the warmup.
     """
@@ -34,10 +34,10 @@ class Schedule:
                 raise UserError(f"schedule.{name}={getattr(self, name)} is a factor: it must be between 0 and 1")
 
     def __call__(self, before: int, after: int, total: int) -> float:
-        """Return the factor of the update that moves the amount spent of `total` from `before` to `after`.
+        """Return the learning rate factor of an update that raises the amount spent from `before` to `after`.
 
-        In steps, update n moves the amount from n to n + 1. No update has a factor of 0. In the warmup the factor
-        follows from the amount after the update, and later from the amount before it.
+        For a budget in steps, update n (from 0) raises the amount from n to n + 1. The warmup uses the amount after
+        the update, and the decay uses the amount before it. So no update has a factor of 0.
         """
         warmup = round(self.warmup * total)
         if before < warmup:
@@ -62,7 +62,7 @@ class Linear(Schedule):
 class Polynomial(Schedule):
     """A decay as a power of (1 - progress); power 1 is `Linear`.
 
-    It is the `polynomial_decay` of fairseq, with which RoBERTa was trained.
+    This is fairseq's `polynomial_decay`, the schedule of RoBERTa.
     """
 
     power: Annotated[float, Range(above=0, most=1000)] = 1.0
@@ -86,12 +86,12 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class WarmupStableDecay(Schedule):
-    """A factor of 1 until the last share of the budget, and then a decay as 1 - sqrt.
+    """A factor of 1 after the warmup, and a decay as 1 - sqrt(progress) in the last part of the budget.
 
     Source: Hägele et al. 2024, https://arxiv.org/abs/2405.18392.
 
     Args:
-        decay: share of the budget, at its end, in which the factor decays.
+        decay: fraction of the budget, at its end, in which the factor decays.
     """
 
     decay: Annotated[float, Range(above=0, most=1)] = 0.1

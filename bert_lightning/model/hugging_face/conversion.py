@@ -1,10 +1,10 @@
-"""Conversion between Hugging Face checkpoints and ours, by the tables in `families.py`. It runs no model.
+"""Conversion between Hugging Face checkpoints and ours, by the tables in `families.py`. No model is run.
 
 `loading.py` uses these functions to read a folder in the Hugging Face layout.
 
-Our names are those of `BertForPreTraining`: `bert.*`, `masked_lm.*` and `next_sentence.*` (the head for segment pairs,
-whatever its label). ELECTRA's discriminator is `replaced_tokens.*`. Task heads are written but not read:
-`classification.*`, `tagging.*` and `spans.*`.
+Our tensor names are those of `BertForPreTraining`: `bert.*`, `masked_lm.*` and `next_sentence.*` (the head for any
+objective on segment pairs). ELECTRA's discriminator is `replaced_tokens.*`. Task heads are written but not read. Their
+names are `classification.*`, `tagging.*` and `spans.*`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _OURS_ALONE = ("classifier_", "initializer_", "depth_scaled_init")  # prefixes o
 
 
 def config_from_hugging_face(settings: dict[str, Any]) -> BertConfig:
-    """Return the config that a Hugging Face `config.json` stands for. Its `model_type` chooses the family.
+    """Return our config for the settings of a Hugging Face `config.json`. Its `model_type` selects the family.
 
     Raises:
-        ValueError: if this encoder does not compute the architecture; the message names the setting.
+        ValueError: if our encoder does not support the architecture; the message names the setting.
     """
     family = _family(settings.get("model_type", "bert"))
     for name, value in family.required.items():
@@ -60,10 +60,10 @@ def config_from_hugging_face(settings: dict[str, Any]) -> BertConfig:
 
 
 def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any]:
-    """Return the settings of a `config.json` of a family.
+    """Return the `config.json` settings of an encoder in the format of the family `model_type`.
 
     Raises:
-        ValueError: if the family has no such architecture; the message names a field that it cannot express.
+        ValueError: if the family cannot express a field of the config; the message names the field.
     """
     if found := differences(config, model_type):
         raise ValueError(found[0])
@@ -71,10 +71,10 @@ def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any
 
 
 def differences(config: BertConfig, model_type: str) -> list[str]:
-    """Return a sentence for each config field that a family cannot express; none if it has this architecture.
+    """Return a sentence for each config field that a family cannot express. The list is empty if it can express all.
 
     Raises:
-        ValueError: if there is no such family, or it has nothing close to the architecture.
+        ValueError: if there is no such family, or none of its settings comes close to the architecture.
     """
     ours, theirs = _explicit(config), _explicit(config_from_hugging_face(_settings_of(config, model_type)))
     found = [
@@ -130,9 +130,9 @@ def task_to_hugging_face(config: BertConfig, model_type: str, head: str, labels:
 
 
 def from_hugging_face(theirs: dict[str, Tensor], config: BertConfig, model_type: str = "bert") -> dict[str, Tensor]:
-    """Return our tensors, made from those of a transformers model with or without heads.
+    """Convert the tensors of a transformers model, with or without heads, to our names and shapes.
 
-    Heads that the checkpoint does not have are left out. Old checkpoints name LayerNorm's tensors gamma and beta.
+    The result has no head that the checkpoint lacks. Old names of LayerNorm's tensors, gamma and beta, work too.
 
     Raises:
         ValueError: if a query, key or value tensor of the encoder is missing.
@@ -144,7 +144,7 @@ def from_hugging_face(theirs: dict[str, Tensor], config: BertConfig, model_type:
 
 
 def tensor_sources(theirs: Collection[str], config: BertConfig, model_type: str) -> dict[str, list[str]]:
-    """Return, for each of our tensors, the names of the transformers tensors that are stacked by rows to make it.
+    """Map each of our tensors to the transformers tensors that make it when they are stacked by rows.
 
     Raises:
         ValueError: if a query, key or value tensor of the encoder is missing.
@@ -170,9 +170,9 @@ def tensor_sources(theirs: Collection[str], config: BertConfig, model_type: str)
 
 
 def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str = "bert") -> dict[str, Tensor]:
-    """Return our tensors under the names of transformers' models with heads. Tensors that are tied there are left out.
+    """Convert our tensors to the names of transformers' models with heads: the inverse of `from_hugging_face`.
 
-    It is the inverse of `from_hugging_face`.
+    Tensors that transformers ties to others are left out.
     """
     family = _family(model_type)
     names, theirs = _names(family, config) | family.tasks, {}
@@ -197,7 +197,7 @@ def to_hugging_face(ours: dict[str, Tensor], config: BertConfig, model_type: str
 
 
 def identity_projection(family: Family, config: BertConfig) -> dict[str, Tensor]:
-    """Return the tensors of an embedding projection that changes nothing, for a family that always has one."""
+    """Return the tensors of an identity projection of the embeddings, for a family that always has a projection."""
     name, size = family.prefix + family.encoder["embeddings.projection"], config.hidden_size
     return {f"{name}.weight": torch.eye(size), f"{name}.bias": torch.zeros(size)}
 
@@ -228,9 +228,9 @@ def _blocks(config: BertConfig) -> int:
 
 
 def _explicit(config: BertConfig) -> dict[str, Any]:
-    """Return the config's fields in a form to compare: two configs that compute the same have equal fields.
+    """Return the config's fields in a canonical form: two configs of the same computation have equal fields.
 
-    None is replaced by the value that it stands for.
+    The default that a None stands for replaces it.
     """
     local = any(config.is_local(layer) for layer in range(config.num_hidden_layers))
     theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
@@ -239,14 +239,17 @@ def _explicit(config: BertConfig) -> dict[str, Any]:
         "num_hidden_groups": _blocks(config),
         "local_window": config.local_window if local else None,
         "local_rope_theta": theta if local else None,
-        # All values from the number of layers on mean the same: only the first layer is global.
+        # All values >= the number of layers mean the same: only the first layer is global.
         "global_every": min(config.global_every, config.num_hidden_layers) if local else 1,
         "rope_theta": config.rope_theta if config.positions == "rotary" else None,
     }
 
 
 def _modern(name: str, family: Family) -> str:
-    """Return the current name of a tensor in a model with heads. Checkpoints without heads omit the prefix."""
+    """Return the name that current transformers models with heads give a tensor.
+
+    Checkpoints without heads omit the prefix.
+    """
     name = re.sub(r"beta$", "bias", re.sub(r"gamma$", "weight", name))
     known = (family.prefix, *(theirs.partition(".")[0] + "." for theirs in family.heads.values()))
     return name if name.startswith(known) else family.prefix + name

@@ -1,4 +1,4 @@
-"""Families of published encoders, as transformers stores them: tensor names, config.json settings, fixed parts."""
+"""Families of published encoders in transformers' format: tensor names, config.json settings, fixed fields."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bert_lightning.model.hugging_face.irregular_settings import HuggingFaceSett
 
 @dataclass(frozen=True)
 class Family:
-    """The way in which one family is written. `{i}` in a tensor name stands for the number of a block.
+    """The checkpoint format of one family of models. `{i}` in a tensor name stands for the number of a block.
 
-    The tables of names map our names to those of transformers.
+    Each table of names maps our names to those of transformers.
     """
 
     name: str  # prefix of the family's class names in transformers
@@ -27,9 +27,9 @@ class Family:
     attention: tuple[str, ...]  # their tensors that, stacked by rows, make our query_key_value
     settings: dict[str, tuple[str, Any]]  # BertConfig field -> (name in config.json, value if that is missing)
     dropouts: tuple[str, ...]  # their other dropout rates; our encoder has a single rate
-    projects: bool = False  # whether they project embeddings even if these are as wide as the encoder; we never do
+    projects: bool = False  # whether they project embeddings even if these are as wide as the encoder; ours does not
     parts: dict[str, Any] = field(default_factory=dict)  # BertConfig fields that are fixed in the family
-    required: dict[str, Any] = field(default_factory=dict)  # config.json settings of which we compute one value only
+    required: dict[str, Any] = field(default_factory=dict)  # config.json settings of which we support one value only
     read: Callable[[HuggingFaceSettings, dict[str, Any]], dict[str, Any]] = (
         lambda settings, fields: {}
     )  # settings -> more fields

@@ -17,9 +17,9 @@ _ATTENTION_TYPES = {False: "full_attention", True: "sliding_attention"}
 
 
 def read_position_offset(settings: HuggingFaceSettings, fields: ConfigFields) -> ConfigFields:
-    """Return the position fields of a RoBERTa model, whose first position uses the row after the padding id.
+    """Return the position fields of a RoBERTa model. Its first token uses row `pad_token_id` + 1 of the table.
 
-    No position uses the rows before it, so the table has more rows than a sequence has tokens.
+    No token uses the rows before it, so the table has more rows than a sequence has tokens.
 
     Raises:
         ValueError: if pad_token_id is not an id.
@@ -31,7 +31,7 @@ def read_position_offset(settings: HuggingFaceSettings, fields: ConfigFields) ->
 
 
 def write_position_offset(config: BertConfig) -> ConfigFields:
-    """Return the settings from which `read_position_offset` reads the config's position fields."""
+    """Return the settings for the position fields: the inverse of `read_position_offset`."""
     size = config.max_position_embeddings + config.position_offset
     return {"pad_token_id": config.position_offset - 1, "max_position_embeddings": size}
 
@@ -42,7 +42,7 @@ def read_position_kind(settings: HuggingFaceSettings, fields: ConfigFields) -> C
 
 
 def write_position_kind(config: BertConfig) -> ConfigFields:
-    """Return the setting from which `read_position_kind` reads the config's kind of positions."""
+    """Return the setting for the kind of positions: the inverse of `read_position_kind`."""
     return {"sinusoidal_pos_embds": config.positions == "sinusoidal"}
 
 
@@ -52,7 +52,7 @@ def read_local_attention(settings: HuggingFaceSettings, fields: ConfigFields) ->
     The settings have the form of transformers 5 or that of the published files.
 
     Raises:
-        ValueError: if a setting has the wrong type, or stands for an architecture that this encoder does not compute.
+        ValueError: if a setting has the wrong type, or our encoder does not support the architecture.
     """
     layers = fields["num_hidden_layers"]
     every = settings.get("global_attn_every_n_layers", 3)
@@ -85,7 +85,7 @@ def _rope_parameters(settings: HuggingFaceSettings, kind: str) -> HuggingFaceSet
     """Return the `rope_parameters` of one kind of attention.
 
     Raises:
-        ValueError: if they are malformed, or ask for anything but the plain rotation.
+        ValueError: if they are malformed, or name another `rope_type` than the default.
     """
     angles = settings.get("rope_parameters") or {}
     if not isinstance(angles, dict) or not isinstance(found := angles.get(kind, {}), dict):
@@ -96,7 +96,7 @@ def _rope_parameters(settings: HuggingFaceSettings, kind: str) -> HuggingFaceSet
 
 
 def write_local_attention(config: BertConfig) -> ConfigFields:
-    """Return the settings from which `read_local_attention` reads the fields, in the form of transformers 5."""
+    """Return the settings for local attention in the form of transformers 5: the inverse of `read_local_attention`."""
     local_theta = config.rope_theta if config.local_rope_theta is None else config.local_rope_theta
     return {
         "layer_types": [_ATTENTION_TYPES[config.is_local(i)] for i in range(config.num_hidden_layers)],

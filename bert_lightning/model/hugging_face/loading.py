@@ -1,7 +1,7 @@
-"""Reading a Hugging Face folder: its config, its tensors, and notes on what is left out.
+"""Read a Hugging Face folder: its config, its tensors, and notes on tensors that are not used.
 
-Sizes are checked before anything is allocated by them. Only tensors and plain data are read; no code of the checkpoint
-is executed.
+Sizes are checked before memory of these sizes is allocated. Only tensors and plain data are read. No code of the
+checkpoint is run.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class HuggingFaceModel:
 def load_hugging_face(folder: Path) -> HuggingFaceModel:
     """Read the model in a folder: `config.json`, and weights in any form that `weight_files.py` reads.
 
-    If the folder holds an MLM output matrix that differs from the embeddings, the model is untied, whatever its config
-    says. transformers computes with that matrix, too.
+    If the folder has an MLM output matrix that differs from the embeddings, the model is untied, even if its
+    `config.json` says otherwise. transformers also computes with that matrix.
 
     Raises:
         ValueError: if the architecture is not supported, or a file is damaged; the message names the file.
@@ -103,7 +103,7 @@ def _check_positions(theirs: dict[str, Tensor], config: BertConfig, family: Fami
 
 
 def _without_identity(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> dict[str, Tensor]:
-    """Drop the projection of embeddings that are as wide as the encoder. Our encoder has none there.
+    """Drop the projection if the embeddings are as wide as the encoder. Our encoder then has no projection.
 
     Raises:
         ValueError: if the projection is not the identity.
@@ -124,9 +124,9 @@ def _equal(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
 
 
 def _check_encoder(theirs: dict[str, Tensor], sources: dict[str, list[str]], config: BertConfig) -> None:
-    """Check that every tensor of the encoder is there, is floating point, and has the shape that the config gives.
+    """Check that every tensor of the encoder exists, is floating point, and has the shape that the config gives.
 
-    The shapes come from an encoder on the device `meta`, so that nothing is allocated by the sizes of a foreign file.
+    The shapes come from an encoder on the device `meta`, so that wrong sizes in the file allocate no memory.
 
     Raises:
         ValueError: if a tensor is missing or differs.

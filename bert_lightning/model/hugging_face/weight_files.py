@@ -1,4 +1,4 @@
-"""Reading the weights of a Hugging Face folder: safetensors or torch's zip format, in one file or in shards.
+"""Read the weights of a Hugging Face folder: safetensors or torch's zip format, in one file or in shards.
 
 No code in these files is run.
 """
@@ -18,10 +18,10 @@ _FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bi
 
 
 def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
-    """Return the file of a folder's weights, or the index of their shards, and the tensors.
+    """Return the path of a folder's weight file, or of the index of its shards, and the tensors.
 
     Raises:
-        ValueError: if there is no such file, or one is damaged or missing; the message names it.
+        ValueError: if the folder has no weights, or a file is damaged or missing; the message names it.
     """
     path = next((folder / name for name in _FILES if (folder / name).is_file()), None)
     if path is None:

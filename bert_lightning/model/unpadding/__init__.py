@@ -1,1 +1,1 @@
-"""Compute without padding: batches as packed rows, and attention inside them."""
+"""Computation without padding: packed tokens, and attention within each sequence."""

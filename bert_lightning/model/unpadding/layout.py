@@ -1,11 +1,11 @@
-"""Layouts: which tokens of a padded batch the encoder computes, and which of them may read each other.
+"""Layouts: which tokens of a padded batch the encoder computes, and which of them attend to each other.
 
-A batch arrives as [B, S] with padding. The encoder computes its T real tokens alone, [T, H]. Only attention has to know
-where one sequence ends and the next begins. A layout converts between the two forms. It also holds the groups of
-sequences that attention computes together.
+A batch arrives as [B, S] with padding. The encoder computes only its T real tokens, [T, H]. A layout converts between
+the two forms. Only attention needs to know where one sequence ends and the next begins. So a layout also has the groups
+of sequences that attention computes together.
 
-Sizes are rounded up a little, because oneDNN in bf16 compiles a program for each size. A matrix product of a new size
-costs several times as much as one of a size that the process has seen before.
+Sizes are rounded up a little, because oneDNN in bf16 compiles a program for each size. The first matrix product of a
+size takes several times as long as later ones.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from bert_lightning.model.unpadding.local_attention import limit_groups_to_windo
 from bert_lightning.model.unpadding.padded_rows import AttentionGroup, PaddedRows
 
 MAX_GROUPS = 8
-GROUP_COST = 4096  # overhead of one more group, in attention scores that could be computed in that time
+GROUP_COST = 4096  # overhead of one more group, as the number of attention scores computed in the same time
 
 
 def bucket_size(count: int) -> int:
-    """Round a count up to the next of a few sizes, at most 32 from each power of two to the next.
+    """Round a count up to the next bucket size. There are at most 32 sizes between two powers of two.
 
-    From 128 on, the result is at most 1/16 above `count`.
+    If `count` is at least 128, the result is at most 1/16 larger.
     """
     step = max(8, 1 << max(0, count.bit_length() - 6))
     return -(-count // step) * step
@@ -39,8 +39,8 @@ def bucket_size(count: int) -> int:
 class Layout:
     """The tokens that the encoder computes, and where their results go.
 
-    Tokens are ordered by sequence, the longest sequence first. Fillers may follow the last group: tokens whose results
-    are never read, which round T and Q up to one of a few sizes.
+    Tokens are ordered by sequence, the longest sequence first. Fillers may follow the last group. They are tokens that
+    round T and Q up to a bucket size. Their results are never read.
     """
 
     tokens: Tensor  # [T] int64, index of each token in the flattened batch [B * S]
@@ -61,7 +61,7 @@ class Layout:
         return x if self.queries is None else x[self.queries]
 
     def unpack(self, x: Tensor) -> Tensor:
-        """Put the results where they belong, [Q, H] -> [*shape, H], with 0 at padding."""
+        """Scatter the results into the form of the padded batch, [Q, H] -> [*shape, H], with 0 at padding."""
         result = x.new_zeros(math.prod(self.shape), x.size(-1))
         return result.index_copy(0, self.result_indices, x[: len(self.result_indices)]).unflatten(0, self.shape)
 
@@ -80,12 +80,12 @@ class Layout:
         return replace(self, groups=groups, queries=_pad_to_bucket(queries), result_indices=order[real], shape=shape)
 
     def limit_to_window(self, distance: int) -> Layout:
-        """Return a layout in which each token reads, and pays for, only tokens at most `distance` positions away."""
+        """Return a layout for local attention: tokens attend to, and cost, at most `distance` positions each side."""
         asked = Layout.at_queries(self, torch.arange(len(self.tokens), device=self.tokens.device))
         return replace(self, groups=limit_groups_to_window(self.groups, self.sizes, self.positions, asked, distance))
 
     def _with_queries(self, queries: Tensor) -> tuple[AttentionGroup, ...]:
-        """Return the groups with only the tokens `queries` [Q] as queries."""
+        """Return the attention groups, with only the tokens `queries` [Q] as queries."""
         sequence = torch.searchsorted(self.sizes.cumsum(0), queries, right=True)
         counts = sequence.bincount(minlength=len(self.sizes))
         rows = [group.keys.rows for group in self.groups]
@@ -96,7 +96,7 @@ class Layout:
 
 
 class PaddedLayout(Layout):
-    """A layout that computes every place of the batch, padding included. It serves as a plain reference."""
+    """A layout that computes every position of the batch, padding included. It serves as a plain reference."""
 
     def at_queries(self, x: Tensor) -> Tensor:
         return x
@@ -113,9 +113,9 @@ class PaddedLayout(Layout):
 
 
 def unpadded_layout(mask: Tensor) -> Layout:
-    """Return the layout of a batch's real tokens.
+    """Return the layout of the tokens of a batch that are not padding.
 
-    In `mask` [B, S], 0 is padding, and 1, 2, 3... number the examples packed into a row.
+    `mask` [B, S] is 0 at padding. In each row, the numbers 1, 2, 3... tell the packed examples apart.
     """
     example, positions = _examples(mask)
     tokens = mask.flatten().nonzero()[:, 0]
@@ -131,12 +131,13 @@ def unpadded_layout(mask: Tensor) -> Layout:
 
 
 def padded_layout(mask: Tensor) -> Layout:
-    """Return the layout of every place of a batch, in one group. `mask` is as in `unpadded_layout`."""
+    """Return the layout of every position of a batch, in one group. `mask` is as in `unpadded_layout`."""
     batch, length = mask.shape
     _, positions = _examples(mask)
     real = mask.flatten().nonzero()[:, 0]
     readable = mask[:, None, :] == mask[:, :, None] if mask.numel() and mask.max() > 1 else mask.bool()[:, None]
-    readable = readable | ~readable.any(-1, keepdim=True)  # an empty row reads padding: a softmax over no key is NaN
+    # A token without keys attends to all positions, because a softmax over no key is NaN.
+    readable = readable | ~readable.any(-1, keepdim=True)
     rows = PaddedRows(batch * length, batch, length, None)
     tokens = torch.arange(batch * length, device=mask.device)
     groups = (AttentionGroup(rows, rows, readable[:, None]),) if batch * length else ()
@@ -145,7 +146,10 @@ def padded_layout(mask: Tensor) -> Layout:
 
 
 def _examples(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return, for each place [B * S], a number unique to its row and example, and its position in the example."""
+    """Return, for each token of the batch, the number of its example and its position in it: 2 x [B * S].
+
+    Example numbers are unique in the batch.
+    """
     batch, length = mask.shape
     numbers = 1 + (int(mask.max()) if mask.numel() else 0)
     columns = torch.arange(length, device=mask.device).repeat(batch)
@@ -170,10 +174,11 @@ def _groups(sizes: Tensor) -> tuple[AttentionGroup, ...]:
 
 
 def group_by_length(sizes: Sequence[int], most: int = MAX_GROUPS) -> list[int]:
-    """Return the number of sequences in each of at most `most` groups, such that the total cost is least.
+    """Split sequences into at most `most` groups at the least total cost. Return the number of sequences in each group.
 
-    A group of n sequences costs n * longest^2 + GROUP_COST. `sizes` descend. A group ends at a multiple of a sixteenth
-    of the sequences, so that few shapes occur. Among these cuts the result is exact, by dynamic programming.
+    `sizes` has the lengths in descending order. A group of n sequences costs n * longest^2 + GROUP_COST. A group ends
+    at a multiple of a sixteenth of the sequences, so that few shapes occur. Dynamic programming finds the best of these
+    splits.
     """
     if not sizes:
         return []

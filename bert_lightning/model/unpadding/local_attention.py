@@ -1,4 +1,4 @@
-"""Local attention at the cost of its window: a block of queries reads the same block of keys and its two neighbours."""
+"""Local attention in blocks: a block of queries attends to its own block of keys and to the two neighbour blocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK_STEP = 32  # block sizes are multiples of this, so that no block is tiny
 
 @dataclass(frozen=True)
 class BlockNeighbourhoods(PaddedRows):
-    """Rows that each hold a block of tokens between its two neighbour blocks. A token occurs in up to three rows."""
+    """Rows of three blocks: a block of tokens between its two neighbours. A token occurs in up to three rows."""
 
     def pad(self, x: Tensor) -> Tensor:
         """Copy tokens into padded rows of three blocks, [count, ...] -> [rows, 3 * width, ...]."""
@@ -28,14 +28,14 @@ class BlockNeighbourhoods(PaddedRows):
 def limit_groups_to_window(
     groups: Sequence[AttentionGroup], sizes: Tensor, positions: Tensor, queries: Tensor, distance: int
 ) -> tuple[AttentionGroup, ...]:
-    """Limit attention to a window: return groups whose queries read only keys at most `distance` positions away.
+    """Limit attention to a window: return groups whose queries attend only to keys within `distance` positions.
 
     Args:
-        groups: groups of whole sequences, one after another.
+        groups: groups of complete sequences, in the order of their tokens.
         sizes: [n] int64, the number of tokens of each sequence.
         positions: [T] int64, the position of every token in its sequence.
         queries: [Q] int64, the indices of the tokens that are queries.
-        distance: the number of positions that a query reads to either side.
+        distance: the number of positions that a query attends to on each side.
     """
     asked = split_tokens(queries, [group.queries.count for group in groups])
     group_positions = split_tokens(positions, [group.keys.count for group in groups])
@@ -61,20 +61,20 @@ def mask_beyond_window(group: AttentionGroup, queries: Tensor, keys: Tensor, dis
 def _limit_group(
     group: AttentionGroup, sizes: Tensor, queries: Tensor, positions: Tensor, distance: int
 ) -> AttentionGroup:
-    """Limit one group to the window: in blocks if that is less work, else by a mask; unchanged if all keys are near.
+    """Limit one group to the window, in blocks if that is less work, else by a mask.
 
-    `queries` are indices that count from the group's first token.
+    If all keys are within the window, the group is unchanged. `queries` count from the group's first token.
     """
     if int(positions.max()) <= distance:
         return group
     block = -(-distance // _BLOCK_STEP) * _BLOCK_STEP
-    if group.keys.width <= 4 * block:  # blocks would read about as much, and copying the neighbours costs extra
+    if group.keys.width <= 4 * block:  # blocks would have about as many scores, and copying the neighbours costs extra
         return mask_beyond_window(group, positions[queries], positions, distance)
     return _in_blocks(sizes, queries, positions, distance, block)
 
 
 def _in_blocks(sizes: Tensor, queries: Tensor, positions: Tensor, distance: int, block: int) -> AttentionGroup:
-    """Return a group with one row for each block of each sequence. Its mask also keeps the sequences apart."""
+    """Return a group with one row for each block of each sequence. Its mask also keeps sequences from each other."""
     blocks = (sizes + block - 1) // block  # [n]
     last = blocks.cumsum(0) - 1
     block_sizes = torch.full((int(last[-1]) + 1,), block, device=sizes.device)
@@ -83,12 +83,12 @@ def _in_blocks(sizes: Tensor, queries: Tensor, positions: Tensor, distance: int,
     asked = torch.searchsorted(ends, queries, right=True).bincount(minlength=len(ends))
     keys = BlockNeighbourhoods.from_sizes(block_sizes, block_sizes.tolist())
     rows = PaddedRows.from_sizes(asked, asked.tolist())
-    # All sequences are put on one line, too far apart to read each other. Slots without a token are at 0.
+    # Number the tokens of all sequences on one line, with gaps wider than the window. Empty slots have number 0.
     stride = int(positions.max()) + distance + 1
     sequence = torch.arange(1, len(sizes) + 1, device=sizes.device).repeat_interleave(sizes, output_size=len(positions))
     line = positions + sequence * stride
     near = _within_distance(rows.pad(line[queries]), keys.pad(line), distance)
-    near |= ~near.any(-1, keepdim=True)  # a slot without a query reads every key: a softmax over no key is NaN
+    near |= ~near.any(-1, keepdim=True)  # an empty slot attends to all keys, because a softmax over no key is NaN
     return AttentionGroup(rows, keys, near)
 
 

@@ -1,4 +1,4 @@
-"""Conversion between consecutive tokens, [T, ...], and padded rows, the form in which attention is computed."""
+"""Conversion between packed tokens, [T, ...], and padded rows. Attention is computed in padded rows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _WIDTH_STEP = 8  # the width of padded rows is a multiple of this
 
 @dataclass(frozen=True)
 class PaddedRows:
-    """The slots of `count` consecutive tokens in `rows` padded rows of `width`.
+    """The slots of `count` consecutive tokens in padded rows, [rows, width].
 
-    `slots` [count] are the indices of the tokens in the flattened rows; None if every row is full.
+    `slots` [count] has the index of each token in the flattened rows; None if every row is full.
     """
 
     count: int
@@ -49,14 +49,14 @@ class PaddedRows:
 
 @dataclass(frozen=True)
 class AttentionGroup:
-    """A group of n sequences of similar length, whose attention is one padded product.
+    """A group of n sequences of similar length. Their attention is computed as one padded batch.
 
     The tokens of a group are consecutive in [T, H], and those of the next group follow.
     """
 
     queries: PaddedRows
     keys: PaddedRows
-    mask: Tensor | None  # bool, broadcasts to [n, N, q, s]: True where a query may read a key; None: every key
+    mask: Tensor | None  # bool, broadcasts to [n, N, q, s]: True where a query may attend to a key; None: to all keys
 
 
 def split_tokens(x: Tensor, counts: Sequence[int]) -> tuple[Tensor, ...]:
