@@ -14,15 +14,15 @@ from bert_lightning.runtime.collectives import max_over_ranks, sum_over_ranks
 
 
 class BudgetCallback(Callback):
-    """A callback that charges each update to the budget just before it happens: its learning rate depends on that.
+    """A callback that charges each update to the budget just before the update, because its learning rate needs this.
 
-    The ranks agree on each charge, so all of them stop after the same update, which is validated and saved. A
+    All ranks agree on each charge, so they stop after the same update. That update is still validated and saved. A
     checkpoint stores the amount spent. This class is the budget's `Meter`.
     """
 
     def __init__(self, budget: Budget, throughput: Throughput | None) -> None:
         self.budget, self.throughput = budget, throughput
-        self._finished = 0  # amount spent by finished updates: a failed update is repeated
+        self._finished = 0  # amount spent by finished updates, without a failed one, which will be repeated
         self._tokens = 0  # tokens on this rank since the last update
         # `_seconds`: training time since the last update, up to the last pause. `_since`: when that pause ended.
         self._seconds = self._since = 0.0

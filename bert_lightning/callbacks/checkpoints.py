@@ -1,4 +1,4 @@
-"""Saving checkpoints of a run: by steps, by minutes, at a signal, before a crash ends it, and at its end."""
+"""Save checkpoints of a run: every N steps or minutes, at a signal, when an error occurs, and at the end."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ _STEP = re.compile(r"step-[0-9]+\.ckpt")
 
 
 class Checkpoints(Checkpoint):
-    """A callback that writes `step-N.ckpt` after update N with its logs and its validation.
+    """A callback that writes `step-N.ckpt` once update N is logged and validated.
 
     `last.ckpt` is a link to the newest checkpoint.
 
     Args:
         every_steps: the number of updates from one checkpoint to the next.
-        every_minutes: the minutes since the last checkpoint after which the next one is due.
+        every_minutes: the number of minutes from one checkpoint to the next.
         keep_last: the number of newest checkpoints to keep.
-        keep_every: the step whose multiples are kept forever.
-        signals: the signals that ask the run to save and stop. It stops at the end of the update, and of a validation
-            under way.
+        keep_every: keep the checkpoints of steps that are multiples of this number forever.
+        signals: the signals that ask the run to save and stop. The run first finishes the current update or validation.
     """
 
     def __init__(
@@ -61,7 +60,10 @@ class Checkpoints(Checkpoint):
         self._signal.install()  # not earlier: Lightning has just installed handlers of its own
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Save if it is time, and stop if a signal asks for it. Only now is the last update logged and validated."""
+        """Save if a checkpoint is due, and stop if a signal asks for it.
+
+        The hook of the next batch is the first one at which the last update is both logged and validated.
+        """
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
@@ -94,9 +96,9 @@ class Checkpoints(Checkpoint):
             )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save the last finished update if that is possible.
+        """Save the state of the last finished update, if an error leaves it intact.
 
-        It is possible if this is the only rank, or all ranks fail together. No update or validation may be unfinished.
+        An unfinished update or validation prevents this, and so does an error on only some of the ranks.
         """
         last_update = self._exact_resume(trainer).last_update
         unsaved = last_update is not None and last_update.step > max(self._saved_step, 0)
@@ -112,7 +114,7 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: Trainer) -> bool:
         """Write a checkpoint, delete those that are too old, and return whether the new file exists.
 
-        A full disk does not stop training.
+        If the disk is full, training continues without the checkpoint.
         """
         path = Path(self.dirpath) / f"step-{self._step}.ckpt"
         self._exact_resume(trainer).record_summary(trainer)
@@ -136,7 +138,7 @@ class Checkpoints(Checkpoint):
         link.replace(path.with_name(LAST))
 
     def _forget(self) -> None:
-        # This run has not reached the later steps, so their checkpoints are not its own.
+        # Checkpoints of later steps are from another run, because this run has not come so far.
         saved = [path for path in saved_steps(Path(self.dirpath)) if step_of(path) <= self._step]
         for path in saved[self.keep_last :]:
             if not self.keep_every or step_of(path) % self.keep_every:
@@ -149,8 +151,8 @@ class Checkpoints(Checkpoint):
 class BestCheckpoint(ModelCheckpoint):
     """A callback that keeps `best.ckpt`: the weights with the best value of `monitor`.
 
-    Lightning deletes the file that a checkpoint names as the previous best one. The folder of a run may have been moved
-    since. So no path is read from a checkpoint.
+    Lightning would delete the file that a checkpoint names as the previous best one. That path may be wrong, because
+    the folder of a run can be moved. So this class reads no path from a checkpoint.
     """
 
     def __init__(self, monitor: str, mode: str) -> None:

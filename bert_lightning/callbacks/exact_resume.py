@@ -1,6 +1,6 @@
 """Exact resumption: checkpoints with the state that Lightning leaves out.
 
-A resumed run draws, reads and logs what the uninterrupted run would have.
+A resumed run has the random numbers, the batches and the logs that it would have had without the interruption.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FORMER_DATA = ("PretrainingDataModule", "StreamDataModule")
 
 @dataclass(frozen=True)
 class UpdateState:
-    """The state at the end of an update: everything that updates change, except weights and optimizer."""
+    """The state at the end of an update, except weights and optimizer."""
 
     step: int
     loops: dict[str, Any]
@@ -35,17 +35,17 @@ class UpdateState:
 
 
 class ExactResume(Callback):
-    """A callback that keeps the state of the last finished update, and puts it into every checkpoint.
+    """A callback that captures the state after each update, and puts it into every checkpoint.
 
-    Lightning alone saves no random state. It counts a batch that was fetched but not trained on, and skips a validation
-    that was due at the saved step. With this callback a checkpoint is complete if it is written after an update, its
-    logs and its validation, and before the next update. Validation does not change the random state of training.
+    Lightning saves no random state. It also counts batches that are fetched but not trained on, and skips a validation
+    that is due at the saved step. With this callback, a checkpoint is complete if it is written after the logs and the
+    validation of an update and before the next update. Validation does not change the random state of training.
     """
 
     def __init__(self) -> None:
         self.last_update: UpdateState | None = None
         self.metrics: dict[str, float] = {}
-        self.seconds = 0.0  # total time of all processes that trained this run, one after another
+        self.seconds = 0.0  # training time of this run, including the time before it was resumed
         self._since = time.monotonic()
         self._stopped = False
         self._restored: list[dict[str, Any]] | None = None
@@ -103,9 +103,9 @@ class ExactResume(Callback):
         trainer.should_stop = self._stopped  # True if early stopping ended the run: only its summary is left to write
 
     def record_summary(self, trainer: Trainer) -> None:
-        """Store the metrics, the time and early stopping, which the summary needs and Lightning does not save.
+        """Store what the summary needs and Lightning does not save: metrics, time, and whether early stopping ended it.
 
-        It is called before each checkpoint, and at the end of the run.
+        The method is called before each checkpoint and at the end of the run.
         """
         self.metrics.update({name: float(value) for name, value in trainer.callback_metrics.items()})
         self._stopped = trainer.should_stop
@@ -114,7 +114,7 @@ class ExactResume(Callback):
 
 
 def _mixed(*values: int) -> int:
-    """Return one seed that depends on all of several numbers."""
+    """Return one seed that depends on all `values`."""
     seed = 0
     for value in values:
         seed = (seed * 6364136223846793005 + value + 1442695040888963407) % 2**63

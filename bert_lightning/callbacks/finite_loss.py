@@ -1,4 +1,4 @@
-"""A guard against losses that are not finite, so that none of them reaches the weights."""
+"""A guard against losses that are not finite (NaN or infinity): they never change the weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bert_lightning.runtime.collectives import AllRanksError, max_over_ranks
 class FiniteLoss(Callback):
     """A callback that cancels an update if the loss of any of its batches, on any rank, is not finite.
 
-    A rank with such a loss saves its batches of the update in the run's folder, as `not-finite-step-N-rank-R.pt`: a
-    list, which torch.load reads.
+    A rank with such a loss saves its batches of the update in the run's folder, as `not-finite-step-N-rank-R.pt`. The
+    file is a list that torch.load reads.
 
     Args:
         action: `stop` ends the run. `skip` continues with the next batch and counts the update

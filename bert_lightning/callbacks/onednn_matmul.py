@@ -9,10 +9,10 @@ from bert_lightning.runtime.hardware import onednn_is_exact
 
 
 class OneDnnMatmul(Callback):
-    """A callback that lets oneDNN compute the float32 matrix products of a run on a CPU, which is faster.
+    """A callback that computes a run's float32 matrix products on a CPU by oneDNN, which is faster.
 
-    PyTorch's setting also allows oneDNN to round the inputs to bfloat16, which it does on processors that gain from it.
-    So the callback compares one product first. If oneDNN rounds, PyTorch's default library computes the run's products.
+    PyTorch's setting for this also allows oneDNN to round the inputs to bfloat16. oneDNN does so on processors where
+    that is faster. So the callback first tests one product. If oneDNN rounds, the run uses PyTorch's default library.
     `callbacks.onednn_matmul=null` turns the callback off.
     """
 
@@ -28,7 +28,7 @@ class OneDnnMatmul(Callback):
         self._restore()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._restore()  # Lightning tears nothing down after an error
+        self._restore()  # Lightning does not call `teardown` after an error
 
     def _restore(self) -> None:
         if self._before is not None:

@@ -9,9 +9,9 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's progress bars, without the version number, and redrawn every ten batches.
+    """Lightning's progress bars without the version number, redrawn every ten batches.
 
-    If the number of updates is not known beforehand, the bar shows the fraction of the budget that is spent.
+    If the number of updates is not known in advance, the training bar shows the fraction of the budget spent.
     """
 
     def __init__(self) -> None:

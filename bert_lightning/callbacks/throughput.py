@@ -1,4 +1,4 @@
-"""The throughput of training in tokens and FLOPs, and where the rest of the time goes."""
+"""The throughput of training in tokens and FLOPs per second, and the time lost to padding and waiting for data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bert_lightning.runtime.hardware import peak_flops, peak_memory
 
 @dataclass
 class _Counts:
-    """The counts of some period of training, on this rank."""
+    """Counts over a period of training on this rank."""
 
     seconds: float = 0.0  # time of training, without validation
     waiting: float = 0.0  # time spent waiting for the next batch, which is part of `seconds`
@@ -30,29 +30,29 @@ class _Counts:
 
 
 class Throughput(Callback):
-    """A callback that logs rates over the steps since the last log, and keeps those of the whole run for its summary.
+    """A callback that logs the rates below over the steps since the last log, and over the run for its summary.
 
     - `tokens_per_second`: real tokens per second, over all ranks.
     - `padding`: fraction of the batches' positions that are padding.
-    - `data_wait`: fraction of the time in which the loop waited for a batch.
-    - `flops_per_second`: FLOPs of the model's matrix products, forward and backward. They are counted on the first
-      batch of every rank and scaled by tokens.
-    - `mfu`: `flops_per_second` as a fraction of the ceiling. On a CPU the ceiling is what products of the model's width
-      reach with the run's settings, measured at the start. On a GPU it is the datasheet's number (we have not run this
-      on a GPU); `mfu` is left out for a GPU that Lightning does not know.
-    - `peak_memory`: bytes of the process on a CPU, or bytes allocated by torch on a GPU.
+    - `data_wait`: fraction of the time that training waits for batches.
+    - `flops_per_second`: FLOPs of the model's matrix products per second, forward and backward. The FLOPs are counted
+      on the first batch of every rank and scaled by tokens.
+    - `mfu`: `flops_per_second` as a fraction of the ceiling. On a CPU the ceiling is the speed of matrix products of
+      the model's width with the run's settings, measured at the start. On a GPU it is the datasheet's number (we have
+      not run this on a GPU). For a GPU that Lightning does not know, there is no `mfu`.
+    - `peak_memory`: peak memory in bytes, of the process on a CPU or allocated by torch on a GPU.
     """
 
     def __init__(self) -> None:
         self.total, self._recent = _Counts(), _Counts()
-        self.total_tokens = 0  # tokens of all ranks, including those of the runs that this one continues
+        self.total_tokens = 0  # tokens of all ranks, including those before this run was resumed
         self.flops_per_token: float | None = None
         self.ceiling: float | None = None
         self._counted: tuple[FlopCounterMode, int] | None = None  # the running FLOP counter, and its batch's tokens
         self._last = self._began = 0.0  # when the last batch ended, and when the current one began
         self._interrupted = False  # whether anything but fetching a batch happened since the last one
         self._step, self._world_size = 0, 1
-        self._continued = [0, 0]  # tokens and positions since the last log of the run that this one continues
+        self._continued = [0, 0]  # tokens and positions between the last log and the checkpoint that is resumed
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         setting = torch.get_float32_matmul_precision()  # the run's: `OneDnnMatmul` has set it, or left it
@@ -95,11 +95,11 @@ class Throughput(Callback):
         self._interrupted = True  # validating and saving do not count as waiting for data
 
     def summary(self) -> dict[str, float | None]:
-        """Return the rates of the whole run. `total` holds the tokens of all ranks, and the seconds of this one."""
+        """Return the rates over the run. `self.total` counts the tokens of all ranks, and the seconds of this rank."""
         return self._rates(self.total)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counts of all ranks together, including those since the last log."""
+        """Return the counts summed over ranks, including those since the last log."""
         recent = gather_over_ranks((self._recent.tokens, self._recent.positions))
         return {
             "total_tokens": self.total_tokens,
@@ -117,7 +117,7 @@ class Throughput(Callback):
         pl_module.log_dict({f"train/{name}": value for name, value in rates.items() if value is not None})
 
     def _take(self, trainer: Trainer) -> _Counts:
-        """Return the counts since the last call, with tokens and positions of all ranks, and start counting again."""
+        """Return the counts since the last call and reset them. Tokens and positions are summed over ranks."""
         taken, self._recent = self._recent, _Counts()
         if trainer.world_size > 1:
             counts = torch.tensor([taken.tokens, taken.positions], device=trainer.strategy.root_device)
@@ -140,5 +140,5 @@ class Throughput(Callback):
 
 
 def _width(module: LightningModule) -> int:
-    """Return the width for measuring the ceiling: the largest square that fits into one of the model's matrices."""
+    """Return the width at which the ceiling is measured: the largest minimum of the two sides of any weight matrix."""
     return max((min(p.shape) for p in module.parameters() if p.ndim == 2), default=1)

@@ -1,4 +1,4 @@
-"""Metrics of the terms of an objective, and of predictions as the official scripts of the tasks compute them."""
+"""Metrics: losses and logits of an objective's terms, and predictions measured as by the tasks' official scripts."""
 
 from bert_lightning.metrics.classification import F1, Accuracy, MacroF1, Matthews
 from bert_lightning.metrics.correlation import Correlations

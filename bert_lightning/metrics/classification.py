@@ -1,4 +1,4 @@
-"""Classification metrics from counts of (label, prediction). They equal scikit-learn's, also if classes are missing."""
+"""Classification metrics from counts of (label, prediction). They equal scikit-learn's, even if classes are missing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Counted(TaskMetric):
 
 
 class Accuracy(TaskMetric):
-    """The share of correct answers, for answers of any type."""
+    """Accuracy: the fraction of correct answers, for answers of any type."""
 
     values = ("accuracy",)
     right: Tensor
@@ -55,11 +55,11 @@ class Accuracy(TaskMetric):
 
 
 class F1(_Counted):
-    """The F1 of one class, which GLUE uses for MRPC and QQP. It is 0 if the class does not occur.
+    """The F1 of one class. GLUE uses it for MRPC and QQP. It is 0 if the class does not occur.
 
     Args:
         labels: the classes.
-        positive: the class that is measured.
+        positive: the class to measure.
 
     Raises:
         UserError: if `positive` is not one of the labels.
@@ -88,7 +88,10 @@ class MacroF1(_Counted):
 
 
 class Matthews(_Counted):
-    """The Matthews correlation of all classes (Gorodkin 2004), which GLUE uses for CoLA; 0 if a side is constant."""
+    """The Matthews correlation for any number of classes (Gorodkin 2004). GLUE uses it for CoLA.
+
+    It is 0 if all labels or all predictions are the same.
+    """
 
     values = ("matthews",)
 

@@ -1,4 +1,4 @@
-"""Correlation metrics. They equal SciPy's, which are not-a-number if a side is constant."""
+"""Correlation metrics. They equal SciPy's: NaN if all labels or all predictions are the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bert_lightning.metrics.task_metrics import TaskMetric
 
 
 class Correlations(TaskMetric):
-    """The correlations of Pearson and Spearman, which GLUE uses for STS-B."""
+    """The correlations of Pearson and Spearman. GLUE uses them for STS-B."""
 
     values = ("pearson", "spearman")
     pairs: list[Tensor]  # each [n, 2] float64: predicted, true
@@ -28,14 +28,14 @@ class Correlations(TaskMetric):
 
     def compute(self) -> dict[str, Tensor]:
         pairs: Tensor = dim_zero_cat(self.pairs)
-        # Sort the pairs: sums then round alike for any number of ranks and any batches.
+        # Sort the pairs, so that the rounding of sums does not depend on ranks and batches.
         pairs = torch.tensor(sorted(pairs.tolist()), dtype=torch.double, device=pairs.device).view(-1, 2)
         found, right = pairs.T
         return {"pearson": _pearson(found, right), "spearman": _pearson(_ranks(found), _ranks(right))}
 
 
 def _pearson(x: Tensor, y: Tensor) -> Tensor:
-    """Return the Pearson correlation of two vectors, not-a-number if one is constant."""
+    """Return the Pearson correlation of two vectors; NaN if one is constant."""
     if len(x) < 2 or (x == x[0]).all() or (y == y[0]).all():
         return torch.tensor(torch.nan, dtype=torch.double)
     x, y = x - x.mean(), y - y.mean()
@@ -44,7 +44,7 @@ def _pearson(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _ranks(x: Tensor) -> Tensor:
-    """Return the rank of each value, from 1. Equal values share the mean of their ranks."""
+    """Return the rank of each value, from 1. Equal values all get the mean of their ranks."""
     _, group, sizes = x.unique(return_inverse=True, return_counts=True)
     ranks: Tensor = (sizes.cumsum(0) - (sizes - 1) / 2)[group]
     return ranks.double()

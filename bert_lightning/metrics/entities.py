@@ -13,7 +13,7 @@ from bert_lightning.metrics.task_metrics import TaskMetric
 
 
 class EntityF1(TaskMetric):
-    """Precision, recall and F1 of entities. A predicted entity is correct if its type and both its ends are.
+    """Precision, recall and F1 of entities. An entity is correct if its type, first word and last word are correct.
 
     Source: Tjong Kim Sang and De Meulder 2003, section 2.4.
     """

@@ -27,8 +27,8 @@ class Squad(TaskMetric):
 
     Args:
         labels: not used.
-        unanswerable: whether the rules of SQuAD 2.0 apply. If so, there are also values for the questions with and
-            without an answer, and the best values that any threshold for "no answer" gives.
+        unanswerable: whether the rules of SQuAD 2.0 apply. If so, the metric also returns values for the questions with
+            and without an answer, and the best values over all thresholds for "no answer".
     """
 
     rows: list[Tensor]  # each [n, 6] float64, see `_row`
@@ -44,10 +44,10 @@ class Squad(TaskMetric):
         self.rows.append(torch.tensor(rows, dtype=torch.double, device=self.device).view(-1, 6))
 
     def _row(self, prediction: Prediction, right: list[str]) -> list[float]:
-        """Return the row of a question, 6 numbers.
+        """Return six numbers for a question.
 
-        They are exact match and F1 of the answer; exact match and F1 of the best span, as if it were given; the odds of
-        "no answer"; and 1 if the question has an answer, else 0.
+        They are exact match and F1 of the answer, exact match and F1 of the best span (even if the answer is "no
+        answer"), the odds of "no answer", and 1 if the question has a true answer, else 0.
         """
         if not self.unanswerable:
             answer = prediction["answer"]
@@ -61,7 +61,7 @@ class Squad(TaskMetric):
         return [*mine, *given, prediction["null_odds"], float(right != [""])]
 
     def compute(self) -> dict[str, Tensor]:
-        # Sort the rows: sums then round alike for any number of ranks and any batches.
+        # Sort the rows, so that the rounding of sums does not depend on ranks and batches.
         rows = torch.tensor(sorted(dim_zero_cat(self.rows).tolist()), dtype=torch.double).view(-1, 6)
         results = {"exact": _percent(rows[:, 0]), "f1": _percent(rows[:, 1])}
         if self.unanswerable:
@@ -83,7 +83,7 @@ def exact_match(answer: str, right: str) -> float:
 
 
 def word_f1(answer: str, right: str) -> float:
-    """Return the F1 (harmonic mean of precision and recall) of the normalized words; 0 if no word is shared."""
+    """Return the F1 (harmonic mean of precision and recall) of the normalized words; 0 if no word is in both."""
     found, wanted = normalize_answer(answer).split(), normalize_answer(right).split()
     shared = sum((Counter(found) & Counter(wanted)).values())
     return 2 * shared / (len(found) + len(wanted)) if shared else 0.0
@@ -106,13 +106,14 @@ def _percent(scores: Tensor) -> Tensor:
 
 
 def _best_threshold(scores: Tensor, odds: Tensor, has_answer: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the best mean score, in %, and the odds of "no answer" up to which a span is given (0 if none is given).
+    """Return the best mean score, in %, and its threshold: the highest odds of "no answer" with which a span is given.
 
-    The search begins with "no answer" for all questions. It then gives the spans in the order of their odds. Questions
-    with equal odds are answered together. The official script also stops between them, in the order of its file.
+    The search begins with "no answer" for all questions and a threshold of 0. It then predicts the spans in ascending
+    order of the odds. Questions with equal odds change together. The official script changes them one by one, in the
+    order of its file.
     """
     order = odds.argsort(stable=True)
-    # If a span is given, a question without an answer loses its point; one with an answer gains the span's score.
+    # Predicting a span costs the point of a question without an answer, and gains the span's score for one with.
     gains = (scores - (has_answer == 0).double())[order]
     totals = (has_answer == 0).sum() + gains.cumsum(0)
     last_of_its_odds = torch.cat([odds[order].diff() != 0, torch.tensor([True])])[: len(odds)]

@@ -1,4 +1,4 @@
-"""Metrics of predictions. Their states can be summed or joined over ranks; each metric returns one value or more."""
+"""Metrics of predictions. Each returns one value or several. Ranks sum or concatenate its states."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bert_lightning.objectives.base import Term
 class TaskMetric(Metric):
     """Base class of metrics that compare predicted answers with the answers of the examples.
 
-    Its states are sums, or rows that are joined over ranks. So the values are the same for any number of ranks and any
-    batches. Subclasses add the states and name the values.
+    The states are sums, or rows that are concatenated over ranks. So the values do not depend on the number of ranks or
+    on the batches. Subclasses add the states and name the values.
 
     Args:
-        labels: classes of the task, in the order of their scores; used by the classification metrics.
+        labels: the classes of the task in the order of their scores, for classification metrics.
     """
 
     full_state_update = False
@@ -32,7 +32,7 @@ class TaskMetric(Metric):
         self.widths: dict[str, int] = {}
 
     def add_rows(self, name: str, width: int) -> None:
-        """Add a state of rows, [n, `width`] float64, which is joined over ranks, even if a rank has no rows."""
+        """Add a state of rows, [n, `width`] float64. Ranks concatenate their rows, even if a rank has none."""
         self.add_state(name, [], dist_reduce_fx="cat")
         self.widths[name] = width
         self.reset()
@@ -54,8 +54,8 @@ class TaskMetrics(nn.Module):
     """The mean loss of one term of an objective, and the metrics of its task.
 
     Args:
-        term: name of the term.
-        metrics: name -> metric. The names serve config overrides only; each metric names its own values.
+        term: the name of the term.
+        metrics: name -> metric. Only config overrides use these names; each metric names its own values.
     """
 
     def __init__(self, term: str, metrics: Mapping[str, TaskMetric]) -> None:
@@ -69,14 +69,14 @@ class TaskMetrics(nn.Module):
         return [f"{self.term}/{name}" for name in ("loss", *(v for metric in self._metrics() for v in metric.values))]
 
     def update(self, term: Term | None, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
-        """Count a batch. If it has no term, its loss is not counted."""
+        """Add a batch to the metrics. If `term` is None, the batch has no loss to add."""
         if term is not None:
             self.loss.update(term.loss, weight=len(term.targets))
         for metric in self._metrics():
             metric.update(predictions, examples)
 
     def compute_and_reset(self) -> dict[str, Tensor]:
-        """Return the values by `term/name`, and start to count again."""
+        """Return the values by `term/name`, and reset all metrics."""
         results: dict[str, Any] = {"loss": self.loss.compute()} if self.loss.update_called else {}
         for metric in self._metrics():
             results |= metric.compute()

@@ -1,4 +1,4 @@
-"""Metrics of the terms of an objective: classes of torchmetrics, chosen in yaml."""
+"""Metrics of the terms of an objective. The config selects them from the classes of torchmetrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bert_lightning.objectives.base import Term
 class Perplexity(MeanMetric):
     """The perplexity of all predictions seen: exp(sum of negative log-likelihoods / number of predictions).
 
-    It is a MeanMetric of the loss until `compute`, which takes the exponential.
+    It is a MeanMetric of the loss. `compute` returns the exponential of the mean.
     """
 
     def compute(self) -> Tensor:
@@ -23,12 +23,12 @@ class Perplexity(MeanMetric):
 
 
 class TermMetrics(nn.Module):
-    """The mean loss of each term of an objective, and the metrics that yaml adds.
+    """The mean loss of each term of an objective, and the metrics that the config adds.
 
     Args:
         metrics: term -> name -> metric. A MeanMetric receives the loss, weighted by the number of predictions. Any
             other metric receives logits and targets.
-        terms: names of the objective's terms.
+        terms: the names of the objective's terms.
 
     Raises:
         UserError: if `metrics` names a term that the objective does not have.
@@ -55,7 +55,7 @@ class TermMetrics(nn.Module):
                     metric.update(term.logits, term.targets)
 
     def compute_and_reset(self) -> dict[str, Tensor]:
-        """Return the values by `term/name`, and start to count again."""
+        """Return the values by `term/name`, and reset all metrics."""
         values = {f"{term}/{name}": metric for term in self.terms for name, metric in self._of(term).items()}
         results = {name: metric.compute() for name, metric in values.items()}
         for metric in values.values():

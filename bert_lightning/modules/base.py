@@ -1,4 +1,4 @@
-"""The life cycle of a model in Lightning: training and validation steps, logging, optimizer, checkpoint metadata."""
+"""The base LightningModule: training and validation steps, logging, optimizer, checkpoint metadata."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bert_lightning.objectives.base import JointObjective, Term
 from bert_lightning.optim import build_optimizer, parameter_groups
 
 METADATA_KEY = "bert_lightning"  # key of a checkpoint that holds its metadata
-FORMAT_VERSION = 1  # of the metadata; raise it when older code could misread what this code writes
+FORMAT_VERSION = 1  # version of the metadata; raise it if older code could misread new metadata
 
 
 class EncoderModule(pl.LightningModule):
@@ -29,15 +29,15 @@ class EncoderModule(pl.LightningModule):
     A checkpoint names its tensors `encoder.*` and `objective.terms.<name>.head.*`.
 
     Args:
-        encoder: the network.
-        objective: the heads and losses.
+        encoder: the encoder.
+        objective: the objective, with its heads and losses.
         metrics: term -> name -> torchmetrics metric, for validation.
         optimizer: function that makes the optimizer from parameter groups.
-        schedule: function (budget spent before an update, spent after it, total budget) -> factor of the learning rate.
+        schedule: function (amount spent before an update, amount spent after it, total) -> learning rate factor.
         budget: the budget of the run.
         weight_decay: the weight decay of matrices. Biases and norms have none.
         layer_decay: learning rate of a layer divided by that of the layer above it; 1: the same for all layers.
-        max_grad_norm: the 2-norm to which larger gradients are scaled down; None: no clipping.
+        max_grad_norm: the 2-norm above which the gradient is scaled down to it; None: no clipping.
         tokenizer_fingerprint: the fingerprint of the encoder's tokenizer, which checkpoints store.
     """
 
@@ -66,7 +66,7 @@ class EncoderModule(pl.LightningModule):
         self._update: list[dict[str, Tensor]] = []  # losses of the batches since the last update
 
     def metadata(self) -> dict[str, Any]:
-        """Return the metadata of a checkpoint: plain data from which the model can be rebuilt."""
+        """Return the metadata of a checkpoint. It is plain data and suffices to rebuild the model."""
         return {
             "format_version": FORMAT_VERSION,
             "config": self.encoder.config.to_dict(),
@@ -75,7 +75,7 @@ class EncoderModule(pl.LightningModule):
         }
 
     def configure_model(self) -> None:
-        """Shard the model if there is a mesh of ranks, which only the strategy of trainer=sharded has.
+        """Shard the model if the strategy has a device mesh, as with trainer=sharded.
 
         Lightning calls this method on every rank.
         """
@@ -92,9 +92,9 @@ class EncoderModule(pl.LightningModule):
         return loss
 
     def _log_update(self, loss: Tensor, terms: Mapping[str, Tensor]) -> None:
-        """Log the mean losses of the update's batches so far, over all ranks.
+        """Log the mean losses over ranks and over the update's batches so far.
 
-        After the last batch of an update this is the loss of the update.
+        After the last batch of an update, they are the losses of the update.
         """
         self._update.append(
             {"loss": loss.detach(), **{f"{name}/loss": value.detach() for name, value in terms.items()}}
@@ -131,7 +131,7 @@ class EncoderModule(pl.LightningModule):
         return optimizer
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Set the learning rate of the update. Callbacks run before, so the update is already charged to the budget."""
+        """Set the learning rate of the update. A callback has already charged the update to the budget."""
         factor = self.schedule(self.budget.before, self.budget.spent, self.budget.total)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor

@@ -15,11 +15,11 @@ from bert_lightning.modules.base import EncoderModule
 class FinetuningModule(EncoderModule):
     """A LightningModule that fine-tunes an encoder and the head of one task.
 
-    Validation decodes predictions and measures them as `evaluate` does.
+    Validation decodes predictions and computes the metrics of the verb `evaluate`.
 
     Args:
-        task: the task as plain data: type, objective, labels and length. Checkpoints store it, so `evaluate` and
-            `predict` need no config.
+        task: the task as plain data: type, objective, labels and maximal length. Checkpoints store it, so `evaluate`
+            and `predict` need no config.
         task_type: the task type, which decodes scores into predictions.
         labels: the classes in the order of their scores.
         task_metrics: the metrics of the decoded predictions.

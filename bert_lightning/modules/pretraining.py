@@ -11,8 +11,8 @@ class PretrainingModule(EncoderModule):
     """A LightningModule that pretrains an encoder.
 
     Args:
-        max_length: the length of the longest training sequence. Checkpoints store it, because the embeddings of later
-            positions are not trained.
+        max_length: the length of the longest training sequence, in tokens. Checkpoints store it, because the embeddings
+            of later positions are not trained.
         parts: the other arguments of `EncoderModule`.
     """
 

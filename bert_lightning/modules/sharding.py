@@ -1,6 +1,6 @@
 """Sharding of parameters, gradients and optimizer state over ranks: FSDP2. Zhao et al. 2023, arXiv:2304.11277.
 
-Only this file knows how a model is sharded. The code in `model/` does not, and a sharded model computes the same.
+All code for sharding is in this file. Sharding does not change the results of a model.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from bert_lightning.model.block import EncoderBlock
 
 
 def shard(module: nn.Module, device_type: str) -> None:
-    """Shard `module` over all ranks: each rank keeps its part of every parameter.
+    """Shard `module` over all ranks: each rank stores one part of every parameter.
 
-    The parameters of a block are gathered when it computes, and freed afterwards. All others (of embeddings and heads,
-    which may share tables) are gathered once per step, when `module` itself is called. Code that reads one of these
-    must run inside that call.
+    Each block gathers its parameters when it is called, and frees them afterwards. The other parameters, of embeddings
+    and heads, may be shared between layers. They are gathered once per step, when `module` itself is called. Code that
+    reads them must run inside that call.
     """
     mesh = init_device_mesh(device_type, (dist.get_world_size(),))
     for part in module.modules():
@@ -29,14 +29,14 @@ def shard(module: nn.Module, device_type: str) -> None:
 
 
 def full_tensor(value: Tensor) -> Tensor:
-    """Return the full tensor, even if each rank holds only a part of it."""
+    """Return the full tensor of a tensor that may be sharded over ranks."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 def unshard(module: nn.Module) -> None:
-    """Give every rank all parameters until `reshard` is called.
+    """Gather all parameters on every rank until `reshard` is called.
 
-    Ranks evaluate different numbers of batches, so they cannot gather parameters together at each batch.
+    In evaluation the ranks have different numbers of batches, so they cannot gather parameters at each batch.
     """
     for part in module.modules():
         if isinstance(part, FSDPModule):
@@ -45,7 +45,7 @@ def unshard(module: nn.Module) -> None:
 
 
 def reshard(module: nn.Module) -> None:
-    """Free the parameters that `unshard` collected, so that each rank holds only its part again."""
+    """Free the parameters that `unshard` gathered, so that each rank stores only its part again."""
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.set_reshard_after_forward(part is not module, recurse=False)

@@ -24,7 +24,7 @@ from bert_lightning.model.heads import (
 from bert_lightning.ranges import NotEmpty, NotNegative
 
 Batch = Mapping[str, Any]
-# Head class -> the name that checkpoints store for it. The names are part of the format of checkpoints.
+# Head class -> its name in checkpoints. The names are part of the checkpoint format.
 HEAD_TYPES: dict[type[nn.Module], str] = {
     MaskedLMHead: "masked_lm",
     NextSentenceHead: "next_sentence",
@@ -37,7 +37,7 @@ HEAD_TYPES: dict[type[nn.Module], str] = {
 
 @dataclass(frozen=True)
 class Term:
-    """The result of one objective for a batch: the loss over n predictions, and the predictions for the metrics."""
+    """The result of one objective for a batch: the mean loss over n predictions, and logits and targets for metrics."""
 
     loss: Tensor  # [], mean over the n predictions
     logits: Tensor  # [n, C], logits of the classes; [n] for a binary question
@@ -65,10 +65,11 @@ class Objective(nn.Module):
 
     @property
     def head_type(self) -> str | None:
-        """Return the type of `head`, by which other runs find it whatever the term is called: a value of `HEAD_TYPES`.
+        """Return the type of `head`, a value of `HEAD_TYPES`; None if only this objective can use the head.
 
-        `predict`, `export`, distillation and runs that start from these weights use a head by its type. None means that
-        only this objective can use the head: it is of another class, or does not read the encoder's hidden states.
+        `predict`, `export`, distillation and runs that start from these weights find a head by its type, not by the
+        name of its term. A head of another class has no type, and neither has one that does not read the encoder's
+        hidden states.
         """
         head = getattr(self, "head", None)
         return None if head is None else HEAD_TYPES.get(type(head))
@@ -84,18 +85,18 @@ class Objective(nn.Module):
         """
 
     def inputs(self, encoder: BERT, batch: Batch) -> Batch:
-        """Return the batch that the encoder and all objectives read."""
+        """Return the batch for the encoder and all objectives, possibly with other inputs or additional keys."""
         return batch
 
     def count(self, batch: Batch) -> int:
-        """Return the number of predictions that the loss is a mean over. The default is one per sequence."""
+        """Return the number of predictions over which the loss is a mean. The default is one per sequence."""
         return len(batch["input_ids"])
 
     def positions(self, batch: Batch) -> Tensor | None:
         """Return the positions whose hidden states this objective reads, [M] int64; None: all positions.
 
-        Positions are indices into the flattened batch [B * S]. The encoder's last layer computes no position that no
-        objective reads.
+        Positions are indices into the flattened batch [B * S]. The encoder's last layer computes only positions that
+        some objective reads.
         """
         return None
 
@@ -153,11 +154,12 @@ class JointObjective(nn.Module):
         return {name: objective.count(batch) for name, objective in self.objectives().items()}
 
     def forward(self, encoder: BERT, batch: Batch) -> tuple[Tensor, dict[str, Term]]:
-        """Return the loss to minimize, and the terms that it is the weighted sum of.
+        """Return the loss to minimize, and its terms by name. The loss is the weighted sum of the terms.
 
         Each term is a mean over its predictions in the batch. With gradient accumulation, an update has several
-        batches, and `mean_counts` in the batch is their mean number of predictions. Each term is then weighted by its
-        share of the predictions. So the mean of the batches' losses is the loss over all predictions of the update.
+        batches, and `mean_counts` in the batch is their mean number of predictions. Each term is then also multiplied
+        by its number of predictions divided by that mean. So the mean of the batches' losses is the loss over all
+        predictions of the update.
         """
         objectives = self.objectives()
         for objective in objectives.values():
@@ -172,7 +174,7 @@ class JointObjective(nn.Module):
         return torch.stack(weighted).sum(), terms
 
     def objectives(self) -> dict[str, Objective]:
-        """Return name -> objective. `terms` holds the same, but is typed as any modules."""
+        """Return name -> objective. It is `terms` with the type that mypy needs."""
         return dict(self.terms.items())  # type: ignore[arg-type]
 
     def head_types(self) -> dict[str, str]:
@@ -180,9 +182,9 @@ class JointObjective(nn.Module):
         return {name: kind for name, objective in self.objectives().items() if (kind := objective.head_type)}
 
     def shares(self, batch: Batch) -> dict[str, float]:
-        """Return the factor of each term in this batch: its predictions over their mean number in the update's batches.
+        """Return a factor for each term: its number of predictions divided by the mean over the update's batches.
 
-        If the update is one batch, the factor is 1.
+        The factor is 1 if the update has one batch.
         """
         if "mean_counts" not in batch:
             return dict.fromkeys(self.terms, 1.0)

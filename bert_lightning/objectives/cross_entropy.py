@@ -1,4 +1,4 @@
-"""Compute cross-entropy with little memory: one matrix of the logits' size instead of two or three."""
+"""Cross-entropy with little memory: one additional matrix of the logits' size instead of two or three."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_BLOCK = 2**19  # number of logits in a block, whose probabilities take 2 MiB
+_BLOCK = 2**19  # number of logits in a block; their float32 probabilities take 2 MiB
 
 
 def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ def _block(scores: Tensor, targets: Tensor, gradient: Tensor) -> Tensor:
     """Write the gradient of a block of rows into `gradient`, and return the summed loss, [n, C] and [n] -> []."""
     in_place = gradient.dtype == torch.float32
     probabilities = torch.softmax(scores, -1, dtype=torch.float32, out=gradient if in_place else None)
-    # log sum exp is x_max - log p_max: the probability of the largest logit cannot underflow.
+    # log sum exp is computed as x_max - log p_max, because the probability of the largest logit cannot underflow.
     log_sums = scores.amax(-1).float() - probabilities.amax(-1).log()
     targets = targets[:, None]
     chosen = scores.gather(1, targets).float()

@@ -1,8 +1,8 @@
 """Distillation from a teacher encoder. Sanh et al. 2019, "DistilBERT", https://arxiv.org/abs/1910.01108, section 2.
 
-It adds two objectives to masked language modeling. `SoftTargets` compares the student's distribution over the
-vocabulary with the teacher's. `HiddenCosine` compares their hidden states. The first owns the teacher, and writes the
-teacher's hidden states into the batch for the second.
+DistilBERT adds two objectives to masked language modeling. `SoftTargets` compares the student's distribution over the
+vocabulary with the teacher's. `HiddenCosine` compares their hidden states. `SoftTargets` owns the teacher, and writes
+the teacher's hidden states into the batch for `HiddenCosine`.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Teacher(Protocol):
 class SoftTargets(Objective):
     """A soft-target loss: KL(teacher || student) of their distributions over the vocabulary, at a temperature.
 
-    The teacher is not trained, is not in the checkpoint, and always stays in evaluation mode.
+    The teacher is not trained, not saved in checkpoints, and always in evaluation mode.
 
     Args:
         config: the config of the student.
         teacher: a loaded run or Hugging Face folder.
         temperature: divisor of the logits. The loss is multiplied by its square (Hinton et al. 2015, section 2).
-        student_head: name of the term whose masked language model head is the student's; None: the only such term.
-        masked_only: whether to compare at masked positions only, which is cheaper, instead of at every token
+        student_head: name of the term that has the student's masked language model head; None: the only such term.
+        masked_only: whether to compare at masked positions only, instead of at every token. This is cheaper
             (`--restrict_ce_to_mask` in the original code).
         weight: factor of this loss.
 
@@ -130,14 +130,14 @@ class SoftTargets(Objective):
         return Term(divergence / max(1, len(positions)), student, teacher.argmax(-1))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Move the teacher to a device or type together with this module, in which it is not registered."""
+        """Move the teacher to a device or dtype with this module. The teacher is not registered as a submodule."""
         for part in (self.teacher, self.teacher_head):
             part._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
 class HiddenCosine(Objective):
-    """A cosine loss: 1 - cosine of the student's and the teacher's last hidden state, as a mean over all tokens.
+    """A cosine loss: 1 - cosine of the student's and the teacher's last hidden states, averaged over real tokens.
 
     It needs a `SoftTargets` term, which owns the teacher.
     """
@@ -166,5 +166,5 @@ class HiddenCosine(Objective):
 
 
 def _token_positions(batch: Batch) -> Tensor:
-    """Return the indices of all tokens that are not padding in the flattened batch [B * S]: [T]."""
+    """Return the positions of all tokens that are not padding, [T] indices into the flattened batch [B * S]."""
     return (batch["attention_mask"] > 0).flatten().nonzero()[:, 0]

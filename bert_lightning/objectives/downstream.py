@@ -1,4 +1,4 @@
-"""The objectives of labelled tasks that train a head. Each computes scores, from which predictions and loss follow."""
+"""The objectives of labelled tasks that train a head. Each computes scores for the loss and for predictions."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class TaskObjective(Objective):
     Batches are a `LabelledBatch`. `positions` and `scores` read neither its labels nor its examples.
     """
 
-    learns_a_head: ClassVar[bool] = True  # False: an encoder without a trained head can predict too
+    learns_a_head: ClassVar[bool] = True  # False: predictions need no trained head
 
     def count(self, batch: Mapping[str, Any]) -> int:
-        """Return the number of targets that the loss is a mean over."""
+        """Return the number of targets over which the loss is a mean."""
         return len(batch["labels"])
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """Return the scores of a batch, which the task type decodes into predictions."""
+        """Return the scores of a batch. The task type decodes them into predictions."""
         raise NotImplementedError
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class TaskObjective(Objective):
 
 
 class SequenceObjective(TaskObjective):
-    """The base class of objectives that score whole inputs. Their head reads the first token, or the mean of all."""
+    """Base class of objectives that score sequences. Their head reads the first token, or the mean of all tokens."""
 
     head: SequenceClassificationHead
 
@@ -52,13 +52,13 @@ class SequenceObjective(TaskObjective):
         return None if self.head.reads_all else first_token_positions(batch)
 
     def score_sequences(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """Return the head's scores for each input, from [B, H] at `positions` or from [B, S, H]: [B, C]."""
+        """Return the head's scores of each sequence, [B, C]. `hidden` is [B, H] at `positions`, or [B, S, H]."""
         scores: Tensor = self.head(hidden if self.head.reads_all else hidden[:, None], batch["attention_mask"])
         return scores
 
 
 class Classification(SequenceObjective):
-    """Classification: one class for each whole input. Devlin et al. 2019, section 4.1.
+    """Sequence classification: one class for each text or pair of texts. Devlin et al. 2019, section 4.1.
 
     Args:
         config: the config of the encoder.
@@ -86,7 +86,7 @@ class Classification(SequenceObjective):
 
 
 class Regression(SequenceObjective):
-    """Regression: one number for each whole input. The loss is the squared error. Devlin et al. 2019, 4.1 (STS-B)."""
+    """Sequence regression with the squared error: one number for each text or pair. Devlin et al. 2019, 4.1 (STS-B)."""
 
     def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)
@@ -131,7 +131,7 @@ class TokenClassification(TaskObjective):
 class SpanExtraction(TaskObjective):
     """Span extraction: predict the first and the last token of the answer. Devlin et al. 2019, section 4.2.
 
-    If a question has no answer, [CLS] is both (section 4.3).
+    If a question has no answer, [CLS] is both the first and the last token (section 4.3).
     """
 
     def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
@@ -147,9 +147,9 @@ class SpanExtraction(TaskObjective):
 
 
 class MultipleChoice(SequenceObjective):
-    """Multiple choice: one score for each pair of text and choice. Devlin et al. 2019, section 4.4.
+    """Multiple choice: one score for each pair of text and choice, and a softmax over the choices of an example.
 
-    The softmax is over the choices of an example.
+    Devlin et al. 2019, section 4.4.
     """
 
     def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
@@ -158,7 +158,7 @@ class MultipleChoice(SequenceObjective):
 
     @property
     def head_type(self) -> None:
-        """Return None: one logit of this head means nothing without those of the other choices."""
+        """Return None: a logit of this head has a meaning only beside those of the other choices."""
         return None
 
     def scores(self, hidden: Tensor, batch: Mapping[str, Any]) -> Tensor:

@@ -34,7 +34,7 @@ class MaskedLM(Objective):
 
 
 class SegmentPairObjective(Objective):
-    """The base class of objectives that put pairs of segments into one of two classes. They read the first token."""
+    """Base class of objectives that classify pairs of segments into two classes. They read the first token, [CLS]."""
 
     label: str  # key of the batch that holds the class
 
@@ -71,5 +71,5 @@ class SentenceOrderPrediction(SegmentPairObjective):
 
     @property
     def head_type(self) -> str:
-        """Return a type of its own: the head has the shape of next-sentence prediction, but other classes."""
+        """Return the type of this head. It differs from next-sentence prediction: the classes have other meanings."""
         return "sentence_order"

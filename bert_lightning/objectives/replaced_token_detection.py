@@ -1,8 +1,7 @@
 """Replaced-token detection: a small generator fills in masked tokens, and the encoder detects its wrong guesses.
 
-Clark et al. 2020, "ELECTRA", https://arxiv.org/abs/2003.10555. Two objectives need each other: `Generator`, with
-weight 1 in the paper, and `ReplacedTokenDetection`, with weight 50. The generator changes the batch that the encoder
-reads.
+Clark et al. 2020, "ELECTRA", https://arxiv.org/abs/2003.10555. Two objectives work together: `Generator` (weight 1 in
+the paper) and `ReplacedTokenDetection` (weight 50). The generator changes the encoder's input.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ class Generator(Objective):
     The encoder's loss does not train the generator, because a sampled token has no gradient.
 
     Args:
-        config: the config of the encoder, from which the generator's is derived.
-        width: the hidden size, number of heads and feed-forward size, as a fraction of the encoder's.
+        config: the config of the encoder.
+        width: the generator's hidden size, number of heads and feed-forward size, as a fraction of the encoder's.
         fields: other fields of the generator's config, such as `num_hidden_layers: 6`.
         sharing: "tied": the generator uses the encoder's embeddings, except their projection (google-research/electra).
-            "disentangled": the encoder's word embeddings are the generator's plus a table of its own, and the encoder's
-            loss trains that table alone (He et al. 2023, DeBERTaV3, section 3.2). "none": nothing is shared.
+            "disentangled": the encoder's word embeddings are the sum of the generator's and a table of its own. The
+            encoder's loss trains only this table (He et al. 2023, DeBERTaV3, section 3.2). "none": nothing is shared.
         weight: factor of the generator's loss.
 
     Raises:
-        UserError: if the values are no valid config of a generator, or the embeddings cannot be shared.
+        UserError: if the values do not make a valid config, or the embeddings cannot be shared.
     """
 
     reads = ("masked_positions", "masked_labels", "sampling_uniforms")
@@ -110,9 +109,9 @@ class ReplacedTokenDetection(Objective):
 
 
 def generator_config(config: BertConfig, width: float, fields: Mapping[str, Any]) -> BertConfig:
-    """Return the config of a generator that is `width` times as wide as the encoder, with heads of the same width.
+    """Return the config of a generator with `width` times the encoder's hidden size, and heads of the same width.
 
-    google-research/electra also keeps the head width, which is 64 there.
+    google-research/electra also keeps the width of a head (64).
 
     Raises:
         UserError: if the width is outside (0, 1], or values do not fit each other.
@@ -136,17 +135,17 @@ def generator_config(config: BertConfig, width: float, fields: Mapping[str, Any]
 def sample(logits: Tensor, draws: Tensor) -> Tensor:
     """Sample a token from the softmax of each row, [M, V] -> [M], by inverting the cumulative distribution.
 
-    `draws` [M] has one uniform random number per row. The batch holds them, so the samples do not depend on the rank.
+    `draws` [M] has one random number in [0, 1] per row, from the batch, so the samples do not depend on the rank.
     torch.multinomial and Gumbel noise would draw one number for each of the V tokens.
     """
     cumulative = logits.float().softmax(-1).cumsum(-1)
     drawn = draws[:, None] * cumulative[:, -1:]
-    # A draw may round to 1, beyond the last token.
+    # A draw may round to 1, which would select a token after the last one.
     return torch.searchsorted(cumulative, drawn, right=True)[:, 0].clamp(max=logits.size(-1) - 1)
 
 
 class _PlusDetached(nn.Module):
-    """A parametrization of an embedding table: its sum with another table, which gets no gradient."""
+    """A parametrization of an embedding table: its sum with another table. The other table gets no gradient."""
 
     def __init__(self, other: nn.Embedding) -> None:
         super().__init__()
@@ -159,7 +158,7 @@ class _PlusDetached(nn.Module):
 def _tie(generator: BERT, encoder: BERT) -> None:
     _check_embeddings(generator, encoder)
     for name, part in encoder.embeddings.named_children():
-        if name != "projection":  # a projection leads to the encoder's own width, so it cannot be shared
+        if name != "projection":  # its output width is the encoder's hidden size, so it cannot be shared
             setattr(generator.embeddings, name, part)
 
 

@@ -1,4 +1,4 @@
-"""Text similarity: an objective that trains embeddings of texts, and its losses."""
+"""The text similarity objective, which trains text embeddings, and its losses."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from bert_lightning.ranges import NotNegative, Positive
 class Similarity(TaskObjective):
     """Text similarity: the cosine of the embeddings of two texts. Reimers and Gurevych 2019, section 3.
 
-    The encoder reads the two texts separately. Only the encoder is trained; there is no head.
+    The encoder reads the two texts separately. There is no head, so only the encoder is trained.
 
     Args:
         config: the config of the encoder.
         pooling: function (hidden [B, S, H], mask [B, S]) -> embeddings [B, H].
-        criterion: function (embeddings of the first texts, of the second texts, targets) -> loss.
+        criterion: function (embeddings of the first texts, embeddings of the second texts, targets) -> loss.
         weight: factor of this loss.
     """
 
@@ -43,7 +43,7 @@ class Similarity(TaskObjective):
         self.pooling, self.criterion = pooling, criterion
 
     def embed_pairs(self, hidden: Tensor, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """Return the embeddings of the two texts of each unit, scaled to length 1: 2 x [units, H]."""
+        """Return the embeddings of the two texts of each example, scaled to length 1: 2 x [units, H]."""
         pooled = F.normalize(self.pooling(hidden.float(), batch["attention_mask"]), dim=-1)  # [2 units, H]
         return pooled[0::2], pooled[1::2]
 
@@ -76,8 +76,8 @@ class InBatchContrast:
 
     Args:
         scale: factor of the cosines, an inverse temperature.
-        positive: the least target of a positive pair. Pairs below it have no loss of their own, but their second texts
-            are still negatives of other pairs.
+        positive: the lowest target of a positive pair. A pair with a lower target has no loss, but its second text is a
+            negative for other pairs.
     """
 
     def __init__(self, scale: Positive = 20.0, positive: float = 0.0) -> None:

@@ -76,10 +76,10 @@ class SpanBoundaryHead(nn.Module):
 
 
 def spans(positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return, for each masked position, the first position of its span and the one after the last, both [M].
+    """Return, for each masked position, the first position of its span and the position after the last: 2 x [M].
 
-    A span is a maximal run of consecutive positions, which are given in ascending order. It never crosses into another
-    row, because the first token of a row is special and never masked.
+    `positions` [M] are ascending. A span is a maximal run of consecutive ones. It never crosses rows, because the first
+    token of a row is special and never masked.
     """
     starts = F.pad(positions.diff() != 1, (1, 0), value=True)
     if not len(positions):

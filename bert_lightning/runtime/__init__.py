@@ -1,1 +1,1 @@
-"""Query and control the process: hardware, random state, signals, collectives between ranks, versions."""
+"""The process and its machine: hardware, random state, signals, communication between ranks, versions."""

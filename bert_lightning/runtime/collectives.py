@@ -1,4 +1,4 @@
-"""Communication between ranks, so that all of them decide the same at the same update."""
+"""Communication between ranks, so that all of them make the same decision at the same update."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sum_over_ranks(*values: int) -> list[int]:
 
 
 def gather_over_ranks(value: Any) -> list[Any]:
-    """Return the values of all ranks, in the order of ranks. Every rank must call this function and gets them all."""
+    """Return a list with the value of each rank, in the order of ranks, on every rank. Every rank must call it."""
     if not distributed():
         return [value]
     values: list[Any] = [None] * dist.get_world_size()
@@ -50,7 +50,7 @@ def _reduce_over_ranks(values: tuple[int, ...], how: Any) -> list[int]:
 
 
 def _cpu_group() -> Any:
-    """Return a process group over gloo. It costs a GPU nothing, whereas NCCL would wait for all work queued there."""
+    """Return a process group over gloo. Unlike NCCL, it does not wait for the work queued on a GPU."""
     world = dist.group.WORLD
     if world not in _GROUPS:
         _GROUPS.clear()

@@ -52,5 +52,5 @@ def processor() -> str:
 
 @rank_zero_only
 def note(text: str) -> None:
-    """Print a note on standard error, from rank 0 only: something differs from what the user asked for."""
+    """Tell the user that something differs from the request: print a note on standard error, on rank 0 only."""
     print(f"note: {' '.join(text.split())[:300]}", file=sys.stderr, flush=True)

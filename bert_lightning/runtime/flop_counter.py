@@ -26,11 +26,11 @@ def make_flop_counter() -> FlopCounterMode:
 
 
 def _attention(query: Shape, key: Shape, *_: Any, **__: Any) -> int:
-    """Return the FLOPs of attention: queries times keys and weights times values, [n, N, q, D] and [n, N, s, D]."""
+    """Return the FLOPs of attention for queries [n, N, q, D] and keys [n, N, s, D]: both of its matrix products."""
     sequences, heads, length, width = query
     return 4 * sequences * heads * length * key[2] * width
 
 
 def _attention_backward(gradient: Shape, query: Shape, key: Shape, *_: Any, **__: Any) -> int:
-    """Return twice the FLOPs of the forward pass. Computing the scores again does not count as work of the model."""
+    """Return twice the FLOPs of the forward pass. The kernel recomputes the scores, but this does not count."""
     return 2 * _attention(query, key)

@@ -1,4 +1,4 @@
-"""Measurements of the machine: its matrix products, its best training precision, and peak memory."""
+"""Measurements of the machine: the speed of matrix products, the best training precision, and peak memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 _TOKENS = 2048  # rows of the measured product: the tokens of a usual batch
 _SECONDS = 0.2
-_SIZE = 256  # rows and columns of the product that shows whether inputs are rounded
+_SIZE = 256  # rows and columns of the product that tests whether inputs are rounded
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def float32_matmul_precision(setting: str) -> Iterator[None]:
 
 
 def onednn_is_exact() -> bool:
-    """Return whether oneDNN's float32 products are accurate: it does not round their inputs to bfloat16."""
+    """Return whether oneDNN computes float32 matrix products without rounding the inputs to bfloat16."""
     numbers = torch.Generator().manual_seed(0)
     left, right = torch.randn(2, _SIZE, _SIZE, generator=numbers)
     exact = left.double() @ right.double()
@@ -44,8 +44,8 @@ def onednn_is_exact() -> bool:
 def peak_flops(device: torch.device, precision: str, width: int, matmul_precision: str) -> float | None:
     """Return the FLOPs per second that matrix products can reach with a run's settings.
 
-    On a CPU it is measured: [2048, H] x [H, 4H] with H = `width`, the fastest product within 0.2 seconds. On a GPU it
-    is the datasheet's number, or None if Lightning does not know the GPU.
+    On a CPU this is a measurement: the fastest of the products [2048, H] x [H, 4H] with H = `width` that fit into 0.2
+    seconds. On a GPU it is the datasheet's number, or None if Lightning does not know the GPU.
 
     Args:
         device: the device that computes.
@@ -65,7 +65,7 @@ def peak_flops(device: torch.device, precision: str, width: int, matmul_precisio
 
 
 def _fastest_product(left: Tensor, right: Tensor) -> float:
-    """Return the seconds of the fastest of the products that fit into 0.2 seconds."""
+    """Repeat a matrix product for 0.2 seconds, and return the seconds of the fastest one."""
     best, started = float("inf"), time.perf_counter()
     while time.perf_counter() - started < _SECONDS:
         begin = time.perf_counter()
@@ -78,7 +78,7 @@ def _fastest_product(left: Tensor, right: Tensor) -> float:
 def training_precision() -> str:
     """Return `bf16-mixed` if bfloat16 products are more than 1.5 times as fast as float32 products, else `32-true`.
 
-    On a GPU nothing is measured: it is `bf16-mixed` if the GPU supports bfloat16.
+    Products are measured on a CPU only. On a GPU, the result is `bf16-mixed` if the GPU supports bfloat16.
     """
     if torch.cuda.is_available():  # we have not run this branch on a GPU
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
@@ -88,7 +88,7 @@ def training_precision() -> str:
 
 
 def peak_memory() -> int:
-    """Return the peak memory in bytes: what torch allocated on the GPU, or else what this process had in memory."""
+    """Return the peak memory in bytes: allocated by torch on the GPU, or resident in this process if there is none."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status")

@@ -1,4 +1,4 @@
-"""Saving and restoring every global random generator. The state is tensors and plain data, as in a checkpoint."""
+"""Save and restore all global random generators. The state is tensors and plain data, so a checkpoint can store it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def capture_random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Set the random generators to a captured state, so that they repeat what they drew after it was captured."""
+    """Set the random generators to a captured state, so that they draw the same numbers as after the capture."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002

@@ -13,7 +13,7 @@ from bert_lightning.errors import ExpectedError, UserError
 
 
 class Interrupted(ExpectedError):
-    """The error of a run that stopped because a signal asked it to.
+    """The error of a run that stopped because of a signal.
 
     `step` is the update that the run saved; None if another process saved it.
     """
@@ -26,7 +26,7 @@ class Interrupted(ExpectedError):
 
     @classmethod
     def from_message(cls, message: str) -> Interrupted:
-        """Return the error that another process raised, rebuilt from its message."""
+        """Rebuild the error of another process from its message."""
         error = cls.__new__(cls)
         Exception.__init__(error, message)
         return error
@@ -37,20 +37,19 @@ class Interrupted(ExpectedError):
 
     @property
     def exit_code(self) -> int:
-        """Return 128 plus the signal's number, as shells do."""
+        """Return 128 plus the signal's number, the exit code that shells use."""
         return 128 + self.number
 
 
-# A second SIGINT within these seconds counts as the first: a launcher forwards the one that its ranks already received.
+# A second SIGINT within these seconds is ignored: a launcher forwards the one that its ranks already received.
 _SAME_PRESS = 2.0
 
 
 class SignalFlag:
     """A flag that remembers the last of the signals `names` that this process received since `install`; 0 for none.
 
-    The handler only sets `received` and prints a note. A checkpoint made inside a handler could hold half an update,
-    and a collective operation begun there could meet another one. A second SIGINT some seconds later raises
-    KeyboardInterrupt.
+    The handler only sets `received` and prints a note. It saves nothing, because it may run in the middle of an update
+    or of a collective operation. A second SIGINT some seconds later raises KeyboardInterrupt.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -61,7 +60,7 @@ class SignalFlag:
         self._owner, self._since = 0, 0.0
 
     def install(self) -> None:
-        """Start listening. A signal that this process was started to ignore, as nohup does, stays ignored."""
+        """Install the handlers. A signal that the process ignores from its start, as with nohup, stays ignored."""
         self._owner = os.getpid()
         for number in self.numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:
