@@ -280,14 +280,17 @@ BAD = {
         "budget=flops needs callbacks.throughput",
     ),
     "devices by index": (["pretrain", "TINY", "trainer.devices=[2,3]"], r"trainer.devices=\[2, 3\] must be"),
-    "no number of devices": (["pretrain", "TINY", "trainer.devices=some"], "devices=some must be a number of devices"),
+    "no number of devices": (
+        ["pretrain", "TINY", "trainer.devices=some"],
+        "devices=some must be a whole number, 1 or more, or auto",
+    ),
     "no such device": (["pretrain", "TINY", "trainer.accelerator=abacus"], "abacus"),
     "wrong precision": (["pretrain", "TINY", "trainer.precision=17"], "17"),
     "negative rate": (["pretrain", "TINY", "optimizer.lr=-1"], "optimizer.lr=-1 must be 0 or more"),
     "clipped to nothing": (["pretrain", "TINY", "max_grad_norm=0"], "max_grad_norm=0.0 must be above 0"),
     "no such metric": (
         ["pretrain", "TINY", "monitor.metric=val/typo"],
-        "val/typo is not measured. The metrics are val/mlm/loss",
+        "val/typo is not measured: choose one of val/mlm/loss",
     ),
     "metric without its term": (
         ["pretrain", "TINY", "~objective.terms.nsp"],

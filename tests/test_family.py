@@ -201,6 +201,6 @@ def test_teachers_that_do_not_fit_are_named(pretrained, command, tiny_run):
     assert "the teacher has another vocabulary" in other
     assert "the teacher's vocabulary size is 198 and the student's 120" in mistake(f"teacher={teacher}", *smaller)
     assert "hidden_size=16 of the student differs" in mistake(f"teacher={teacher}", "model.hidden_size=16")
-    assert "model.num_hidden_layers=2 is more than the pretrained encoder has: use 1 or fewer" in mistake(
+    assert "model.num_hidden_layers=2 is more than the pretrained encoder's 1: use 1 or less" in mistake(
         f"teacher={teacher}", f"init_from={teacher}"
     )

@@ -1,4 +1,4 @@
-"""Write files and folders so that they are complete or absent. Devices and FIFOs are written to, never replaced."""
+"""Write files and folders so that they are complete or absent. Devices and FIFOs are written to and not replaced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from bert_lightning.errors import UserError
 
-# A path there may stand for an open file of a program, which a rename would replace. /dev/shm holds ordinary files.
+# Files that are never replaced: a path there may stand for a program's open file. /dev/shm holds ordinary files.
 _OF_THE_SYSTEM = ("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")
 
 

@@ -25,7 +25,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     It writes a temporary file in the same folder, forces it to disk and renames it. If a file cannot be written, it
     prints a note and raises nothing, since the other ranks wait for this one. Files are zip archives with a CRC-32 of
-    each tensor: torch makes them, and `damage` checks them.
+    each tensor. torch writes these checksums, and `find_damage` checks them.
 
     Args:
         run: the identity of the run, which every checkpoint stores; None: not stored.
@@ -48,7 +48,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             note(f"{target} could not be written ({reason}): training continues without this checkpoint")
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        """Load tensors and plain data only, on the CPU, whatever the arguments say: a checkpoint executes no code."""
+        """Load only tensors and plain data, on the CPU, so that no code is executed. Other arguments are ignored."""
         checkpoint: dict[str, Any] = load_tensors(path, "cpu")
         return checkpoint
 
@@ -96,7 +96,7 @@ def check_same_model(path: Path, metadata: dict[str, Any], mine: dict[str, Any])
     theirs, ours = BertConfig().to_dict() | metadata["config"], mine["config"]  # older versions lack newer fields
     differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
     if differing:
-        pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} here" for key in differing)
+        pairs = ", ".join(f"{key} is {theirs.get(key)} in it and {ours.get(key)} in this run" for key in differing)
         raise UserError(f"{path} holds another model: {pairs}. Restore the run's own checkpoint")
 
 

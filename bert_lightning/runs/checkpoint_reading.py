@@ -1,4 +1,4 @@
-"""Read checkpoint files. The checksums, and the types of all parts that are used later, are checked first."""
+"""Read checkpoint files. Their checksums are checked first, and then the types of all parts that are used."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             raise UserError(f"{path} is damaged ({problem}): use another checkpoint of this run")
         checkpoint: dict[str, Any] = load_tensors(path, "cpu")
     except FileNotFoundError:
-        raise UserError(f"there is no checkpoint {path}: has the run saved one yet?") from None
+        raise UserError(f"there is no checkpoint {path}: check the path, or wait until the run saves one") from None
     except OSError as error:
         raise UserError(unreadable_message(path, error)) from None
     return checkpoint
 
 
 def load_tensors(path: Path | str, device: str) -> Any:
-    """Return what a checkpoint file holds: tensors and plain data, so that no code of the file is executed.
+    """Return the content of a checkpoint file: tensors and plain data. No code in the file is executed.
 
-    Names that an older version wrote are translated to those of today.
+    Names from older versions are translated to today's names.
 
     Args:
         path: the checkpoint's file.
@@ -68,7 +68,7 @@ def load_tensors(path: Path | str, device: str) -> Any:
 
 
 def _renamed(mapping: Any, today: Callable[[str], str]) -> Any:
-    """Return a mapping with today's names of its keys; anything else as it is."""
+    """Return a mapping whose keys are renamed by the function `today`. Any other value is returned unchanged."""
     if not isinstance(mapping, dict):
         return mapping
     return {today(name) if isinstance(name, str) else name: value for name, value in mapping.items()}
@@ -108,7 +108,7 @@ def find_damage(path: Path, to_resume: bool = True) -> str | None:
 def _check_format_version(checkpoint: Any, path: Path) -> None:
     """Raise UserError if a newer version of this program wrote the checkpoint in a format that this one does not know.
 
-    A checkpoint from before the format had a version has none.
+    Checkpoints of the first versions store no format version. It counts as 0.
     """
     metadata = checkpoint.get(METADATA_KEY) if isinstance(checkpoint, dict) else None
     version = metadata.get("format_version", 0) if isinstance(metadata, dict) else 0
@@ -121,7 +121,7 @@ def _check_format_version(checkpoint: Any, path: Path) -> None:
 def check_finite_weights(path: Path, tensors: dict[str, Tensor]) -> None:
     """Raise UserError if a weight is NaN or infinite: every output of the model could then be NaN."""
     for name, tensor in tensors.items():
-        # The sum is cheaper to check, and not finite if a value is not. It may also overflow, so the values decide.
+        # The sum is a fast first check. A sum of finite values may overflow, so then each value is checked.
         if tensor.is_floating_point() and not tensor.sum().isfinite() and not tensor.isfinite().all():
             count = int((~tensor.isfinite()).sum())
             raise UserError(f"{path}: {name} holds {count:,} values that are NaN or infinite: use another checkpoint")
@@ -146,7 +146,7 @@ def _problems(checkpoint: Any, path: Path, to_resume: bool) -> Iterator[str]:
         if not isinstance(checkpoint.get(RUN_KEY, {}), dict):
             yield f"its {RUN_KEY} is not a dict"
         if path.name.startswith("step-") and step_of(path) != checkpoint["global_step"]:
-            yield f"it holds step {checkpoint['global_step']}, and its name says another step"
+            yield f"it holds step {checkpoint['global_step']}, but its name gives another step"
 
 
 def _metadata_problems(metadata: dict[str, Any], state: dict[str, Tensor]) -> Iterator[str]:
@@ -177,7 +177,7 @@ def _metadata_problems(metadata: dict[str, Any], state: dict[str, Tensor]) -> It
 def _shape_problems(config: BertConfig, state: dict[str, Tensor]) -> Iterator[str]:
     """Yield a phrase for each tensor that the encoder of `config` needs and `state` lacks or has in another shape.
 
-    The encoder is built on the meta device: a foreign file's sizes allocate no memory.
+    The encoder is built on the meta device, so that large sizes in a foreign file allocate no memory.
     """
     try:
         with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Read the config that a run was started from, and check that another config or a checkpoint is of the same run."""
+"""Read the config that a run was started from, and check that another config or a checkpoint belongs to this run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXECUTION_KEYS = ("num_workers", "compile", "launch", "restarts", "logger.", "ca
 # Keys that may also change when a run resumes, as long as their product with the number of ranks stays equal.
 BATCH_SHARE_KEYS = ("batch_size", "trainer.accumulate_grad_batches")
 
-# Keys whose product is the number of examples of an update.
+# Keys whose product is the number of examples in an update.
 _UPDATE = (*BATCH_SHARE_KEYS, "trainer.devices", "trainer.num_nodes")
 _PLACES = ("name", "runs", "job", "data.folder")  # keys that say where a run and its data lie
 
@@ -60,7 +60,7 @@ def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) ->
     """
     theirs, ours = _decisive(before), _decisive(config)
     if apart := _apart(theirs, ours):
-        pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} here" for key in apart[:5])
+        pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} now" for key in apart[:5])
         raise UserError(f"{folder.path} holds another run: {pairs}. Choose another name=..., or delete the folder")
 
 
@@ -87,11 +87,11 @@ def check_checkpoint_identity(path: Path, theirs: Mapping[str, Any] | None, conf
         UserError: if the checkpoint belongs to another run; the message names what differs, and both values.
     """
     if theirs is None:
-        note(f"{path} was written by an older version and does not name its run: this run is assumed")
+        note(f"{path} was written by an older version and does not name its run: it is assumed to belong to this run")
         return
     theirs, ours = {key: value for key, value in translated(theirs).items() if not _executes(key)}, run_identity(config)
     if apart := _apart(theirs, ours):
-        pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} in config.yaml" for key in apart[:5])
+        pairs = ", ".join(f"{key} is {theirs.get(key)} in it and {ours.get(key)} in config.yaml" for key in apart[:5])
         raise UserError(f"{path} belongs to another run: {pairs}. Restore config.yaml, or the checkpoints of this run")
 
 
@@ -108,7 +108,7 @@ def _decisive(config: DictConfig) -> dict[str, Any]:
 
 
 def _apart(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """Return the keys whose values differ. NaN is equal to itself here."""
+    """Return the keys whose values differ. NaN counts as equal to NaN."""
     return [key for key in {**theirs, **ours} if repr(theirs.get(key)) != repr(ours.get(key))]
 
 
@@ -118,7 +118,7 @@ def _executes(key: str) -> bool:
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each value of a nested config that is not a filled mapping, with its dotted key."""
+    """Yield the dotted key and the value of each leaf of a nested config. An empty mapping is a leaf."""
     if not isinstance(value, dict) or not value:
         yield path, value
         return

@@ -26,7 +26,7 @@ class CsvLog(Logger):
 
     Args:
         path: the CSV file.
-        first_step: step of the first row to come. Rows of this step or later, from an interrupted run, are dropped.
+        first_step: step of the next row. Rows of this step or later are deleted: an interrupted run wrote them.
 
     Raises:
         UserError: if `first_step` is above 0 and the file is not the readable log of a run.

@@ -1,4 +1,4 @@
-"""Start the ranks of a run on this machine with torch's elastic launcher. The run's folder says what they train."""
+"""Start the ranks of a run on this machine with torch's elastic launcher. Each rank reads the config in its folder."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def launch_locally(folder: Path, overrides: Sequence[str], ranks: int, restarts:
         RankFailed: if a rank was killed or failed otherwise, and no restart is left. The other ranks are ended.
     """
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # the notes and errors below report the same, once
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # this program reports the same failures, once
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // ranks))
     with _environment({"OMP_NUM_THREADS": threads, LAUNCHER_ENV: str(os.getpid())}):
         for again in range(restarts + 1):
@@ -108,7 +108,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _cause(failures: dict[int, ProcessFailure]) -> Exception:
-    """Return the error of the rank that made the others fail: a rank that was killed, or else the first that failed."""
+    """Return the error of the rank that made the others fail: the killed rank, or else the first that failed."""
     killed = [rank for rank, failure in failures.items() if failure.exitcode == -signal.SIGKILL]
     if killed:
         return RankFailed(f"rank {killed[0]} was killed (SIGKILL), probably because memory ran out: lower batch_size")

@@ -1,4 +1,4 @@
-"""The loggers of a run, which the configs name. They write into the run's folder and continue when a run resumes."""
+"""The loggers that a config can name. They write into the run's folder, and continue their files after a resume."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TAGS = ("variant", "model", "task", "finetuning")  # config groups whose option
 
 
 def csv_logger(folder: Path, first_step: int) -> Logger:
-    """Return the logger of `metrics.csv`, with a row for each logged step. `first_step` is that of the next row."""
+    """Return the logger of `metrics.csv`, with a row for each logged step. `first_step` is the step of the next row."""
     return CsvLog(folder / "metrics.csv", first_step)
 
 
 def tensorboard_logger(folder: Path, first_step: int) -> Logger:
     """Return the logger of `tensorboard/`. `tensorboard --logdir runs` shows it.
 
-    After a resume, TensorBoard hides older values of the steps that are logged again, from `first_step` on.
+    A resumed run logs the steps from `first_step` again. TensorBoard then hides the older values of these steps.
     """
     return TensorBoardWithHparams(
         save_dir=folder, name="", version="tensorboard", default_hp_metric=False, purge_step=first_step or None
@@ -36,7 +36,7 @@ def tensorboard_logger(folder: Path, first_step: int) -> Logger:
 class TensorBoardWithHparams(TensorBoardLogger):
     """Lightning's TensorBoard logger, which also fills the HPARAMS page when the run ends.
 
-    That page shows hyperparameters only beside metrics, which are final then.
+    That page shows hyperparameters only together with final metrics.
     """
 
     _NO_HYPERPARAMETERS = ("origin", "callbacks", "logger", "published", "runs")
@@ -87,8 +87,8 @@ def wandb_logger(
 ) -> Logger:
     """Return the Weights & Biases logger. It works offline unless WANDB_MODE is set, so that a run needs no network.
 
-    A resumed run continues the W&B run `id`. Steps between the checkpoint and the interruption then appear twice, with
-    equal values: W&B cannot delete what was sent. W&B's config is the run's config.
+    A resumed run continues the W&B run `id`. The steps after its checkpoint then appear twice, with equal values,
+    because W&B cannot delete logged values. W&B's config is the run's config.
 
     Args:
         folder: the run's folder; its name is the name of the W&B run.
@@ -97,7 +97,7 @@ def wandb_logger(
         id: the id of the W&B run.
         group: the W&B group, which all runs of a sweep share.
         job_type: the verb.
-        choices: the option of each Hydra group; those of variant, model, task and recipe become tags.
+        choices: the option of each Hydra group; those of variant, model, task and finetuning become tags.
 
     Raises:
         UserError: if the package wandb is not installed.
@@ -170,4 +170,4 @@ class FailSafeLogger(Logger):
             call(*args, **kwargs)
         except Exception as error:  # a logger may raise any error
             self.broken = True
-            note(f"{type(self.logger).__name__} failed and is not used any more: {error}")
+            note(f"{type(self.logger).__name__} failed, so the run continues without it: {error}")

@@ -33,7 +33,8 @@ _HUGGING_FACE_PREFIXES = {
 }
 # Prefixes that differ in a model family. ALBERT's head for segment pairs predicts their order.
 _OF_FAMILY = {"albert": {"next_sentence.": "objective.terms.sop.head."}}
-# Term -> the type of its head, for weights that do not say it: Hugging Face folders, and checkpoints of older versions.
+# Term -> the type of its head, for weights without this metadata: Hugging Face folders, and checkpoints of older
+# versions.
 _HEAD_TYPES = {
     "mlm": "masked_lm",
     "nsp": "next_sentence",
@@ -72,20 +73,21 @@ class PretrainedWeights:
         wanted = {name: self.tensors[prefix + name] for name in module.state_dict() if prefix + name in self.tensors}
         if missing := [name for name in module.state_dict() if name not in wanted]:
             raise UserError(
-                f"{self.path} has no tensor {prefix}{missing[0]} ({len(missing)} are missing): it holds another model"
+                f"{self.path} has no tensor {prefix}{missing[0]} ({len(missing)} are missing): "
+                "give a checkpoint of the same architecture"
             )
         for name, tensor in module.state_dict().items():
             if tensor.shape != wanted[name].shape:
                 raise UserError(
                     f"{self.path}: {prefix}{name} has shape {list(wanted[name].shape)}, "
-                    f"but the config asks for {list(tensor.shape)}"
+                    f"but the config needs {list(tensor.shape)}: give a checkpoint of the same architecture"
                 )
         module.load_state_dict(wanted)
 
     def head_types(self) -> dict[str, str]:
-        """Return term -> type of its head, for the heads that `Objective.head_type` gives a type.
+        """Return the type of each term's head, by term. Heads without a type (`Objective.head_type`) are left out.
 
-        A trained head may have no weights of its own, so the metadata decides where it has the types.
+        The types in the metadata come first, because a trained head may have no weights of its own.
         """
         if isinstance(types := self.metadata.get("heads"), dict):
             return types
@@ -157,7 +159,8 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
     tokenizer = load_tokenizer(folder)
     if vocabulary_size(tokenizer) > config.vocab_size:
         raise UserError(
-            f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, but the model has only {config.vocab_size}"
+            f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, but the model has only "
+            f"{config.vocab_size}: give the tokenizer that the model was trained with"
         )
     check_finite_weights(folder, renamed)
     return PretrainedWeights(folder, config, tokenizer, renamed)
@@ -170,6 +173,6 @@ def _load_checkpoint(path: Path, tokenizer_path: Path) -> PretrainedWeights:
     tokenizer = load_tokenizer(tokenizer_path)
     if fingerprint(tokenizer) != metadata["tokenizer_fingerprint"]:
         raise UserError(
-            f"{tokenizer_path} is not the tokenizer that {path.name} was trained with: restore the run's own"
+            f"{tokenizer_path} is not the tokenizer that {path.name} was trained with: restore the run's tokenizer.json"
         )
     return PretrainedWeights(path, BertConfig(**metadata["config"]), tokenizer, tensors, metadata)

@@ -59,7 +59,7 @@ def is_rank_zero() -> bool:
 
 
 def has_own_launcher() -> bool:
-    """Return whether this process is a rank whose launcher is this program too. The launcher reports the result."""
+    """Return whether this program, not torchrun or srun, launched this rank. The launcher then reports the result."""
     return os.environ.get("TORCHELASTIC_RUN_ID", "").startswith(OWN_RUN_ID_PREFIX) or ERRORS_ENV in os.environ
 
 
@@ -126,7 +126,7 @@ def device_count(trainer: DictConfig) -> int:
     if value in ("auto", -1, "-1"):
         return max(1, torch.cuda.device_count()) if trainer.accelerator in ("auto", "gpu", "cuda") else 1
     if not str(value).isdigit() or int(value) < 1:
-        raise UserError(f"trainer.devices={value} must be a number of devices, or auto")
+        raise UserError(f"trainer.devices={value} must be a whole number, 1 or more, or auto")
     cores = os.cpu_count() or 1
     most = max(_RANKS, _RANKS_OF_A_CORE * cores, torch.cuda.device_count())
     if int(value) > most:

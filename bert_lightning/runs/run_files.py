@@ -1,4 +1,4 @@
-"""Strict readers of the text files in a run's folder. Whatever is wrong with a file, the user reads one line."""
+"""Read the text files in a run's folder, and check them strictly. Every problem gives an error of one line."""
 
 from __future__ import annotations
 

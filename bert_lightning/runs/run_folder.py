@@ -75,14 +75,14 @@ class RunFolder:
             raise UserError(f"{self.path} is a file: choose another name=..., or delete it")
         if self.config.exists():
             raise UserError(f"{self.path} already holds a run: choose another name=..., or delete the folder")
-        # A kill before the config was written leaves a tokenizer and an empty folder of checkpoints: no more than that.
+        # A process killed before it wrote the config leaves only a tokenizer and an empty folder of checkpoints.
         foreign = [self.path / name for name in ("config.json", "metrics.csv", "summary.json")]
         if found := [path for path in (*foreign, *self.checkpoints.glob("step-*.ckpt")) if path.exists()]:
             raise UserError(f"{found[0]} exists, but {self.path} is not a run's folder: choose another name=...")
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Lock the folder against other processes inside the `with` block. On each machine, one process takes the lock.
+        """Lock the folder against other processes inside the `with` block. One process per machine takes the lock.
 
         A folder that does not exist is created. If it is still empty at the end, it is removed.
 
@@ -121,12 +121,12 @@ class RunFolder:
                         f"{self.path} is being trained by another process: wait for it, or end it"
                     ) from None
                 raise UserError(
-                    f"{self.lock} cannot be locked ({error.strerror}): put the runs on another file system, by runs=..."
+                    f"{self.lock} cannot be locked ({error.strerror}): choose another file system with runs=<folder>"
                 ) from None
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(lock), os.stat(self.lock)):
                     return lock
-            os.close(lock)  # the previous process removed this file after we opened it: another may hold a new one
+            os.close(lock)  # the previous process deleted this file after we opened it, so try again
 
     def read_summary(self) -> dict[str, Any]:
         """Return the run's summary, which a run writes when it ends.
@@ -190,7 +190,7 @@ def newest_finished_run(root: Path, verbs: tuple[str, ...]) -> Path:
 
     Args:
         root: the folder that is searched, with all folders in it.
-        verbs: the verbs that made the runs in question, such as `pretrain`.
+        verbs: only runs of these verbs count, such as `pretrain`.
 
     Raises:
         UserError: if there is no finished run of these verbs.

@@ -82,7 +82,7 @@ class Session:
             parts: the module, the data and the tokenizer.
             make_trainer: function that makes the trainer from callbacks, loggers and plugins.
             callbacks: the callbacks of the config; those that every run needs are added.
-            make_loggers: functions that make a logger from the run's folder and the step of the first row to come.
+            make_loggers: functions that make a logger from the run's folder and the step of the next row.
             checkpoint: the checkpoint that training resumes from; None: training begins at step 0.
 
         Raises:
@@ -92,9 +92,7 @@ class Session:
         _silence_known_warnings()
         known = [f"val/{name}" for name in parts.module.validation_metrics.names()]
         if config.monitor.metric not in known:
-            raise UserError(
-                f"monitor.metric={config.monitor.metric} is not measured. The metrics are {', '.join(known)}"
-            )
+            raise UserError(f"monitor.metric={config.monitor.metric} is not measured: choose one of {', '.join(known)}")
         throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
         if throughput is None and isinstance(parts.module.budget, Flops):
             raise UserError("budget=flops needs callbacks.throughput, which counts the FLOPs: do not set it to null")

@@ -71,7 +71,7 @@ def launch_with_srun(folder: Path, overrides: Sequence[str], ranks: int, nodes: 
 
 
 def requeue_if_warned(stop: Interrupted) -> None:
-    """Requeue this SLURM job if `stop` is a warning before the time limit or a preemption. Then wait for the job's end.
+    """Requeue this SLURM job if `stop` warns of the time limit or of a preemption. Then wait until SLURM ends the job.
 
     A preempted job gets SIGTERM and some time to end. SLURM requeues it only if it has not ended by then.
     """

@@ -1,4 +1,4 @@
-"""Collect what a finished run says of itself: the content of its `summary.json`."""
+"""Collect the content of `summary.json` from a finished run."""
 
 from __future__ import annotations
 

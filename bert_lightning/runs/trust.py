@@ -65,7 +65,7 @@ def check_targets(node: Any, place: Path | str, key: str = "") -> None:
         if problem := _problem(target):
             refused.setdefault(target, f"{name}_target_={target} {problem}")
         elif "_args_" in parent and not _is_registered(target):  # parts of this program take keyword arguments only
-            raise UserError(f"{place}: {name}_args_: values of {target} are given by name; delete this key")
+            raise UserError(f"{place}: {name}_args_: {target} takes arguments by name only: delete this key")
     if refused:
         raise UserError(
             f"{place}: {next(iter(refused.values()))}. "
@@ -87,7 +87,7 @@ def check_no_interpolations(node: Any, place: Path, key: str = "") -> None:
     for name, value in _values(_plain(node), key):
         if isinstance(value, str) and "${" in value:
             raise UserError(
-                f"{place}: {name}={value} is an interpolation, which no run writes: replace it by its value"
+                f"{place}: {name}={value} is an interpolation, which no run writes: replace it with its value"
             )
 
 
@@ -103,7 +103,7 @@ def check_files_of_run(folder: Path) -> None:
     inside = folder.resolve()
     for path in (*folder.iterdir(), *folder.glob("checkpoints/*"), *folder.glob("tensorboard/**/*")):
         if path.is_symlink() and not path.resolve().is_relative_to(inside):
-            raise UserError(f"{path} is a link to {path.resolve()}, outside of the run: replace the link by the file")
+            raise UserError(f"{path} is a link to {path.resolve()}, outside of the run: replace the link with the file")
         if not (path.is_symlink() or path.is_file() or path.is_dir()):
             raise UserError(f"{path} is neither a file nor a folder: delete it")
 

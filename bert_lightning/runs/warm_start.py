@@ -1,4 +1,4 @@
-"""Initialize a new run with pretrained weights, for further pretraining and for a teacher's student."""
+"""Initialize a new run from pretrained weights, and load the teacher of a distillation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLOCK = re.compile(r"^encoder\.blocks\.(\d+)\.")
 
 
 def teacher(location: str | None) -> PretrainedWeights:
-    """Return the teacher's weights from a location.
+    """Load the weights of the teacher. `location` is any location that `load_pretrained` takes.
 
     Raises:
         UserError: if the location is None.
@@ -31,13 +31,13 @@ def teacher(location: str | None) -> PretrainedWeights:
 
 
 def copy_weights(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: JointObjective) -> None:
-    """Copy pretrained weights into a new encoder, and into the heads of an objective as far as the source has them.
+    """Copy pretrained weights into a new encoder, and into the heads of an objective if the source has these heads.
 
     A head is found by its type (`Objective.head_type`), so its term may have another name in the source. A head without
     a type is found by the name of its term. A note names the heads that keep random weights.
 
-    If the new encoder has fewer layers, they are copied from layers at even intervals of the source, from the first to
-    the last. For example, 6 layers come from the layers 0, 2, 4, 7, 9 and 11 of 12, as in DistilBERT
+    If the new encoder has fewer layers, it gets evenly spaced layers of the source, including the first and the last.
+    For example, 6 layers are copies of the layers 0, 2, 4, 7, 9 and 11 of 12, as in DistilBERT
     (huggingface/transformers, `extract_distilbert.py`).
 
     Args:
@@ -65,7 +65,7 @@ def copy_weights(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT,
     objective.load_state_dict(fitting, strict=False)
     if fresh := sorted({".".join(name.split(".")[:2]) for name in shapes.keys() - fitting.keys()}):
         terms = ", ".join(f"objective.{term}" for term in fresh)
-        note(f"init_from: {source.path} lacks weights for {terms}: the missing ones are initialized at random")
+        note(f"init_from: {source.path} lacks weights for {terms}: they are initialized at random")
 
 
 def _term_in(source: PretrainedWeights, objective: JointObjective, term: str) -> str:
@@ -75,10 +75,10 @@ def _term_in(source: PretrainedWeights, objective: JointObjective, term: str) ->
     return term if term in same or not same else same[0]
 
 
-# Fields of a model's config that decide the shapes of tensors, without the number of layers.
+# Fields of a model's config that decide the shapes of tensors, except the number of layers.
 _SIZES = ("vocab_size", "hidden_size", "embedding_width", "intermediate_size", "type_vocab_size")
 _TABLE = ("max_position_embeddings", "position_offset")  # fields that decide the shape of learned position embeddings
-# Fields that may differ from the source: the depth of the encoder, and settings of training.
+# Fields that may differ from the source: the number of layers, and settings of training.
 _FREE = ("embedding_size", "num_hidden_layers", "num_hidden_groups", "dropout_rate", "initializer_range",
          "depth_scaled_init")  # fmt: skip
 
@@ -96,15 +96,17 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
     wrong = [name for name in names if getattr(theirs, name) != getattr(config, name)]
     if not config.type_vocab_size:  # an encoder without segment embeddings ignores those of the source
         wrong = [name for name in wrong if name != "type_vocab_size"]
-    if theirs.embedding_size == config.embedding_size:  # a different width then follows from hidden_size, named too
+    if theirs.embedding_size == config.embedding_size:  # a different width then follows from hidden_size
         wrong = [name for name in wrong if name != "embedding_width"]
     overrides = [f"model.{name.replace('width', 'size')}={getattr(theirs, name)}" for name in wrong]
     if source.tokenizer.get_vocab() != tokenizer.get_vocab():
         folder = source.path.parent.parent if source.path.suffix == ".ckpt" else source.path  # it holds the tokenizer
         overrides = ["tokenizer=files", quote_for_shell(f"tokenizer.path={folder}"), *overrides]
-        raise UserError(f"init_from: {source.path} has another vocabulary: add {' '.join(overrides)}")
+        raise UserError(f"init_from: {source.path} has another vocabulary than this run: add {' '.join(overrides)}")
     if overrides:
-        raise UserError(f"init_from: the encoder of {source.path} has other sizes: add {' '.join(overrides)}")
+        raise UserError(
+            f"init_from: the encoder of {source.path} has other sizes than this run: add {' '.join(overrides)}"
+        )
     other = [
         f"model.{field.name}={getattr(theirs, field.name)}"
         for field in fields(theirs)
@@ -117,15 +119,15 @@ def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertCon
 
 
 def layers_to_copy(source_layers: int, layers: int) -> list[int]:
-    """Return, for each layer of a new encoder with `layers` layers, the index of the source's layer to copy.
+    """Return the indices of the source's layers to copy, one for each of the `layers` layers of a new encoder.
 
     Raises:
         UserError: if the new encoder has more layers than the source.
     """
     if layers > source_layers:
         raise UserError(
-            f"init_from: model.num_hidden_layers={layers} is more than the pretrained encoder has: use {source_layers} "
-            "or fewer"
+            f"init_from: model.num_hidden_layers={layers} is more than the pretrained encoder's {source_layers}: "
+            f"use {source_layers} or less"
         )
     if layers == 1:
         return [source_layers - 1]

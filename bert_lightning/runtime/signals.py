@@ -21,7 +21,7 @@ class Interrupted(ExpectedError):
     def __init__(self, number: int, step: int | None, folder: str) -> None:
         after = "" if step is None else f" after step {step}"
         super().__init__(
-            f"stopped by {signal.Signals(number).name}{after}: bert-lightning resume {folder} goes on from there"
+            f"stopped by {signal.Signals(number).name}{after}: to continue, run bert-lightning resume {folder}"
         )
 
     @classmethod
@@ -73,7 +73,7 @@ class SignalFlag:
         if number == self.received == signal.SIGINT and now - self._since > _SAME_PRESS:
             raise KeyboardInterrupt
         if number == signal.SIGINT and not self.received:
-            _say("\nnote: stopping after this update, and its validation; press Ctrl-C again to stop at once\n")
+            _say("\nnote: the run stops after this update and its validation; press Ctrl-C again to stop at once\n")
         if number != self.received:
             self.received, self._since = number, now
 

@@ -1,6 +1,6 @@
 """`bert-lightning bench`: measure the speed of training steps on this machine's CPU.
 
-It compares the step of this program, "as it is", with a plain step.
+The step of this program ("ours" in the output) is compared with a plain step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.optim import parameter_groups
 from bert_lightning.runtime.hardware import float32_matmul_precision, onednn_is_exact, peak_flops
 
-_VOCAB_SIZE = 30522  # of a model whose config gives none
+_VOCAB_SIZE = 30522  # used if the model's config gives no vocabulary size
 _MASKED_FRACTION = 0.15
 _SPREAD = 0.6  # standard deviation of the logarithm of a sequence's length
 # Precision -> whether the step computes in bfloat16 (autocast).
@@ -57,7 +57,7 @@ class _Batch:
 
 
 def run(config: DictConfig) -> None:
-    """Measure both steps on the same batches, and print tokens per second and their ratio."""
+    """Measure both steps on the same batches. Print the tokens per second of each, and the ratio of the two speeds."""
     _check(config)
     if config.model.vocab_size is None:
         config.model.vocab_size = _VOCAB_SIZE
@@ -70,8 +70,8 @@ def run(config: DictConfig) -> None:
     length = min(config.max_length, config.median_length or config.max_length)
     check_memory(architecture, config.batch_size * length, 2 if _PRECISIONS[config.precision] else 4)
     ours = "medium" if onednn_is_exact() else "highest"  # as `callbacks.OneDnnMatmul` sets it for a run
-    settings = {"plain": "highest", "as it is": ours}
-    steps = {name: _step(architecture, config, fast=name == "as it is") for name in settings}
+    settings = {"plain": "highest", "ours": ours}
+    steps = {name: _step(architecture, config, fast=name == "ours") for name in settings}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     tokens: list[int] = []
     for number in range(config.steps + 1):
@@ -83,7 +83,7 @@ def run(config: DictConfig) -> None:
                 step(batch)
                 seconds[name].append(time.perf_counter() - began)
     with FlopCounterMode(display=False) as counter:
-        steps["as it is"](batch)
+        steps["ours"](batch)
     ceiling = peak_flops(torch.device("cpu"), config.precision, architecture.hidden_size, ours)
     _report(config, seconds, tokens, counter.get_total_flops() / tokens[-1], ceiling)
 
@@ -118,7 +118,7 @@ def _check(config: DictConfig) -> None:
     if config.median_length is not None and not 2 <= config.median_length <= config.max_length:
         raise UserError(f"median_length={config.median_length} must be 2 to max_length={config.max_length}, or null")
     if config.precision not in _PRECISIONS:
-        raise UserError(f"precision={config.precision} is not measured; there are {', '.join(_PRECISIONS)}")
+        raise UserError(f"precision={config.precision} cannot be measured: give one of {', '.join(_PRECISIONS)}")
 
 
 def _report(
@@ -127,8 +127,8 @@ def _report(
     """Print speeds, their ratio and FLOPs per second. The first step is a warm-up and does not count."""
     rates = {name: [n / s for n, s in zip(tokens[1:], times[1:], strict=True)] for name, times in seconds.items()}
     ratios = [ours / plain for plain, ours in zip(*rates.values(), strict=True)]
-    reached = statistics.median(rates["as it is"])
-    lengths = "all full" if config.median_length is None else f"median length {config.median_length}"
+    reached = statistics.median(rates["ours"])
+    lengths = "all of this length" if config.median_length is None else f"median length {config.median_length}"
     print(
         f"{config.batch_size} sequences of at most {config.max_length} tokens, {lengths}; {config.precision}, "
         f"{torch.get_num_threads()} threads, {config.steps} steps"
@@ -137,5 +137,9 @@ def _report(
         print(f"  {name:10}{statistics.median(values):10,.0f} tokens/s  ({min(values):,.0f} to {max(values):,.0f})")
     print(f"  ratio     {statistics.median(ratios):10.2f}           ({min(ratios):.2f} to {max(ratios):.2f})")
     if ceiling is not None:
-        print(f"  {reached * flops / 1e9:,.0f} GFLOP/s: {reached * flops / ceiling:.0%} of the speed of bare products")
-    print("plain: also computes padding, and logits at every position. Beside transformers: make bench")
+        print(
+            f"  {reached * flops / 1e9:,.0f} GFLOP/s: {reached * flops / ceiling:.0%} of the speed of a matrix product"
+        )
+    print("ours:  the training step of bert-lightning")
+    print("plain: a step that also computes padding, and logits at every position")
+    print("To compare with transformers, run: make bench")

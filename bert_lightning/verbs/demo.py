@@ -59,7 +59,7 @@ def _composed(verb: str, overrides: list[str], **values: Any) -> DictConfig:
 def _fine_tune(config: DictConfig, folder: Path, encoder: RunFolder) -> dict[str, list[float]]:
     """Return the accuracies of each arm in %, one per seed, and that of the majority class.
 
-    The arms differ only in the weights that they start from.
+    The arms differ only in their initial weights.
     """
     scores: dict[str, list[float]] = {_MAJORITY: [], _RANDOM: [], _PRETRAINED: []}
     for seed in config.seeds:

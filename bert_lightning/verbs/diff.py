@@ -1,4 +1,4 @@
-"""`bert-lightning diff variant=albert variant=bert`: compare two recipes by their resolved config keys."""
+"""`bert-lightning diff variant=albert variant=bert`: compare two pretraining configs key by key."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bert_lightning.compare.tables import table
 from bert_lightning.config.composition import composed_recipe
 from bert_lightning.errors import UserError
 
-_ABSENT = "-"  # shown for a key that a recipe does not have
+_ABSENT = "-"  # shown for a key that a config does not have
 
 
 def run(config: DictConfig) -> None:
-    """Print the keys in which the two recipes differ, and how many are equal."""
+    """Print the keys in which the two configs differ, and the number of equal keys."""
     left, right = split_sides(list(config.overrides))
     ours, theirs = (_flat(composed_recipe(overrides)) for overrides in (left, right))
     names = _grouped([*ours, *theirs])
@@ -27,20 +27,20 @@ def run(config: DictConfig) -> None:
 
 
 def split_sides(overrides: list[str]) -> tuple[list[str], list[str]]:
-    """Split overrides into those of the left recipe and those of the right recipe.
+    """Split overrides into those of the left config and those of the right config.
 
     A key that is given twice has its first value on the left and its second on the right. A key that is given once
-    belongs to both. If no key is given twice, the right recipe has the default values.
+    belongs to both. If no key is given twice, the right config has the default values.
 
     Raises:
         UserError: if there is nothing to compare, or a key is given more than twice.
     """
     if not overrides:
-        raise UserError("diff compares two recipes: bert-lightning diff variant=albert variant=bert")
+        raise UserError("diff compares two configs: write for example bert-lightning diff variant=albert variant=bert")
     times = Counter(override.partition("=")[0] for override in overrides)
     if too_often := [key for key, count in times.items() if count > 2]:
         raise UserError(
-            f"diff compares two recipes, but {too_often[0]} is given {times[too_often[0]]} times: give it twice"
+            f"diff compares two configs, but {too_often[0]} is given {times[too_often[0]]} times: give it twice"
         )
     if max(times.values()) == 1:
         return overrides, []

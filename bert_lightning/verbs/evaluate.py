@@ -1,4 +1,4 @@
-"""`bert-lightning evaluate`: a checkpoint and a split of its task -> the official metrics, and all predictions."""
+"""`bert-lightning evaluate`: measure a checkpoint on a split of its task, with the task's official metrics."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 
 def _task_of_run(source: PretrainedWeights) -> DictConfig:
-    """Return the task in the run's `config.yaml`, which says where the data are and what is measured.
+    """Return the task in the run's `config.yaml`. It gives the paths of the data, and the metrics.
 
     Raises:
         UserError: if there is no such file, or the run has no task.
@@ -80,9 +80,9 @@ def _resolved_task(config: DictConfig) -> DictConfig:
 def _check_same(task_type: TaskType, answer: Answerer, source: PretrainedWeights, task: DictConfig) -> None:
     if type(task_type) is not type(answer.task_type):
         have, want = type(answer.task_type).__name__, type(task_type).__name__
-        raise UserError(f"{source.path} has no head for {want}: it was trained for {have}")
+        raise UserError(f"{source.path} has no head for {want}: it was trained for {have}; choose such a task")
     if task.labels is not None and list(task.labels) != answer.labels:
         raise UserError(
             f"{source.path} was trained with the labels {', '.join(answer.labels)}; "
-            f"the task has {', '.join(task.labels)}"
+            f"the task has {', '.join(task.labels)}: choose the task that it was trained for"
         )

@@ -61,7 +61,7 @@ class _Layout:
 
     family: str
     settings: dict[str, Any]
-    lost: dict[str, str]  # head, as `model/hugging_face/conversion.py` names it -> the reason, or an empty text
+    lost: dict[str, str]  # head, by its name in `model/hugging_face/conversion.py` -> the reason, or an empty text
 
 
 def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
@@ -116,7 +116,7 @@ def _renamed(source: PretrainedWeights) -> tuple[dict[str, Tensor], dict[str, st
 def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str], special: SpecialIds) -> _Layout:
     """Return the layout of the family that has the architecture and the most heads.
 
-    Of several such families, one is preferred whose `config.json` is read back as the same config.
+    Among equal families, one whose `config.json` gives back the same config is preferred.
 
     Args:
         source: the checkpoint.
@@ -156,7 +156,7 @@ def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str],
 
 
 def _other_padding(config: BertConfig, family: str, special: SpecialIds) -> list[str]:
-    """Return a sentence if the family requires another padding id than the tokenizer's; otherwise nothing.
+    """Return a list with one sentence if the family needs another padding id than the tokenizer's, else an empty list.
 
     Some families count positions from the padding id.
     """

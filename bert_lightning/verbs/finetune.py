@@ -1,4 +1,4 @@
-"""`bert-lightning finetune`: encoder and labelled examples -> a model for a task."""
+"""`bert-lightning finetune`: train a pretrained encoder on the labelled examples of a task."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _check_memory(
     """Check that a training step fits into memory, by the mean length of the first 1000 examples."""
     some = batches.train.lengths(np.arange(min(len(batches.train), 1000)))
     tokens = config.batch_tokens or config.batch_size * float(some.mean())
-    if config.launch == "auto" and config.frozen_blocks is None:  # what is frozen keeps neither gradients nor states
+    if config.launch == "auto" and config.frozen_blocks is None:  # frozen weights have no gradients and states
         half = "16" in str(config.trainer.precision)
         check_memory(source.config, tokens, 2 if half else 4, shard_count(config.trainer, devices))
 
@@ -120,7 +120,7 @@ def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
         raise UserError(f"task.max_length={length} is too short for any text: it must be {_SHORTEST} or more")
     if length > longest:
         raise UserError(
-            f"task.max_length={length} is longer than the encoder's max_position_embeddings={longest}: lower it"
+            f"task.max_length={length} is longer than the encoder's max_position_embeddings={longest}: use at most that"
         )
     _architecture(config, source)  # raises UserError if no encoder has these settings
     blocks = source.config.num_hidden_layers
@@ -131,7 +131,7 @@ def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
 def _say_what_is_lost(
     config: DictConfig, source: PretrainedWeights, batches: StreamDataModule[LabelledExamples]
 ) -> None:
-    """Note to the user how many texts are cut, and whether some may be longer than the texts of pretraining."""
+    """Print notes: how many texts are cut, and whether texts may be longer than in pretraining."""
     length = config.task.max_length
     learned = source.metadata.get("max_length", source.config.max_position_embeddings)
     if length > learned:
@@ -183,7 +183,7 @@ def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> Fi
     )
 
 
-# Next-sentence and sentence-order prediction train a pooler. As in BERT, a task head with a pooler starts from it.
+# Next-sentence and sentence-order prediction train a pooler. As in BERT, the pooler of a task head starts from it.
 _POOLER = re.compile(r"^objective\.terms\.\w+\.head\.pooler\.")
 
 

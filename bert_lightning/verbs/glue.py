@@ -37,7 +37,7 @@ _AVERAGED_AS_ONE = ("mnli", "mnli_mismatched")
 
 
 def run(config: DictConfig) -> None:
-    """Fine-tune on each task with each seed, print a table, and write it as `glue.json`."""
+    """Fine-tune on each task with each seed, print a table of the scores, and write it to `glue.json`."""
     folder = run_folder(config).path
     if (folder / "glue.json").exists():
         raise UserError(f"{folder} already holds a table: choose another name=..., or delete the folder")
@@ -52,7 +52,7 @@ def run(config: DictConfig) -> None:
     places = [] if config.path is None else [_place(config, task) for task in config.tasks]
     if absent := [place for place in places if not place.exists()]:
         raise UserError(
-            f"{absent[0]} does not exist: leave its task out by tasks=..., or name it by folders.<task>=..."
+            f"{absent[0]} does not exist: leave its task out with tasks=..., or give its folder with folders.<task>=..."
         )
     jobs = [(task, seed, _composed(config, folder, task, seed)) for task in config.tasks for seed in config.seeds]
     scores: dict[str, list[float]] = {}
@@ -86,7 +86,7 @@ def _composed(config: DictConfig, folder: Path, task: str, seed: int) -> DictCon
 def _scores(task: str, config: DictConfig) -> dict[str, float]:
     """Fine-tune, and return the scores after the last step, in %.
 
-    No checkpoint is chosen by its validation score, because the scores are measured on the same examples.
+    The last checkpoint is measured, not the best: choosing it on the examples of the score would bias the score.
     """
     folder, summary = finetune(config)
     found = {

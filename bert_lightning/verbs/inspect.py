@@ -23,7 +23,7 @@ from bert_lightning.verbs.pretrain import pretraining_examples
 
 
 def run(config: DictConfig) -> None:
-    """Print the counts of the corpus, the statistics of its examples and of their masking, and some examples."""
+    """Print counts of the corpus, statistics of its examples and of their masking, and some examples."""
     for name, least in (("batch_size", 1), ("sample", 1), ("show", 0)):
         if config[name] < least:
             raise UserError(f"{name}={config[name]} must be {least} or more")

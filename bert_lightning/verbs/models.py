@@ -54,7 +54,7 @@ def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
 
 
 def recipe_costs(config: DictConfig) -> Costs:
-    """Return the costs of a recipe at its published sequence length, without the objectives that have a teacher.
+    """Return the costs of a pretraining config at its published sequence length. Terms with a teacher do not count.
 
     If the config has no vocabulary size, it is set to the published one.
     """

@@ -71,7 +71,7 @@ class FillMask:
         (tokens,) = encode([masked], self.source.tokenizer, self.max_length, with_masks=True)
         if (tokens.ids == self.mask_id).sum() < text.count("[MASK]"):
             raise UserError(
-                f"{text[:60]!r}... has a [MASK] after the first {self.max_length} tokens, which are all that is read: "
+                f"{text[:60]!r}... has a [MASK] after the first {self.max_length} tokens, and only these are read: "
                 "shorten the text"
             )
         return MaskedText(text, tokens)
@@ -187,7 +187,7 @@ def _predict_texts(texts: Sequence[str], predict: FillMask | AnswerLines, size: 
     """
     for number, text in enumerate(texts, 1):
         if not text.strip():
-            raise UserError(f"text {number} of {len(texts)} is empty: write a text")
+            raise UserError(f"text {number} of {len(texts)} is empty: give a text, or leave it out")
     asked = [predict.read(valid(text), number) for number, text in enumerate(texts, 1)]
     yield from _predict_in_batches(asked, predict, size, "texts")
 

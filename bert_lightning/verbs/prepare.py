@@ -1,4 +1,4 @@
-"""`bert-lightning prepare`: a corpus -> tokenizer and token stores."""
+"""`bert-lightning prepare`: train a tokenizer on a corpus, and write the corpus as token stores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(config: DictConfig) -> None:
         raise UserError(f"workers={config.workers} must be 1 or more, or null for as many as there are cores")
     if config.shard is not None:
         if config.merge:
-            raise UserError(f"shard={config.shard} and merge=true: a merge joins all shards, so leave shard out")
+            raise UserError(f"shard={config.shard} and merge=true: a merge joins all shards: leave shard out")
         prepare_shard(plan, config.shard, config.shards, config.workers, say, note)
         return
     if config.merge:

@@ -1,4 +1,4 @@
-"""`bert-lightning pretrain`: text -> pretrained encoder."""
+"""`bert-lightning pretrain`: train an encoder on text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds, fingerprint, voca
 from bert_lightning.training import check_new_run, start_run
 from bert_lightning.verbs.prepare import prepared_data
 
-# Validation has its own seed and masking, whatever training uses. So runs with the same `examples` are comparable.
+# Validation has a fixed seed and fixed masking. So the validation losses of runs with equal `examples` are comparable.
 _VALIDATION_SEED = 2**32
 _VALIDATION_MASKING = TokenMasking(rate=0.15, mask_prob=0.8, random_prob=0.1)
 
@@ -92,11 +92,12 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     return start_run(finalize(config, derived), parts_of)
 
 
-_FILLED = 0.25  # least share of real tokens in a batch: sentences are shorter than the maximal length
+# Fraction of real tokens that the memory check assumes in a batch: sentences are shorter than the maximal length.
+_FILLED = 0.25
 
 
 def _check_parts(config: DictConfig, devices: int) -> Callable[[BertConfig], JointObjective]:
-    """Check the memory, and the parts that need no corpus, before the corpus is read or anything is written.
+    """Check the memory, and the parts that need no corpus. Nothing is read from the corpus or written.
 
     Return the function that makes the objective. It holds the teacher, if there is one.
     """
@@ -149,15 +150,15 @@ def _module(
     if examples.max_length > architecture.max_position_embeddings:
         raise UserError(
             f"examples.max_length={examples.max_length} is longer than model.max_position_embeddings="
-            f"{architecture.max_position_embeddings}: lower the one or raise the other"
+            f"{architecture.max_position_embeddings}: lower examples.max_length or raise model.max_position_embeddings"
         )
     if (architecture.local_window or 0) > examples.max_length:
         raise UserError(
             f"model.local_window={architecture.local_window} is wider than examples.max_length={examples.max_length}, "
-            "so that every layer would read the whole sequence: lower the one or raise the other"
+            "so no layer would be local: lower model.local_window or raise examples.max_length"
         )
     if architecture.type_vocab_size < examples.segments > 1:
-        raise UserError(f"model.type_vocab_size={architecture.type_vocab_size}: segment pairs have two types; use 2")
+        raise UserError(f"model.type_vocab_size={architecture.type_vocab_size} is too small for segment pairs: use 2")
     encoder, objective = BERT(architecture), make_objective(architecture)
     if config.init_from is not None:
         copy_weights(load_pretrained(config.init_from), data.tokenizer, encoder, objective)

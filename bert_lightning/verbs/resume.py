@@ -61,7 +61,7 @@ def apply_execution_overrides(config: DictConfig, overrides: list[str]) -> DictC
     for ours, theirs in zip(before, _updates(merged), strict=True):
         if ours != theirs:
             raise UserError(
-                f"an update of this run has {ours} examples (or batches of tokens), and with these overrides {theirs}: "
+                f"an update of this run has {ours} examples (or batches of tokens), but {theirs} with these overrides: "
                 "keep the product batch_size * trainer.devices * trainer.num_nodes * trainer.accumulate_grad_batches"
             )
     return merged

@@ -100,7 +100,7 @@ def test_a_run_ends_with_a_validation_whatever_the_interval(command, tiny_run, t
     code, _, errors = command("resume", "runs/odd", "batch_size=2", "trainer.accumulate_grad_batches=4")
     assert code == 2
     assert (
-        "an update of this run has 2 examples (or batches of tokens), and with these overrides 4" in errors
+        "an update of this run has 2 examples (or batches of tokens), but 4 with these overrides" in errors
     )  # at the foot of the ramp
 
 

@@ -91,7 +91,7 @@ def test_one_of_another_model_is_refused_with_the_difference(run, command, tiny_
     shutil.copy(run.with_name("other") / "checkpoints" / "step-4.ckpt", run / "checkpoints" / "step-4.ckpt")
     code, _, errors = command("resume", str(run))
     assert code == 2
-    assert "step-4.ckpt holds another model: num_hidden_layers is 1 there and 2 here" in errors
+    assert "step-4.ckpt holds another model: num_hidden_layers is 1 in it and 2 in this run" in errors
 
 
 def test_one_of_another_tokenizer_is_refused(run, command, tiny_run):

@@ -31,7 +31,7 @@ def test_the_same_command_again_goes_on(command, tiny_run, tmp_path):
     code, _, errors = command(*again, "name=whole-2", "seed=7", "optimizer.lr=0.5")
     assert code == 2
     assert errors.count("\n") == 1, errors
-    assert "runs/whole-2 holds another run: seed is 0 there and 7 here, optimizer.lr is" in errors
+    assert "runs/whole-2 holds another run: seed is 0 there and 7 now, optimizer.lr is" in errors
     code, _, errors = command(*again, "name=whole-2", "existing=refuse")
     assert code == 2
     assert "already holds a run" in errors

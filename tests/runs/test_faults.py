@@ -143,7 +143,7 @@ def test_weights_and_biases_in_trouble(trouble, command, tiny_run, tmp_path, mon
     code, _, errors = command("pretrain", *tiny_run, "model.dropout_rate=0.1", "name=a", "logger=wandb")
     assert code == 0, errors
     if trouble == "unwritable":
-        assert errors.count("WandbLogger failed and is not used any more") == 1, errors
+        assert errors.count("WandbLogger failed, so the run continues without it") == 1, errors
     else:
         assert len(list((tmp_path / "runs" / "a").glob("wandb/offline-run-*"))) == 1
         assert os.environ["WANDB_MODE"] == "offline"

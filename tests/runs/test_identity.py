@@ -11,16 +11,16 @@ from tests.runs.test_folder import state
 
 # What somebody may change in a config.yaml, and what the message says of it.
 EDITS = {
-    "seed": ("seed", 7, "seed is 0 there and 7 in config.yaml"),
-    "learning rate": ("optimizer.lr", 0.5, "optimizer.lr is 0.0005 there and 0.5 in config.yaml"),
+    "seed": ("seed", 7, "seed is 0 in it and 7 in config.yaml"),
+    "learning rate": ("optimizer.lr", 0.5, "optimizer.lr is 0.0005 in it and 0.5 in config.yaml"),
     "batch size": (
         "batch_size",
         4,
-        "batch_size * trainer.accumulate_grad_batches * trainer.devices * trainer.num_nodes is 8 there and 4 in",
+        "batch_size * trainer.accumulate_grad_batches * trainer.devices * trainer.num_nodes is 8 in it and 4 in",
     ),
-    "steps": ("trainer.max_steps", 40, "trainer.max_steps is 4 there and 40 in config.yaml"),
-    "masking": ("masking.rate", 0.3, "masking.rate is 0.15 there and 0.3 in config.yaml"),
-    "weight decay": ("weight_decay", 0.5, "weight_decay is 0.01 there and 0.5 in config.yaml"),
+    "steps": ("trainer.max_steps", 40, "trainer.max_steps is 4 in it and 40 in config.yaml"),
+    "masking": ("masking.rate", 0.3, "masking.rate is 0.15 in it and 0.3 in config.yaml"),
+    "weight decay": ("weight_decay", 0.5, "weight_decay is 0.01 in it and 0.5 in config.yaml"),
 }
 
 
@@ -43,7 +43,7 @@ def test_a_checkpoint_of_another_run_is_refused(runs, made_runs):
     shutil.copy(runs.path / "other/checkpoints/step-3.ckpt", runs.path / "half/checkpoints/step-3.ckpt")
     code, _, errors = runs.command("resume", "runs/half")
     assert code == 2
-    assert "to another run: seed is 7 there and 0 in config.yaml, optimizer.lr is 0.5 there and 0.0005 in" in errors
+    assert "to another run: seed is 7 in it and 0 in config.yaml, optimizer.lr is 0.5 in it and 0.0005 in" in errors
 
 
 def test_what_says_only_how_a_run_is_executed_may_change(runs):
@@ -68,7 +68,7 @@ def test_existing_resume_names_another_batch_size(runs):
     code, _, errors = runs.command("pretrain", *runs.pretraining, "name=half", "existing=resume", "batch_size=16")
     assert code == 2
     assert "batch_size * trainer.accumulate_grad_batches" in errors
-    assert "8 there and 16 here" in errors
+    assert "8 there and 16 now" in errors
 
 
 RESUMED = {
@@ -175,6 +175,6 @@ def test_foreign_names_of_checkpoints_are_passed_over(runs):
     assert "resumes at step 3 of 4" in output
     assert "step-9999999999999999999999.ckpt is damaged (it is not a file)" in errors
     assert "step-8.ckpt is damaged (No such file or directory)" in errors
-    assert "step-99999.ckpt is damaged (it holds step 3, and its name says another step)" in errors
+    assert "step-99999.ckpt is damaged (it holds step 3, but its name gives another step)" in errors
     assert (folder / "last.ckpt").resolve().name == "step-4.ckpt"
     assert (folder / "step-4.ckpt").exists()

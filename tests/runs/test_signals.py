@@ -33,7 +33,7 @@ def test_the_update_under_way_is_saved(name, command, tiny_run, runs, monkeypatc
     code, _, errors = command("pretrain", *tiny_run, *SETTINGS, "name=stopped", sent("training", 2, name))
     assert code == 128 + signal.Signals[name]
     assert errors.splitlines()[-1] == (
-        f"bert-lightning: error: stopped by {name} after step 2: bert-lightning resume runs/stopped goes on from there"
+        f"bert-lightning: error: stopped by {name} after step 2: to continue, run bert-lightning resume runs/stopped"
     )
     assert ("press Ctrl-C again to stop at once" in errors) == (name == "SIGINT")
     assert saved(runs / "stopped") == ["step-2.ckpt"]

@@ -116,7 +116,7 @@ def test_the_message_names_every_target_to_trust():
 def test_values_by_position_are_refused_beside_parts_of_this_program(own_package, monkeypatch):
     node = {"_target_": "bert_lightning.runs.loggers.wandb_logger", "_args_": ["/elsewhere", 0]}
     with pytest.raises(
-        UserError, match=r"x: a\._args_: values of bert_lightning\.runs\.loggers\.wandb_logger are given by name"
+        UserError, match=r"x: a\._args_: bert_lightning\.runs\.loggers\.wandb_logger takes arguments by name only"
     ):
         check_targets({"a": node}, "x")
     monkeypatch.setenv(TRUST_ENV, own_package)

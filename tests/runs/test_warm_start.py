@@ -76,13 +76,17 @@ def test_heads_are_found_by_what_they_are_and_not_by_the_name_of_their_term(sour
         (
             {"layers": 13},
             "ab",
-            "init_from: model.num_hidden_layers=13 is more than the pretrained encoder has: use 12 or",
+            "init_from: model.num_hidden_layers=13 is more than the pretrained encoder.s 12: use 12 or",
         ),
-        ({"layers": 2, "hidden_size": 4}, "ab", "init_from: .*teacher has other sizes: add model.hidden_size=8$"),
+        (
+            {"layers": 2, "hidden_size": 4},
+            "ab",
+            "init_from: .*teacher has other sizes than this run: add model.hidden_size=8$",
+        ),
         (
             {"layers": 2},
             "ac",
-            "has another vocabulary: add tokenizer=files tokenizer.path=.*/teacher$",
+            "has another vocabulary than this run: add tokenizer=files tokenizer.path=.*/teacher$",
         ),
     ],
 )
@@ -98,7 +102,7 @@ def test_what_is_otherwise_or_begins_at_random_is_said(source, capsys):
     objective = JointObjective(student.config, {"mlm": MaskedLM, "nsp": NextSentencePrediction})
     copy_weights(source, vocabulary("a", "b"), student, objective)
     fresh, other = sorted(capsys.readouterr().err.splitlines())
-    assert "lacks weights for objective.terms.nsp: the missing ones are initialized at random" in fresh
+    assert "lacks weights for objective.terms.nsp: they are initialized at random" in fresh
     assert "was trained with model.num_attention_heads=2 model.layer_norm_eps=1e-12, unlike this run" in other
 
 
@@ -113,5 +117,5 @@ def test_a_checkpoint_from_before_a_field_of_the_config_is_still_of_the_same_mod
     older = {name: value for name, value in mine["config"].items() if name != "tie_word_embeddings"}
     check_same_model(tmp_path / "step-1.ckpt", {**mine, "config": older}, mine)
     untied = {**mine, "config": config(2, tie_word_embeddings=False).to_dict()}
-    with pytest.raises(UserError, match="another model: tie_word_embeddings is True there and False here"):
+    with pytest.raises(UserError, match="another model: tie_word_embeddings is True in it and False in this run"):
         check_same_model(tmp_path / "step-1.ckpt", {**mine, "config": older}, untied)

@@ -83,7 +83,7 @@ def test_one_sentence_documents_that_do_not_serve_sentence_pairs(command, tiny_r
         ),
         (
             ["examples=sentence_order", "model.type_vocab_size=1", MLM],
-            "type_vocab_size=1: segment pairs have two types",
+            "type_vocab_size=1 is too small for segment pairs: use 2",
         ),
         (
             ["examples=full_sentences", "examples.max_length=4", MLM],
@@ -152,7 +152,7 @@ def test_the_hint_of_start_is_a_command_line_that_works(form, command, tiny_run,
     ]
     code, _, errors = command("pretrain", *wanted)
     assert (code, errors.count("\n")) == (2, 1), errors
-    hint = shlex.split(re.search(r"has another vocabulary: add (.*)", errors)[1])
+    hint = shlex.split(re.search(r"has another vocabulary than this run: add (.*)", errors)[1])
     rest = [override for override in wanted if not override.startswith("tokenizer.")]
     code, _, errors = command("pretrain", *rest, *hint)
     assert code == 0, (hint, errors)
