@@ -87,7 +87,7 @@ def test_one_sentence_documents_that_do_not_serve_sentence_pairs(command, tiny_r
         ),
         (
             ["examples=full_sentences", "examples.max_length=4", MLM],
-            "max_length=4 must be a number of tokens, 8 or more",
+            "max_length=4 must be a whole number of tokens, 8 or more",
         ),
     ],
 )
