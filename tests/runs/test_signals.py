@@ -52,7 +52,8 @@ def test_a_second_interrupt_stops_at_once(command, tiny_run, runs, monkeypatch):
     assert code == 130
     assert "Traceback" not in errors
     (run,) = runs.iterdir()
-    assert errors.splitlines()[-1].startswith("bert-lightning: error: stopped by SIGINT: to continue, run bert-lightning resume runs/")
+    message = "bert-lightning: error: stopped by SIGINT: to continue, run bert-lightning resume runs/"
+    assert errors.splitlines()[-1].startswith(message)
     assert saved(run) == ["step-3.ckpt"]
 
 
