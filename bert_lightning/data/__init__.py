@@ -1,1 +1,1 @@
-"""Data: token ids -> examples -> batches, by token store, segment pairs, masking, samplers and data loaders."""
+"""Data: from text to token store, from token store to examples, and from examples to batches."""

@@ -1,4 +1,4 @@
-"""Types of the NumPy arrays that data code passes around. Comments give their shapes, as in `Ints  # [B]`."""
+"""Types of NumPy arrays for data code. Where a type is used, a comment gives the shape, as in `Ints  # [B]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data module: the loaders of training and validation batches that Lightning asks for."""
+"""The Lightning data module, with the data loaders for training and validation."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _ENDLESS = 2**40  # number of batches that no run reaches
 class StreamDataModule(pl.LightningDataModule, Generic[E]):
     """Load training batches from an endless stream until the budget is spent, and each validation example once.
 
-    A checkpoint stores the number of examples that all ranks together have received. A resumed run continues there at
-    once, with any number of workers. The number of ranks and the number of accumulated batches may change if their
+    A checkpoint stores the number of examples that all ranks together have received. A resumed run begins at this
+    position, with any number of workers. The number of ranks and the number of accumulated batches may change if their
     product stays the same.
 
     Args:
-        train: training examples, which the stream repeats epoch after epoch.
+        train: training examples; the stream repeats them in every epoch.
         validation: validation examples, read in order.
         batch_size: number of sequences in a batch on each rank.
         batch_tokens: maximal number of tokens in a training batch on each rank, with any number of sequences; None for
             batches of `batch_size` sequences.
         validation_examples: maximal number of validation examples that are used; None for all.
-        num_workers: number of processes that make batches; the batches do not depend on it.
+        num_workers: number of processes that make batches. The content of the batches does not depend on it.
 
     Raises:
         UserError: if a number is too small, or the system does not allow so many workers.
@@ -71,11 +71,11 @@ class StreamDataModule(pl.LightningDataModule, Generic[E]):
         if batch_tokens is not None:
             self.windows = Windows(train.lengths, len(train), train.longest, batch_tokens, train.seed)
         self.position = 0  # position in the training stream: number of examples given to all ranks
-        self.plan: BatchPlan | None = None  # present plan; None before the first
+        self.plan: BatchPlan | None = None  # current plan; None before the first
         self.validation_size = min(len(validation), validation_examples or len(validation))
 
     def train_dataloader(self) -> PlannedBatches:
-        """Return the training batches of this rank, from the present position to the end of the budget."""
+        """Return the training batches of this rank, from the current position to the end of the budget."""
         assert self.trainer is not None, "Lightning attaches the trainer before it asks for loaders"
         budget: Budget = self.trainer.lightning_module.budget  # type: ignore[assignment]
         accumulated = self.trainer.accumulate_grad_batches
@@ -98,15 +98,15 @@ class StreamDataModule(pl.LightningDataModule, Generic[E]):
         return self._loader(self.validation, SequentialBatches(self.validation_size, batch_size, rank, ranks))
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Advance the position when training receives a batch; batches that workers made ahead do not count."""
+        """Advance the position when training receives a batch. Batches that workers made ahead are not counted."""
         if self.trainer is not None and self.trainer.training:
             self.position = self._batches.after(self.position)
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position and the plan of the training stream, which are the same on every rank.
+        """Return the position and the plan of the training stream. They are the same on every rank.
 
-        Checkpoints hold these keys, so they stay as they are.
+        Do not rename the keys, because they are stored in checkpoints.
         """
         return {"position": self.position, "leg": None if self.plan is None else self.plan.state_dict()}
 
@@ -120,7 +120,7 @@ class StreamDataModule(pl.LightningDataModule, Generic[E]):
         return -(-len(self.train) // self.batch_size) if self.windows is None else len(self.windows.epoch_batches())
 
     def _replan(self, budget: Budget, update_batches: int) -> bool:
-        """Make a new plan if the spent budget requires other batch settings; return whether it did.
+        """Make a new plan if the spent budget requires other batch settings. Return whether there is a new plan.
 
         Args:
             budget: budget of the run.
@@ -138,7 +138,7 @@ class StreamDataModule(pl.LightningDataModule, Generic[E]):
         return True
 
     def _present_batches(self, budget: Budget, trainer: pl.Trainer) -> DataLoader[Any] | CountedBatches:
-        """Return the batches of the present plan, from the present position on."""
+        """Return the batches of the current plan, from the current position on."""
         assert self.plan is not None, "made before batches are asked for"
         examples, ranks = self.train.with_plan(self.plan), (trainer.global_rank, trainer.world_size)
         if self.windows is None:
@@ -155,9 +155,9 @@ class StreamDataModule(pl.LightningDataModule, Generic[E]):
         return CountedBatches(loader, trainer.accumulate_grad_batches, counts, self._mean_over_ranks)
 
     def _examples_per_batch(self, budget: Budget) -> float:
-        """Return the number of examples per batch at the present fraction of the budget.
+        """Return the number of examples per batch at the current fraction of the budget.
 
-        If batches are measured in tokens, it is the mean over a sample that covers all of training.
+        If the batch size is given in tokens, this is the mean over a sample that covers all of training.
         """
         if self.windows is None:
             return budget.batch_size(self.batch_size, budget.fraction_spent)
@@ -166,9 +166,9 @@ class StreamDataModule(pl.LightningDataModule, Generic[E]):
         return windows.mean_batch_examples(self.train.with_plan(whole_training).lengths)
 
     def _windows_at(self, fraction_spent: float, budget: Budget, full: Windows) -> Windows:
-        """Return the windows at a fraction of the budget, from those at the full batch size.
+        """Return the windows for the batch size at a fraction of the budget. `full` has those for the full batch size.
 
-        A batch has room for at least one example of any length.
+        A batch is at least as large as the longest example.
         """
         return replace(full, max_tokens=max(full.longest, budget.batch_size(full.max_tokens, fraction_spent)))
 
@@ -187,5 +187,5 @@ class StreamDataModule(pl.LightningDataModule, Generic[E]):
             persistent_workers=self.num_workers > 0,
             worker_init_fn=ignore_terminal_signals,
             pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # its own; otherwise each iterator would advance the model's random state
+            generator=torch.Generator(),  # a separate one; otherwise iterators would advance the model's random state
         )

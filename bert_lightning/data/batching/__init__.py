@@ -1,1 +1,1 @@
-"""Group examples into batches, in an order that depends on the seed alone."""
+"""Group examples into batches, in an order that depends only on the seed."""

@@ -1,8 +1,8 @@
-"""Loss weights for batches that share one update, by gradient accumulation or on several ranks.
+"""Loss weights for several batches of one update, with gradient accumulation or several ranks.
 
 A loss is a mean over predictions. Batches have different numbers of predictions, so the mean of their losses is not the
-mean over all predictions. Therefore all batches of an update are made before the first is handed out. Each batch gets
-their mean number of predictions, and `JointObjective` weights its losses by it.
+mean over all predictions. `JointObjective` corrects this if a batch has the mean number of predictions per batch of its
+update. So all batches of an update are loaded before the first one is returned.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 class CountedBatches:
     """The batches of `loader`, each with the additional key `mean_counts`.
 
-    It maps each term of the objective to the mean number of its predictions in the batches of the update.
+    `mean_counts` maps each term of the objective to the mean number of its predictions in the batches of the update.
 
     Args:
         loader: data loader of this rank.

@@ -1,7 +1,7 @@
 """Plan training batches in segments. Within a segment the batch settings are fixed, so positions determine the batches.
 
-Workers make batches ahead, so a batch cannot depend on what is spent before it is used. If the spent fraction of the
-budget changes the batch settings, a new plan begins. All ranks and every resumed run begin it at the same update.
+Workers make batches in advance, so a batch cannot depend on the amount spent when it is used. If the spent fraction of
+the budget changes the batch settings, a new plan begins. It begins at the same update on all ranks and in resumed runs.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class BatchPlan:
     Args:
         position: position of the training stream at which the segment begins.
         fraction_spent: fraction of the budget that is spent when the segment begins.
-        pace: number of positions that the whole budget would take. It is infinite if only training can tell; then the
-            fraction counts as constant within the segment.
-        phase_starts: positions at which the phases started that began before this segment.
+        pace: number of positions that the full budget would take. It is infinite if this is not known in advance. The
+            fraction is then treated as constant within the segment.
+        phase_starts: start positions of the phases that began before this segment.
     """
 
     position: int = 0
@@ -43,7 +43,7 @@ class BatchPlan:
         return np.minimum(1.0, self.fraction_spent + (np.asarray(positions) - self.position) / self.pace)
 
     def position_at(self, fraction: float) -> int:
-        """Return the position at which a fraction of the budget is spent; `UNREACHED` if it is unknown."""
+        """Return the position at which a fraction of the budget is spent; `UNREACHED` if this is unknown."""
         if fraction <= self.fraction_spent:
             return self.position
         return (
@@ -51,7 +51,7 @@ class BatchPlan:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the plan as plain data. Checkpoints hold these keys, so they stay as they are."""
+        """Return the plan as plain data. Do not rename its keys, because they are stored in checkpoints."""
         return {
             "position": self.position,
             "share": self.fraction_spent,
@@ -61,7 +61,7 @@ class BatchPlan:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> BatchPlan:
-        """Return the plan that `state_dict` described."""
+        """Return the plan for a state that `state_dict` returned."""
         return cls(state["position"], state["share"], state["pace"], tuple(state["begins"]))
 
 
@@ -72,11 +72,11 @@ END_OF_TRAINING = BatchPlan()  # the whole budget is spent: the finished model r
 class PlannedBatches:
     """The batches of all plans, one plan after another. When a plan ends, batches that workers made ahead are dropped.
 
-    Lightning knows the number of batches. So it does not ask for a batch before the previous update is done.
+    This class has a length, so Lightning does not request a batch before the previous update is done.
 
     Args:
-        replan: function that makes a new plan if the present one has ended, and returns whether it did.
-        batches: function that returns the batches of the present plan, from the present position on.
+        replan: function that makes a new plan if the current one has ended, and returns whether it did.
+        batches: function that returns the batches of the current plan, from the current position on.
         update_batches: number of batches per update on this rank.
         num_batches: number of batches in all plans.
     """

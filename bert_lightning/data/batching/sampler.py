@@ -28,8 +28,8 @@ class StreamBatches(Sampler[range]):
     """Sample batches of consecutive positions. The ranks share each global batch evenly.
 
     Global batch b has world_size * batch_size positions, from b * world_size * batch_size on. So the same global batch
-    size gives the same global batches for any number of ranks. `start` is a position, which is a number of examples: a
-    resumed run continues there at once.
+    size gives the same global batches for any number of ranks. A resumed run begins at the position `start`, and skips
+    no batch to get there.
     """
 
     batch_size: int  # number of sequences on one rank
@@ -61,7 +61,7 @@ class StreamBatches(Sampler[range]):
 class SequentialBatches(Sampler[range]):
     """Sample every position below `size` once, in order, for evaluation. The last batch may be smaller than the others.
 
-    The ranks take the batches in turn. No batch is repeated to make the ranks even, so some ranks may have one less.
+    The ranks take the batches in turn. No batch is repeated, so some ranks may have one batch less than others.
     """
 
     size: int

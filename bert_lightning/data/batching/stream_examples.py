@@ -1,4 +1,4 @@
-"""The interface of training examples: finished batches, indexed by positions of the training stream."""
+"""The interface of training examples, which return finished batches for positions of the training stream."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ Batch = TypeVar("Batch", covariant=True)
 
 
 class StreamExamples(Dataset[Batch]):
-    """Examples whose index is a whole batch: `examples[positions]` are those at positions of the training stream.
+    """Examples that are indexed by batches: `examples[positions]` is the batch at these positions of the stream.
 
-    Subclasses have the shuffle `seed`. A subclass that changes during training also overrides the last three members.
+    Subclasses have the shuffle `seed`. If the examples change during training, a subclass also overrides the last three
+    members.
     """
 
     seed: Any
@@ -47,9 +48,9 @@ class StreamExamples(Dataset[Batch]):
         return ()
 
     def with_plan(self, plan: BatchPlan) -> Self:
-        """Return these examples as they are under a plan, which tells the fraction of the budget at each position."""
+        """Return these examples with a plan. The plan gives the fraction of the budget spent at each position."""
         return self
 
     def phase_starts(self, plan: BatchPlan) -> tuple[int, ...]:
-        """Return the position at which each phase of training starts, as far as the plan can tell."""
+        """Return the position at which each phase of training starts, or `UNREACHED` if the plan does not know it."""
         return ()

@@ -1,4 +1,4 @@
-"""Batches with a fixed number of tokens, made of examples of similar length."""
+"""Batches with a maximal number of tokens instead of a number of examples. A batch has examples of similar length."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SAMPLED_WINDOWS = 8  # windows that estimate the number of examples in a batch
 
 @dataclass(frozen=True)
 class Windows:
-    """The training stream, cut into windows. Each window is sorted by length, cut into batches, and these are shuffled.
+    """The training stream, cut into windows. Each window is sorted by length and cut into batches in random order.
 
-    Only the examples of one window are sorted, so the longer the window, the more random the order stays. A window ends
-    with its epoch, so every epoch has each example once. A window is a pure function of its first position.
+    Windows limit the sorting, so that the stream keeps its random order outside of them. A window ends with its epoch,
+    so every epoch has each example once. A window is a pure function of its first position.
 
     Args:
-        lengths: function that returns the number of tokens, without padding, of the examples at positions.
+        lengths: function (positions) -> number of tokens in each example, without padding.
         epoch_size: number of examples in an epoch.
         longest: maximal number of tokens in an example.
         max_tokens: maximal number of tokens in a batch.
@@ -51,7 +51,7 @@ class Windows:
 
     @property
     def examples(self) -> int:
-        """Return the number of examples in a window. It divides an epoch into windows of about equal size."""
+        """Return the number of examples in a window. All windows of an epoch have about the same size."""
         windows = -(-self.epoch_size // (_WINDOW * (self.max_tokens // self.longest)))
         return -(-self.epoch_size // windows)
 
@@ -95,11 +95,11 @@ class Windows:
 class TokenBatches(Sampler[Ints]):
     """Sample the batches of `windows`. The ranks take them in turn, and all ranks get the same number.
 
-    A resumed run continues at once at the end of any global batch. Its position is a number of examples, as in
-    `StreamBatches`.
+    A run can be resumed after any global batch, and skips no batch to get there. Positions are numbers of examples, as
+    in `StreamBatches`.
 
     Args:
-        windows: windows that give the batches.
+        windows: windows from which the batches come.
         num_batches: number of batches in all of training, on each rank.
         rank: rank of this process.
         world_size: number of ranks.

@@ -1,1 +1,1 @@
-"""Labelled data: rows -> examples of a task type -> tokens -> batches, and from scores back to answers."""
+"""Labelled data: from rows to examples of a task type, tokens and batches, and from scores to answers."""

@@ -1,4 +1,4 @@
-"""Multiple choice: a text and several continuations, one of which is right, as in SWAG (Zellers et al. 2018)."""
+"""Multiple choice: select the right one of several continuations of a text, as in SWAG (Zellers et al. 2018)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Choices(TaskType):
     The columns are `text`, those of `choices`, and `label`.
 
     Args:
-        choices: columns of the continuations, or a single column that holds a list of them.
-        beginning: column with the beginning of every continuation, as in SWAG; None for no such column.
+        choices: columns of the continuations, or a single column with a list of them.
+        beginning: column with the common beginning of all continuations, as in SWAG; None for no such column.
         first_label: label of the first choice, 0 or 1.
     """
 
@@ -33,7 +33,7 @@ class Choices(TaskType):
     first_label: int = 0
 
     def inputs(self, row: Row) -> dict[str, Any]:
-        if "choices" in row.values:  # a user typed the row, see `parse`
+        if "choices" in row.values:  # the row is a line that a user typed, see `parse`
             values, start = [row.get("choices")], ""
         else:
             values = [row.get(name, "task.type.choices") for name in self.choices]
@@ -88,5 +88,5 @@ class Choices(TaskType):
 
 
 def _fits(label: str, count: int, first: int) -> bool:
-    """Return whether a label is the number of one of `count` choices, counted from `first`."""
+    """Return whether a label is an integer from `first` to `first` + `count` - 1."""
     return label.isdecimal() and 0 <= int(label) - first < count

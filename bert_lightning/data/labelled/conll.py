@@ -1,4 +1,4 @@
-"""Words with tags: files with one word per line, and the tagging schemes that mark where an entity begins and ends."""
+"""Tagged words: files with one word per line, and the tagging schemes that mark the beginning and end of entities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bert_lightning.text.files.rows import Row, is_table, read_rows
 
 _OUTSIDE = "O"
 _DOCUMENT = "-DOCSTART-"
-# BIOES, BMES (M for inside) and BILOU (L for last, U for unit) name the same four roles.
+# BIOES, BMES (M for inside) and BILOU (L for last, U for unit) are three names for the same four roles.
 _ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
 
 
@@ -27,11 +27,11 @@ class Entity(NamedTuple):
 def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iterator[Row]:
     """Yield the sentences of a file with one word per line and a blank line between sentences, or of a table.
 
-    Spaces or tabs separate the columns of a line. If the file has tabs between columns, spaces are parts of words. A
-    row has `words` and `tags`. Lines that start a document in CoNLL-2003 are left out. `where` names the line of the
-    first word; the other words are on the lines after it.
+    Spaces or tabs separate the columns of a line. If a file uses tabs, a word may contain spaces. A row has the columns
+    `words` and `tags`. Lines that start a document in CoNLL-2003 are left out. `where` is the line of the first word;
+    the other words are on the lines after it.
 
-    A table other than .tsv, such as .jsonl or .parquet, is read by `read_rows`: its columns hold lists.
+    A table other than .tsv, such as .jsonl or .parquet, is read by `read_rows`. Its columns must contain lists.
 
     Raises:
         UserError: if a line lacks these columns.
@@ -66,7 +66,7 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
 def _fields(line: str, tabs: bool) -> list[str]:
     """Return the columns of a line.
 
-    Only ASCII spaces and tabs separate columns. Another space, such as U+3000, may be a word.
+    Only ASCII spaces and tabs separate columns. Another white-space character, such as U+3000, may be a word.
     """
     if not tabs:
         return [field for field in line.strip(" \t").split(" ") if field]
@@ -74,7 +74,7 @@ def _fields(line: str, tabs: bool) -> list[str]:
 
 
 def entities(tags: Sequence[str]) -> set[Entity]:
-    """Return the entities of IOB2 tags, as conlleval and seqeval read them: an I without a B begins an entity too."""
+    """Return the entities of IOB2 tags. As in conlleval and seqeval, an I without a B before it also begins one."""
     found: set[Entity] = set()
     start, entity_type = 0, ""
     for i, tag in enumerate([*tags, _OUTSIDE]):
@@ -88,15 +88,15 @@ def entities(tags: Sequence[str]) -> set[Entity]:
 
 
 def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: str = "auto") -> list[list[str]]:
-    """Convert tags to IOB2, where every entity begins with B.
+    """Convert tags to IOB2. In IOB2, every entity begins with B.
 
     Args:
         sentences: tags of each sentence.
         where: `file:line` of the first tag of each sentence.
         scheme: scheme of the tags: iob1, iob2, bioes (also BMES and BILOU), bioes_cut, or auto. In iob1, as in
-            CoNLL-2003, B separates neighbouring entities of one type. Two entities of CoNLL's training file begin with
-            B without need, so a B always begins an entity. In bioes_cut, an entity may lack its beginning or its end.
-            auto is the scheme that all sentences follow, and never bioes_cut.
+            CoNLL-2003, B separates neighbouring entities of one type. It may also begin other entities, as it does
+            twice in CoNLL's training file. In bioes_cut, an entity may lack its beginning or its end. auto detects the
+            scheme that all sentences follow, but never bioes_cut.
 
     Raises:
         UserError: if a tag is invalid, or the scheme does not allow a sequence of tags; the message names the line.
@@ -117,7 +117,7 @@ def to_iob2(sentences: Sequence[Sequence[str]], where: Sequence[str], scheme: st
 
 
 def _scheme(sentences: Sequence[Sequence[str]]) -> str:
-    """Return the tagging scheme of all sentences. An I that begins an entity tells IOB1 from IOB2."""
+    """Detect the tagging scheme that all sentences follow. An I that begins an entity shows that it is IOB1."""
     roles = {tag.partition("-")[0] for tags in sentences for tag in tags}
     if roles & {"S", "E", "M", "L", "U"}:
         return "bioes"

@@ -1,4 +1,4 @@
-"""Encoding of labelled data: texts and words -> token sequences -> the tensors that the encoder reads."""
+"""Encoding of labelled data: from texts and words to token sequences, and to the input tensors of the encoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bert_lightning.data.batch import EncoderInputs
 from bert_lightning.text.tokenizers.batch_tokenizer import text_reader
 
 TextInput = str | tuple[str, str] | list[str]  # a text, a pair of texts, or words
-_CHUNK = 1000  # texts that are encoded together: each takes some kilobytes in the library's form, until it is converted
+_CHUNK = 1000  # texts that are encoded together; an `Encoding` of the library takes some kilobytes until converted
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ def encode(
 ) -> list[TokenSequence]:
     """Encode each text as `[CLS] text [SEP]`, and each pair as `[CLS] a [SEP] b [SEP]`, cut to `max_length` tokens.
 
-    The longer text of a pair is cut first. A special token that an author typed is plain text, as in pretraining;
-    `with_masks` reads `[MASK]` as the mask token. Words are read as in a sentence, with a space before each; see
+    The longer text of a pair is cut first. As in pretraining, special tokens in a text are plain text. If `with_masks`
+    is true, `[MASK]` is the mask token. A list of words is encoded as a sentence, with a space before each word; see
     `text_reader`.
     """
     found: list[TokenSequence] = []
@@ -58,7 +58,7 @@ def encode_windows(
 ) -> list[list[TokenSequence]]:
     """Encode each question with its context, as windows `[CLS] question [SEP] part of the context [SEP]`.
 
-    Neighbouring windows share `overlap` tokens.
+    Neighbouring windows have `overlap` tokens of the context in common.
     """
     found: list[list[TokenSequence]] = []
     with _reader(tokenizer) as reader:
@@ -82,7 +82,7 @@ def truncate_texts(texts: Sequence[str], tokenizer: Tokenizer, max_tokens: int) 
 
 
 def collate(inputs: Sequence[TokenSequence], pad: int) -> EncoderInputs:
-    """Pad sequences to the longest of them, and return the inputs of the encoder."""
+    """Pad sequences to the longest of them with the id `pad`, and return the inputs of the encoder."""
     lengths = torch.tensor([len(tokens.ids) for tokens in inputs])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # [B, S]
     ids, types = torch.full(mask.shape, pad), torch.zeros(mask.shape, dtype=torch.long)

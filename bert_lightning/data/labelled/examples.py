@@ -1,4 +1,4 @@
-"""Labelled examples as batches, indexed by positions of the training stream."""
+"""Batches of labelled examples, indexed by positions of the training stream."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class LabelledExamples(StreamExamples[LabelledBatch]):
         labels: classes in the order of their logits; empty if the task type has no classes.
         tokenizer: tokenizer that encodes the examples.
         max_length: maximal number of tokens in a sequence.
-        seed: shuffle seed of the stream. None keeps the examples' order, and makes each example one unit; training may
-            use smaller units.
+        seed: shuffle seed of the stream, for training. None keeps the order of the examples, and makes each example one
+            unit. Training may use smaller units.
 
     Raises:
         UserError: if there are no examples, or an answer is not among the labels.
@@ -77,7 +77,7 @@ class LabelledExamples(StreamExamples[LabelledBatch]):
 
 
 def labelled_batch(task_type: TaskType, units: Sequence[Unit], pad: int) -> LabelledBatch:
-    """Return the batch of some units, without answers."""
+    """Return a batch of `units`, without labels."""
     inputs = collate([tokens for unit in units for tokens in unit.sequences], pad)
     sizes = torch.tensor([len(unit.sequences) for unit in units])
     batch = LabelledBatch(**inputs, group_sizes=sizes, units=Units(units))  # type: ignore[typeddict-item]

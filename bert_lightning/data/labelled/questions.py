@@ -1,4 +1,4 @@
-"""Question answering: the answer is a span of a context. Devlin et al. 2019, sections 4.2 and 4.3."""
+"""Extractive question answering: the answer is a span of a context. Devlin et al. 2019, sections 4.2 and 4.3."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Questions(TaskType):
-    """Question answering: a question, and a context that contains the answer.
+    """Extractive question answering: a question, and a context that contains the answer.
 
     The columns are `question`, `context` and `answers`. A context longer than a sequence is cut into windows. An
     example is one unit with all its windows, so that no question is split over batches or ranks. In training, each
     window is a unit.
 
-    `answers` is SQuAD's list of `text` and `answer_start`, the hub's form of it, a list of texts, or one text. A text
-    without a start is taken where it first occurs. The metrics read the texts.
+    `answers` is SQuAD's list of `text` and `answer_start`, the hub's form of this list, a list of texts, or one text. A
+    text without a start stands for its first occurrence in the context. Metrics compare the texts only.
 
     Args:
         overlap: number of tokens that neighbouring windows share (`doc_stride` of transformers' run_qa).
@@ -49,7 +49,7 @@ class Questions(TaskType):
             google-research/bert).
         max_answer_tokens: maximal number of tokens in a predicted answer.
         unanswerable: whether a question may have no answer (SQuAD 2.0).
-        null_threshold: margin by which the score for no answer must exceed the best answer's for it to be predicted.
+        null_threshold: "no answer" is predicted if its score exceeds that of the best answer by more than this.
         candidates: number of spans whose scores are turned into probabilities (`n_best_size`).
 
     Raises:
@@ -94,7 +94,7 @@ class Questions(TaskType):
         return [_placed(answer, context, row.where) for answer in given]
 
     def _is_impossible(self, row: Row) -> bool | None:
-        """Return the value of SQuAD 2.0's `is_impossible` in a row; None if the row has none."""
+        """Return the value of SQuAD 2.0's `is_impossible` in a row; None if the row has no such column."""
         value = row.values.get(self._column("is_impossible"))
         if value is None or value == "":
             return None
@@ -129,9 +129,9 @@ class Questions(TaskType):
         return [Unit(example, [window]) for example, windows in units for window in windows]
 
     def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
-        """Return the first and last token of the first answer in each of N windows, [N, 2].
+        """Return the indices of the first and last token of the first answer in each of N windows, [N, 2].
 
-        They are 0, the position of [CLS], if the answer is not entirely in the window.
+        Both are 0, the position of [CLS], if the answer is not entirely in the window.
         """
         return torch.tensor([_target(example.answer, window) for example, windows in units for window in windows])
 
@@ -176,7 +176,7 @@ class Questions(TaskType):
             yield Span(float(flat[at]), int(tokens.offsets[first, 0]), int(tokens.offsets[last, 1]))
 
     def _distinct(self, spans: Sequence[Span]) -> list[Span]:
-        """Return the best spans. A span that two windows contain counts once."""
+        """Return the best spans. A span that two windows contain is returned once."""
         found: dict[tuple[int, int], Span] = {}
         for span in spans:
             found.setdefault((span.start, span.end), span)
@@ -198,7 +198,7 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def _listed(given: Any, where: str) -> list[Any]:
-    """Return the answers of a row as a list, whatever form they have."""
+    """Return the answers of a row as a list. They may have any of the forms that `Questions` accepts."""
     if isinstance(given, dict):
         texts, starts = given.get("text"), given.get("answer_start")
         if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
@@ -211,10 +211,10 @@ def _listed(given: Any, where: str) -> list[Any]:
 
 
 def _placed(given: Any, context: str, where: str) -> dict[str, Any]:
-    """Return one answer with its place in the context.
+    """Return one answer as its text and its start in the context, in characters.
 
     Raises:
-        UserError: if the answer is not at its place in the context.
+        UserError: if the context does not have the answer at this start.
     """
     text, start = (given.get("text"), given.get("answer_start")) if isinstance(given, dict) else (given, None)
     if text is None or text == "":
@@ -230,7 +230,7 @@ def _placed(given: Any, context: str, where: str) -> dict[str, Any]:
 
 
 def _target(answers: Sequence[dict[str, Any]], window: TokenSequence) -> tuple[int, int]:
-    """Return the first and last token of the first answer in a window; 0 and 0 if the answer is not entirely in it."""
+    """Return the indices of the first answer's first and last token in a window; 0, 0 if it is not entirely inside."""
     if not answers:
         return 0, 0
     start, end = answers[0]["answer_start"], answers[0]["answer_start"] + len(answers[0]["text"])

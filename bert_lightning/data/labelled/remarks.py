@@ -13,7 +13,7 @@ from bert_lightning.text.files.rows import Row
 
 
 def counted(rows: Sequence[Row]) -> str:
-    """Return the number of rows and the place of the first row."""
+    """Return the number of rows and the place of the first row (its file and line), as a text."""
     return f"{len(rows)} row{'s' * (len(rows) > 1)} (the first: {rows[0].where})"
 
 
@@ -30,9 +30,9 @@ def spaces_around(rows: Sequence[Row], column: str, value: Callable[[Row], Any])
 
 
 def swallowed_rows(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a remark on CSV rows with a quoted value whose lines look like rows: its quote may not be closed.
+    """Yield a remark on CSV rows with a quoted value whose lines look like rows, because its quote may not be closed.
 
-    This shows only in a value of three lines or more; a shorter one may be a text with a line break.
+    Only values of three lines or more are tested. A shorter one may be a text with a line break.
     """
     if odd := [
         row for row in rows if _is_read_as(row, ".csv") and any(_looks_like_rows(row, v) for v in row.values.values())
@@ -51,14 +51,14 @@ def _looks_like_rows(row: Row, value: str) -> bool:
 
 
 def quoted_values(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a remark on TSV rows with a value that looks quoted as in CSV: in TSV, quotes are text."""
+    """Yield a remark on TSV rows with a value that looks quoted as in CSV. In TSV, quotes are plain text."""
     of_tabs = (row for row in rows if _is_read_as(row, ".tsv", ".txt"))
     if odd := [row for row in of_tabs if any(map(_is_quoted, row.values.values()))]:
         yield f"{counted(odd)}: quotes are text in a file with tabs: write it without them, or as .csv"
 
 
 def _is_quoted(value: str) -> bool:
-    """Return whether a value is in quotes and has quotes inside, each of them doubled."""
+    """Return whether a value is in quotes and has quotes inside that are all doubled."""
     inner = value[1:-1]
     return value[:1] == value[-1:] == '"' and '""' in inner and '"' not in inner.replace('""', "")
 
@@ -72,7 +72,7 @@ def alike(labels: Collection[str]) -> list[list[str]]:
 
 
 def one_number(labels: Collection[str]) -> list[str]:
-    """Return two labels that are the same number, such as 1 and 1.0; empty if there are none."""
+    """Return two labels that are the same number, such as 1 and 1.0; an empty list if there are none."""
     numbers: dict[float, str] = {}
     for label in labels:
         try:
@@ -85,7 +85,7 @@ def one_number(labels: Collection[str]) -> list[str]:
 
 
 def in_both(train: Sequence[Row], validation: Sequence[Row]) -> Iterator[str]:
-    """Yield a remark on the validation rows that are training rows too."""
+    """Yield a remark on the validation rows that are also training rows."""
     places = Counter(row.where for row in train)
     if both := [row for row in validation if row.where in places]:
         yield f"{counted(both)} of the validation data are training data too: what is measured is no estimate"

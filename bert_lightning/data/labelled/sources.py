@@ -1,4 +1,4 @@
-"""Sources of labelled rows: files, or the Hugging Face hub; and the choice of rows for training and validation."""
+"""Sources of labelled rows (files or the Hugging Face hub), and the selection of training and validation rows."""
 
 from __future__ import annotations
 
@@ -48,9 +48,8 @@ class Files:
     """Labelled rows from files of one layout.
 
     Args:
-        path: folder with the files of all splits, or file with the training rows alone.
-        splits: split -> its file, which is below `path` if that is a folder, or is `path` itself. `train` may be left
-            out if `path` is a file.
+        path: folder with the files of all splits, or file with the training rows only.
+        splits: split -> its file, relative to `path` if that is a folder. If `path` is a file, `train` may be left out.
         reader: function that reads a file (`read_rows`, `read_columns`, `read_squad`).
         where: column -> value; rows with another value are left out.
 
@@ -98,7 +97,7 @@ class Files:
         names_files = path.is_file() or self.path.startswith(PACKAGE_PREFIX) or glob.has_magic(self.path)
         if names_files and not path.is_dir():
             return name
-        # The folder is taken literally, even with brackets in its name. The file of the split may be a pattern.
+        # Only the split's file may be a glob pattern. The folder is a plain name, even if it has brackets.
         return str((Path(glob.escape(str(path))) if glob.has_magic(name) else path) / name)
 
 
@@ -136,7 +135,7 @@ class Hub:
         place = "/".join(filter(None, (self.path, self.name)))
         try:
             table = load_dataset(self.path, self.name, split=theirs)
-        except Exception as error:  # the library raises many kinds: no network, no such name, no such split
+        except Exception as error:  # the library raises many types: no network, no such name, no such split
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{place}, split {theirs}, cannot be loaded ({reason}): "
@@ -172,15 +171,16 @@ def _named(value: Any, names: list[str] | None) -> Any:
 def split_rows(
     source: Source, split: str, validation_fraction: float | None, key: Callable[[Row], str]
 ) -> tuple[list[Row], list[Row]]:
-    """Return the training rows and the validation rows: the source's own, or a fraction of its training rows.
+    """Return the training rows and the validation rows. If the source has no validation split, divide its rows.
 
     Args:
         source: source of the rows.
         split: name of the validation split.
         validation_fraction: fraction of the training rows for validation, if the source has no such split; None
             forbids this.
-        key: function that returns the text of a row. Its hash decides, as in `prepare`. So rows of one text (questions
-            of one paragraph, duplicates) stay together, and pretraining on the same texts leaves out the same ones.
+        key: function that returns the text of a row. The hash of this text puts the row into training or validation, as
+            in `prepare`. So rows of one text (questions of one paragraph, duplicates) stay together. Pretraining on the
+            same texts puts the same ones into validation.
 
     Raises:
         UserError: if there are no rows for training or for validation.
@@ -197,7 +197,7 @@ def split_rows(
             "share of the training rows by task.validation_fraction=0.1"
         )
     positions = np.array([split_position([key(row)]) for row in train])
-    # A small fraction of few rows may choose none of them. Then the text with the lowest position is chosen.
+    # A small fraction of few rows may select none. Then select the rows with the lowest hash.
     chosen = positions < max(validation_fraction, math.nextafter(float(positions.min()), math.inf))
     if chosen.all():
         raise UserError(
@@ -210,7 +210,7 @@ def split_rows(
 
 
 def subset(rows: Sequence[Row], size: int | None, name: str = "task.train_examples") -> list[Row]:
-    """Return a random subset of `size` rows, the same for every training seed; all rows if `size` is None.
+    """Return a random subset of `size` rows that does not depend on the training seed; all rows if `size` is None.
 
     Raises:
         UserError: if `size` is below 1, or there are fewer rows.

@@ -15,7 +15,7 @@ from bert_lightning.text.files.rows import Row, is_table, read_rows
 def read_squad(path: Path) -> Iterator[Row]:
     """Yield a row for each question: id, title, question, context, answers, and is_impossible if the file has it.
 
-    A table other than .json, such as .jsonl or .parquet, is read by `read_rows`: its columns are those of a question.
+    A table other than .json, such as .jsonl or .parquet, is read by `read_rows`. It has one row per question.
 
     Raises:
         UserError: if the file is not in the form of SQuAD 1.1 or 2.0, or two questions have one id.

@@ -1,4 +1,4 @@
-"""The base of all task types: row -> example -> tokens -> targets, and scores -> prediction."""
+"""The base class of task types: from rows to examples, tokens and targets, and from scores to predictions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from bert_lightning.text.files.json_text import described
 from bert_lightning.text.files.rows import Row, is_table, read_rows
 
 Prediction = dict[str, Any]  # plain data; the metrics compare its "answer" with the answer of the example
-SEPARATOR = " ||| "  # separates the parts of an example on one line; a tab does so too
+SEPARATOR = " ||| "  # separates the parts of an example that is given on one line, as a tab does
 
 
 @dataclass(frozen=True)
 class Example:
-    """One example of a task: its inputs and the right answer. It is plain data."""
+    """One example of a task as plain data: its inputs and the right answer."""
 
     id: str
     where: str  # place of its row, for error messages
@@ -35,7 +35,7 @@ class Example:
 
 
 class Unit(NamedTuple):
-    """The item that a batch counts: an example with its sequences (one, or several that are decided together)."""
+    """An example with its sequences: one, or several from which one prediction is made. A batch consists of units."""
 
     example: Example
     sequences: list[TokenSequence]
@@ -47,7 +47,7 @@ class Unit(NamedTuple):
 
 
 class Units:
-    """The units of a batch. This is neither a tuple nor a dataclass, so that Lightning passes it on unchanged."""
+    """The units of a batch. The class is neither a tuple nor a dataclass, so that Lightning leaves it unchanged."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
         self.units = list(units)
@@ -63,7 +63,7 @@ class TaskType(ABC):
 
     Args:
         columns: column name in this program -> column name in the rows.
-        names: value of a label in the rows -> name of the label; a value without a name is its own name.
+        names: value of a label in the rows -> name of the label. A value that is not a key is used as its name.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class TaskType(ABC):
         return
 
     def key(self, row: Row) -> str:
-        """Return the text of a row whose hash puts the row into training or validation."""
+        """Return the text of a row. Its hash puts the row into training or validation."""
         return self._text(row, self.parts[0])
 
     def remarks(self, rows: Sequence[Row]) -> Iterator[str]:
@@ -123,15 +123,15 @@ class TaskType(ABC):
         """Return one unit for each example."""
 
     def training_units(self, units: Sequence[Unit]) -> list[Unit]:
-        """Return the units that training counts, which may be smaller than an example."""
+        """Return the units for training. They may be smaller than an example."""
         return list(units)
 
     @abstractmethod
     def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
-        """Return the targets that the loss compares with the scores."""
+        """Return the targets of the loss."""
 
     def word_positions(self, units: Sequence[Unit], length: int) -> Tensor | None:
-        """Return the positions in the flattened batch [B * `length`] that get a score; None for whole sequences."""
+        """Return the positions in the flattened batch [B * `length`] that get a score; None if sequences get scores."""
         return None
 
     @abstractmethod
@@ -155,12 +155,12 @@ class TaskType(ABC):
         return dict(zip(map(self._column, self.parts), fields, strict=True))
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
-        """Return the rows of a file of inputs to predict; None if the file holds one input per line."""
+        """Return the rows of a file of inputs for prediction; None if the file has one input per line."""
         return read_rows(path) if is_table(path) else None
 
     @abstractmethod
     def show(self, example: Example, prediction: Prediction) -> str:
-        """Return a prediction as readable text, on one line or a few."""
+        """Return a prediction as text for a reader, on one or a few lines."""
 
     def _column(self, name: str) -> str:
         return self.columns.get(name, name)
@@ -172,7 +172,7 @@ class TaskType(ABC):
         return text_of(self._value(row, name), f"{row.where}: column {self._column(name)!r}")
 
     def _label(self, row: Row) -> str:
-        """Return the label as a text file would hold it: 1, not True or 1.0, and without space around it."""
+        """Return the label in the form of a text file: 1, not True or 1.0, and without space around it."""
         value, column = self._value(row, "label"), self._column("label")
         if isinstance(value, bool | float) and value == int(value):
             return str(int(value))
@@ -202,7 +202,7 @@ def text_of(value: Any, place: str) -> str:
 
 
 def parts_of(line: str) -> list[str]:
-    """Return the parts of an example on one line, without space around them."""
+    """Split a line into the parts of an example, without space around them."""
     return [part.strip() for part in (line.split("\t") if "\t" in line else line.split(SEPARATOR))]
 
 

@@ -119,7 +119,7 @@ class TextPairRegression(PairClassification):
 
 @dataclass(frozen=True)
 class TextPairSimilarity(TextPairRegression):
-    """Text pair similarity: two texts, each in its own sequence, and a number that says how alike they are.
+    """Text pair similarity: two texts, each in a separate sequence, and a number for how similar they are.
 
     The columns are `text`, `text_pair` and `label`.
     """
@@ -136,9 +136,9 @@ def _joined(example: Example) -> str:
 
 def _as_number(row: Row, value: Any) -> float:
     try:
-        number = nan if "_" in str(value) else float(value)  # Python reads 1_0 as 10
+        number = nan if "_" in str(value) else float(value)  # float("1_0") is 10
     except (TypeError, ValueError, OverflowError):
         number = nan
-    if not isfinite(number):  # Python reads "nan" as a number, and the loss would be nan
+    if not isfinite(number):  # float("nan") is a number, but the loss would be NaN
         raise UserError(f"{row.where}: the label {value!r} must be a number: fix it, or leave the row out")
     return number

@@ -30,11 +30,11 @@ _COLUMNS = (".conll", ".iob", ".iob2", ".bio", ".bioes", ".bmes", ".testa", ".te
 
 @dataclass(frozen=True)
 class TaggedWords(TaskType):
-    """Token classification: words and their tags. The columns are `words` and `tags`, two lists; answers are in IOB2.
+    """Token classification: words and their tags. The columns `words` and `tags` contain lists. Answers are in IOB2.
 
     Args:
-        scheme: tagging scheme of the rows, one of those of `to_iob2`.
-        word_column: index of the column that holds the words, in the column files that `rows_of` reads.
+        scheme: tagging scheme of the rows, as for `to_iob2`.
+        word_column: index of the column with the words, in the column files that `rows_of` reads.
     """
 
     scheme: str = "auto"
@@ -85,7 +85,7 @@ class TaggedWords(TaskType):
         return [Unit(example, [tokens]) for example, tokens in zip(examples, sequences, strict=True)]
 
     def targets(self, units: Sequence[Unit], labels: Sequence[str]) -> Tensor:
-        """Return the class [n] of each word that has a token. The first token of a word stands for the word."""
+        """Return the class of each word that has a token, [n]. A word is classified at its first token."""
         return torch.tensor(
             [
                 labels.index(tag)
@@ -103,7 +103,7 @@ class TaggedWords(TaskType):
     def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
         """Return a prediction for each unit, from the scores of a batch.
 
-        Words without a token (cut off, or nothing but control characters) are outside of every entity.
+        Words without a token get the tag O. They are cut off, or consist of control characters only.
         """
         probabilities, classes = (part.tolist() for part in scores.float().softmax(-1).max(-1))
         predictions, at = [], 0
@@ -119,7 +119,7 @@ class TaggedWords(TaskType):
         return {self._column("words"): line}
 
     def rows_of(self, path: Path) -> Iterator[Row] | None:
-        """Return the rows of a file of inputs to predict. A column file may lack tags: only its words are read."""
+        """Return the rows of a file of inputs for prediction. A column file needs no tags: only its words are read."""
         if inner_suffix(path).lower() not in _COLUMNS:
             return super().rows_of(path)
         return read_columns(path, self.word_column, tag_column=self.word_column)
@@ -132,7 +132,7 @@ class TaggedWords(TaskType):
 
 
 def split_words(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the words of plain text with their positions: numbers, dates and abbreviations whole, punctuation apart."""
+    """Yield the words of plain text with their positions. Numbers, dates and abbreviations are not split."""
     for match in _WORD.finditer(text):
         yield match.group(), match.start()
 
