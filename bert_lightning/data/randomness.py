@@ -1,7 +1,7 @@
 """Random numbers without state: a random number is a function of a key and of counters.
 
-So an example is the same whichever worker or rank makes it, in any order, and after a resume. The generator is
-SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators") with the counters mixed in one by one.
+So an example does not depend on the worker or rank that makes it, on the order, or on a resume. The generator is
+SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators"). Counters are mixed in one by one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 
 
 class RandomStream(IntEnum):
-    """The purposes of random numbers. Two purposes never share a stream, or their decisions would be correlated."""
+    """The purposes of random numbers. Each purpose has its own stream, so that decisions are not correlated."""
 
     ORDER = 0
     PAIR = 1
@@ -41,7 +41,7 @@ def random_bits(key: npt.ArrayLike, *counters: npt.ArrayLike) -> Bits:
         for counter in counters:
             step = np.asarray(counter).astype(np.uint64)
             step *= _GOLDEN
-            step += _GOLDEN  # as if counted from 1, so that a counter of 0 also moves the state
+            step += _GOLDEN  # count from 1, so that a counter of 0 also changes the state
             bits = _mix(bits + step)
     return bits
 
@@ -59,10 +59,9 @@ def uniform_integers(bits: Bits, below: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def random_permutation(positions: npt.ArrayLike, size: npt.ArrayLike, key: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the image of each position under a random permutation of range(size).
 
-    `size` and `key` are one value for all positions, or one for each. No table is needed: a Feistel network permutes
-    the smallest rectangle that holds the range. It is repeated until the result lies in the range: Black and Rogaway
-    2002, "Ciphers with arbitrary finite domains", method 3. Every position costs the same. The rectangle is hardly
-    larger than the range, so one pass is nearly always enough.
+    `size` and `key` are one value for all positions, or one for each. No table is needed: a Feistel network permutes a
+    rectangle that is slightly larger than the range. It is repeated until the result lies in the range: Black and
+    Rogaway 2002, "Ciphers with arbitrary finite domains", method 3. One pass is nearly always enough.
     """
     x = np.atleast_1d(np.asarray(positions)).astype(np.uint64)
     sizes = np.broadcast_to(np.asarray(size).astype(np.uint64), x.shape)
@@ -75,7 +74,7 @@ def random_permutation(positions: npt.ArrayLike, size: npt.ArrayLike, key: npt.A
 
 
 def _feistel(x: Bits, sizes: Bits, keys: Bits) -> Bits:
-    """Permute range(width * height), the rectangle that holds range(sizes)."""
+    """Permute range(width * height), the rectangle that contains range(sizes)."""
     width = np.ceil(np.sqrt(sizes.astype(np.float64))).astype(np.uint64)
     height = (sizes + width - np.uint64(1)) // width
     left, right = x // height, x % height

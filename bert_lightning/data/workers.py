@@ -8,17 +8,17 @@ import signal
 
 from bert_lightning.errors import UserError
 
-# Open files of this process, and of each worker: two batches wait, of about ten tensors each.
+# Open files of this process, and of each worker: each has two waiting batches of about ten tensors.
 _FILES, _FILES_OF_A_WORKER = 64, 32
 
-# The most workers, in all or for each core; the larger number holds. Further workers only take memory.
+# Limits of the number of workers: in total, and per core. The larger one applies. More workers only use memory.
 _WORKERS, _WORKERS_OF_A_CORE = 64, 4
 
 
 def allow_open_files(num_workers: int) -> None:
-    """Raise this process's limit of open files to what `num_workers` need, because they pass tensors as open files.
+    """Raise this process's limit of open files for `num_workers` workers, because they send tensors as open files.
 
-    Without enough open files, a worker repeats its error forever.
+    If there are not enough open files, a worker repeats its error forever.
 
     Raises:
         UserError: if the machine cannot run so many workers, or the system does not allow so many open files.
@@ -39,6 +39,6 @@ def allow_open_files(num_workers: int) -> None:
 
 
 def ignore_terminal_signals(worker: int) -> None:
-    """Ignore the signals that a terminal sends to all processes, so that the training process alone reacts to them."""
+    """Ignore the signals that a terminal sends to all processes, so that only the training process reacts to them."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -1,7 +1,7 @@
-"""Blocks of running text with one segment: full, document and single sentences. Liu et al. 2019, section 4.2.
+"""Blocks of consecutive sentences as one segment: full, document and single sentences. Liu et al. 2019, section 4.2.
 
-Block i is example i of every epoch; only the masks change. A sentence longer than a block is cut into even parts. Each
-part is a block of its own, so no text is lost.
+Block i is example i of every epoch. Only the masks change. A sentence longer than a block is cut into even parts. Each
+part is a separate block, so no text is lost.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from bert_lightning.ranges import Length, Share
 
 
 class Blocks:
-    """The base class of block builders. A block is a range of the store's tokens, which may cross documents.
+    """The base class of block builders. A block is a range of the store's tokens. It may cross documents.
 
     Args:
         store: token store of the sentences.
         max_length: maximal number of tokens in a sequence, including special tokens.
-        single_sentence_prob: fraction of sentences that are a short example of their own. These fill the room that is
-            left in packed rows, because whole sentences never quite fill a row.
+        single_sentence_prob: fraction of sentences that each become a separate, short example. In packed rows these use
+            the tokens that are left, because longer blocks rarely fill a row.
     """
 
     segments = 1
@@ -59,7 +59,7 @@ class Blocks:
         """Cut the blocks at `indices` [B] into P spans of one document each.
 
         Returns:
-            which: [P] number of the span's block within `indices`.
+            which: [P] index of the span's block in `indices`.
             start: [P] index of the first token.
             length: [P] number of tokens.
         """
@@ -79,7 +79,7 @@ class Blocks:
         return np.bincount(which, length + 1, len(indices)).astype(np.int64) + 1
 
     def _blocks(self) -> Iterator[Ints]:
-        """Yield the tokens [begin, end) of all blocks, [n, 2] at a time."""
+        """Yield the tokens [begin, end) of all blocks, in arrays of n blocks, [n, 2]."""
         for ranges in sentence_runs(self.store, self._ends, look_ahead=self.room + 1):
             begin, end = self.store.sentences[ranges[:, 0]], self.store.sentences[ranges[:, 1]]
             parts = -(-(end - begin) // self.room)  # above 1 for a sentence longer than a block
@@ -88,7 +88,7 @@ class Blocks:
             yield np.stack([begin + part * length // parts, begin + (part + 1) * length // parts], axis=1)
 
     def _ends(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
-        """Return the end of the block that begins at each sentence, as `sentence_runs` asks for it."""
+        """Return the end of the block that begins at each sentence. It is the argument `ends` of `sentence_runs`."""
         longest = self._longest(numbers, starts, document)
         if not self.single_sentence_prob:
             return longest
@@ -98,7 +98,7 @@ class Blocks:
         return np.where(alone[: len(numbers)], numbers + 1, np.minimum(longest, next_alone))
 
     def _stands_alone(self, sentences: Ints) -> Bools:
-        """Return whether each sentence is a block of its own: a fixed random choice, the same in every epoch."""
+        """Return whether each sentence is a separate block. The random choice is the same in every epoch."""
         return uniform_floats(random_bits(0, RandomStream.SINGLE_SENTENCE, sentences)) < self.single_sentence_prob
 
     def _longest(self, numbers: Ints, starts: Ints, document: Ints) -> Ints:
@@ -107,7 +107,7 @@ class Blocks:
 
 
 class FullSentences(Blocks):
-    """Blocks of whole sentences, filled across documents with [SEP] between two documents. RoBERTa uses them."""
+    """Blocks of as many sentences as fit, across documents, with [SEP] between two documents. RoBERTa uses them."""
 
     kind = "full"
 
@@ -120,7 +120,7 @@ class FullSentences(Blocks):
 
 
 class DocumentSentences(Blocks):
-    """Blocks of whole sentences, filled from one document."""
+    """Blocks of as many sentences of one document as fit."""
 
     kind = "document"
 
@@ -139,6 +139,6 @@ class SingleSentences(Blocks):
 
 
 def _one_at_least(numbers: Ints, ends: Ints) -> Ints:
-    """Turn ends that count from the first sentence into sentence numbers. A block has at least one sentence."""
+    """Convert ends relative to the first sentence into sentence numbers. A block has at least one sentence."""
     after: Ints = np.maximum(numbers[0] + ends, numbers + 1)
     return after

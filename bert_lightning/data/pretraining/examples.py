@@ -1,4 +1,4 @@
-"""Pretraining examples: they turn positions of the training stream into a finished, masked batch."""
+"""Pretraining examples: masked batches for positions of the training stream."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 
 class Masking(Protocol):
-    """The interface of maskings, which `TokenMasking.__call__` describes."""
+    """The interface of maskings. `TokenMasking.__call__` describes it."""
 
     def __call__(
         self, ids: Ints, text: MaskableText, keys: Bits, progress: Floats, vocabulary: ReplacementVocabulary
     ) -> tuple[Ints, Ints]:
-        """Mask `ids` in place; return the chosen positions and their original ids."""
+        """Mask `ids` in place. Return the chosen positions and their original ids."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class PretrainingExamples(StreamExamples[PretrainingBatch]):
     special: SpecialIds
     vocabulary: ReplacementVocabulary
     seed: int
-    plan: BatchPlan = END_OF_TRAINING  # tells the fraction of training done at each position, for phases and rates
+    plan: BatchPlan = END_OF_TRAINING  # gives the spent fraction of the budget at each position, for phases and rates
 
     @property
     def change_points(self) -> tuple[float, ...]:
-        """Return the ends of the phases as fractions of training; every hundredth too if the masking rate changes."""
+        """Return the fractions of training at which a phase ends, and every hundredth if the masking rate changes."""
         ends = np.cumsum([phase.share for phase in self.phases])[:-1].tolist()
         changes = isinstance(getattr(self.masking, "rate", None), RateSchedule)
         return tuple(sorted({*ends, *(np.arange(1, 100) / 100 if changes else ())}))
@@ -103,9 +103,9 @@ class PretrainingExamples(StreamExamples[PretrainingBatch]):
 
 
 def _sampling_uniforms(keys: Bits, masked: Ints, width: int) -> npt.NDArray[np.float32]:
-    """Return a random number from 0 to 1 for each masked position of the flattened batch, [M].
+    """Return a random number in [0, 1] for each masked position of the flattened batch, [M].
 
-    It depends on the key [B] of the row and on the position within the row.
+    The number depends on the key [B] of the row and on the position in the row.
     """
     rows, columns = np.divmod(masked, width)
     return uniform_floats(random_bits(keys[rows], RandomStream.SAMPLE, columns)).astype(np.float32)

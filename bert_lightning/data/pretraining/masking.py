@@ -22,14 +22,14 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 @dataclass(frozen=True)
 class MaskableText:
-    """The T tokens of a batch that may be masked, in their order in the batch."""
+    """The T tokens of a batch that may be masked, in the order of the batch."""
 
-    position: Ints  # [T] index into the flattened batch; where it skips special tokens, a new piece of text begins
+    position: Ints  # [T] index in the flattened batch; after a gap (special tokens), a new piece of text begins
     word_starts: Callable[[], Bools]  # returns [T], true where a word of the tokenizer begins
     examples: Callable[[], Ints]  # returns [T], the example of each token, ascending from 0; a packed row has several
 
     def piece_starts(self) -> Bools:
-        """Return [T], true at the first token after a special token. No word and no span of words crosses it."""
+        """Return [T], true at the first token after a special token. Words and runs of words do not cross it."""
         starts = np.ones(len(self.position), dtype=bool)
         starts[1:] = np.diff(self.position) != 1
         return starts
@@ -40,7 +40,7 @@ class ReplacementVocabulary:
     """The ids that replace masked tokens."""
 
     mask: int  # id of [MASK]
-    words: Ints  # [W] ids that random tokens are drawn from: all except special tokens, possibly with gaps
+    words: Ints  # [W] ids from which random tokens are drawn: all except special tokens
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> ReplacementVocabulary:
@@ -54,7 +54,7 @@ class ReplacementVocabulary:
 
 @dataclass(frozen=True)
 class RateSchedule:
-    """A masking rate that changes linearly between given points of training. Ankner et al. 2023 go from 0.3 to 0.15.
+    """A masking rate that is linear between given points of training. Ankner et al. 2023 lower it from 0.3 to 0.15.
 
     Args:
         shares: fractions of training, ascending from 0 to 1.
@@ -81,12 +81,12 @@ class RateSchedule:
 
 @dataclass(frozen=True)
 class TokenMasking:
-    """Choose tokens independently; mask most of them, replace some, keep the rest. Devlin et al. 2019, section 3.1.
+    """Choose tokens independently. Mask most of them, replace some, keep the rest. Devlin et al. 2019, section 3.1.
 
     Args:
-        rate: fraction of the text's tokens that are predicted, or the schedule of this fraction.
+        rate: fraction of the text's tokens that are predicted, or a schedule of this fraction.
         mask_prob: fraction of the chosen tokens that become [MASK].
-        random_prob: fraction of the chosen tokens that become a random token of the whole vocabulary; the rest stay.
+        random_prob: fraction of the chosen tokens that become a random token of the vocabulary. The rest stay.
         exact: whether to choose round(rate * tokens) tokens of each example, at least one, instead of each unit at
             random. A unit that would exceed this number is skipped, so fewer tokens may be chosen if units are long.
     """
@@ -114,8 +114,8 @@ class TokenMasking:
         Args:
             ids: token ids of the batch.
             text: tokens of the batch that may be masked.
-            keys: [B] random keys, which determine all randomness.
-            progress: [B] fraction of training that has passed at each row.
+            keys: [B] random keys that determine all randomness.
+            progress: [B] fraction of the budget that is spent at each row.
             vocabulary: ids that replace masked tokens.
 
         Returns:
@@ -153,13 +153,13 @@ class TokenMasking:
     _same_action = False  # whether the tokens of a unit are masked, replaced or kept together
 
     def _unit_starts(self, text: MaskableText, keys: Bits, width: int) -> Ints:
-        """Return [U], the indices of the tokens that begin a unit; the first is 0. `keys` [B] give any randomness."""
+        """Return the indices of the tokens that begin a unit, [U]. `keys` [B] determine any randomness."""
         return np.arange(len(text.position))
 
 
 @dataclass(frozen=True)
 class WholeWordMasking(TokenMasking):
-    """Choose whole words of the tokenizer. Each token of a chosen word is masked, replaced or kept on its own."""
+    """Choose whole words of the tokenizer. The tokens of a chosen word are masked, replaced or kept independently."""
 
     def _unit_starts(self, text: MaskableText, keys: Bits, width: int) -> Ints:
         return np.flatnonzero(text.word_starts() | text.piece_starts())
@@ -169,9 +169,9 @@ class WholeWordMasking(TokenMasking):
 class NgramMasking(WholeWordMasking):
     """Choose runs of n words, n from 1 to `longest` with probability proportional to 1/n. Lan et al. 2020, section 3.1.
 
-    Every row is cut into runs of random lengths, and runs are chosen as words are. So runs never overlap, and each
-    token is equally likely to be chosen. The lengths have this distribution, except that the last run of a piece of
-    text ends with the piece.
+    Every row is cut into runs of random lengths. Then runs are chosen at random. So runs never overlap, and all tokens
+    have the same probability to be chosen. The lengths have this distribution, except that the end of a piece of text
+    cuts its last run.
     """
 
     longest: Annotated[int, Range(least=1, most=1000)] = 3
@@ -190,7 +190,7 @@ class NgramMasking(WholeWordMasking):
         below = np.cumsum(self._weights()) / self._weights().sum()
         chance = uniform_floats(random_bits(keys[:, None], np.arange(width))).reshape(-1)[text.position[words]]
         length = 1 + np.searchsorted(below[:-1], chance, side="right")
-        # Every word has a length, which is used if a run begins there. Runs are consecutive from the start of a piece.
+        # Draw a run length at every word. Only the lengths at words that begin a run are used.
         end = np.flatnonzero(np.append(text.piece_starts()[words], True))
         number = np.arange(len(words))
         following = np.minimum(number + length, end[np.searchsorted(end, number, side="right")])
@@ -199,7 +199,7 @@ class NgramMasking(WholeWordMasking):
 
 @dataclass(frozen=True)
 class SpanMasking(NgramMasking):
-    """Choose runs of up to `longest` words with geometric lengths; mask, replace or keep all tokens of a run together.
+    """Choose runs of words with geometric lengths. All tokens of a run are masked, replaced or kept together.
 
     Joshi et al. 2020 (SpanBERT), section 3.1: `p` = 0.2, at most 10 words, 3.8 words on average.
     """
@@ -218,7 +218,7 @@ class SpanMasking(NgramMasking):
 
 
 def _tokens_of_units(first: Ints, chosen: Bools, count: int) -> tuple[Ints, Ints]:
-    """Return the tokens [M] of the units [U] that are chosen, and for each of them the first token of its unit [M]."""
+    """Return the tokens [M] of the chosen units [U], and for each of these tokens the first token of its unit [M]."""
     unit = np.flatnonzero(chosen)
     begin, last = first[unit], unit == len(first) - 1
     size = np.where(last, count, first[np.minimum(unit + 1, len(first) - 1)]) - begin
@@ -227,9 +227,9 @@ def _tokens_of_units(first: Ints, chosen: Bools, count: int) -> tuple[Ints, Ints
 
 
 def _choose_exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bools:
-    """Choose units of each example up to its number of tokens to choose; return [U], true for a chosen unit.
+    """Choose units until an example has round(rate * tokens) chosen tokens. Return [U], true for a chosen unit.
 
-    Units are tried in random order, and a unit that does not fit is skipped.
+    Units are tried in random order. A unit that would exceed the number is skipped.
     """
     begins = np.flatnonzero(np.diff(example, prepend=-1))  # first unit of each example
     example = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(example)))
@@ -256,10 +256,10 @@ def _choose_exactly(chance: Bits, size: Ints, example: Ints, rate: Floats) -> Bo
 
 
 def _shuffled(chance: Bits, example: Ints, begins: Ints) -> Ints:
-    """Return the units [U] in the order of their example, then of `chance`.
+    """Return the units [U], sorted by example and then by `chance`.
 
-    One sort of integers does both. An integer holds the example, 28 bits of `chance`, and the number of the unit in
-    its example to break ties. So the order within an example depends on nothing else in the batch.
+    One sort of integers suffices. An integer combines the example, 28 bits of `chance`, and the number of the unit in
+    its example to break ties. So the order within an example does not depend on the rest of the batch.
     """
     number = (np.arange(len(example)) - begins[example]).astype(np.uint64)
     keys = (example.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(36) << np.uint64(16)) | number
@@ -268,7 +268,7 @@ def _shuffled(chance: Bits, example: Ints, begins: Ints) -> Ints:
 
 
 def _follow_path(following: Ints) -> Ints:
-    """Return the indices of a path: it starts at 0, goes from i to `following[i]` > i, and ends with the array."""
+    """Return the indices 0, following[0], following[following[0]] and so on, up to the end of the array."""
     chain, at, end = [], 0, len(following)
     steps = following.tolist()
     while at < end:

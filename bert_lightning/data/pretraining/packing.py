@@ -1,8 +1,8 @@
-"""Packing: several examples share a row with a fixed number of tokens, so that little of the row is padding.
+"""Packing: put several examples into a row with a fixed number of tokens, so that little of the row is padding.
 
-The algorithm is best fit decreasing, on the histogram of lengths instead of the examples. A million examples have only
-a few hundred lengths, and only these cost time. Krell et al. 2021, "Efficient sequence packing without
-cross-contamination", section 3.
+The algorithm is best fit decreasing on the histogram of lengths. Its time depends on the number of distinct lengths:
+a few hundred for a million examples. Krell et al. 2021, "Efficient sequence packing without cross-contamination",
+section 3.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _AT_ONCE = 1 << 18  # blocks that are processed together
 
 @dataclass(frozen=True)
 class RowPattern:
-    """A set of example lengths that fill a row together, and the number of rows with this set."""
+    """A pattern: the lengths of the examples in a row, and the number of rows with these lengths."""
 
     lengths: tuple[int, ...]  # longest first
     rows: int
@@ -36,10 +36,10 @@ class RowPattern:
 def pack_best_fit(histogram: Ints, capacity: int) -> list[RowPattern]:
     """Pack `histogram[l]` examples of each length l into rows of `capacity` tokens, longest first.
 
-    Each example goes into the row where it leaves the least room. Rows with the same room are filled together. So the
-    time depends on the number of lengths, not on the number of examples.
+    Each example goes into the row with the fewest free tokens that has room for it. Rows with equally many free tokens
+    are filled together. So the time depends on the number of lengths, not on the number of examples.
     """
-    open_rows: list[list[RowPattern]] = [[] for _ in range(capacity + 1)]  # patterns by the room that is left
+    open_rows: list[list[RowPattern]] = [[] for _ in range(capacity + 1)]  # patterns by number of free tokens
     for length in range(len(histogram) - 1, 0, -1):
         count = int(histogram[length])
         room = length
@@ -56,7 +56,7 @@ def pack_best_fit(histogram: Ints, capacity: int) -> list[RowPattern]:
 
 
 def _fill(open_rows: list[list[RowPattern]], room: int, length: int, count: int) -> int:
-    """Put up to `count` examples of `length` into the last pattern with `room` left; return how many went in."""
+    """Put up to `count` examples of `length` into the last pattern with `room` free tokens. Return their number."""
     pattern = open_rows[room].pop()
     each = min(room // length, count)
     rows = min(pattern.rows, count // each)
@@ -69,8 +69,8 @@ def _fill(open_rows: list[list[RowPattern]], room: int, length: int, count: int)
 class PackedSequences:
     """Build packed sequences: rows of up to `tokens` tokens with several examples. No token attends to another example.
 
-    Which examples share a row is the same in every epoch. Examples of the same length swap places at random, so that
-    neighbours in the text are not neighbours in a row.
+    A row has the same examples in every epoch. Examples of the same length are shuffled, so that neighbours in the text
+    are not neighbours in a row.
 
     Args:
         store: token store of the sentences.
@@ -100,7 +100,7 @@ class PackedSequences:
         self._by_length = cached_table(store, f"{blocks.name}-by-length", 1, self._write_by_length)
         histogram = self._histogram()
         self.patterns = pack_best_fit(histogram, tokens)
-        self._offsets = np.cumsum(histogram) - histogram  # first row of each length in the table by length
+        self._offsets = np.cumsum(histogram) - histogram  # index of each length's first block in the table by length
         self._histogram_of_lengths = histogram
         self._ends = np.cumsum([pattern.rows for pattern in self.patterns])
         self._number_slots()
@@ -116,7 +116,7 @@ class PackedSequences:
         return TokenSpans(row[which], number[which], np.zeros_like(which), start, length)
 
     def members(self, indices: Ints) -> tuple[Ints, Ints]:
-        """Return the row [n], and the number [n], of each block in the rows at `indices` [B]."""
+        """Return the n blocks in the rows at `indices` [B]: the index in `indices` of each, and its number, 2 x [n]."""
         pattern = np.searchsorted(self._ends, indices, side="right")
         within = indices - (self._ends[pattern] - self._rows[pattern])
         count = self._slots[pattern]
@@ -130,7 +130,7 @@ class PackedSequences:
         return row, self._by_length.rows[self._offsets[length] + place, 0]
 
     def _number_slots(self) -> None:
-        """Make tables of the patterns' slots. The examples of a length fill the slots of that length, row by row."""
+        """Build tables of the patterns' slots. Row by row, the examples of a length fill the slots of this length."""
         dealt = np.zeros(len(self._histogram_of_lengths), dtype=np.int64)
         length: list[int] = []
         base: list[int] = []
@@ -157,7 +157,7 @@ class PackedSequences:
         return histogram
 
     def _write_by_length(self, file: BinaryIO) -> None:
-        """Write the numbers of all blocks, shortest blocks first: a counting sort with one range of them in memory."""
+        """Write the numbers of all blocks, sorted by length: a counting sort that keeps only one range in memory."""
         histogram = self._histogram()
         place = np.cumsum(histogram) - histogram
         file.truncate(8 * len(self.blocks))

@@ -1,12 +1,12 @@
 """Pairs of segments: next-sentence prediction (Devlin et al. 2019, section 3.1) and sentence order (Lan et al. 2020).
 
-A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i is example i of every epoch. The
-epoch decides where A ends, whether B follows A or comes from elsewhere, and which tokens are cut off. So no example
-depends on earlier random draws, unlike in `create_pretraining_data.py` of google-research/bert. This has consequences:
+A document is cut into chunks of consecutive sentences that fill a sequence. Chunk i is example i of every epoch. In
+each epoch, random numbers set where A ends, whether B follows A or comes from elsewhere, and which tokens are cut off.
+Unlike in `create_pretraining_data.py` of google-research/bert, no example depends on earlier examples. So:
 
-- Sentences that a random B displaces come back in another epoch, not in the next example.
-- If the last sentence of a document is left alone, its chunk also takes the sentence before it.
-- A document of one sentence serves as random B only.
+- Sentences that a random B replaces are used in another epoch, not in the next example.
+- If the last chunk of a document would have one sentence, it also has the sentence before it.
+- A document of one sentence is used as random B only.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class SegmentPairSpans:
 
 @dataclass(frozen=True)
 class _DividedChunks:
-    """Chunks cut in two: A has the sentences [begin, middle), and [middle, end) follow. Every field has shape [B]."""
+    """Chunks cut in two: A has the sentences [begin, middle), and [middle, end) follow. Fields have shape [B]."""
 
     begin: Ints
     middle: Ints
     end: Ints
-    target: Ints  # number of tokens that A and B together aim at
+    target: Ints  # desired number of tokens in A and B together
     bits: Bits  # [8, B] all randomness of the pairs; rows 0, 1 and 4 are used already
 
 
@@ -69,7 +69,7 @@ class SentencePairs:
     Args:
         store: token store of the sentences.
         max_length: maximal number of tokens in a sequence, including three special tokens.
-        short_seq_prob: fraction of examples that aim at a random shorter length, so that the model also reads these.
+        short_seq_prob: fraction of examples with a random shorter length, so that the model also learns from these.
 
     Raises:
         UserError: if no document has two sentences.
@@ -98,7 +98,7 @@ class SentencePairs:
     def chunks(self) -> Ints:
         """Return the sentences [begin, end) of every chunk, [N, 2].
 
-        A chunk takes whole sentences until they fill the room, and takes at least two.
+        A chunk consists of two or more sentences. It ends when they have `room` tokens.
         """
         return self._table.rows
 
@@ -120,7 +120,7 @@ class SentencePairs:
         return _DividedChunks(begin, begin + 1 + uniform_integers(bits[1], end - begin - 1), end, target, bits)
 
     def _truncate(self, divided: _DividedChunks, second: Ints, second_end: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-        """Truncate A and the sentences [second, second_end) so that both fit; return first token and length of each.
+        """Truncate A and the sentences [second, second_end) to fit. Return the first token and the length of each.
 
         A random number of the excess tokens is cut from the front, the rest from the back, as in `truncate_seq_pair` of
         google-research/bert.
@@ -142,7 +142,7 @@ class SegmentPairs(SentencePairs):
     Args:
         store: token store of the sentences.
         max_length: maximal number of tokens in a sequence, including three special tokens.
-        short_seq_prob: fraction of examples that aim at a random shorter length.
+        short_seq_prob: fraction of examples with a random shorter length.
         random_next_prob: fraction of examples whose B comes from another document.
 
     Raises:
@@ -174,7 +174,7 @@ class SegmentPairs(SentencePairs):
         return SegmentPairSpans(*self._truncate(divided, second, second_end), is_random)
 
     def _random_sentences(self, divided: _DividedChunks, tokens: Ints) -> tuple[Ints, Ints]:
-        """Choose consecutive sentences of a random other document: at least `tokens` tokens, or up to its end.
+        """Choose consecutive sentences from a random one of another document on: `tokens` tokens, or up to its end.
 
         Returns:
             first: [B] first sentence.
@@ -197,7 +197,7 @@ class SentenceOrderPairs(SentencePairs):
     Args:
         store: token store of the sentences.
         max_length: maximal number of tokens in a sequence, including three special tokens.
-        short_seq_prob: fraction of examples that aim at a random shorter length.
+        short_seq_prob: fraction of examples with a random shorter length.
         swap_prob: fraction of examples whose segments are swapped.
 
     Raises:
@@ -225,7 +225,7 @@ class SentenceOrderPairs(SentencePairs):
 
 
 def check_length(max_length: object) -> None:
-    """Check that `max_length` is a number of tokens that leaves room for text beside the special tokens.
+    """Check that `max_length` is a number of tokens with room for text besides the special tokens.
 
     Raises:
         UserError: if it is not an integer of 8 or more.
@@ -245,7 +245,7 @@ def check_fraction(name: str, value: float) -> None:
 
 
 def _first_boundary(starts: Ints, begin: Ints, tokens: Ints | int) -> Ints:
-    """Return the first sentence boundary that lies `tokens` tokens or more after the start of sentence `begin`."""
+    """Return the first sentence boundary that is `tokens` tokens or more after the start of sentence `begin`."""
     ends: Ints = np.searchsorted(starts, starts[begin] + tokens)
     return ends
 
@@ -257,9 +257,9 @@ def _fit(first: Ints, second: Ints, room: int) -> tuple[Ints, Ints]:
 
 
 def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
-    """Yield the chunks of all documents, [n, 2] at a time.
+    """Yield the chunks of all documents, in arrays of n chunks, [n, 2].
 
-    If the last sentence of a document is left alone, its chunk also takes the sentence before it. A document of one
+    If the last chunk of a document would have one sentence, it also has the sentence before it. A document of one
     sentence has no chunk.
     """
     for chunks in sentence_runs(store, partial(_chunk_ends, store.documents, room), look_ahead=room + 1):
@@ -271,7 +271,7 @@ def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
 
 
 def _chunk_ends(documents: Ints, room: int, numbers: Ints, starts: Ints, document: Ints) -> Ints:
-    """Return the end of the chunk that begins at each sentence, as `sentence_runs` asks for it."""
+    """Return the end of the chunk that begins at each sentence. It is the argument `ends` of `sentence_runs`."""
     reach = numbers[0] + np.searchsorted(starts, starts[: len(numbers)] + room)
     ends: Ints = np.minimum(documents[document + 1], np.maximum(numbers + 2, reach))
     return ends

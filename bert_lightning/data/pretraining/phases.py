@@ -1,4 +1,4 @@
-"""Phases of training: most of it runs on short sequences, which are cheap, and the end on long ones."""
+"""Phases of training: most of training uses short sequences, which cost less, and the end uses long ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bert_lightning.errors import UserError
 
 
 class Phase(NamedTuple):
-    """One phase of training: its fraction of training, and the builder of its examples."""
+    """One phase: its fraction of training, and the builder of its examples."""
 
     share: float
     builder: ExampleBuilder
@@ -37,7 +37,7 @@ class Phases(Sequence[Phase]):
     Args:
         store: token store of the sentences.
         builder: function that makes the example builder of a phase.
-        phases: mapping for each phase, with its `share` (fraction of training) and the arguments of `builder`.
+        phases: a mapping for each phase: its `share` (fraction of training), and arguments of `builder`.
 
     Raises:
         UserError: if there is no phase, a phase has no share, the shares do not add up to 1, or an argument is wrong.
@@ -59,7 +59,7 @@ class Phases(Sequence[Phase]):
 
     @classmethod
     def of(cls, made: ExampleBuilder | Phases) -> Phases:
-        """Return `made` if it is `Phases` already, otherwise phases with this builder as the only one."""
+        """Return `made` if it is already `Phases`, else a single phase with this builder."""
         return made if isinstance(made, Phases) else cls(made.store, lambda _: made, [{"share": 1.0}])
 
     def __len__(self) -> int:
@@ -85,17 +85,17 @@ class Phases(Sequence[Phase]):
 
     @property
     def last(self) -> Phases:
-        """Return the last phase alone. The finished model reads its examples, so validation uses them too."""
+        """Return only the last phase. Validation uses its examples, because the finished model is trained for them."""
         return Phases.of(self._phases[-1].builder)
 
     def starts(self, plan: BatchPlan) -> tuple[int, ...]:
-        """Return the position at which each phase starts; `UNREACHED` if the plan cannot tell."""
+        """Return the position at which each phase starts; `UNREACHED` if the plan does not know it."""
         ends = np.cumsum([phase.share for phase in self._phases])[:-1]
         known = plan.phase_starts
         return known + tuple(plan.position_at(end) for end in [0.0, *ends][len(known) :])
 
     def slices(self, positions: Positions, plan: BatchPlan) -> Iterator[PhaseSlice]:
-        """Cut the positions of a batch, all of one plan, where the phase changes; yield the positions of each phase."""
+        """Split the positions of a batch, which all belong to one plan, by phase. Yield the positions of each phase."""
         positions = np.asarray(positions)
         for number, (begin, end) in enumerate(pairwise([*self.starts(plan), UNREACHED])):
             within = positions[(begin <= positions) & (positions < end)] - begin

@@ -1,4 +1,4 @@
-"""Spans of the token store, and their assembly into the rows of a batch: `[CLS] span [SEP] span [SEP]`."""
+"""Spans of the token store, and code that builds the rows of a batch from them: `[CLS] span [SEP] span [SEP]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 @dataclass(frozen=True)
 class TokenSpans:
-    """P spans of the store's tokens that make a batch, in their order in the batch. [SEP] follows each of them."""
+    """The P spans of the store's tokens in a batch, in the order of the batch. [SEP] follows each span."""
 
     row: Ints  # [P] number of the row, ascending from 0; every row has at least one span
     example: Ints  # [P] number of the example within its row, from 1; [CLS] stands before an example's first span
@@ -25,7 +25,7 @@ class TokenSpans:
     labels: Mapping[str, Ints] = field(default_factory=dict)  # key of the batch -> labels [B]
 
     def example_of_tokens(self) -> Ints:
-        """Return [T], the example of the batch that each token of text belongs to, counted from 0."""
+        """Return [T], the number of each text token's example in the batch, from 0."""
         return np.repeat(np.cumsum(self.starts_example) - 1, self.length)
 
     def row_lengths(self) -> Ints:
@@ -41,7 +41,7 @@ class TokenSpans:
 
 
 class ExampleBuilder(Protocol):
-    """The interface of example builders, which choose the tokens of each example."""
+    """The interface of example builders. A builder selects the tokens of each example."""
 
     store: TokenStore
     max_length: int  # maximal number of tokens in an example, including special tokens
@@ -53,7 +53,7 @@ class ExampleBuilder(Protocol):
         """Return the number of rows in an epoch."""
 
     def __call__(self, indices: Ints, keys: Bits) -> TokenSpans:
-        """Return the spans of the rows at `indices` [B]. The random keys `keys` [B] determine all randomness."""
+        """Return the spans of the rows at `indices` [B]. The random `keys` [B] determine all randomness."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class AssembledRows:
 
 
 def concatenate_spans(parts: Sequence[TokenSpans]) -> TokenSpans:
-    """Put the rows of several `TokenSpans` one after another."""
+    """Concatenate the rows of several `TokenSpans`."""
     if len(parts) == 1:
         return parts[0]
     offsets = np.cumsum([0, *(part.row[-1] + 1 for part in parts)])

@@ -1,8 +1,8 @@
-"""Tables of where the examples of a store are: files that are made once in bounded memory, then memory-mapped.
+"""Tables with the positions of examples in a store: files that are made once in bounded memory, then memory-mapped.
 
-A table lies beside its store, or in the user's cache if the store's folder is read-only. Its name depends on everything
-that determines its content. A file beside it holds its size and hash, so that a damaged table is made again. A table
-may be deleted at any time.
+A table is in the folder of its store, or in the user's cache if that folder is read-only. Its name depends on all
+settings that determine its content. A second file has its size and hash, so that a damaged table is made again. A
+table may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WINDOW = 1 << 17  # sentences that are processed together
 class MappedTable:
     """A memory-mapped table of int64 with `columns` columns.
 
-    It is pickled by its path, so that a worker maps the file instead of copying it.
+    Pickling stores only its path, so that a worker maps the file instead of copying it.
     """
 
     def __init__(self, path: Path, columns: int) -> None:
@@ -73,13 +73,13 @@ def _checksum_file(path: Path) -> Path:
 
 
 def _checksum(path: Path) -> str:
-    """Return the content of the file beside a table: the table's size, and its hash if hashing is quick."""
+    """Return the text of a table's second file: the table's size, and its hash if hashing is quick."""
     size = path.stat().st_size
     return f"{size} {file_sha256(path) if size <= ALWAYS_HASHED_BYTES else ''}\n"
 
 
 def _is_intact(path: Path) -> bool:
-    """Return whether a table exists and matches the size and hash in the file beside it."""
+    """Return whether a table exists and has the size and hash in its second file."""
     try:
         return _checksum_file(path).read_text(encoding="utf-8") == _checksum(path)
     except (OSError, ValueError):
@@ -97,13 +97,13 @@ def rows_writer(blocks: Iterable[Ints]) -> Callable[[BinaryIO], None]:
 
 
 def sentence_runs(store: TokenStore, ends: Callable[[Ints, Ints, Ints], Ints], look_ahead: int) -> Iterator[Ints]:
-    """Cut a store's sentences into consecutive runs without gaps; yield their sentences [begin, end), [n, 2] at a time.
+    """Cut a store's sentences into consecutive runs. Yield the sentences [begin, end) of n runs at a time, [n, 2].
 
     Args:
         store: token store of the sentences.
-        ends: function that returns the end of the run that would begin at each of n sentences. Its arguments are the
-            numbers of these sentences [n], the first tokens of these and the next `look_ahead` sentences, and the
-            documents of these sentences [n].
+        ends: function that returns, for each of n sentences, the end of a run that begins there. Its arguments are the
+            numbers of the sentences [n], the first tokens of these and the next `look_ahead` sentences, and the
+            documents of the sentences [n].
         look_ahead: maximal number of sentences in a run.
     """
     begin, total = 0, len(store.sentences) - 1

@@ -30,7 +30,7 @@ def read_manifest(folder: Path, thorough: bool) -> dict[str, Any]:
     """Check the files that the manifest of a folder names, and return the manifest.
 
     Args:
-        folder: folder that holds the manifest.
+        folder: folder with the manifest.
         thorough: whether to hash every file. Otherwise files above 256 MiB are checked by their size only.
 
     Raises:

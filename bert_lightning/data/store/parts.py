@@ -1,7 +1,7 @@
 """Parts of a corpus: several processes tokenize them, each part is written once, and all are joined into one store.
 
 parts/<number>/<split>/  unfinished files of a `StoreWriter`, and digests.bin if duplicates are dropped
-parts/<number>/part.json counts and hashes; the folder gets its name last, so a folder that exists is complete
+parts/<number>/part.json counts and hashes; a folder gets its final name last, so it is complete if it exists
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bert_lightning.text.tokenizers.recipes import load_tokenizer
 SPLITS = ("train", "validation")
 _DIGEST_BYTES = 16
 _CHARACTERS_AT_ONCE = 2**20  # characters that are tokenized in one call
-_DIGESTS_AT_ONCE = 2**24  # digests in memory: 16 bytes each, and as much again to sort them
+_DIGESTS_AT_ONCE = 2**24  # digests in memory: 16 bytes each, and 16 more to sort them
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class TokenizationJob:
     corpus: Corpus
     split: SplitRule
     deduplicate: bool
-    folder: Path  # holds tokenizer.json and parts/
+    folder: Path  # has tokenizer.json and parts/
 
     def part_folder(self, number: int) -> Path:
         return self.folder / "parts" / f"{number:06d}"
 
     def has(self, number: int) -> bool:
-        """Return whether a part is written completely."""
+        """Return whether part `number` is complete."""
         return (self.part_folder(number) / "part.json").exists()
 
 
@@ -62,7 +62,7 @@ class PartRecord:
 
 
 def write_parts(job: TokenizationJob, parts: Mapping[int, Part], workers: int, say: Callable[[str], None]) -> None:
-    """Tokenize the parts of a corpus, given by number. Parts that exist already stay as they are."""
+    """Tokenize the given parts of a corpus, a mapping from their numbers. Parts that exist already are not changed."""
     todo = [(number, part) for number, part in parts.items() if not job.has(number)]
     if len(todo) < len(parts):
         say(f"continuing: {len(parts) - len(todo)} of {len(parts)} parts are finished already")
@@ -95,7 +95,7 @@ def _initialize_worker(job: TokenizationJob) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this worker as soon as its parent process has ended, so that no worker is left behind."""
+    """End this worker when its parent process ends, so that no worker continues alone."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "runs in a worker"
     parent.join()
@@ -140,7 +140,7 @@ def _write_part(job: TokenizationJob, number: int, part: Part, tokenize: BatchTo
 
 
 class _SplitWriter:
-    """A writer of one split of a part. It gathers documents until there are enough to tokenize together."""
+    """A writer of one split of a part. It collects documents until there are enough to tokenize together."""
 
     def __init__(self, folder: Path, tokenize: BatchTokenizer, digests: bool) -> None:
         self.store, self.tokenize = StoreWriter(folder, tokenize.dtype), tokenize
@@ -222,9 +222,9 @@ def _check_part(folder: Path) -> None:
 
 
 def first_occurrences(files: Sequence[Path]) -> npt.NDArray[np.bool_]:
-    """Return an array that is true for the first occurrence of each digest in all the files together.
+    """Return an array that is true at the first occurrence of each digest, over all files in order.
 
-    A missing file has no digests. Memory: one byte for each digest, and 16 M digests at a time.
+    A missing file counts as empty. The function needs memory for one byte per digest, and for 16 M digests at a time.
     """
     kept = np.ones(sum(path.stat().st_size for path in files if path.exists()) // _DIGEST_BYTES, np.bool_)
     buckets = 1 + len(kept) // _DIGESTS_AT_ONCE

@@ -1,7 +1,7 @@
-"""Data preparation: corpus -> tokenizer and token stores on disk, made once, by `prepare` or by the first `pretrain`.
+"""Data preparation: make a tokenizer and token stores from a corpus, once, by `prepare` or by the first `pretrain`.
 
-A finished folder is named after the corpus and a hash of its settings and sources. Beside it, `<name>.partial` holds
-unfinished work. An interrupted run continues from there, and ends with the same bits.
+A finished folder is named after the corpus and a hash of its settings and sources. `<name>.partial` beside it has
+unfinished work. An interrupted run continues there, and its result has the same bits.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class PreparedData:
     tokenizer: Tokenizer
     train: TokenStore
     validation: TokenStore
-    fingerprint: str  # 16 hexadecimal digits that change with any token of the stores, or with the tokenizer
+    fingerprint: str  # 16 hexadecimal digits that change if any token of the stores or the tokenizer changes
     notes: tuple[str, ...] = ()  # remarks for the user
 
 
@@ -67,11 +67,11 @@ class StorePlan:
     """The settings of a prepared folder.
 
     Attributes:
-        corpus: documents that are read.
-        make_tokenizer: recipe of the tokenizer; a trained tokenizer is trained on the training documents.
+        corpus: source of the documents.
+        make_tokenizer: recipe of the tokenizer. If it trains one, it uses the training documents only.
         validation_fraction: fraction of the documents for validation.
         folder: path of the finished folder, without the hash at the end of its name.
-        deduplicate: whether to leave out a document that equals an earlier one, except for white space.
+        deduplicate: whether to leave out a document that equals an earlier one (white space may differ).
 
     Raises:
         UserError: if `validation_fraction` is not above 0 and below 1.
@@ -99,7 +99,7 @@ class StorePlan:
         }
 
     def target(self) -> Path:
-        """Return the path of the finished folder. It changes with settings and sources, so no data is mixed up."""
+        """Return the path of the finished folder. Other settings or sources give another path."""
         return self.folder.with_name(f"{self.folder.name}-{json_sha256(self.settings())[:12]}")
 
 
@@ -110,9 +110,9 @@ def prepare(
 
     Args:
         plan: settings of the prepared data.
-        say: function that is called with messages of progress.
+        say: function that is called with progress messages.
         workers: number of processes that tokenize; None for the number of cores.
-        thorough: whether to check the hash of every existing file, however large.
+        thorough: whether to check the hash of every existing file, even of large ones.
         note: function that is called with remarks about the corpus and the tokenizer; None for `say`.
 
     Raises:
@@ -140,9 +140,9 @@ def prepare(
 def prepare_shard(
     plan: StorePlan, shard: int, shards: int, workers: int | None, say: Say, note: Say | None = None
 ) -> None:
-    """Tokenize every part whose number is `shard` modulo `shards`; `merge_shards` then makes the stores.
+    """Tokenize every part whose number is `shard` modulo `shards`. Afterwards `merge_shards` makes the stores.
 
-    Shards may be written at the same time, on machines that share the folder. All use the tokenizer that is made first.
+    Shards may be written at the same time, on machines that share the folder. All use the same tokenizer.
 
     Raises:
         UserError: if `shard` is not from 0 to `shards` - 1.
@@ -184,10 +184,10 @@ def merge_shards(plan: StorePlan, shards: int, say: Say) -> PreparedData:
 
 
 def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
-    """Open a folder that `prepare` wrote; `thorough` hashes even its largest files.
+    """Open a folder that `prepare` wrote. If `thorough` is true, check the hashes of large files too.
 
     Raises:
-        UserError: if the folder is not a prepared one, is damaged, or its ids were made with another tokenizer.
+        UserError: if `prepare` did not write the folder, it is damaged, or its ids are from another tokenizer.
     """
     known = read_manifest(folder, thorough)
     tokenizer = load_tokenizer(folder)
@@ -207,7 +207,7 @@ def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
 
 
 def _finish(plan: StorePlan, job: TokenizationJob, say: Say) -> None:
-    """Join all parts, which must exist, into the finished folder."""
+    """Join all parts into the finished folder. All parts must exist."""
     say("joining")
     tokenizer, joined = load_tokenizer(job.folder), job.folder / "joined"
     shutil.rmtree(joined, ignore_errors=True)
@@ -227,7 +227,7 @@ def _finish(plan: StorePlan, job: TokenizationJob, say: Say) -> None:
 
 
 def _started_job(plan: StorePlan, partial: Path, say: Say, note: Say) -> TokenizationJob:
-    """Return the job of a plan, and report its notes. Choose the split and make the tokenizer first if it is new."""
+    """Return the job of a plan, and report its notes. For a new job, first choose the split and make the tokenizer."""
     if not (partial / "tokenizer.json").exists():
         notes: list[str] = []
         if skipped := plan.corpus.skipped():
@@ -243,13 +243,13 @@ def _started_job(plan: StorePlan, partial: Path, say: Say, note: Say) -> Tokeniz
 
 
 def _job(plan: StorePlan, partial: Path) -> TokenizationJob:
-    """Return the job of a plan whose split and tokenizer are in the unfinished folder."""
+    """Return the job of a plan. Its split and tokenizer must be in the unfinished folder."""
     split = FirstDecisions.read(partial).split(plan.validation_fraction)
     return TokenizationJob(plan.corpus, split, plan.deduplicate, partial)
 
 
 def _make_tokenizer(plan: StorePlan, partial: Path, split: SplitRule, notes: list[str]) -> None:
-    """Write begin.json and tokenizer.json. If several processes do so, the first tokenizer stays."""
+    """Write begin.json and tokenizer.json. If several processes do this, all use the first tokenizer."""
     recipe = plan.make_tokenizer
     tokenizer = recipe(TrainingSample(plan.corpus, split, int(recipe.sample_megabytes * 10**6)), notes.append)
     SpecialIds.of(tokenizer).require_mask()  # checked before hours of work, because the data is for masking
@@ -263,7 +263,7 @@ def _make_tokenizer(plan: StorePlan, partial: Path, split: SplitRule, notes: lis
 
 
 def _say_what_differs(plan: StorePlan, say: Say) -> None:
-    """Say that a new store is made although others exist, and how it differs from the most similar one."""
+    """Tell the user why an existing store cannot be used, by its differences from the most similar store."""
     folder, settings = plan.folder, plan.settings()
     found = []
     for path in sorted(folder.parent.glob(f"{glob.escape(folder.name)}-*/{MANIFEST}")):

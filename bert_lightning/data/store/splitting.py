@@ -1,4 +1,4 @@
-"""The split of a corpus into training and validation, by documents or within them, with checks of both sides."""
+"""The split of a corpus into training and validation, by documents or within documents, with checks of both splits."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document
 from bert_lightning.text.sentences import split_position
 
-_LOOKED_AT = 1000  # documents that are checked before tokenizing; a larger corpus is checked after it
-_FAR_OFF = 5  # factor by which the validation share may be larger or smaller than requested
+_LOOKED_AT = 1000  # documents that are checked before tokenizing; a larger corpus is checked afterwards
+_FAR_OFF = 5  # factor by which the validation fraction may be larger or smaller than requested
 _LEAST_DOCUMENTS = 2  # on each side: next-sentence prediction takes its wrong continuations from another document
-_LONGEST_SENTENCE = 2000  # characters that count at most for one sentence
+_LONGEST_SENTENCE = 2000  # maximal number of characters that are counted for one sentence
 _FRACTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # fractions that an error suggests for a single document
-_PIECES, _PIECE_SENTENCES = 8, 2  # most pieces of one side of a document, and fewest sentences of a piece
+_PIECES, _PIECE_SENTENCES = 8, 2  # maximal number of pieces of a document in a split; minimal sentences in a piece
 
 
 class SplitRule(Protocol):
-    """A rule that divides documents into training and validation. It is plain data, to be sent to other processes."""
+    """A rule that divides documents into training and validation. It is plain data, so other processes can get it."""
 
     def __call__(self, document: Document) -> tuple[list[Document], list[Document]]:
-        """Return the training documents and the validation documents that a document gives."""
+        """Divide a document. Return its training documents and its validation documents."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class SplitWithinDocuments:
 def _size(sentence: str) -> int:
     """Return the number of characters in a sentence, up to a limit.
 
-    The limit is for text that is no sentence, such as a file in base64: a model reads only its beginning.
+    The limit is for text that is not a sentence, such as a file in base64.
     """
     return min(len(sentence), _LONGEST_SENTENCE)
 
@@ -70,8 +70,8 @@ def _pieces(sentences: Document) -> list[Document]:
 class TrainingSample:
     """A sample of the training documents, up to a number of characters, from all parts of a corpus.
 
-    Each part gives its first documents, up to an equal share of the characters that are left. So the sample is the same
-    each time, and no other documents are read.
+    Each part contributes its first documents. The characters that are left are divided equally between the parts that
+    are left. So the sample is the same each time, and no other documents are read.
     """
 
     corpus: Corpus
@@ -93,7 +93,7 @@ class TrainingSample:
 
 @dataclass
 class _Tally:
-    """Counts of the documents that a split puts on each side. No document stays in memory."""
+    """The number and size of the documents that a split rule puts into training and validation."""
 
     split: SplitRule
     documents: int = 0
@@ -110,17 +110,17 @@ class _Tally:
         self.validation_size += sum(_size(sentence) for piece in validation for sentence in piece)
 
     def serves(self, fraction: float) -> bool:
-        """Return whether both sides have enough documents, and validation has about the requested share of the text."""
+        """Return whether both splits have enough documents, and validation has about the requested part of the text."""
         share = self.validation_size / max(self.train_size + self.validation_size, 1)
         most = min(_FAR_OFF * fraction, (1 + fraction) / 2)
         return min(self.train, self.validation) >= _LEAST_DOCUMENTS and fraction / _FAR_OFF <= share <= most
 
 
 def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -> SplitRule:
-    """Return the split of a corpus: by documents, or within documents if there are too few to be divided.
+    """Choose the split rule of a corpus: by documents, or within documents if these are too few.
 
     Raises:
-        UserError: if there is no text, or too little; the message suggests a fraction that works, if there is one.
+        UserError: if there is no text or too little. If another fraction works, the message suggests it.
     """
     by_document, within = _Tally(SplitByDocument(fraction)), _Tally(SplitWithinDocuments(fraction))
     positions = set()
@@ -147,7 +147,7 @@ def choose_split(corpus: Corpus, fraction: float, note: Callable[[str], None]) -
 
 
 def _one_text(corpus: Corpus, fraction: float, count: int) -> str:
-    """Return the error message for a corpus of one text that is too short, with a fix."""
+    """Return the error message for a corpus of one text that is too short. It says how to fix this."""
     document = next(iter(corpus))
     tallies = {other: _Tally(SplitWithinDocuments(other)) for other in _FRACTIONS}
     for tally in tallies.values():
@@ -166,7 +166,7 @@ def _one_text(corpus: Corpus, fraction: float, count: int) -> str:
 
 
 def _one_side(corpus: Corpus, fraction: float, tally: _Tally, positions: list[float]) -> str:
-    """Return the error message for a fraction that puts all documents on one side, with a fraction that does not."""
+    """Return the error message for a fraction that puts all documents into one split. It suggests another fraction."""
     fits = [positions[1], positions[-2]] if len(positions) >= 2 * _LEAST_DOCUMENTS else [positions[0], positions[-1]]
     return (
         f"{_source(corpus)}: data.validation_fraction={fraction} puts {tally.validation} of {tally.documents} "
@@ -184,7 +184,7 @@ def _shortest_between(low: float, high: float) -> float:
 
 
 def check_counts(corpus: Corpus, fraction: float, counts: dict[str, dict[str, int]]) -> None:
-    """Check that both splits have documents, once duplicates and documents without tokens are left out.
+    """Check that both splits have documents after duplicates and documents without tokens are left out.
 
     Raises:
         UserError: if a split has no documents.

@@ -5,8 +5,8 @@ words.bin       one byte for each token: 1 if it begins a word of the tokenizer'
 sentences.npy   int64 [sentences + 1]: index of each sentence's first token, then the number of tokens
 documents.npy   int64 [documents + 1]: index of each document's first sentence, then the number of sentences
 
-`StoreWriter` writes lengths while documents arrive, and turns them into offsets at the end. `TokenStore` maps the files
-into memory.
+`StoreWriter` writes lengths while documents arrive, and converts them to offsets at the end. `TokenStore` maps the
+files into memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Document
 from bert_lightning.text.tokenizers.batch_tokenizer import BatchTokenizer, IdType
 
-ALWAYS_HASHED_BYTES = 2**28  # files up to this size are hashed whenever they are opened, larger ones by `prepare`
+ALWAYS_HASHED_BYTES = 2**28  # files up to this size are hashed whenever they are opened, larger ones only by `prepare`
 _NUMBERS_AT_ONCE = 2**20  # lengths that are read in one call
 
 
@@ -58,7 +58,7 @@ class TokenStore:
         self.word_starts: npt.NDArray[np.bool_] = np.asarray(np.memmap(folder / "words.bin", dtype=np.bool_, mode="r"))
 
     def __reduce__(self) -> tuple[type[TokenStore], tuple[Path]]:
-        """Pickle the store by its folder, so that a spawned worker maps the files instead of receiving all content."""
+        """Pickle only the folder's path, so that a spawned worker maps the files instead of receiving their content."""
         return TokenStore, (self.folder,)
 
     @property
@@ -75,10 +75,10 @@ class TokenStore:
 
 
 def _offsets(path: Path) -> npt.NDArray[np.int64]:
-    """Return the memory-mapped offsets of a file.
+    """Return the memory-mapped offsets in a file. Only their type, shape, first and last value are checked.
 
     Raises:
-        ValueError: if they cannot be offsets. Only the type, the shape and both ends are checked.
+        ValueError: if a check fails.
     """
     offsets = np.asarray(np.load(path, mmap_mode="r"))
     if offsets.dtype != np.int64 or offsets.ndim != 1 or len(offsets) < 2 or offsets[0] != 0 or offsets[-1] < 0:
@@ -88,7 +88,7 @@ def _offsets(path: Path) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class TokenizedDocuments:
-    """A sequence of documents: T tokens in S sentences in D documents. No sentence and no document is empty."""
+    """D documents with S sentences and T tokens in all. No sentence and no document is empty."""
 
     tokens: npt.NDArray[Any]  # [T] token ids
     word_starts: npt.NDArray[np.bool_]  # [T] true if the token begins a word
@@ -110,7 +110,7 @@ def tokenize_documents(
     """Tokenize documents, and drop the sentences and documents that have no tokens.
 
     Returns:
-        The tokenized documents, and an array that is true for each given document that is kept.
+        The tokenized documents, and an array that is true for each of `documents` that has tokens.
     """
     encoded = tokenize([sentence for document in documents for sentence in document])
     lengths = encoded.lengths
@@ -123,7 +123,7 @@ def tokenize_documents(
 class StoreWriter:
     """A context manager that writes a token store, or a part of one, into a new folder.
 
-    Until `finish` is called, the folder holds lengths instead of offsets. `read_part` reads such a part.
+    Before `finish` is called, the folder has lengths instead of offsets. `read_part` reads such a folder.
     """
 
     def __init__(self, folder: Path, dtype: IdType) -> None:
@@ -141,12 +141,12 @@ class StoreWriter:
         for file in self._files:
             try:
                 file.close()
-            except OSError:  # on a full disk, closing fails too: the first error is the one to report
+            except OSError:  # on a full disk, closing fails too; the first error is the one to report
                 if error is None:
                     raise
 
     def add(self, documents: TokenizedDocuments) -> None:
-        """Write documents after those that are written already."""
+        """Append documents to the files."""
         arrays = (
             documents.tokens.astype(self.dtype, copy=False),
             documents.word_starts,
@@ -181,7 +181,7 @@ def _lengths_to_offsets(source: Path, target: Path, count: int) -> None:
 
 
 def read_part(folder: Path, dtype: IdType, documents_at_once: int = 1024) -> Iterator[TokenizedDocuments]:
-    """Yield the documents that a `StoreWriter` wrote without `finish`, some at a time."""
+    """Yield the documents that a `StoreWriter` wrote without `finish`, at most `documents_at_once` at a time."""
     with (
         (folder / "tokens.bin").open("rb") as tokens,
         (folder / "words.bin").open("rb") as words,
@@ -205,7 +205,7 @@ def file_sha256(path: Path) -> str:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a text file atomically: no reader finds a part of it."""
+    """Write a text file atomically: a reader finds all of it or nothing."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)

@@ -1,4 +1,4 @@
-"""The folder of an unfinished store: locks for its writers, decisions that were made, and cleanup after errors."""
+"""The folder of an unfinished store: locks for writers, decisions for all processes, and cleanup after errors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class FirstDecisions:
-    """The decisions made before the first document is tokenized. An unfinished folder has them in begin.json."""
+    """The decisions that are made before tokenization. An unfinished folder stores them in begin.json."""
 
     within_documents: bool = False
     notes: tuple[str, ...] = ()
 
     def split(self, fraction: float) -> SplitRule:
-        """Return the split into training and validation that was decided."""
+        """Return the split rule that was chosen; `fraction` is the validation fraction."""
         return (SplitWithinDocuments if self.within_documents else SplitByDocument)(fraction)
 
     def write(self, folder: Path) -> None:
@@ -38,7 +38,7 @@ class FirstDecisions:
 
     @classmethod
     def read(cls, folder: Path) -> FirstDecisions:
-        """Return the decisions of an unfinished folder; the defaults if an older version made it, without begin.json.
+        """Return the decisions of an unfinished folder. Without begin.json (older versions), return the defaults.
 
         Raises:
             UserError: if the file is damaged.
@@ -55,9 +55,9 @@ class FirstDecisions:
 
 @contextlib.contextmanager
 def unfinished_folder(target: Path, lock_name: str) -> Iterator[Path]:
-    """Yield the folder for unfinished work, while no other process holds the same lock in it.
+    """Yield the folder for unfinished work, with its lock `lock_name`, for one process at a time.
 
-    If an error occurs while the folder is still empty, the folder is removed.
+    If an error occurs and the folder is empty, the folder is removed.
 
     Raises:
         UserError: if the disk is full.
@@ -110,9 +110,10 @@ def _full_disk_as_user_error(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def remove_on_user_error(partial: Path) -> Iterator[None]:
-    """Remove the unfinished folder if the block raises a UserError and no part of the work is finished.
+    """Remove the unfinished folder if the block raises a UserError and no part is finished.
 
-    Once the sources are fixed, another folder is used. Finished parts may be hours of work, and stay.
+    After the sources are fixed, another folder is used. A folder with finished parts stays, because they may be hours
+    of work.
     """
     try:
         yield
