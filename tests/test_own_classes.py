@@ -10,6 +10,7 @@ from tests.runs.test_resume import cut
 
 MODULE = "losses_of_a_user"
 CODE = """
+import torch
 from bert_lightning.data.labelled.texts import TextClassification
 from bert_lightning.objectives.downstream import Classification
 from bert_lightning.objectives.pretraining import MaskedLM
@@ -17,6 +18,19 @@ from bert_lightning.objectives.pretraining import MaskedLM
 class Words(MaskedLM): ...
 class Sorted(TextClassification): ...
 class Sorting(Classification): ...
+class Lettered(TextClassification):
+    def extra_inputs(self, units):
+        return {"first_letters": torch.tensor([ord(unit.example.inputs["text"][0]) for unit in units])}
+class Clashing(TextClassification):
+    def extra_inputs(self, units):
+        return {"labels": None}
+class ByLetter(Classification):
+    def scores(self, hidden, batch):
+        letters = batch["first_letters"]
+        return super().scores(hidden, batch) * 0 + torch.stack([letters, torch.full_like(letters, ord("i"))], 1)
+class TwoScores(Classification):
+    def __init__(self, config, weight=1.0):
+        super().__init__(config, 2, None, weight)
 def sorting(*arguments, **values): return Sorting(*arguments, **values)
 """
 TASK = ("finetune", "task=text_classification", "task.path=texts.csv", "task.validation_fraction=0.5",
@@ -92,3 +106,70 @@ def test_a_checkpoint_that_could_not_be_used_is_not_trained(own, command, tiny_r
         "bert_lightning.objectives.downstream.TaskObjective"
     )
     assert not (tmp_path / "runs" / "tuned").exists()
+
+
+def test_a_task_type_of_the_users_own_is_evaluated_on_other_data_and_on_other_runs(
+    own, command, tiny_run, tmp_path, monkeypatch
+):
+    assert command("pretrain", *tiny_run, "name=first")[0] == 0
+    (tmp_path / "others.csv").write_text("text,label\nthe dog sleeps,bad\nher garden grows,good\n")
+    for name, overrides in (("mine", OWN[:1]), ("ours", ())):
+        code, _, errors = command(*TASK, *overrides, f"name={name}")
+        assert code == 0, errors
+    named = ("task=text_classification", "task.path=texts.csv", "task.validation_fraction=0.5")
+    asked = {
+        ("run=runs/mine", "split=train"): 8,
+        ("run=runs/mine", "split=validation"): 2,
+        ("run=runs/mine", "path=others.csv"): 2,
+        ("run=runs/mine", *named, *OWN[:1], "path=others.csv"): 2,
+        ("run=runs/mine", *named, "split=validation"): 2,  # as a task of ours, from which it is derived
+        ("run=runs/ours", *named, *OWN[:1], "split=validation"): 2,
+    }
+    monkeypatch.setenv(TRUST_ENV, own)
+    for arguments, count in asked.items():
+        code, output, errors = command("evaluate", *arguments)
+        assert code == 0, errors
+        assert json.loads(output)["examples"] == count, arguments
+    code, _, errors = command("evaluate", "run=runs/mine", "task=text_pair", "task.path=texts.csv")
+    assert (code, errors.count("\n")) == (2, 1), errors
+    assert "has no head for PairClassification: it was trained for Sorted" in errors
+
+
+def test_a_key_that_a_task_type_adds_to_the_batch_is_read_by_its_objective(
+    own, command, tiny_run, tmp_path, monkeypatch
+):
+    assert command("pretrain", *tiny_run, "name=first")[0] == 0
+    code, _, errors = command(
+        *TASK, f"task.type._target_={own}.Lettered", f"task.objective._target_={own}.ByLetter", "name=tuned"
+    )
+    assert code == 0, errors
+    monkeypatch.setenv(TRUST_ENV, own)
+    code, _, errors = command("predict", "run=runs/tuned", "output=out.jsonl", "--", "a cat", "no cat")
+    assert code == 0, errors
+    lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["answer"] for line in lines] == ["good", "bad"]
+    code, _, errors = command(*TASK, f"task.type._target_={own}.Clashing", "name=clashing")
+    assert (code, errors.splitlines()[-1]) == (
+        2, "bert-lightning: error: Clashing.extra_inputs returns labels, a key of every batch: rename it"
+    )  # fmt: skip
+
+
+def test_an_objective_that_knows_its_number_of_scores_need_not_take_it(own, command, tiny_run, monkeypatch):
+    assert command("pretrain", *tiny_run, "name=first")[0] == 0
+    mine = (*TASK, f"task.objective._target_={own}.TwoScores")
+    code, _, errors = command(*mine, "name=tuned")
+    assert code == 0, errors
+    monkeypatch.setenv(TRUST_ENV, own)
+    code, _, errors = command("predict", "run=runs/tuned", "the cat")
+    assert code == 0, errors
+    code, _, errors = command(*mine, "task.class_weights=balanced", "name=weighted")
+    assert (code, errors.splitlines()[-1]) == (
+        2, "bert-lightning: error: task.class_weights: task.objective=TwoScores takes no class_weights, leave them out"
+    )  # fmt: skip
+    code, _, errors = command(
+        *TASK, "task.objective._target_=bert_lightning.objectives.downstream.Regression", "name=other"
+    )
+    assert (code, errors.splitlines()[-1]) == (
+        2,
+        "bert-lightning: error: task.objective=Regression does not predict classes, and the task has: use another one",
+    )

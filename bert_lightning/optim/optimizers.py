@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from bert_lightning.ranges import Beta, NotNegative
+from bert_lightning.runtime.environment import note
 
 # At this step, 1 - beta^step is 1 for every beta below 0.999999. A float32 step count cannot go beyond it by adding 1.
 _CORRECTED = 2.0**24
@@ -63,6 +64,11 @@ class StackedOptimizer(Optimizer):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         stacked = [group["stacked"] for group in self.param_groups]
+        if any("stacked" not in group for group in state_dict["param_groups"]) and any(map(_several, stacked)):
+            note(
+                f"the checkpoint is of a version whose {type(self).__name__} updated queries, keys and values as one "
+                "matrix. From here on each is updated by itself, so the run ends otherwise than it would have there"
+            )
         super().load_state_dict(state_dict)
         for group, counts in zip(self.param_groups, stacked, strict=True):
             group["stacked"] = counts  # older checkpoints have none
@@ -80,6 +86,10 @@ class StackedOptimizer(Optimizer):
     def update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any], count: int) -> None:
         """Update a parameter that consists of `count` matrices stacked by rows."""
         raise NotImplementedError
+
+
+def _several(counts: list[int]) -> bool:
+    return max(counts, default=1) > 1
 
 
 def _for_each_matrix(count: int, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ BATCH_SHARE_KEYS = ("batch_size", "trainer.accumulate_grad_batches")
 
 # Keys whose product is the number of examples in an update.
 _UPDATE = (*BATCH_SHARE_KEYS, "trainer.devices", "trainer.num_nodes")
+# Defaults of older versions that are null today, by a pattern of their keys.
+_BECAME_NULL = {"objective.terms.*.student_head": "mlm"}
 _PLACES = ("name", "runs", "job", "data.folder")  # keys that say where a run and its data lie
 
 
@@ -58,7 +61,7 @@ def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) ->
     Raises:
         UserError: if the config asks for another run; the message names what differs, and both values.
     """
-    theirs, ours = _decisive(before), _decisive(config)
+    theirs, ours = _former_defaults(_decisive(before)), _former_defaults(_decisive(config))
     if apart := _apart(theirs, ours):
         pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} now" for key in apart[:5])
         raise UserError(f"{folder.path} holds another run: {pairs}. Choose another name=..., or delete the folder")
@@ -105,6 +108,14 @@ def _decisive(config: DictConfig) -> dict[str, Any]:
     factors = [leaves.get(key) for key in _UPDATE if key != "batch_size" or leaves.get("batch_tokens") is None]
     decisive[" * ".join(_UPDATE)] = math.prod(factors) if all(type(value) is int for value in factors) else factors
     return decisive
+
+
+def _former_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with each default that became null replaced by null, which chooses the same."""
+    return {
+        key: None if any(fnmatchcase(key, pattern) and value == old for pattern, old in _BECAME_NULL.items()) else value
+        for key, value in values.items()
+    }
 
 
 def _apart(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,8 @@ from bert_lightning.errors import UserError
 from bert_lightning.objectives.base import hidden_states
 from bert_lightning.objectives.downstream import TaskObjective
 from bert_lightning.runs.pretrained import PretrainedWeights
-from bert_lightning.tasks.data import built_part, class_of_part, joint_objective, task_metadata
+from bert_lightning.tasks.data import joint_objective
+from bert_lightning.tasks.metadata import built_part, class_of_part, task_metadata
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 

@@ -1,4 +1,4 @@
-"""Build a task from its config: its examples, its objective, and its metadata in a checkpoint."""
+"""Build a task from its config: its examples, its objective and its metrics."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from itertools import chain
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch.nn import ModuleDict
 
 from bert_lightning.config.building import build
@@ -26,14 +25,9 @@ from bert_lightning.metrics import TaskMetric
 from bert_lightning.model.config import BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import TaskObjective
-from bert_lightning.runs.trust import check_no_interpolations, check_targets
 from bert_lightning.runtime.environment import note
-from bert_lightning.tasks.registry import with_names, with_paths
+from bert_lightning.tasks.registry import is_registered
 from bert_lightning.text.files.rows import Row
-
-T = TypeVar("T")
-# Parts of a task that a checkpoint names -> the base class of each.
-_CLASSES: dict[str, type[Any]] = {"type": TaskType, "objective": TaskObjective}
 
 
 @dataclass(frozen=True)
@@ -176,15 +170,33 @@ def joint_objective(
         config: config of the encoder.
         weights: class weights, in the order of the labels.
 
+    The classes reach an objective only where it takes `num_labels`: another may know how many scores it gives.
+
     Raises:
-        UserError: if no module can have the term's name.
+        UserError: if no module can have the term's name, or the objective cannot serve a task with these classes.
     """
     if not term.isidentifier() or hasattr(ModuleDict, term):
         raise UserError(f"task.term={term!r} must be a name of letters, digits and _, and no word of torch")
-    of_classes: dict[str, Any] = {"num_labels": len(labels)} if labels else {}
-    if weights is not None:  # a user's objective need not know them
+    of_classes: dict[str, Any] = {}
+    if labels and _takes(make, "num_labels"):
+        of_classes["num_labels"] = len(labels)
+    elif labels and is_registered(make):
+        raise UserError(f"task.objective={_name(make)} does not predict classes, and the task has: use another one")
+    if weights is not None and not _takes(make, "class_weights"):
+        raise UserError(f"task.class_weights: task.objective={_name(make)} takes no class_weights, leave them out")
+    if weights is not None:
         of_classes["class_weights"] = weights
     return JointObjective(config, {term: partial(make, **of_classes)})
+
+
+def _takes(make: Callable[..., Any], name: str) -> bool:
+    """Return whether a function has a parameter of this name, or takes any."""
+    parameters = signature(make).parameters
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
+def _name(make: Callable[..., Any]) -> str:
+    return str(getattr(getattr(make, "func", make), "__name__", make))
 
 
 def task_metrics(task: DictConfig, labels: Sequence[str]) -> dict[str, TaskMetric]:
@@ -222,55 +234,3 @@ def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Exampl
     ):
         raise UserError(f"task.class_weights={setting}: weights are finite numbers, 0 or more, and not all 0")
     return [float(weight) for weight in weights]
-
-
-def task_metadata(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
-    """Return the metadata of a task that a checkpoint keeps, as plain data. It holds registered names, not paths.
-
-    Raises:
-        UserError: if the task type or the objective is not named by a class. The checkpoint could not be used then.
-    """
-    kept = OmegaConf.to_container(task, resolve=True)
-    assert isinstance(kept, dict), "a task is a mapping"
-    for name, base in _CLASSES.items():
-        _class_named(f"task.{name}", kept[name], base)
-    parts = {name: with_names(kept[name]) for name in _CLASSES}
-    return {**parts, "term": kept["term"], "max_length": kept["max_length"], "labels": list(labels)}
-
-
-def built_part(path: Path, metadata: Mapping[str, Any], name: str) -> Any:
-    """Build a part of a task that a checkpoint names: its task type or its objective.
-
-    Args:
-        path: path of the checkpoint.
-        metadata: metadata of its task, as `task_metadata` returns it.
-        name: key of the part, `type` or `objective`.
-
-    Raises:
-        UserError: if the part names anything that this program does not build from a file. The message names the key.
-    """
-    class_of_part(path, metadata, name)
-    return build(OmegaConf.create(with_paths(metadata[name])))
-
-
-def class_of_part(path: Path, metadata: Mapping[str, Any], name: str) -> type[Any]:
-    """Return the class of a part of a task that a checkpoint names. The arguments are those of `built_part`.
-
-    Raises:
-        UserError: if `built_part` would raise it.
-    """
-    key, node = f"task.{name}", with_paths(metadata[name])
-    target = node.get("_target_") if isinstance(node, Mapping) else None
-    if isinstance(target, str) and "." not in target:
-        raise UserError(f"{path}: {key}={target} is no part that this version has: update bert-lightning")
-    check_no_interpolations(node, path, key)
-    check_targets(node, path, key)
-    return _class_named(f"{path}: {key}", node, _CLASSES[name])
-
-
-def _class_named(place: str, node: Any, base: type[T]) -> type[T]:
-    target = node.get("_target_") if isinstance(node, Mapping) else node
-    found = hydra.utils.get_object(target) if isinstance(node, Mapping) and isinstance(target, str) else None
-    if not isinstance(found, type) or not issubclass(found, base):
-        raise UserError(f"{place}._target_={target} is no class derived from {base.__module__}.{base.__name__}")
-    return found

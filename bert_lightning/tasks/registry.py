@@ -54,6 +54,11 @@ _PATHS = {name: f"{part.__module__}.{part.__qualname__}" for name, part in REGIS
 _NAMES = {path: name for name, path in _PATHS.items()}
 
 
+def is_registered(make: Any) -> bool:
+    """Return whether a class or a function, or the one that a partial calls, is a registered part."""
+    return getattr(make, "func", make) in REGISTRY.values()
+
+
 def with_names(node: Any) -> Any:
     """Return a copy of a config whose every `_target_` is the registered name of the part, if it has one."""
     return _translated(node, _NAMES)

@@ -19,6 +19,7 @@ from bert_lightning.runs.trust import trust_targets_of
 from bert_lightning.tasks.answering import Answerer
 from bert_lightning.tasks.data import read_examples, task_metrics, task_type_of
 from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
+from bert_lightning.tasks.registry import is_registered
 
 
 def run(config: DictConfig) -> None:
@@ -77,8 +78,21 @@ def _resolved_task(config: DictConfig) -> DictConfig:
     return OmegaConf.create(OmegaConf.to_container(config.task, resolve=True, throw_on_missing=True))  # type: ignore[return-value]
 
 
+def _alike(one: TaskType, other: TaskType) -> bool:
+    """Return whether two task types read the same parts, and are of one registered task type or derived from it.
+
+    Task types that are derived from none of these are alike if one class of the user's own is the base of both.
+    """
+    return one.parts == other.parts and _origin(type(one)) is _origin(type(other))
+
+
+def _origin(task_type: type[TaskType]) -> type[Any]:
+    classes = [base for base in task_type.__mro__ if issubclass(base, TaskType) and base is not TaskType]
+    return next(filter(is_registered, classes), classes[-1])
+
+
 def _check_same(task_type: TaskType, answer: Answerer, source: PretrainedWeights, task: DictConfig) -> None:
-    if type(task_type) is not type(answer.task_type):
+    if not _alike(task_type, answer.task_type):
         have, want = type(answer.task_type).__name__, type(task_type).__name__
         raise UserError(f"{source.path} has no head for {want}: it was trained for {have}; choose such a task")
     if task.labels is not None and list(task.labels) != answer.labels:

@@ -33,10 +33,10 @@ from bert_lightning.tasks.data import (
     class_weights,
     joint_objective,
     split_to_measure,
-    task_metadata,
     task_metrics,
     training_data,
 )
+from bert_lightning.tasks.metadata import task_metadata
 from bert_lightning.tasks.output import note_cut
 from bert_lightning.text.tokenizers.recipes import fingerprint
 from bert_lightning.training import check_new_run, start_run

@@ -136,7 +136,7 @@ def test_stacked_matrices_are_not_updated_as_one(name):
 
 
 @pytest.mark.parametrize("name", ["lamb", "muon"])
-def test_a_state_from_before_stacked_matrices_is_read(name):
+def test_a_state_from_before_stacked_matrices_is_read_with_a_note(name, capsys):
     def optimizer():
         return MAKERS[name](
             [{"params": [nn.Parameter(torch.ones(6, 2))], "stacked": [3], "weight_decay": 0.0, "hidden": True}]
@@ -147,6 +147,10 @@ def test_a_state_from_before_stacked_matrices_is_read(name):
     resumed = optimizer()
     resumed.load_state_dict(state)
     assert [group["stacked"] for group in resumed.param_groups] == [[3]]
+    line = f"note: the checkpoint is of a version whose {name.title()} updated queries, keys and values as one matrix."
+    assert capsys.readouterr().err.startswith(line)
+    resumed.load_state_dict(optimizer().state_dict())
+    assert capsys.readouterr().err == ""
 
 
 MAKERS = {

@@ -17,7 +17,7 @@ from bert_lightning.data.labelled.task_types import TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.objectives import downstream, similarity
 from bert_lightning.objectives.downstream import SequenceObjective, TaskObjective
-from bert_lightning.tasks.data import built_part, task_metadata
+from bert_lightning.tasks.metadata import built_part, task_metadata
 from bert_lightning.tasks.registry import REGISTRY, with_names, with_paths
 
 
@@ -57,8 +57,20 @@ NODE = {
 
 @pytest.mark.parametrize("name", ["type", "objective"])
 def test_a_name_of_a_newer_version_is_refused_in_a_line_that_says_so(name, tmp_path):
-    with pytest.raises(UserError, match=rf"x.ckpt: task.{name}=from_tomorrow is no part that this version has: update"):
+    of_base = {"type": "text_classification, .*, choices", "objective": "classification, .*, multiple_choice"}[name]
+    line = rf"x.ckpt: task.{name}=from_tomorrow is unknown to this version, which has {of_base}: update bert-lightning$"
+    with pytest.raises(UserError, match=line):
         built_part(tmp_path / "x.ckpt", {name: {"_target_": "from_tomorrow"}}, name)
+
+
+@pytest.mark.parametrize("key", ["pooling", "criterion", "others.0"])
+def test_a_name_of_a_newer_version_inside_a_part_is_refused_too(key, tmp_path):
+    node, inside = with_names(NODE), {"_target_": "from_tomorrow"}
+    node |= {"others": [inside]} if key == "others.0" else {key: inside}
+    known = "mean, first_token, cosine_error, in_batch_contrast"
+    line = f"x.ckpt: task.objective.{key}=from_tomorrow is unknown to this version, which has {known}: update"
+    with pytest.raises(UserError, match=line):
+        built_part(tmp_path / "x.ckpt", {"objective": node}, "objective")
 
 
 def test_a_part_in_the_place_of_another_is_refused(tmp_path):

@@ -77,11 +77,19 @@ class LabelledExamples(StreamExamples[LabelledBatch]):
 
 
 def labelled_batch(task_type: TaskType, units: Sequence[Unit], pad: int) -> LabelledBatch:
-    """Return a batch of `units`, without labels."""
+    """Return a batch of `units`, without labels.
+
+    Raises:
+        UserError: if the task type adds a key of `LabelledBatch`.
+    """
     inputs = collate([tokens for unit in units for tokens in unit.sequences], pad)
     sizes = torch.tensor([len(unit.sequences) for unit in units])
     batch = LabelledBatch(**inputs, group_sizes=sizes, units=Units(units))  # type: ignore[typeddict-item]
     positions = task_type.word_positions(units, inputs["input_ids"].size(1))
     if positions is not None:
         batch["word_positions"] = positions
+    extra = task_type.extra_inputs(units)
+    if taken := sorted(extra.keys() & (LabelledBatch.__required_keys__ | LabelledBatch.__optional_keys__)):
+        raise UserError(f"{type(task_type).__name__}.extra_inputs returns {taken[0]}, a key of every batch: rename it")
+    batch.update(extra)  # type: ignore[typeddict-item]
     return batch

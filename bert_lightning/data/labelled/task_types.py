@@ -61,6 +61,8 @@ class Units:
 class TaskType(ABC):
     """A task type: how rows become inputs and targets, and how scores become predictions.
 
+    A task type of your own may add keys to the batch, by `extra_inputs`. Its objective reads them in `scores`.
+
     Args:
         columns: column name in this program -> column name in the rows.
         names: value of a label in the rows -> name of the label. A value that is not a key is used as its name.
@@ -133,6 +135,13 @@ class TaskType(ABC):
     def word_positions(self, units: Sequence[Unit], length: int) -> Tensor | None:
         """Return the positions in the flattened batch [B * `length`] that get a score; None if sequences get scores."""
         return None
+
+    def extra_inputs(self, units: Sequence[Unit]) -> dict[str, Any]:
+        """Return keys that the task type adds to the batch of these units, in training and in prediction.
+
+        Tensors are moved to the device of the encoder. The keys of `LabelledBatch` are taken.
+        """
+        return {}
 
     @abstractmethod
     def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
