@@ -14,7 +14,9 @@ from bert_lightning import cli
 
 ASKED = {
     "bert": ["the [MASK] sleeps in story 1.", "[MASK] [MASK] shines"],
+    "distilled": ["the [MASK] sleeps in story 1."],
     "roberta": ["the [MASK] sleeps in story 1."],
+    "tuning": ["the cat sleeps in story 1 part 0.", "no river grows."],
     "classification": ["the cat sleeps in story 1 part 0.", "no river grows."],
     "regression": ["the cat sleeps ||| a dog shines", "every clock stops ||| her garden grows in story 2."],
     "similarity": ["the cat sleeps ||| a dog shines", "every clock stops ||| her garden grows in story 2."],
@@ -23,6 +25,7 @@ ASKED = {
     "questions": ["who sleeps? ||| the cat sleeps in story 1. a dog shines in story 1 part 2, and no river grows."],
     "choices": ["the cat sleeps ||| a dog shines ||| her garden grows", "no ||| river ||| sings ||| stops"],
 }
+INTERRUPTED = ("bert", "distilled", "electra", "roberta", "tuning")
 
 
 def output_of(*arguments):
@@ -39,7 +42,7 @@ def main(target):
         (kept / "checkpoints").mkdir(parents=True)
         for name in ("config.yaml", "tokenizer.json"):
             shutil.copy(run / name, kept)
-        if run.name in ("bert", "electra", "roberta"):  # interrupted after two of the four steps
+        if run.name in INTERRUPTED:  # after two of the four steps
             shutil.copy(run / "checkpoints/step-2.ckpt", kept / "checkpoints")
             (kept / "checkpoints/last.ckpt").symlink_to("step-2.ckpt")
             found[run.name] = {"resume": json.loads((run / "summary.json").read_text())["metrics"]}

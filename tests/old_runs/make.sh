@@ -26,3 +26,6 @@ bl finetune $tuned task=token_classification task.path=tags.conll name=tagging
 bl finetune $tuned task=question_answering task.path=questions.json name=questions task.kind.overlap=4 \
   task.kind.max_question_tokens=8
 bl finetune $tuned task=multiple_choice task.path=choices.csv name=choices
+bl pretrain $data $tiny objective=distillation teacher=runs/bert/checkpoints/step-2.ckpt name=distilled
+bl finetune $tuned task=text_classification task.path=texts.csv name=tuning callbacks.checkpoints.every_steps=2 \
+  callbacks.checkpoints.keep_last=2

@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from bert_lightning.renames import new_metric, renamed
 from tests.runs.compare import CLOCK
 
 PLACE = Path(__file__).resolve().parent.parent / "old_runs"
@@ -37,7 +39,7 @@ def with_old(verb):
 
 def test_every_run_is_tried():
     assert {path.name for path in (PLACE / "runs").iterdir()} == set(ANSWERS)
-    assert (len(with_old("predict")), len(with_old("evaluate")), len(with_old("resume"))) == (9, 7, 3)
+    assert (len(with_old("predict")), len(with_old("evaluate")), len(with_old("resume"))) == (11, 7, 5)
 
 
 @pytest.mark.parametrize("name", with_old("predict"))
@@ -55,11 +57,31 @@ def test_an_old_run_is_evaluated_as_it_was(name, old, command):
     assert json.loads(output)["metrics"] == close(ANSWERS[name]["evaluate"])
 
 
+def check_resumed(name, old):
+    """The run has the metrics of the old code under today's names, and no others."""
+    found = json.loads((old / "runs" / name / "summary.json").read_text())["metrics"]
+    expected = {new_metric(key): value for key, value in ANSWERS[name]["resume"].items()}
+    assert found.keys() == expected.keys()
+    for metrics in (found, expected):
+        for key in [key for key in metrics if key.endswith(CLOCK)]:
+            del metrics[key]
+    assert found == close(expected)
+
+
 @pytest.mark.parametrize("name", with_old("resume"))
 def test_an_old_run_goes_on_to_the_same_end(name, old, command):
-    code, _, errors = command("resume", f"runs/{name}")
+    code, output, errors = command("resume", f"runs/{name}")
     assert code == 0, errors
-    found = json.loads((old / "runs" / name / "summary.json").read_text())["metrics"]
-    expected = {key: value for key, value in ANSWERS[name]["resume"].items() if not key.endswith(CLOCK)}
-    renamed = {key.replace("/replaced/", "/rtd/"): value for key, value in expected.items()}
-    assert {key: value for key, value in found.items() if key in renamed} == close(renamed)
+    assert f"runs/{name}: resumes at step 2 of 4" in output
+    check_resumed(name, old)
+
+
+@pytest.mark.parametrize("name", with_old("resume"))
+def test_the_command_of_an_old_run_goes_on_with_existing_resume(name, old, command):
+    """What was typed then, in today's names. Defaults that changed meanwhile would make it another run."""
+    config = OmegaConf.load(old / "runs" / name / "config.yaml")
+    typed = [(renamed(given) or given).rpartition(" is now ")[2] for given in config.origin.overrides]
+    code, output, errors = command(config.verb, *typed, "existing=resume")
+    assert code == 0, errors
+    assert f"runs/{name}: resumes at step 2 of 4" in output
+    check_resumed(name, old)

@@ -47,3 +47,20 @@ def test_a_run_of_replaced_tokens_from_before_they_were_called_rtd(command, tiny
     metrics = json.loads((copy / "summary.json").read_text())["metrics"]
     whole = json.loads((tmp_path / "runs/whole/summary.json").read_text())["metrics"]
     assert metrics["val/rtd/loss"] == whole["val/rtd/loss"]
+    assert metrics.keys() == whole.keys()  # of each metric today's name alone
+
+
+def test_a_lamb_run_from_before_it_updated_each_matrix_resumes_with_one_note(command, tiny_run, tmp_path):
+    trained(command, tiny_run, "whole", "optimizer=lamb")
+    copy = cut(tmp_path / "runs/whole", 2)
+    for path in copy.glob("checkpoints/step-*.ckpt"):
+        checkpoint = torch.load(path, weights_only=True)
+        for group in checkpoint["optimizer_states"][0]["param_groups"]:
+            del group["stacked"]
+        torch.save(checkpoint, path)
+    code, _, errors = command("resume", str(copy))
+    assert code == 0, errors
+    line = "note: the checkpoint is of a version whose Lamb updated queries, keys and values as one matrix"
+    assert errors.count(line) == 1, errors
+    code, _, errors = command("resume", str(cut(tmp_path / "runs/whole", 1)))
+    assert (code, line in errors) == (0, False), errors
