@@ -1,1 +1,1 @@
-"""Turn texts into sentences and sentences into token ids: corpora, sentence splitting, tokenizers."""
+"""From text to token ids: corpora, sentence splitting, tokenizers."""

@@ -1,6 +1,6 @@
-"""Corpora: the sources of text. A corpus is a list of parts, each read separately; a document is a list of sentences.
+"""Corpora: the sources of text. A corpus has parts that are read separately. A document is a list of sentences.
 
-Each class reads one layout. `files()` names the files that are read, so that a token store can detect a changed source.
+Each class reads one layout. `files()` returns the files that are read, so that a token store can detect a change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bert_lightning.text.sentences import clean, split_sentences
 
 Document = list[str]
 TEXT_COLUMN = "data.corpus.text_column"
-LONGEST_DOCUMENT = 2**24  # characters; a longer one is split, because memory holds a document as a whole
+LONGEST_DOCUMENT = 2**24  # characters; a longer document is split, because all of it must fit into memory
 # Files in a folder with these endings are not plain text: tables, markup, code, office documents, media, archives.
 _NO_TEXT = {
     *FORMATS, ".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".mobi", ".ps", ".ppt", ".pptx", ".xls", ".xlsx",
@@ -30,7 +30,7 @@ _NO_TEXT = {
 
 
 class Corpus:
-    """Base class of corpora: documents in a fixed order, in parts whose number depends on the sources alone."""
+    """Base class of corpora: documents in a fixed order, in parts that depend only on the sources."""
 
     # Name in the code -> name in `repr`, for a class and its fields that were renamed.
     names_in_stores: ClassVar[Mapping[str, str]] = {}
@@ -40,7 +40,7 @@ class Corpus:
         raise NotImplementedError
 
     def skipped(self) -> list[Path]:
-        """Return the files in the folders of the corpus that are not read because of their ending."""
+        """Return the files in the corpus's folders that are not read, because of their endings."""
         return []
 
     def parts(self) -> list[Part]:
@@ -56,7 +56,7 @@ class Corpus:
             yield from self.read(part)
 
     def __repr__(self) -> str:
-        """Return the text that identifies the corpus in a token store. First names stay, so old stores are found."""
+        """Return the text that identifies the corpus in a token store. It has the first names of renamed fields."""
         names = [type(self).__qualname__, *(field.name for field in fields(self))]  # type: ignore[arg-type]
         first, *keys = [self.names_in_stores.get(name, name) for name in names]
         values = [repr(getattr(self, name)) for name in names[1:]]
@@ -88,7 +88,7 @@ class SentenceLines(Corpus):
 
 @dataclass(frozen=True, repr=False)
 class TextFiles(Corpus):
-    """A corpus of plain text files. Lines that were wrapped by hand are joined; a blank line ends a paragraph.
+    """A corpus of plain text files. The lines of a paragraph are joined; a blank line ends a paragraph.
 
     Args:
         path: a file, folder or glob.
@@ -133,11 +133,11 @@ class TextFiles(Corpus):
 
 @dataclass(frozen=True, repr=False)
 class TableFiles(Corpus):
-    """A corpus of CSV, TSV, JSONL, JSON, Parquet or Arrow files, compressed or not: each row is a document.
+    """A corpus of CSV, TSV, JSONL, JSON, Parquet or Arrow files, compressed or not. Each row is a document.
 
     Args:
         path: a file, folder or glob.
-        text_column: name of the column that holds the text.
+        text_column: name of the column with the text.
         where: column -> value; only rows with all these values are read.
         language: language of the text, a code of two letters.
     """
@@ -176,14 +176,14 @@ class TableFiles(Corpus):
 
 @dataclass(frozen=True)
 class Mixture(Corpus):
-    """A mixture of corpora. A weight says how often a corpus is read: 3 means three times, 0.5 means half of it.
+    """A mixture of corpora. A weight of 3 means that a corpus is read three times; 0.5 means half of its documents.
 
     A weight is the number of epochs of a source in one epoch of the mixture, as in The Pile (Gao et al. 2020, table 1).
-    A hash of the text decides which documents a fraction takes.
+    A hash of the text selects the documents for the fraction of a weight.
     """
 
     sources: dict[str, Corpus]
-    weights: dict[str, float] = field(default_factory=dict)  # a source that is not named has weight 1
+    weights: dict[str, float] = field(default_factory=dict)  # name of a source -> its weight; 1 if it is missing
 
     def __post_init__(self) -> None:
         if not isinstance(self.sources, dict) or not self.sources:
@@ -228,7 +228,7 @@ def _check_language(language: object) -> None:
 
 
 def _texts(pattern: str) -> list[Path]:
-    """Return the text files of a pattern. Raises UserError if a file that is named is a table."""
+    """Return the text files of a pattern; raise UserError if the pattern names a table."""
     files = resolve(pattern, _is_text)
     if tables := [file for file in files if is_table(file)]:
         raise UserError(f"{tables[0]} is a table: read its rows by data=rows data.corpus.text_column=<the column>")
@@ -240,7 +240,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _left_out(pattern: str, read: list[Path]) -> list[Path]:
-    """Return the files that a pattern matches, except those in `read`."""
+    """Return the files that match a pattern, except those in `read`."""
     known = set(read)
     return [file for file in resolve(pattern) if file not in known]
 

@@ -1,4 +1,4 @@
-"""Report what a tokenizer loses of a corpus: combining marks that it drops, and text that it reads as [UNK]."""
+"""Report the text of a corpus that a tokenizer loses: combining marks that it drops, and words that become [UNK]."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds
 from bert_lightning.text.tokenizers.trained import Note
 
 SAMPLE = 10**6  # number of characters of the corpus that are examined
-_LEAST = 0.01  # shares up to this one are not reported
-# Accents of Latin, Greek and Cyrillic: BERT drops them on purpose. In other scripts, marks are vowels.
+_LEAST = 0.01  # fractions up to this one are not reported
+# Accents of Latin, Greek and Cyrillic. BERT drops them on purpose. In other scripts, marks may be vowels.
 _ACCENTS = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
 
 
 def report(tokenizer: Tokenizer, documents: Iterable[Document], note: Note) -> None:
-    """Report the share of dropped characters and the share of [UNK] tokens, each through `note` if it is above 1 %."""
+    """Report the percentage of dropped characters and of [UNK] tokens, each by a call of `note` if it is above 1 %."""
     sentences = [sentence for document in documents for sentence in document]
     _report_dropped_marks(tokenizer, sentences, note)
     _report_unknown(tokenizer, sentences, note)

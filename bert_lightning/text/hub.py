@@ -22,16 +22,16 @@ _SECONDS_TO_ANSWER = 3
 
 @dataclass(frozen=True)
 class HubDataset(Corpus):
-    """A corpus from a data set of the hub: each row is a document, each shard a part. Shards are streamed, not stored.
+    """A corpus from a data set of the hub. Each row is a document, and each shard a part. Shards are streamed.
 
     Args:
         dataset: name of the data set.
         config: name of the data set's configuration.
         split: name of the data set's split.
-        text_column: name of the column that holds the text.
+        text_column: name of the column with the text.
         language: language of the text, a code of two letters.
-        revision: commit or tag. None: the newest one; a later change on the hub is not noticed.
-        path: file, folder or glob that is read instead of the hub. The files have the same text column.
+        revision: commit or tag. None: the newest one. Then a later change on the hub is not detected.
+        path: file, folder or glob to read instead of the hub. The files must have the same text column.
     """
 
     dataset: str
@@ -102,7 +102,7 @@ class HubDataset(Corpus):
 
 
 def check_name(name: str) -> None:
-    """Refuse the library's names for readers of local files, such as `pandas`: they open what lies in this folder.
+    """Refuse names of the library's readers, such as `pandas`, because these open local files.
 
     Raises:
         UserError: if `name` is one of them.
@@ -114,7 +114,7 @@ def check_name(name: str) -> None:
 
 
 def hub_answers() -> bool:
-    """Return whether the hub can be reached. Without this check, the library retries for 23 seconds if it cannot."""
+    """Return whether the hub can be reached. Without this check, the library retries for 23 seconds when offline."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return False
     try:

@@ -10,7 +10,7 @@ from bert_lightning.text.files.paths import PACKAGE_PREFIX, package_path
 from bert_lightning.text.hub import hub_answers
 
 HUB_PREFIX = "hub:"
-# Files to download: weights of PyTorch and every form of tokenizer; no weights of other frameworks, no code.
+# Files to download: PyTorch weights and all tokenizer files, but no weights of other frameworks and no code.
 _FILES = [
     "config.json", "model.safetensors", "model.safetensors.index.json", "model-*.safetensors", "pytorch_model.bin",
     "pytorch_model.bin.index.json", "pytorch_model-*.bin", "tokenizer.json", "tokenizer_config.json",
@@ -71,12 +71,12 @@ def hub_folder(location: str) -> Path:
 
 
 def _files_of(name: str, revision: str | None) -> list[str]:
-    """Return the names of the files to download. If a model has its weights in both formats, safetensors are enough."""
+    """Return the names of the files to download. If a model has weights in both formats, take safetensors only."""
     from huggingface_hub import list_repo_files
 
     try:
         there = set(list_repo_files(name, revision=revision))
-    except Exception:  # the download reports what is wrong, or finds a cached copy
+    except Exception:  # the download will report the error, or find a cached copy
         return _FILES
     both = not there.isdisjoint({"model.safetensors", "model.safetensors.index.json"})
     return [file for file in _FILES if not (both and file.startswith("pytorch_model"))]

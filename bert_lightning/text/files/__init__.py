@@ -1,1 +1,1 @@
-"""Read files of text and of rows: plain, delimited, JSON, Parquet and Arrow, compressed or not."""
+"""Read text files and tables: plain text, CSV, TSV, JSON, Parquet and Arrow, compressed or not."""

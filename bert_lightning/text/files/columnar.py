@@ -1,4 +1,4 @@
-"""Read Parquet and Arrow files row by row, compressed as a whole or not."""
+"""Read Parquet and Arrow files row by row. The file may be compressed, as in .parquet.gz."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROWS_AT_ONCE = 1024
 
 
 def columnar_parts(path: Path) -> list[Part]:
-    """Return the parts of a file: row groups of Parquet, about PART_BYTES in a part. Another file is one part."""
+    """Return the parts of a file. For Parquet, a part has row groups of about PART_BYTES. Another file is one part."""
     if path.suffix.lower() != ".parquet":
         return [Part((str(path),))]
     with _parquet(path) as file:
@@ -39,7 +39,7 @@ def read_columnar(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of an Arrow file, or of the row groups from `start` up to `end` of a Parquet file.
 
-    These formats need access to any byte, so a compressed file is unpacked into a temporary file.
+    These formats need random access, so a compressed file is first unpacked into a temporary file.
 
     Args:
         path: the file.
@@ -74,7 +74,7 @@ def _batches(path: Path, start: int, end: int | None, columns: Collection[str]) 
         try:
             table = pyarrow.ipc.open_file(source)
             batches = (table.get_batch(i) for i in range(table.num_record_batches))
-        except pyarrow.ArrowInvalid:  # the stream format, in which `datasets` stores its files, has no index
+        except pyarrow.ArrowInvalid:  # the stream format, which `datasets` uses for its files, has no index
             source.seek(0)
             table = pyarrow.ipc.open_stream(source)
             batches = iter(table)
@@ -102,7 +102,7 @@ def _parquet(path: Path) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _unpacked(path: Path) -> Iterator[Any]:
-    """Yield a temporary file with the content of a compressed file. It is gone afterwards."""
+    """Yield a temporary file with the content of a compressed file, and delete it at the end."""
     with tempfile.TemporaryFile() as file:
         with open_bytes(path) as packed:
             shutil.copyfileobj(packed, file)

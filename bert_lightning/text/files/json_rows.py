@@ -11,7 +11,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.text.files.json_text import described, json_object, json_value, list_elements
 from bert_lightning.text.files.lines import Part, chunks_of, read_lines, split_at_lines
 
-_LONGEST_OBJECT = 2**28  # characters; an object of rows is read as a whole
+_LONGEST_OBJECT = 2**28  # characters; an object of rows must fit into memory
 
 
 def read_json_lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -27,10 +27,11 @@ def read_json_lines(path: Path, start: int = 0, end: int | None = None) -> Itera
 
 
 def read_json(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of a .json file with their places. The beginning of the file tells how it holds them.
+    """Yield the rows of a .json file with their places. The first characters of the file determine its layout.
 
-    `[` begins a list of rows. A file that begins with `{` holds one row per line, or is one object: of rows by name if
-    all its values are objects, or else a single row. A list is not held in memory; a single object is.
+    `[` begins a list of rows. A file that begins with `{` has one row per line, or is a single object. If all values of
+    this object are objects, they are the rows. Otherwise the object is one row. A list may be larger than the memory,
+    but a single object may not.
 
     Args:
         path: the file.
@@ -60,7 +61,7 @@ def read_json(path: Path, start: int = 0, end: int | None = None) -> Iterator[tu
 
 
 def json_parts(path: Path) -> list[Part]:
-    """Return the parts of a .json file: ranges of lines if it has one row per line, or else the whole file."""
+    """Return the parts of a .json file: ranges of lines if it has one row per line, otherwise the file as one part."""
     return split_at_lines(path, at_blank_lines=False) if _has_lines(path) else [Part((str(path),))]
 
 
@@ -87,11 +88,11 @@ def _first_character(path: Path) -> str:
 
 
 def _has_lines(path: Path) -> bool:
-    """Return whether a .json file holds one object per line. A single line is read as one value."""
+    """Return whether a .json file has one object per line, and two lines or more."""
     if _first_character(path) != "{":
         return False
     _, *others = islice((line.strip() for line in read_lines(path) if line.strip()), 2)
-    return bool(others) and others[0].startswith("{")  # the second line of one object begins with a key
+    return bool(others) and others[0].startswith("{")  # in a single object, the second line begins with a key
 
 
 def _checked(values: Any, place: str) -> dict[str, Any]:

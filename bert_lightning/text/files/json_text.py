@@ -1,4 +1,4 @@
-"""Read the JSON that users provide strictly: an error names the position."""
+"""Read the users' JSON strictly. Every error names its position."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 
 from bert_lightning.errors import UserError
 
-_LONGEST_VALUE = 2**26  # characters; memory holds an element of a list as a whole
-_CUT_OFF = 12  # an error so close to the end of a text may come from an element that goes on
+_LONGEST_VALUE = 2**26  # characters; an element of a list must fit into memory
+_CUT_OFF = 12  # an error this near to the end of a chunk may come from an element that continues in the next chunk
 
 
 class _RepeatedKey(ValueError):
-    """The error for an object with the same key twice. Plain JSON readers silently keep the last value."""
+    """The error for an object that has a key twice. Other JSON readers keep the last value without an error."""
 
 
 def json_value(text: str, place: str, of_file: bool = False) -> Any:
-    """Return the value that a JSON text holds.
+    """Return the value of a JSON text.
 
     Args:
         text: the JSON text.
-        place: position of the text, such as a file name; error messages begin with it.
-        of_file: whether the text is a whole file; error messages then add the line number to `place`.
+        place: place of the text, such as a file name; error messages begin with it.
+        of_file: whether the text is the content of a file; error messages then add the line number to `place`.
 
     Raises:
-        UserError: if the text is not JSON, an object has a key twice, a string holds half of a surrogate pair, or
-            a number or the nesting is too large for Python's parser.
+        UserError: if the text is not JSON, an object has a key twice, a string contains half of a surrogate pair, or a
+            number or the nesting is too large for Python's parser.
     """
 
     def at(position: int) -> str:
@@ -47,7 +47,7 @@ def json_object(line: str, place: str) -> dict[str, Any]:
     """Return the object on a line of JSONL.
 
     Raises:
-        UserError: if the line is not valid JSON, as in `json_value`, or holds another value than an object.
+        UserError: if the line is not valid JSON, as in `json_value`, or its value is not an object.
     """
     row = json_value(line, place)
     if not isinstance(row, dict):
@@ -56,12 +56,12 @@ def json_object(line: str, place: str) -> dict[str, Any]:
 
 
 def list_elements(chunks: Iterator[str], place: str) -> Iterator[Any]:
-    """Yield the elements of the JSON list that a text holds, while the text is read in chunks.
+    """Yield the elements of a JSON list whose text is read in chunks.
 
-    Memory holds a chunk and the longest element, not the list.
+    Only a chunk and the longest element must fit into memory, not the list.
 
     Raises:
-        UserError: if the text is not a JSON list, an element is too long for memory, or as in `json_value`.
+        UserError: if the text is not a JSON list, an element is too long, or `json_value` refuses an element.
     """
     reader = _ListReader(chunks, place)
     reader.expect("[")
@@ -76,16 +76,16 @@ def list_elements(chunks: Iterator[str], place: str) -> Iterator[Any]:
 
 
 class _ListReader:
-    """A position in a text that is read in chunks. What is before the position is forgotten."""
+    """A position in a text that is read in chunks. The text before the position is not kept."""
 
     def __init__(self, chunks: Iterator[str], place: str) -> None:
         self.chunks, self.place = chunks, place
-        self.text, self.position = "", 0  # the text that is held
-        self.line, self.column = 1, 0  # number of its first line, and the characters of that line that are forgotten
+        self.text, self.position = "", 0  # the text in memory, and the position in it
+        self.line, self.column = 1, 0  # number of its first line, and characters of this line before the text
         self.decode = json.JSONDecoder(object_pairs_hook=_object).raw_decode
 
     def next_character(self) -> str:
-        """Skip white space and return the character behind it; empty at the end of the text."""
+        """Skip white space and return the character after it; an empty string at the end of the text."""
         while True:
             while self.position < len(self.text) and self.text[self.position] in " \t\r\n":
                 self.position += 1
@@ -124,7 +124,7 @@ class _ListReader:
         return f"{self.place}:{self.line + self.text.count(chr(10), 0, position)}"
 
     def _read_on(self) -> bool:
-        """Read about as many characters as are held; return whether there were any."""
+        """Read more text, so that the text in memory about doubles. Return whether there was any."""
         if not (chunk := next(self.chunks, "")):
             return False
         self.line += self.text.count("\n", 0, self.position)
@@ -162,17 +162,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _may_go_on(error: Exception, text: str) -> bool:
-    """Return whether a parser failed because the text ends too early."""
+    """Return whether a parser may have failed only because the text ends too early."""
     return isinstance(error, json.JSONDecodeError) and (
         error.pos >= len(text) - _CUT_OFF or error.msg.startswith("Unterminated string")
     )
 
 
 def _refused(error: Exception, text: str, place: str, at: Callable[[int], str], column: int = 0) -> UserError:
-    """Return the error for a text that Python's parser refused.
+    """Return the UserError for a text that Python's parser refused.
 
     Args:
-        error: what the parser raised.
+        error: the exception of the parser.
         text: the text.
         place: place of the text.
         at: function that returns the place of a position in the text.
@@ -185,7 +185,7 @@ def _refused(error: Exception, text: str, place: str, at: Callable[[int], str], 
         return UserError(f"{place}: {error}")
     if isinstance(error, RecursionError):
         return UserError(f"{place}: lists and objects are nested too deeply to be read: flatten them")
-    limit = sys.get_int_max_str_digits()  # an integer has more digits than Python converts
+    limit = sys.get_int_max_str_digits()  # the remaining case: an integer has more digits than this limit
     number = re.search(rf"\d{{{limit + 1}}}", text)
     where = at(number.start() if number else 0)
     return UserError(f"{where}: a number has more than {limit} digits: write it as text, or leave it out")
@@ -196,7 +196,7 @@ _ESCAPE = re.compile(r"\\\\|\\ud[89ab]..\\ud[c-f]..|(\\ud[89a-f]..)", re.IGNOREC
 
 
 def _check_characters(text: str, at: Callable[[int], str]) -> None:
-    """Raise UserError if an escape in a JSON text is half of a surrogate pair. JSON allows it, UTF-8 does not."""
+    """Raise UserError if an escape in a JSON text is half of a surrogate pair. JSON allows this, but UTF-8 does not."""
     if "\\ud" not in text.lower():
         return
     if half := next((escape for escape in _ESCAPE.finditer(text) if escape[1]), None):

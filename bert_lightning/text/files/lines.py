@@ -15,8 +15,8 @@ from typing import IO
 
 from bert_lightning.errors import UserError
 
-PART_BYTES = 2**25  # size of a part: what one process reads at a time, and what a killed run may have to repeat
-_LONGEST_LINE = 2**26  # bytes; memory holds a line as a whole
+PART_BYTES = 2**25  # size of a part: one process reads it at a time, and an interrupted run may have to repeat it
+_LONGEST_LINE = 2**26  # bytes; a line must fit into memory
 _CHUNK = 2**20  # bytes
 _OPEN: dict[str, Callable[..., IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}  # type: ignore[dict-item]
 COMPRESSIONS = tuple(_OPEN)
@@ -25,32 +25,32 @@ _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a corpus that can be read separately: whole files, or a range of one file."""
+    """A part of a corpus that can be read separately: complete files, or a range of one file."""
 
     files: tuple[str, ...]
     start: int = 0  # a byte, a row group, or a shard of a hub data set, depending on the corpus
     end: int | None = None
     source: str = ""  # name of the corpus in a mixture
     copy: int = 0  # a mixture takes a corpus of weight 2 twice: copies 0 and 1
-    share: float = 1.0  # share of the documents that is read, chosen by a hash
+    share: float = 1.0  # fraction of the documents that is read, selected by a hash
 
 
 def is_compressed(path: Path) -> bool:
-    """Return whether a file is compressed, so that it can only be read from its beginning."""
+    """Return whether a file is compressed. A compressed file can only be read from its beginning."""
     return path.suffix.lower() in (*_OPEN, ".zst")
 
 
 def inner_suffix(path: Path) -> str:
-    """Return the ending that tells the format of a file, such as `.jsonl` for `a.jsonl.gz`."""
+    """Return the file ending that names the format, such as `.jsonl` for `a.jsonl.gz`."""
     return Path(path.stem).suffix if is_compressed(path) else path.suffix
 
 
 @contextlib.contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading its bytes, decompressed.
+    """Open a file to read its bytes, decompressed.
 
     Raises:
-        UserError: if compressed data is damaged, or the standard library cannot read the compression.
+        UserError: if compressed data is damaged, or the standard library does not support the compression.
     """
     if path.suffix.lower() == ".zst":
         raise UserError(f"{path}: .zst is not read; decompress it (zstd -d) or use .gz, .bz2 or .xz")
@@ -90,7 +90,7 @@ def read_lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[s
 
 
 def chunks_of(path: Path) -> Iterator[str]:
-    """Yield the text of a UTF-8 file, compressed or not, in chunks that end anywhere in a line.
+    """Yield the text of a UTF-8 file, compressed or not, in chunks. A chunk may end in the middle of a line.
 
     Raises:
         UserError: if bytes are not UTF-8.
@@ -130,7 +130,7 @@ def split_at_lines(path: Path, at_blank_lines: bool) -> list[Part]:
 
 
 def group_files(paths: list[Path]) -> list[Part]:
-    """Return parts of whole files; the files of one part have about PART_BYTES together."""
+    """Group files into parts. The files of one part have about PART_BYTES together."""
     parts: list[Part] = []
     group, size = [], 0
     for path in paths:

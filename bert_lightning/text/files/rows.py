@@ -1,7 +1,7 @@
-"""Read the rows of any table that a user provides, for pretraining and for tasks alike.
+"""Read the rows of a user's table, for pretraining and for tasks.
 
-`FORMATS` says by which ending a format is known, how its rows are read, and into which parts a file is divided. Every
-format may be compressed: `inner_suffix` tells the ending without .gz, .bz2 or .xz.
+`FORMATS` has, for each file ending, the functions that read the rows and divide a file into parts. Every file may be
+compressed: `inner_suffix` returns the ending without .gz, .bz2 or .xz.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Row(NamedTuple):
         return value
 
     def text(self, column: str, setting: str | None = None) -> str:
-        """Return the text in a column. A number or a truth value is written as in JSON.
+        """Return the value of a column as a text. Numbers and truth values are written as in JSON.
 
         Raises:
             UserError: if `get` raises it, or the value is a list or an object.
@@ -80,8 +80,8 @@ class Selection:
     Attributes:
         header: names of the first columns of a CSV or TSV file without a header line; None for a file with one.
         leave_out_short: whether rows of a CSV or TSV file with too few columns are left out.
-        columns: columns that are needed; Parquet and Arrow files read no others. Empty for all.
-        start: first byte of JSON lines, or first row group of Parquet. Other files are read as a whole.
+        columns: columns to read from Parquet and Arrow files; empty for all. Other files are read with all columns.
+        start: first byte of JSON lines, or first row group of Parquet. Other files are read completely.
         end: byte or row group at which to stop; None reads all.
     """
 
@@ -138,7 +138,7 @@ FORMATS = {
 
 
 def is_table(path: Path) -> bool:
-    """Return whether the ending of a file is that of a table."""
+    """Return whether a file has the ending of a table."""
     return inner_suffix(path).lower() in FORMATS
 
 
@@ -146,7 +146,7 @@ def table_parts(path: Path) -> list[Part]:
     """Return the parts of a table that can be read separately.
 
     Raises:
-        UserError: if the ending of the file is not that of a table.
+        UserError: if the file does not have the ending of a table.
     """
     return _format_of(path).parts(path)
 
@@ -162,7 +162,7 @@ def read_rows(
 ) -> Iterator[Row]:
     """Yield the rows of a table. The ending of the file names its format; see `FORMATS`.
 
-    In a file with tabs, quotes are text, as GLUE ships them. A .txt file is read as .tsv.
+    In .tsv files, quotes are plain text, as in the files of GLUE. A .txt file is read as .tsv.
 
     Args:
         path: the file, compressed or not.
@@ -173,7 +173,7 @@ def read_rows(
         end: as in `Selection`.
 
     Raises:
-        UserError: if the ending is another one, a line is broken, or a row does not fit the header.
+        UserError: if no format has the ending, a line is broken, or a row does not fit the header.
     """
     selection = Selection(_header(header, path), leave_out_short, columns, start, end)
     for where, values in _format_of(path).read(path, selection):
@@ -204,6 +204,6 @@ def _header(header: Any, path: Path) -> Sequence[str] | None:
 
 
 def _written(value: Any) -> str:
-    """Return a value as a text to compare. A truth value of YAML equals True and true in a file."""
+    """Return a value as a text for comparison. A truth value in YAML equals `True` and `true` in a file."""
     text = str(value)
     return text.lower() if text in ("True", "False") else text

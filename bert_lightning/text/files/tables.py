@@ -1,4 +1,4 @@
-"""Read CSV and TSV tables strictly: an error names the line."""
+"""Read CSV and TSV tables strictly. Every error names its line."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def read_delimited(
 
     Args:
         path: the file, compressed or not.
-        tabs: whether tabs separate the columns. If so, a quote is plain text, as in the files of GLUE. If not, commas
-            separate the columns, and a value in quotes may hold commas and line ends.
+        tabs: whether tabs separate the columns. If so, quotes are plain text, as in the files of GLUE. If not, commas
+            separate the columns, and a value in quotes may contain commas and line ends.
         header: names of the first columns, for a file without a header line. Further columns are left out.
         leave_out_short: whether rows with too few columns are left out.
 
@@ -45,7 +45,7 @@ def read_delimited(
 
 
 def _checked(names: Sequence[str], place: str) -> Sequence[str]:
-    """Return the column names; raise UserError if two are equal, since a row could keep only one of the values."""
+    """Return the column names; raise UserError if two are equal, because a row has one value per name."""
     if len(names) == 1 and ";" in names[0]:
         raise UserError(f"{place}: semicolons separate the columns: save the table with commas, or with tabs as .tsv")
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
