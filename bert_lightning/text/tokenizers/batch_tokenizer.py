@@ -1,4 +1,4 @@
-"""Turn sentences into token ids and word starts: the protocol, and an implementation for any tokenizer."""
+"""Batch tokenizers: from sentences to token ids and word starts. The protocol, and a class for any tokenizer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IdType: TypeAlias = "type[np.unsignedinteger[Any]]"
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """The tokens of S sentences, one sentence after another, T tokens in all."""
+    """The T tokens of S sentences, in the order of the sentences."""
 
     tokens: npt.NDArray[Any]  # [T] ids, uint16 or uint32
     word_starts: npt.NDArray[np.bool_]  # [T] whether the token begins a word
@@ -29,7 +29,7 @@ class TokenBatch:
 
 
 class BatchTokenizer(Protocol):
-    """A callable that turns sentences into token ids."""
+    """The interface of batch tokenizers: a call converts sentences to token ids."""
 
     dtype: IdType
 
@@ -37,19 +37,20 @@ class BatchTokenizer(Protocol):
 
 
 def id_type(tokenizer: Tokenizer) -> IdType:
-    """Return the smallest integer type that can hold every id of a tokenizer."""
+    """Return the smallest integer type for all ids of a tokenizer: uint16 or uint32."""
     return np.uint16 if vocabulary_size(tokenizer) <= 2**16 else np.uint32
 
 
 @lru_cache(maxsize=8)
 def text_reader(tokenizer: Tokenizer, of_words: bool = False) -> Tokenizer:
-    """Return a tokenizer for texts of an author: a typed `[MASK]` is plain text, any other added token is a token.
+    """Return a tokenizer for plain text: special tokens such as `[MASK]` in a text are text, other added tokens work.
 
     If `of_words` is true, every word gets a leading space, as inside a sentence. RoBERTa has different tokens for
-    `rejects` with and without a leading space, so transformers requires `add_prefix_space=True` for it. Here the space
-    is added for all byte-level and Metaspace tokenizers. ModernBERT's is one, whose words transformers joins.
+    `rejects` with and without a leading space, so transformers requires `add_prefix_space=True` for it. Here all
+    byte-level and Metaspace tokenizers add the space. ModernBERT's tokenizer needs it too: in transformers it joins
+    the words.
 
-    The given tokenizer itself is returned if it already reads texts in this way.
+    If the given tokenizer already works in this way, it is returned unchanged.
     """
     if of_words:
         return text_reader(with_spaced_words(tokenizer))
@@ -65,7 +66,7 @@ def text_reader(tokenizer: Tokenizer, of_words: bool = False) -> Tokenizer:
 def with_spaced_words(tokenizer: Tokenizer) -> Tokenizer:
     """Return a tokenizer that puts a space before each word of a text that is already split into words.
 
-    The given tokenizer itself is returned if it does so already, or if its tokens hold no spaces.
+    If the given tokenizer already does this, or its tokens contain no spaces, it is returned unchanged.
     """
     settings = json.loads(tokenizer.to_str())
     return Tokenizer.from_str(json.dumps(settings)) if _put_spaces_before_words(settings) else tokenizer
@@ -82,9 +83,9 @@ def steps_of(settings: dict[str, Any] | None, parts: str) -> list[dict[str, Any]
 
 
 def _put_spaces_before_words(settings: dict[str, Any]) -> bool:
-    """Change the settings of a tokenizer so that each word gets a leading space; return whether that was necessary.
+    """Change the settings of a tokenizer so that each word gets a leading space. Return whether they changed.
 
-    Tokenizers whose tokens hold no spaces stay as they are.
+    If the tokens of a tokenizer contain no spaces, its settings do not change.
     """
     steps = steps_of(settings["pre_tokenizer"], "pretokenizers")
     for number, step in enumerate(steps):
@@ -114,7 +115,7 @@ class PlainTokenizer:
 
     def encodings(self, texts: Sequence[str]) -> list[Encoding]:
         """Return the library's encodings of texts, without the special tokens around a text."""
-        self.tokenizer.encode_special_tokens = True  # a "[MASK]" that an author typed is text
+        self.tokenizer.encode_special_tokens = True  # "[MASK]" in a text is plain text
         return self.tokenizer.encode_batch(texts, add_special_tokens=False)
 
     def __call__(self, sentences: Sequence[str]) -> TokenBatch:

@@ -20,7 +20,7 @@ _ALBERT_SPECIAL = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
 
 @dataclass(frozen=True, repr=False)
 class TrainByteLevelBPE(TrainedTokenizer):
-    """A recipe that trains byte-level BPE as in RoBERTa. Every text has ids: all 256 bytes are in the vocabulary."""
+    """A recipe that trains byte-level BPE as in RoBERTa. No text becomes [UNK]: all 256 bytes are in the vocabulary."""
 
     vocab_size: VocabularySize
     sample_megabytes: Megabytes = 100
@@ -46,15 +46,15 @@ class TrainByteLevelBPE(TrainedTokenizer):
 class TrainUnigram(TrainedTokenizer):
     """A recipe that trains unigram (Kudo 2018) with the normalization of ALBERT.
 
-    The same documents give the same tokenizer. The library alone does not ensure this: it adds numbers in the order of
-    a hash table, which differs in every process. So scores differ in the tenth decimal, and are rounded here. The
-    rarest characters get other scores and ids; see `_settled`.
+    The same documents give the same tokenizer. The library does not ensure this: it adds numbers in the order of a
+    hash table, which differs in every process. So its scores differ in the tenth decimal, and this class rounds them.
+    It also changes the scores and ids of the rarest characters; see `_settled`.
 
     Args:
-        vocab_size: vocabulary size, special tokens included.
+        vocab_size: vocabulary size, including special tokens.
         lowercase: whether all text is lowercased.
         sample_megabytes: limit of the training text, in millions of characters.
-        strip_accents: whether combining marks are dropped, which are vowels in many scripts.
+        strip_accents: whether combining marks are dropped. They are vowels in many scripts.
     """
 
     vocab_size: VocabularySize
@@ -81,10 +81,10 @@ class TrainUnigram(TrainedTokenizer):
 
 
 def _settled(vocabulary: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    """Return a trained vocabulary in a reproducible form: special tokens first, then pieces by falling score.
+    """Return a trained vocabulary in a reproducible form: special tokens first, then pieces by decreasing score.
 
-    Characters without a learned piece have the lowest score plus 0, 0.0001, 0.0002 and so on, in the order of a hash
-    table. Here they all get the lowest score.
+    The library gives the characters without a learned piece the lowest score plus 0, 0.0001, 0.0002 and so on, in the
+    order of a hash table. This function gives all of them the lowest score.
     """
     special, learned = vocabulary[: len(_ALBERT_SPECIAL)], vocabulary[len(_ALBERT_SPECIAL) :]
     lowest = min((score for _, score in learned), default=0.0)

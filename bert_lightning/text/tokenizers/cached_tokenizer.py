@@ -1,8 +1,8 @@
-"""Tokenize sentences fast: words repeat, so each distinct word is tokenized once and looked up from then on.
+"""Tokenize sentences fast: words repeat, so each distinct word is tokenized once and then looked up.
 
-This is exact if a space always ends a pre-token and the model reads pre-tokens one by one. So it serves the pipelines
-of BERT (WordPiece), RoBERTa and GPT-2 (byte-level BPE) and ALBERT (unigram). `_stays_one_word` names the exceptions.
-Every other tokenizer gets the library's own `encode_batch`. The ids are the same.
+The ids equal the library's if a space always ends a pre-token and the model reads pre-tokens one by one. This is true
+of BERT (WordPiece), RoBERTa and GPT-2 (byte-level BPE) and ALBERT (unigram). `_stays_one_word` finds the exceptions.
+For every other tokenizer, the library's own `encode_batch` is called.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ from bert_lightning.text.tokenizers.batch_tokenizer import BatchTokenizer, IdTyp
 from bert_lightning.text.tokenizers.numbering import WordNumbers
 from bert_lightning.text.tokenizers.special_tokens import special_names
 
-# Limit of distinct words, and how many stay if it is exceeded: those met first, since they are the most frequent.
+# Limit of distinct words, and how many are kept if it is exceeded: the first ones, because these are more frequent.
 _MOST_WORDS, _KEPT_WORDS = 2**19, 2**17
 _TOGETHER = 64  # pieces in one call of the tokenizer
-# Marks the first word of a sentence. When words are cut into pieces, it is the piece between two words: no tokens.
+# It marks the first word of a sentence. Where words are cut into pieces, it separates two words and has no tokens.
 _LINE_END = "\n"
 
 # Pre-tokenizers that split at every space and drop it.
 _SPLIT_AT_SPACES = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 # Pre-tokenizers in which a space belongs to the word after it.
 _SPACE_LEADS = {"ByteLevel", "Metaspace"}
-# Normalizers that change characters, and never look beyond the next space to do so.
+# Normalizers that change characters, and need no text beyond the next space for this.
 _LOCAL_NORMALIZERS = {
     "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Strip", "StripAccents",
 }  # fmt: skip
-# BERT splits at each ideograph and punctuation mark. A text with ideographs is cut at these frequent ones: Chinese
-# would have no words to look up otherwise. Cutting at fewer characters than BERT does is exact as well.
+# BERT splits at each ideograph and punctuation mark. A text with ideographs is cut at these frequent ones, because
+# Chinese would otherwise have no words to look up. The ids do not change if fewer characters cut than in BERT.
 _ALONE = "\u3400-\u4dbf\u4e00-\u9fff，。、；：？！（）《》“”‘’「」『』【】…—·"  # noqa: RUF001
 _IDEOGRAPHS_BEGIN = np.uint8(0xE3), np.uint8(0xE9)  # first bytes of U+3000 to U+9FFF in UTF-8
 _CUT_AT_IDEOGRAPHS = re.compile(f"\n?[{_ALONE}]|\n?[^ \n{_ALONE}]+|\n")
-# Pieces of an ASCII word that have the same tokens whatever stands beside them. BERT splits at punctuation. GPT-2
-# splits by a regular expression, which equals this one if the only white space is a leading space.
+# Pieces of an ASCII word whose tokens do not depend on the text beside them. BERT splits at punctuation. GPT-2 splits
+# by a regular expression. This one equals it if the only white space is a leading space.
 _BERT_PIECES = re.compile(r"[^!-/:-@\[-`{-~\n]+|[!-/:-@\[-`{-~\n]")
 _GPT2_PIECES = re.compile(r"\n|'(?:[stmd]|re|ve|ll)| ?[A-Za-z]+| ?[0-9]+| ?[^ A-Za-z0-9\n]+")
 
 
 def fastest_tokenizer(tokenizer: Tokenizer) -> BatchTokenizer:
-    """Return the fastest batch tokenizer that gives the same ids as a tokenizer."""
+    """Return the fastest batch tokenizer with the same ids as `tokenizer`."""
     settings = json.loads(tokenizer.to_str())
     before = steps_of(settings["pre_tokenizer"], "pretokenizers")
     normalizers = steps_of(settings["normalizer"], "normalizers")
-    # BPE dropout draws anew each time. An added token with a space, or one found after normalization, is in no word.
+    # A cache is wrong with BPE dropout, and for added tokens with a space or found after normalization.
     added = _further_tokens(tokenizer)
     exact = not settings["model"].get("dropout") and not any(t.normalized or _has_space(t.content) for t in added)
     exact &= len(before) == 1 or all(step.get("prepend_scheme") != "first" for step in before)
@@ -70,7 +70,7 @@ def fastest_tokenizer(tokenizer: Tokenizer) -> BatchTokenizer:
 
 
 def _further_tokens(tokenizer: Tokenizer) -> list[AddedToken]:
-    """Return the added tokens that are found in texts: all but those with a role, which are plain text there."""
+    """Return the added tokens that are found in texts: all except those with a role, such as `[MASK]`."""
     roles = set(special_names(tokenizer).values())
     return [token for token in tokenizer.get_added_tokens_decoder().values() if token.content not in roles]
 
@@ -80,7 +80,7 @@ def _has_space(text: str) -> bool:
 
 
 def _replaces_within_words(normalizer: dict[str, Any]) -> bool:
-    """Return whether a step replaces text without spaces, or several spaces by one, which no word contains."""
+    """Return whether a step replaces only text without spaces, or several spaces by one. Words contain neither."""
     if normalizer["type"] != "Replace":
         return False
     pattern, content = normalizer["pattern"], normalizer["content"]
@@ -88,10 +88,10 @@ def _replaces_within_words(normalizer: dict[str, Any]) -> bool:
 
 
 class _Tokens:
-    """The tokens of numbered texts, one text after another. Text 0 has no tokens."""
+    """The tokens of numbered texts, in the order of the numbers. Text 0 has no tokens."""
 
     def __init__(self, dtype: IdType) -> None:
-        self.ends = np.zeros(2, np.int64)  # [texts + 1] end of each text's tokens, a 0 in front
+        self.ends = np.zeros(2, np.int64)  # [texts + 1] 0, then the end of each text's tokens
         self.tokens = np.zeros(0, dtype)
         self.word_starts = np.zeros(0, np.bool_)
 
@@ -106,12 +106,12 @@ class _Tokens:
         self.ends = np.concatenate([self.ends, self.ends[-1] + np.cumsum(lengths)])
 
     def forget(self, kept: int) -> None:
-        """Keep the first `kept` texts and forget the others."""
+        """Delete all texts except the first `kept`."""
         self.ends = self.ends[: kept + 1].copy()
         self.tokens, self.word_starts = self.tokens[: self.ends[-1]].copy(), self.word_starts[: self.ends[-1]].copy()
 
     def gather(self, numbers: npt.NDArray[np.int64]) -> TokenBatch:
-        """Return the tokens of the texts with these numbers, one text after another."""
+        """Return the tokens of the texts with these numbers, in this order."""
         begin = self.ends[numbers]
         lengths = self.ends[numbers + 1] - begin
         ends = np.cumsum(lengths)
@@ -129,20 +129,20 @@ class _PieceNumbers(dict[str, int]):
 
 @dataclass(frozen=True)
 class _Rules:
-    """The rules for the words of a tokenizer."""
+    """The rules for the words of a tokenizer: their spaces, and where they may be cut into pieces."""
 
-    space_leads: bool  # whether a space is part of the word after it, or only a boundary
+    space_leads: bool  # true: a space is part of the word after it; false: it is only a boundary
     cut: re.Pattern[str] | None = None  # matches the pieces of an ASCII word; None: words are not cut
-    separator: str = ""  # keeps ASCII pieces apart in one text; a line end is a pre-token itself, a space is not
+    separator: str = ""  # separates ASCII pieces in one text; a line end is a pre-token, a space is not
     cut_at_ideographs: bool = False
     double_spaces: bool = False  # whether the first of two spaces is a word
 
 
 class CachedTokenizer:
-    """A batch tokenizer that tokenizes every distinct word once. It gathers the ids of a sentence by its word numbers.
+    """A batch tokenizer that tokenizes every distinct word once. It looks up the ids of a sentence by word numbers.
 
     A word here is the text between two spaces. A new word is cut into pieces where the pre-tokenization always cuts it
-    (at punctuation). Only new pieces reach the tokenizer.
+    (at punctuation). Only new pieces are tokenized.
     """
 
     def __init__(self, tokenizer: Tokenizer, rules: _Rules) -> None:
@@ -151,7 +151,7 @@ class CachedTokenizer:
         self.numbers, self.words = WordNumbers(), _Tokens(self.dtype)
         self.piece_numbers, self.pieces = _PieceNumbers({_LINE_END: 0}), _Tokens(self.dtype)
         self.is_first = np.zeros(1, np.bool_)  # [words] whether it begins a sentence
-        self.is_whole = np.ones(1, np.bool_)  # [words] whether it has these tokens wherever it stands
+        self.is_whole = np.ones(1, np.bool_)  # [words] whether its tokens are the same anywhere in a text
         self._learn_words(self.numbers(b"")[1])  # word 1 is the empty word between two spaces
 
     def __call__(self, sentences: Sequence[str]) -> TokenBatch:
@@ -168,7 +168,7 @@ class CachedTokenizer:
         return TokenBatch(encoded.tokens, encoded.word_starts, np.add.reduceat(encoded.lengths, first))
 
     def _with_spaces(self, text: str) -> bytes:
-        """Return a text in UTF-8, with spaces around ideographs if the tokenizer makes them words."""
+        """Return a text in UTF-8, with spaces around ideographs if each of them is a word for the tokenizer."""
         data = text.encode()
         if self.rules.cut_at_ideographs and not text.isascii():
             begin, end = _IDEOGRAPHS_BEGIN
@@ -195,7 +195,7 @@ class CachedTokenizer:
         return self.rules.cut is not None and whole and text.isascii() and text.isprintable() and text != " "
 
     def _cut(self, words: list[str]) -> TokenBatch:
-        """Return the tokens of words, put together from the tokens of their pieces."""
+        """Return the tokens of words, by concatenating the tokens of their pieces."""
         if self.rules.cut is None or not words:
             return self.plain([])
         pieces = self.rules.cut.findall(_LINE_END.join(words))
@@ -211,7 +211,7 @@ class CachedTokenizer:
         return TokenBatch(encoded.tokens, encoded.word_starts, np.diff(token_ends[word_ends]))
 
     def _encode_pieces(self, pieces: list[str]) -> Iterator[TokenBatch]:
-        """Yield the tokens of ASCII pieces, many per call, since a call costs more than a word."""
+        """Yield the tokens of ASCII pieces, many pieces per call, because a call costs more than a piece."""
         groups = [pieces[i : i + _TOGETHER] for i in range(0, len(pieces), _TOGETHER)]
         separator = self.rules.separator
         step = 2 if separator == _LINE_END else 1
@@ -228,9 +228,9 @@ class CachedTokenizer:
             yield TokenBatch(tokens, np.diff(word_ids[of_piece], prepend=-1) != 0, lengths[::step])
 
     def _stays_one_word(self, text: str) -> bool:
-        """Return whether a text, its leading space included, has the same tokens wherever it stands.
+        """Return whether a text with its leading space has the same tokens anywhere in a longer text.
 
-        It does not if it holds several spaces or other white space, before or after normalization.
+        It does not if it contains several spaces or other white space, before or after normalization.
         """
         if text == " ":
             return self.rules.double_spaces
@@ -246,7 +246,7 @@ class CachedTokenizer:
         first: npt.NDArray[np.int64],
         added: Sequence[str],
     ) -> None:
-        """Tokenize each sentence with an added token, or with a word that is not whole, as if it were one word."""
+        """Tokenize each sentence with an added token, or a word that is not `is_whole`, as if it were one word."""
         broken_at = ~self.is_whole[numbers]
         if added:
             broken_at[first] |= [any(content in sentence for content in added) for sentence in sentences]
@@ -264,7 +264,7 @@ class CachedTokenizer:
             number += 1
 
     def _forget(self, kept: int) -> None:
-        """Keep the first `kept` words. Sentences that were learned for one call are behind them."""
+        """Delete all words except the first `kept`. Sentences that were learned for one call come after the words."""
         if kept < len(self.words):
             self.words.forget(kept)
         if kept < len(self.numbers):

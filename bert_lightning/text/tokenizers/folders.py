@@ -1,9 +1,9 @@
-"""Read what a Hugging Face folder states about its tokenizer beside the vocabulary: casing, special and added tokens.
+"""Read the tokenizer settings in a Hugging Face folder, besides the vocabulary: casing, special and added tokens.
 
-The rules are those of transformers 5 (`tokenization_utils_base.py`, `_from_pretrained`). The class of the tokenizer is
-stated in tokenizer_config.json, or else follows from the model type in config.json. The options of the tokenizer come
-from tokenizer_config.json. Added tokens come from its `added_tokens_decoder`, or else from special_tokens_map.json and
-added_tokens.json.
+The rules are those of transformers 5 (`tokenization_utils_base.py`, `_from_pretrained`). tokenizer_config.json states
+the class of the tokenizer, or else the class follows from the model type in config.json. The options of the tokenizer
+come from tokenizer_config.json. Added tokens come from its `added_tokens_decoder`, or else from special_tokens_map.json
+and added_tokens.json.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bert_lightning.text.tokenizers.special_tokens import USUAL_NAMES
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 DESCRIPTIONS = (TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "config.json")
-# Vocabulary file -> class of transformers that reads it. Other classes need their tokenizer.json, which is complete.
+# Vocabulary file -> class of transformers that reads it. A tokenizer of another class needs a tokenizer.json.
 _CLASSES = {"vocab.txt": "BertTokenizer", "vocab.json": "RobertaTokenizer", ".model": "AlbertTokenizer"}
 _SAME_CLASS = {"DistilBertTokenizer": "BertTokenizer", "ElectraTokenizer": "BertTokenizer"}
 _OF_ANY_FORM = ("PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend", "PythonBackend")
@@ -40,7 +40,7 @@ _FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
 
 @dataclass(frozen=True)
 class FolderSettings:
-    """The settings that the files beside a vocabulary state. Without such files, every field has its default."""
+    """The settings in the files beside a vocabulary. Without such files, every field has its default."""
 
     folder: Path
     tokenizer_class: str | None = None  # None: any class
@@ -54,10 +54,10 @@ class FolderSettings:
     rows: int | None = None  # rows of the model's embedding table
 
     def of_form(self, path: Path) -> FolderSettings:
-        """Return the settings for a vocabulary file of this folder. If no class is stated, the file name decides it.
+        """Return the settings for a vocabulary file of this folder. If no class is stated, the file name determines it.
 
         Raises:
-            UserError: if the stated class reads such a file in a way that is not supported here.
+            UserError: if the stated class reads such a file in a way that is not supported.
         """
         form = _CLASSES.get(path.suffix if path.suffix == ".model" else path.name)
         if form is None:
@@ -70,7 +70,7 @@ class FolderSettings:
         return replace(self, tokenizer_class=form)
 
     def set_options(self, tokenizer: Tokenizer) -> None:
-        """Set the stated options on a tokenizer, as far as the tokenizer has them."""
+        """Set the stated options of a tokenizer. An option that the tokenizer does not have is ignored."""
         normalizer, before, options = tokenizer.normalizer, tokenizer.pre_tokenizer, self.options
         if self.tokenizer_class == "BertTokenizer" and isinstance(normalizer, normalizers.BertNormalizer):
             normalizer.lowercase = options.get("do_lower_case", normalizer.lowercase)
@@ -120,9 +120,9 @@ class FolderSettings:
             taken.add(found)
 
     def _has_room(self, tokenizer: Tokenizer, content: str, pending: list[AddedToken]) -> bool:
-        """Return whether a token may be added. Only a mask without a row in the embedding table may not.
+        """Return whether a token may be added. It may not if it is a mask without a row in the embedding table.
 
-        Training other than masked language modeling works without a mask.
+        Such a mask is not needed: all training except masked language modeling works without it.
         """
         if content != self.names.get("mask") or tokenizer.token_to_id(content) is not None or self.rows is None:
             return True
@@ -182,7 +182,7 @@ def _options(path: Path, settings: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _special_tokens(path: Path, settings: Mapping[str, Any]) -> tuple[dict[str, AddedToken], list[AddedToken]]:
-    """Return the special tokens with a role by their key (such as cls_token), and those without a role."""
+    """Return a mapping from keys (such as cls_token) to special tokens, and a list of special tokens without a role."""
     named = {
         key: _token(path, key, value)
         for key, value in settings.items()
@@ -198,7 +198,7 @@ def _special_tokens(path: Path, settings: Mapping[str, Any]) -> tuple[dict[str, 
 
 
 def _token(path: Path, key: str, value: Any) -> AddedToken:
-    """Return the token that a value describes, by its text or by its text and flags. By default it is special."""
+    """Return the token for a value, which is its text, or its text and flags. By default the token is special."""
     if isinstance(value, str):
         return AddedToken(value, special=True)
     content = value.get("content") if isinstance(value, dict) else None
@@ -224,7 +224,7 @@ def _mapping(path: Path, key: str, value: Any) -> dict[str, Any]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; empty if there is no such file."""
+    """Return the object in a JSON file; an empty dict if there is no such file."""
     if not path.is_file():
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Leave very long words out of training text: the library's trainers take time quadratic in the longest word."""
+"""Remove very long words from training text, because the library's trainers take time quadratic in a word's length."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _TOGETHER = 10_000  # characters without a space that are cut into words at once
 class WithoutLongWords:
     """Documents without their words of more than `longest` characters.
 
-    A word is what the tokenizer's pre-tokenization makes one. Text without long words passes through unchanged, so
-    the vocabulary that is trained on it stays the same.
+    The tokenizer's pre-tokenization defines the words. Text without long words is not changed, and neither is the
+    vocabulary that is trained on it.
 
     Args:
         documents: documents on which the tokenizer is trained.
         tokenizer: tokenizer whose normalization and pre-tokenization define the words.
-        longest: number of characters of the longest word that is kept.
-        ends: characters that always end a word, written as inside the brackets of a regular expression.
+        longest: maximal number of characters in a word that is kept.
+        ends: characters that always end a word, in the syntax of a character class of a regular expression.
     """
 
     def __init__(self, documents: Iterable[Document], tokenizer: Tokenizer, longest: int, ends: str = r"\s") -> None:
         self.documents, self.longest = documents, longest
-        # The tokenizer cannot be used while it is being trained.
+        # Keep these parts of the tokenizer, because it cannot be used while it is trained.
         self.normalizer, self.pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
         self.count, self.first = 0, ""
         self._long_run = re.compile(rf"[^{ends}]{{{longest + 1},}}")
@@ -42,7 +42,7 @@ class WithoutLongWords:
             yield [self._long_run.sub(self._without_long, sentence) for sentence in document]
 
     def report(self, note: Note) -> None:
-        """Report through `note` how many words were left out, if any were."""
+        """Call `note` with the number of words that were left out, if it is not 0."""
         if self.count:
             note(
                 f"{self.count:,} words of more than {self.longest:,} characters ({self.first}...) are left out of the "

@@ -1,6 +1,6 @@
 """Make tokenizers of the `tokenizers` library: train them on a corpus or load them from files.
 
-The facts about a tokenizer that a model needs are here too: its vocabulary size and its fingerprint.
+This module also computes the vocabulary size and the fingerprint of a tokenizer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bert_lightning.text.tokenizers.long_words import BERT_ENDS, LONGEST_WORD, W
 from bert_lightning.text.tokenizers.sentencepiece import read_sentencepiece
 from bert_lightning.text.tokenizers.special_tokens import USUAL_NAMES, complete, special_names
 from bert_lightning.text.tokenizers.special_tokens import (
-    SpecialIds as SpecialIds,  # other modules import these two from here
+    SpecialIds as SpecialIds,  # other modules import these two names from this module
 )
 from bert_lightning.text.tokenizers.special_tokens import with_template as with_template
 from bert_lightning.text.tokenizers.trained import Note, TrainedTokenizer, ignore
@@ -40,23 +40,23 @@ class TokenizerRecipe(Protocol):
         """Return the files that are read in addition to the corpus."""
 
     def __call__(self, documents: Iterable[Document], note: Note = ...) -> Tokenizer:
-        """Return the tokenizer. `note` is called with messages for the user."""
+        """Make the tokenizer, and call `note` with messages for the user."""
 
 
 @dataclass(frozen=True, repr=False)
 class TrainWordPiece(TrainedTokenizer):
-    """A recipe that trains WordPiece on a corpus: the vocabulary of Devlin et al. 2019, at any size.
+    """A recipe that trains WordPiece (Devlin et al. 2019) on a corpus, with any vocabulary size.
 
-    The same documents give the same vocabulary. The library alone does not ensure this. It numbers the characters
-    inside words in the order of a hash table, which differs in every process, and breaks ties by these numbers. So the
-    recipe numbers the characters before training.
+    The same documents give the same vocabulary. The library does not ensure this. It numbers the characters inside
+    words in the order of a hash table, which differs in every process, and breaks ties by these numbers. So the recipe
+    numbers the characters before training.
 
     Args:
-        vocab_size: vocabulary size, special tokens included.
+        vocab_size: vocabulary size, including special tokens.
         lowercase: whether all text is lowercased.
         sample_megabytes: limit of the training text, in millions of characters.
-        strip_accents: whether combining marks are dropped, which are vowels in many scripts. None: they are
-            dropped if `lowercase` is true, as in BERT.
+        strip_accents: whether combining marks are dropped. They are vowels in many scripts. None: drop them if
+            `lowercase` is true, as in BERT.
     """
 
     vocab_size: VocabularySize
@@ -83,7 +83,7 @@ class TrainWordPiece(TrainedTokenizer):
                 fix = f" of {bounded.longest} characters or fewer: use tokenizer=unigram_multilingual"
             raise UserError(f"no vocabulary can be trained: the training documents hold no words{fix}")
         bounded.report(note)
-        # Rebuild the model from its vocabulary, or the characters that were numbered first would stay special tokens.
+        # Rebuild the model from its vocabulary. Otherwise the characters with numbers would stay special tokens.
         model = models.WordPiece(tokenizer.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=LONGEST_WORD)
         return with_template(_wordpiece(model, self.lowercase, self.strip_accents))
 
@@ -111,7 +111,7 @@ class LoadTokenizer:
     sample_megabytes: ClassVar[int] = 0
 
     def files(self) -> list[Path]:
-        """Return the files that the tokenizer is made from, with the files that describe it."""
+        """Return the files from which the tokenizer is made, and the files with its settings."""
         files = _tokenizer_files(self._place())
         beside = [files[0].parent / name for name in DESCRIPTIONS]
         return files + [path for path in beside if path.is_file()]
@@ -134,13 +134,13 @@ def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
     vocab.json and merges.txt  byte-level BPE of RoBERTa
     spiece.model (any .model)  SentencePiece unigram of ALBERT
 
-    The files beside it may state casing, added tokens and special tokens, which hold as in transformers; see
-    `read_folder`. A tokenizer.json decides what these files do not state.
+    Other files in the folder may state casing, added tokens and special tokens. They apply as in transformers; see
+    `read_folder`. Settings that they do not state come from tokenizer.json, if there is one.
 
     Args:
         path: the file or folder.
-        lowercase: whether text is lowercased, whatever the files beside vocab.txt or spiece.model state. None: as these
-            files state, and true if they state nothing.
+        lowercase: whether text is lowercased; it overrides the settings of the folder of vocab.txt or spiece.model.
+            None: as the folder states, or true if it states nothing.
 
     Raises:
         UserError: if there is no such file, it cannot be read, or `lowercase` contradicts the tokenizer itself.
@@ -171,7 +171,7 @@ def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
         raise UserError(f"{path} is not a tokenizer ({reason}): get the file again, or give another") from None
     if lowercase is False and tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str("A") == "a":
         raise UserError(f"tokenizer.lowercase=false: {path} lowercases text by itself: leave the setting out")
-    # A published tokenizer.json often truncates and pads. Here the code that makes batches does both.
+    # Many published tokenizer.json truncate and pad. Turn this off, because the code that makes batches does both.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     folder.add_tokens(tokenizer)
@@ -203,7 +203,7 @@ def _tokenizer_files(path: Path) -> list[Path]:
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:
-    """Return how many rows an embedding table needs: the highest id plus one, since ids may have gaps."""
+    """Return the number of rows that an embedding table needs: the highest id plus one, because ids may have gaps."""
     return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
 
 
@@ -232,7 +232,7 @@ def byte_level(model: models.BPE) -> Tokenizer:
 def unigram(model: models.Unigram, characters: bytes, lowercase: bool, strip_accents: bool = True) -> Tokenizer:
     """Return a tokenizer with the normalization of ALBERT around a SentencePiece model.
 
-    `characters` is the table in the model's file by which its normalization replaces characters.
+    `characters` is the table of the model's file that its normalization uses to replace characters.
     """
     tokenizer = Tokenizer(model)
     steps: list[normalizers.Normalizer] = [normalizers.Replace("``", '"'), normalizers.Replace("''", '"')]

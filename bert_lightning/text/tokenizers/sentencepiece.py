@@ -1,4 +1,4 @@
-"""Read SentencePiece model files (spiece.model): those parts of the protocol buffer that a unigram model needs.
+"""Read SentencePiece model files (spiece.model): the fields of the protocol buffer that a unigram model needs.
 
 The fields are those of google/sentencepiece, src/sentencepiece_model.proto.
 """
@@ -16,7 +16,7 @@ _UNIGRAM, _UNKNOWN = 1, 2
 
 
 def read_sentencepiece(path: Path) -> tuple[models.Unigram, bytes]:
-    """Return the model of a file, and the table by which its normalization replaces characters.
+    """Return the model of a file, and the table that its normalization uses to replace characters.
 
     Raises:
         ValueError: if the file is damaged, or its model is not a unigram model.
@@ -52,7 +52,7 @@ def _read(data: bytes) -> tuple[models.Unigram, bytes]:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the number and value of each field of a message. A number of fixed width is given as its bytes."""
+    """Yield the number and value of each field of a message. The value of a fixed-width number is its bytes."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)

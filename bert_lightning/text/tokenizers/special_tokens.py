@@ -1,4 +1,4 @@
-"""Special tokens: the role of each one, and the template that puts them around a text."""
+"""Special tokens: their roles, and the template that adds them to a text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SpecialIds:
     unk: int
     cls: int
     sep: int
-    mask: int | None  # None: the tokenizer has none; only masked language modeling needs one
+    mask: int | None  # None: the tokenizer has no mask token; only masked language modeling needs it
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> SpecialIds:
@@ -68,15 +68,15 @@ class SpecialIds:
 
 
 def special_names(tokenizer: Tokenizer) -> dict[str, str]:
-    """Return role -> token: the registered one, or else a usual one. A role without a token is left out."""
+    """Return role -> token: the registered token, or else one with a usual name. Roles without a token are left out."""
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     usual = {role: next((name for name in names if name in vocabulary), None) for role, names in USUAL_NAMES.items()}
     return {role: name for role, name in (usual | _registered(tokenizer)).items() if name}
 
 
 def with_template(tokenizer: Tokenizer) -> Tokenizer:
-    """Make the special tokens of a new tokenizer atomic, and its template `[CLS] A [SEP] B [SEP]`; return it."""
-    # A space before RoBERTa's <mask> belongs to it, as it would belong to the masked word.
+    """Prepare a new tokenizer: never split special tokens, and use the template `[CLS] A [SEP] B [SEP]`. Return it."""
+    # A space before RoBERTa's <mask> is part of it, because it would be part of the masked word.
     names = special_names(tokenizer).values()
     tokenizer.add_special_tokens([AddedToken(name, lstrip=name == "<mask>", special=True) for name in names])
     return complete(tokenizer)
@@ -89,9 +89,9 @@ def complete(
 
     Args:
         tokenizer: the tokenizer, which is changed in place.
-        stated: role -> token, as far as the folder of the tokenizer states them.
-        like_roberta: whether the texts of a pair have two separators between them and no token types. None: this
-            holds if the `[CLS]` token is `<s>`.
+        stated: role -> token, for the roles that the folder of the tokenizer states.
+        like_roberta: whether a pair has two separators between its texts and no token types. None: yes if the `[CLS]`
+            token is `<s>`.
 
     Raises:
         UserError: if a role other than the mask has no token.
@@ -114,7 +114,7 @@ def complete(
 
 
 def _make_atomic(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
-    """Make tokens special, so that they are never split. Their other flags stay."""
+    """Make tokens special, so that they are never split. Their other flags do not change."""
     added = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
     for name in names.values():
         token = added.get(name, AddedToken(name, special=True))
@@ -124,9 +124,9 @@ def _make_atomic(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
 
 
 def _register(tokenizer: Tokenizer, names: Mapping[str, str]) -> None:
-    """Store the names of the roles in the tokenizer, which is saved as one file.
+    """Store the names of the roles in the tokenizer, so that its file contains them.
 
-    A template that adds nothing holds them, because the library keeps special tokens that a template does not use.
+    They are in a template that adds nothing, because the library keeps special tokens that a template does not use.
     """
     tokens: list[Any] = [
         {"id": _REGISTERED.format(role), "ids": [tokenizer.token_to_id(name)], "tokens": [name]}

@@ -16,7 +16,7 @@ _LARGEST_VOCABULARY = 2**22  # the library's trainers reserve memory for the voc
 class TrainedTokenizer:
     """Base class of the recipes that train a tokenizer: their checks, and the text that identifies a token store.
 
-    The text leaves out a newer setting while it has its default, so that older stores are found.
+    If a newer setting has its default, the text does not contain it, so that older stores are found.
     """
 
     vocab_size: int
@@ -34,10 +34,10 @@ class TrainedTokenizer:
         return []
 
     def check(self, least_vocab_size: int) -> None:
-        """Check that training can use the value of every setting.
+        """Check the values of all settings.
 
         Raises:
-            UserError: if it cannot use one; the message names the setting.
+            UserError: if a value cannot be used; the message names the setting.
         """
         size, sample = self.vocab_size, self.sample_megabytes
         if not isinstance(size, int) or not least_vocab_size <= size <= _LARGEST_VOCABULARY:
