@@ -58,5 +58,8 @@ def verb_help(verb: str, conf: Path) -> str:
 
 def _describe_group(group: Path, default: str) -> str:
     """Return the line of the help text that lists the options of a config group, the default option first."""
-    names = sorted({default, *(path.stem for path in group.glob("*.yaml"))}, key=lambda name: (name != default, name))
+    options = {
+        path.stem for path in group.glob("*.yaml") if not path.stem.startswith("base_")
+    }  # only options use these
+    names = sorted({default, *options}, key=lambda name: (name != default, name))
     return fill(", ".join(names), 118, initial_indent=f"  {group.name:11}", subsequent_indent=" " * 13)

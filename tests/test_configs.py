@@ -24,7 +24,7 @@ CONF = conf_folder()
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*/*.yaml"))
 # Which verb has a group; `base` and `bert` files are included by others.
 VERB = {"task": "finetune", "finetuning": "finetune"}
-INCLUDED = {"budget/base", "data/base", "model/bert", "task/base", "task/base_table"}
+INCLUDED = ("budget/base", "data/base", "model/bert", "task/base")  # and task/base_*
 NEED_A_TEACHER = {"distillation", "distilbert"}
 
 
@@ -48,7 +48,7 @@ def test_every_verb_composes_with_its_defaults(verb):
     check_config(config)
 
 
-@pytest.mark.parametrize("option", [o for o in OPTIONS if str(o) not in INCLUDED], ids=str)
+@pytest.mark.parametrize("option", [o for o in OPTIONS if not str(o).startswith(INCLUDED)], ids=str)
 def test_every_option_composes_and_its_targets_take_its_keys(option):
     group, name = option.parts
     verb = VERB.get(group, "pretrain")
