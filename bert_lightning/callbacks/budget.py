@@ -22,7 +22,7 @@ class BudgetCallback(Callback):
 
     def __init__(self, budget: Budget, throughput: Throughput | None) -> None:
         self.budget, self.throughput = budget, throughput
-        self._finished = 0  # amount spent by finished updates, without a failed one, which will be repeated
+        self._finished = 0  # amount spent by finished updates; a failed update is not included and will be repeated
         self._tokens = 0  # tokens on this rank since the last update
         # `_seconds`: training time since the last update, up to the last pause. `_since`: when that pause ended.
         self._seconds = self._since = 0.0

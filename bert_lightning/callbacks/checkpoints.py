@@ -22,7 +22,7 @@ _STEP = re.compile(r"step-[0-9]+\.ckpt")
 
 
 class Checkpoints(Checkpoint):
-    """A callback that writes `step-N.ckpt` once update N is logged and validated.
+    """A callback that writes `step-N.ckpt` after update N is logged and validated.
 
     `last.ckpt` is a link to the newest checkpoint.
 
@@ -57,7 +57,7 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._step = self._saved_step = trainer.global_step
         self._saved_at, self._intact = time.monotonic(), True
-        self._signal.install()  # not earlier: Lightning has just installed handlers of its own
+        self._signal.install()  # not earlier, because Lightning has just installed its own handlers
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Save if a checkpoint is due, and stop if a signal asks for it.

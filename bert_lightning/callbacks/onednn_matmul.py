@@ -9,7 +9,7 @@ from bert_lightning.runtime.hardware import onednn_is_exact
 
 
 class OneDnnMatmul(Callback):
-    """A callback that computes a run's float32 matrix products on a CPU by oneDNN, which is faster.
+    """A callback that speeds up training on a CPU: oneDNN computes the float32 matrix products.
 
     PyTorch's setting for this also allows oneDNN to round the inputs to bfloat16. oneDNN does so on processors where
     that is faster. So the callback first tests one product. If oneDNN rounds, the run uses PyTorch's default library.

@@ -20,7 +20,7 @@ class _Counts:
     """Counts over a period of training on this rank."""
 
     seconds: float = 0.0  # time of training, without validation
-    waiting: float = 0.0  # time spent waiting for the next batch, which is part of `seconds`
+    waiting: float = 0.0  # the part of `seconds` that is spent waiting for the next batch
     tokens: int = 0  # tokens without padding
     positions: int = 0  # tokens and padding
 
@@ -30,7 +30,7 @@ class _Counts:
 
 
 class Throughput(Callback):
-    """A callback that logs the rates below over the steps since the last log, and over the run for its summary.
+    """A callback that logs the following values over the steps since the last log, and over the run for its summary.
 
     - `tokens_per_second`: real tokens per second, over all ranks.
     - `padding`: fraction of the batches' positions that are padding.

@@ -182,7 +182,7 @@ class StreamDataModule(pl.LightningDataModule, Generic[E]):
         return DataLoader(
             examples,
             sampler=batches,
-            batch_size=None,  # the examples are indexed by batches, and return whole batches
+            batch_size=None,  # the examples already return batches
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             worker_init_fn=ignore_terminal_signals,

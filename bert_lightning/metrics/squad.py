@@ -46,8 +46,8 @@ class Squad(TaskMetric):
     def _row(self, prediction: Prediction, right: list[str]) -> list[float]:
         """Return six numbers for a question.
 
-        They are exact match and F1 of the answer, exact match and F1 of the best span (even if the answer is "no
-        answer"), the odds of "no answer", and 1 if the question has a true answer, else 0.
+        The first two are exact match and F1 of the answer. The next two are those of the best span, even if the answer
+        is "no answer". The others are the odds of "no answer", and 1 if the question has a true answer, else 0.
         """
         if not self.unanswerable:
             answer = prediction["answer"]

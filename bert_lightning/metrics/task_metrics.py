@@ -40,7 +40,7 @@ class TaskMetric(Metric):
     def reset(self) -> None:
         super().reset()
         for name, width in self.widths.items():
-            # An empty list has no shape and type, which must agree on all ranks.
+            # Shape and dtype must be equal on all ranks, but an empty list has none.
             setattr(self, name, [torch.empty(0, width, dtype=torch.double, device=self.device)])
 
     def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:

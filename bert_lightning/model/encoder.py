@@ -59,7 +59,7 @@ class BERT(nn.Module):
                 their tokens have the numbers 1, 2, 3... A token attends only to tokens of its own row and number.
                 Positions restart at each number. All 1 if None.
             positions: [M] int64, indices into the flattened batch [B * S] of the hidden states to return. The last
-                layer then computes queries, feed-forward and norms for these alone, which costs less.
+                layer then computes queries, feed-forward and norms only for these. This costs less.
         """
         layout = self._layout(input_ids, attention_mask)
         tokens = layout.pack(input_ids)

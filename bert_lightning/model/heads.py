@@ -1,4 +1,4 @@
-"""Heads: modules that turn hidden states into logits. Each owns the parameters that it alone uses."""
+"""Heads: modules that turn hidden states into logits. A head owns the parameters that no other module uses."""
 
 from __future__ import annotations
 

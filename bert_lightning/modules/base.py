@@ -19,7 +19,7 @@ from bert_lightning.modules.sharding import full_tensor, reshard, shard, unshard
 from bert_lightning.objectives.base import JointObjective, Term
 from bert_lightning.optim import build_optimizer, parameter_groups
 
-METADATA_KEY = "bert_lightning"  # key of a checkpoint that holds its metadata
+METADATA_KEY = "bert_lightning"  # key of the metadata in a checkpoint
 FORMAT_VERSION = 1  # version of the metadata; raise it if older code could misread new metadata
 
 
@@ -38,7 +38,7 @@ class EncoderModule(pl.LightningModule):
         weight_decay: the weight decay of matrices. Biases and norms have none.
         layer_decay: learning rate of a layer divided by that of the layer above it; 1: the same for all layers.
         max_grad_norm: the 2-norm above which the gradient is scaled down to it; None: no clipping.
-        tokenizer_fingerprint: the fingerprint of the encoder's tokenizer, which checkpoints store.
+        tokenizer_fingerprint: the fingerprint of the encoder's tokenizer. Checkpoints store it.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class FinetuningModule(EncoderModule):
     Args:
         task: the task as plain data: type, objective, labels and maximal length. Checkpoints store it, so `evaluate`
             and `predict` need no config.
-        task_type: the task type, which decodes scores into predictions.
+        task_type: the task type. It decodes scores into predictions.
         labels: the classes in the order of their scores.
         task_metrics: the metrics of the decoded predictions.
         frozen_blocks: the number of lowest layers to freeze, together with the embeddings; None: freeze nothing.

@@ -139,7 +139,7 @@ class SoftTargets(Objective):
 class HiddenCosine(Objective):
     """A cosine loss: 1 - cosine of the student's and the teacher's last hidden states, averaged over real tokens.
 
-    It needs a `SoftTargets` term, which owns the teacher.
+    The joint objective must also have a `SoftTargets` term, because that term owns the teacher.
     """
 
     reads = ("teacher_hidden",)

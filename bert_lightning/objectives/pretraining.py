@@ -36,7 +36,7 @@ class MaskedLM(Objective):
 class SegmentPairObjective(Objective):
     """Base class of objectives that classify pairs of segments into two classes. They read the first token, [CLS]."""
 
-    label: str  # key of the batch that holds the class
+    label: str  # key of the classes in the batch
 
     def __init__(self, config: BertConfig, weight: NotNegative = 1.0) -> None:
         super().__init__(weight)

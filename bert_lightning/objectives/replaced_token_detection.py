@@ -169,7 +169,7 @@ def _disentangle(generator: BERT, encoder: BERT) -> None:
         generator.embeddings.word.weight.copy_(word.weight)  # so that the sum equals the encoder's initial table
         word.weight.zero_()
     parametrize.register_parametrization(word, "weight", _PlusDetached(generator.embeddings.word), unsafe=True)
-    # A checkpoint also stores the sum, under the key that holds the word embeddings of any encoder.
+    # A checkpoint also stores the sum, under the usual key for word embeddings, so that any encoder can load it.
     word.register_state_dict_post_hook(_add_sum)
     word.register_load_state_dict_pre_hook(_drop_sum)
 

@@ -1,4 +1,4 @@
-"""The text similarity objective, which trains text embeddings, and its losses."""
+"""The text similarity objective for training text embeddings, and its losses."""
 
 from __future__ import annotations
 

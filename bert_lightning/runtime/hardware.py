@@ -50,9 +50,9 @@ def peak_flops(device: torch.device, precision: str, width: int, matmul_precisio
     Args:
         device: the device that computes.
         precision: the run's precision, as Lightning's Trainer names it.
-        width: the width of the model.
+        width: the width H of the measured product.
         matmul_precision: the run's setting of torch's `float32_matmul_precision`. With "medium", some processors round
-            float32 inputs to bfloat16, which makes their products several times as fast.
+            float32 inputs to bfloat16. This makes their products several times as fast.
     """
     dtype = torch.bfloat16 if "bf16" in precision else torch.float16 if "16" in precision else torch.float32
     if device.type != "cpu":

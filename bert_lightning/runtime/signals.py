@@ -46,7 +46,7 @@ _SAME_PRESS = 2.0
 
 
 class SignalFlag:
-    """A flag that remembers the last of the signals `names` that this process received since `install`; 0 for none.
+    """A flag that stores the last signal of `names` that this process received after `install`; 0 if there is none.
 
     The handler only sets `received` and prints a note. It saves nothing, because it may run in the middle of an update
     or of a collective operation. A second SIGINT some seconds later raises KeyboardInterrupt.

@@ -65,7 +65,7 @@ class BatchPlan:
         return cls(state["position"], state["share"], state["pace"], tuple(state["begins"]))
 
 
-END_OF_TRAINING = BatchPlan()  # the whole budget is spent: the finished model reads the examples of this plan
+END_OF_TRAINING = BatchPlan()  # the plan at the end of the budget: examples as the finished model expects them
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The interface of training examples, which return finished batches for positions of the training stream."""
+"""The interface of training examples: they return finished batches for positions of the training stream."""
 
 from __future__ import annotations
 

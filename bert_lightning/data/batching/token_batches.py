@@ -56,7 +56,7 @@ class Windows:
         return -(-self.epoch_size // windows)
 
     def window_at(self, position: int) -> range:
-        """Return the positions of the window that contains `position`, which must not be before `begin`."""
+        """Return the positions of the window that contains `position`. It must not be before `begin`."""
         epoch = position - position % self.epoch_size
         start = max(epoch, self.begin)
         first = position - (position - start) % self.examples
@@ -153,7 +153,7 @@ def batch_boundaries(lengths: Ints, max_tokens: int) -> list[int]:
     """Return the indices at which to cut examples of these lengths, so that each part has at most `max_tokens` tokens.
 
     Raises:
-        UserError: if one example alone has more tokens.
+        UserError: if a single example has more tokens.
     """
     if (longest := lengths.max()) > max_tokens:
         raise UserError(

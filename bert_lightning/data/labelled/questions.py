@@ -44,7 +44,7 @@ class Questions(TaskType):
     text without a start stands for its first occurrence in the context. Metrics compare the texts only.
 
     Args:
-        overlap: number of tokens that neighbouring windows share (`doc_stride` of transformers' run_qa).
+        overlap: number of tokens that neighbouring windows have in common (`doc_stride` of transformers' run_qa).
         max_question_tokens: maximal number of tokens in a question; longer questions are cut (`max_query_length` of
             google-research/bert).
         max_answer_tokens: maximal number of tokens in a predicted answer.

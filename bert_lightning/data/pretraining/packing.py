@@ -74,7 +74,7 @@ class PackedSequences:
 
     Args:
         store: token store of the sentences.
-        builder: function that makes the examples, which are blocks, from the store.
+        builder: function that makes the examples from the store. They must be blocks.
         tokens: number of tokens in a row, including padding.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Phases of training: most of training uses short sequences, which cost less, and the end uses long ones."""
+"""Phases of training: short sequences for most of training, because they cost less, and long ones at the end."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Phases(Sequence[Phase]):
         return known + tuple(plan.position_at(end) for end in [0.0, *ends][len(known) :])
 
     def slices(self, positions: Positions, plan: BatchPlan) -> Iterator[PhaseSlice]:
-        """Split the positions of a batch, which all belong to one plan, by phase. Yield the positions of each phase."""
+        """Split the positions of a batch by phase, and yield the positions of each phase. All must be of one plan."""
         positions = np.asarray(positions)
         for number, (begin, end) in enumerate(pairwise([*self.starts(plan), UNREACHED])):
             within = positions[(begin <= positions) & (positions < end)] - begin

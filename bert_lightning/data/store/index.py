@@ -101,9 +101,9 @@ def sentence_runs(store: TokenStore, ends: Callable[[Ints, Ints, Ints], Ints], l
 
     Args:
         store: token store of the sentences.
-        ends: function that returns, for each of n sentences, the end of a run that begins there. Its arguments are the
-            numbers of the sentences [n], the first tokens of these and the next `look_ahead` sentences, and the
-            documents of the sentences [n].
+        ends: function (numbers [n], starts, documents [n]) -> ends [n]: the end of a run that begins at each of n
+            sentences, from their numbers and documents. `starts` has the first tokens of these and of the next
+            `look_ahead` sentences.
         look_ahead: maximal number of sentences in a run.
     """
     begin, total = 0, len(store.sentences) - 1

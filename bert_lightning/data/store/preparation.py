@@ -1,4 +1,4 @@
-"""Data preparation: make a tokenizer and token stores from a corpus, once, by `prepare` or by the first `pretrain`.
+"""Data preparation: make a tokenizer and token stores from a corpus. `prepare` or the first `pretrain` does it once.
 
 A finished folder is named after the corpus and a hash of its settings and sources. `<name>.partial` beside it has
 unfinished work. An interrupted run continues there, and its result has the same bits.

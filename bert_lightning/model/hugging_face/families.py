@@ -69,7 +69,7 @@ _ALBERT_LAYER = "encoder.albert_layer_groups.{i}.albert_layers.0"
 
 
 def _heads_of_tasks(dense: str, classifier: str) -> dict[str, str]:
-    """Return the tensor names of task heads, given those of the two layers that classify a whole text.
+    """Return the tensor names of task heads, given the names of the two layers of the sequence classifier.
 
     The heads for tokens and spans have the same names in all families.
     """

@@ -33,7 +33,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file as a dict.
 
     Raises:
-        ValueError: if the file holds anything else, or cannot be read; the message names the file.
+        ValueError: if the file is not a JSON object, or cannot be read; the message names the file.
     """
     if not path.is_file():
         raise ValueError(f"{path} is no file")

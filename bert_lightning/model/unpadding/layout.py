@@ -115,7 +115,7 @@ class PaddedLayout(Layout):
 def unpadded_layout(mask: Tensor) -> Layout:
     """Return the layout of the tokens of a batch that are not padding.
 
-    `mask` [B, S] is 0 at padding. In each row, the numbers 1, 2, 3... tell the packed examples apart.
+    `mask` [B, S] is 0 at padding. Tokens of the first, second, third... packed example of a row have 1, 2, 3...
     """
     example, positions = _examples(mask)
     tokens = mask.flatten().nonzero()[:, 0]
@@ -155,7 +155,7 @@ def _examples(mask: Tensor) -> tuple[Tensor, Tensor]:
     columns = torch.arange(length, device=mask.device).repeat(batch)
     example = (mask + numbers * torch.arange(batch, device=mask.device)[:, None]).flatten()
     first = columns.new_full((batch * numbers,), length).scatter_reduce(0, example, columns, "amin")
-    return example, (columns - first[example]) * (mask.flatten() > 0)  # padding has position 0, which every table has
+    return example, (columns - first[example]) * (mask.flatten() > 0)  # padding has position 0, a row of every table
 
 
 def _pad_to_bucket(tokens: Tensor) -> Tensor:

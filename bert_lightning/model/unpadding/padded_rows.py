@@ -25,7 +25,7 @@ class PaddedRows:
 
     @classmethod
     def from_sizes(cls, sizes: Tensor, host_sizes: Sequence[int]) -> PaddedRows:
-        """Build rows in which row i holds the next sizes[i] tokens. `host_sizes` are the same numbers as a list."""
+        """Build rows from consecutive tokens, sizes[i] tokens in row i. `host_sizes` is the same numbers as a list."""
         count, rows, width = sum(host_sizes), len(host_sizes), max(host_sizes)
         if count == rows * width:
             return cls(count, rows, width, None)

@@ -28,8 +28,8 @@ def json_value(text: str, place: str, of_file: bool = False) -> Any:
         of_file: whether the text is the content of a file; error messages then add the line number to `place`.
 
     Raises:
-        UserError: if the text is not JSON, an object has a key twice, a string contains half of a surrogate pair, or a
-            number or the nesting is too large for Python's parser.
+        UserError: if the text is not JSON, an object has a key twice, or a string contains half of a surrogate pair; or
+            if a number or the nesting is too large for Python's parser.
     """
 
     def at(position: int) -> str:

@@ -47,7 +47,7 @@ class TrainUnigram(TrainedTokenizer):
     """A recipe that trains unigram (Kudo 2018) with the normalization of ALBERT.
 
     The same documents give the same tokenizer. The library does not ensure this: it adds numbers in the order of a
-    hash table, which differs in every process. So its scores differ in the tenth decimal, and this class rounds them.
+    hash table, and this order changes with the process. So its scores differ in the tenth decimal. They are rounded.
     It also changes the scores and ids of the rarest characters; see `_settled`.
 
     Args:

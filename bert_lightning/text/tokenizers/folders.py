@@ -198,7 +198,7 @@ def _special_tokens(path: Path, settings: Mapping[str, Any]) -> tuple[dict[str, 
 
 
 def _token(path: Path, key: str, value: Any) -> AddedToken:
-    """Return the token for a value, which is its text, or its text and flags. By default the token is special."""
+    """Return the token for a value: its text, or an object of text and flags. By default the token is special."""
     if isinstance(value, str):
         return AddedToken(value, special=True)
     content = value.get("content") if isinstance(value, dict) else None

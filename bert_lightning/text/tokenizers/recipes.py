@@ -48,8 +48,8 @@ class TrainWordPiece(TrainedTokenizer):
     """A recipe that trains WordPiece (Devlin et al. 2019) on a corpus, with any vocabulary size.
 
     The same documents give the same vocabulary. The library does not ensure this. It numbers the characters inside
-    words in the order of a hash table, which differs in every process, and breaks ties by these numbers. So the recipe
-    numbers the characters before training.
+    words in the order of a hash table, and breaks ties by these numbers. This order changes with the process. So the
+    recipe numbers the characters before training.
 
     Args:
         vocab_size: vocabulary size, including special tokens.
@@ -127,7 +127,7 @@ class LoadTokenizer:
 
 
 def load_tokenizer(path: Path, lowercase: bool | None = None) -> Tokenizer:
-    """Load a tokenizer from a file, or from the first of these files that a folder holds.
+    """Load a tokenizer from a file, or from the first of these files that is in a folder.
 
     tokenizer.json             any tokenizer, described completely
     vocab.txt                  WordPiece of BERT
@@ -222,7 +222,7 @@ def _wordpiece(model: models.WordPiece, lowercase: bool, strip_accents: bool | N
 
 
 def byte_level(model: models.BPE) -> Tokenizer:
-    """Return a tokenizer with the pre-tokenization of GPT-2, which RoBERTa uses: Radford et al. 2019, section 2.2."""
+    """Return a tokenizer with the pre-tokenization of GPT-2 and RoBERTa: Radford et al. 2019, section 2.2."""
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

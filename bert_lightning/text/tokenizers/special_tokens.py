@@ -88,7 +88,7 @@ def complete(
     """Add the special tokens and the template that an encoder needs, if the tokenizer lacks them; return the tokenizer.
 
     Args:
-        tokenizer: the tokenizer, which is changed in place.
+        tokenizer: the tokenizer. It is changed in place.
         stated: role -> token, for the roles that the folder of the tokenizer states.
         like_roberta: whether a pair has two separators between its texts and no token types. None: yes if the `[CLS]`
             token is `<s>`.
