@@ -14,9 +14,9 @@ from bert_lightning.runtime.collectives import max_over_ranks, sum_over_ranks
 
 
 class BudgetCallback(Callback):
-    """A callback that charges each update to the budget just before the update, because its learning rate needs this.
+    """A callback that charges each update to the budget, before the update, because the learning rate depends on it.
 
-    All ranks agree on each charge, so they stop after the same update. That update is still validated and saved. A
+    All ranks charge the same amount, so they stop after the same update. That update is still validated and saved. A
     checkpoint stores the amount spent. This class is the budget's `Meter`.
     """
 

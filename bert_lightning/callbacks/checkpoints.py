@@ -96,9 +96,9 @@ class Checkpoints(Checkpoint):
             )
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save the state of the last finished update, if an error leaves it intact.
+        """Save the state after the last update, unless the error interrupted an update or a validation.
 
-        An unfinished update or validation prevents this, and so does an error on only some of the ranks.
+        Nothing is saved if only some of the ranks have an error.
         """
         last_update = self._exact_resume(trainer).last_update
         unsaved = last_update is not None and last_update.step > max(self._saved_step, 0)

@@ -52,5 +52,5 @@ def processor() -> str:
 
 @rank_zero_only
 def note(text: str) -> None:
-    """Tell the user that something differs from the request: print a note on standard error, on rank 0 only."""
+    """Print a note to the user on standard error, on rank 0 only: the run differs from what was requested."""
     print(f"note: {' '.join(text.split())[:300]}", file=sys.stderr, flush=True)

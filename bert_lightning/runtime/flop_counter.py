@@ -32,5 +32,5 @@ def _attention(query: Shape, key: Shape, *_: Any, **__: Any) -> int:
 
 
 def _attention_backward(gradient: Shape, query: Shape, key: Shape, *_: Any, **__: Any) -> int:
-    """Return twice the FLOPs of the forward pass. The kernel recomputes the scores, but this does not count."""
+    """Return twice the FLOPs of the forward pass. The scores that the kernel recomputes are not counted."""
     return 2 * _attention(query, key)

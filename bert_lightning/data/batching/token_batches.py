@@ -84,7 +84,7 @@ class Windows:
         return _SAMPLED_WINDOWS * self.examples
 
     def mean_batch_examples(self, lengths: Callable[[Ints], Ints]) -> float:
-        """Return the mean number of examples per batch in the first windows of a stream with other `lengths`."""
+        """Estimate the mean number of examples per batch, for a stream whose examples have other `lengths`."""
         parts = [
             lengths(np.arange(start, start + self.examples)) for start in range(0, self.sample_size, self.examples)
         ]

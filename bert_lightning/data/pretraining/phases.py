@@ -85,7 +85,7 @@ class Phases(Sequence[Phase]):
 
     @property
     def last(self) -> Phases:
-        """Return only the last phase. Validation uses its examples, because the finished model is trained for them."""
+        """Return only the last phase. Validation uses its examples, because the finished model is used with these."""
         return Phases.of(self._phases[-1].builder)
 
     def starts(self, plan: BatchPlan) -> tuple[int, ...]:

@@ -62,7 +62,7 @@ class PartRecord:
 
 
 def write_parts(job: TokenizationJob, parts: Mapping[int, Part], workers: int, say: Callable[[str], None]) -> None:
-    """Tokenize the given parts of a corpus, a mapping from their numbers. Parts that exist already are not changed."""
+    """Tokenize parts of a corpus. `parts` maps part numbers to parts. Parts that exist already are not changed."""
     todo = [(number, part) for number, part in parts.items() if not job.has(number)]
     if len(todo) < len(parts):
         say(f"continuing: {len(parts) - len(todo)} of {len(parts)} parts are finished already")

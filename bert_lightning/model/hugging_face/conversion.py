@@ -246,10 +246,7 @@ def _explicit(config: BertConfig) -> dict[str, Any]:
 
 
 def _modern(name: str, family: Family) -> str:
-    """Return the name that current transformers models with heads give a tensor.
-
-    Checkpoints without heads omit the prefix.
-    """
+    """Convert a tensor name of an old checkpoint, or of one without heads, to that of a current model with heads."""
     name = re.sub(r"beta$", "bias", re.sub(r"gamma$", "weight", name))
     known = (family.prefix, *(theirs.partition(".")[0] + "." for theirs in family.heads.values()))
     return name if name.startswith(known) else family.prefix + name

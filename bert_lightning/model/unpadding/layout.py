@@ -80,7 +80,7 @@ class Layout:
         return replace(self, groups=groups, queries=_pad_to_bucket(queries), result_indices=order[real], shape=shape)
 
     def limit_to_window(self, distance: int) -> Layout:
-        """Return a layout for local attention: tokens attend to, and cost, at most `distance` positions each side."""
+        """Return a layout for local attention: a token attends to `distance` positions on each side, and no others."""
         asked = Layout.at_queries(self, torch.arange(len(self.tokens), device=self.tokens.device))
         return replace(self, groups=limit_groups_to_window(self.groups, self.sizes, self.positions, asked, distance))
 

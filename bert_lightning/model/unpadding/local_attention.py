@@ -74,7 +74,7 @@ def _limit_group(
 
 
 def _in_blocks(sizes: Tensor, queries: Tensor, positions: Tensor, distance: int, block: int) -> AttentionGroup:
-    """Return a group with one row for each block of each sequence. Its mask also keeps sequences from each other."""
+    """Return a group with one row for each block of each sequence. Its mask also separates the sequences."""
     blocks = (sizes + block - 1) // block  # [n]
     last = blocks.cumsum(0) - 1
     block_sizes = torch.full((int(last[-1]) + 1,), block, device=sizes.device)

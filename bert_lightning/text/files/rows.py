@@ -97,7 +97,7 @@ PlacedRows = Iterator[tuple[str, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class TableFormat:
-    """A format of tables."""
+    """The reader of one table format, and the function that divides a file of this format into parts."""
 
     read: Callable[[Path, Selection], PlacedRows]  # yields the place and the values of each row
     parts: Callable[[Path], list[Part]] = lambda path: [Part((str(path),))]

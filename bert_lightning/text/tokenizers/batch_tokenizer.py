@@ -43,12 +43,14 @@ def id_type(tokenizer: Tokenizer) -> IdType:
 
 @lru_cache(maxsize=8)
 def text_reader(tokenizer: Tokenizer, of_words: bool = False) -> Tokenizer:
-    """Return a tokenizer for plain text: special tokens such as `[MASK]` in a text are text, other added tokens work.
+    """Return a tokenizer that reads special tokens in a text, such as `[MASK]`, as plain text.
+
+    All other added tokens stay tokens.
 
     If `of_words` is true, every word gets a leading space, as inside a sentence. RoBERTa has different tokens for
     `rejects` with and without a leading space, so transformers requires `add_prefix_space=True` for it. Here all
-    byte-level and Metaspace tokenizers add the space. ModernBERT's tokenizer needs it too: in transformers it joins
-    the words.
+    byte-level and Metaspace tokenizers add the space. ModernBERT's is one of them. In transformers it adds no space, so
+    neighbouring words are joined.
 
     If the given tokenizer already works in this way, it is returned unchanged.
     """
