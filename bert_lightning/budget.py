@@ -1,6 +1,6 @@
 """Budgets: the size of a run in updates, tokens, FLOPs or minutes, and the amount that it has spent.
 
-Learning rate, batch size, phases of sequence length and masking rates are functions of the fraction that is spent.
+Learning rate, batch size, sequence length and masking rate are functions of the fraction of the budget spent so far.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Levels = Annotated[int, Range(least=2, most=1000)]
 
 
 class Meter(Protocol):
-    """A meter of the last update's cost, on all ranks together. All ranks must ask at the same update."""
+    """A meter of the last update's cost, summed over all ranks. All ranks must call its methods at the same update."""
 
     def tokens(self) -> int:
         """Return the number of tokens that were read, without padding."""
@@ -42,12 +42,12 @@ class Budget:
         ramp_levels: number of batch sizes during the ramp; the first is 1 / `ramp_levels` of the full size.
 
     Raises:
-        UserError: if a value is out of range; the message names it.
+        UserError: if a value is out of range.
     """
 
     unit: str
     key: str  # config key that sets the amount
-    resolution = 1  # a unit has this many steps of the integer count
+    resolution = 1  # number of integer steps in which one unit is counted
 
     def __init__(self, amount: float, ramp: Ramp | None = None, ramp_levels: Levels = 16) -> None:
         if not isinstance(amount, (int, float)) or not 1 <= amount * self.resolution < math.inf:
@@ -147,7 +147,7 @@ class Tokens(Budget):
 
     def check(self, tokens: Callable[[], int]) -> None:
         if self.total < (least := tokens()):
-            raise UserError(f"{self.key}={self.total} is less than one batch: use {least} or more, or a smaller batch")
+            raise UserError(f"{self.key}={self.total} is less than one batch: use {least} or more, or lower batch_size")
 
 
 class Flops(Budget):

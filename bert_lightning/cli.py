@@ -24,7 +24,7 @@ VERBS = {
     "export": "write a model as a folder that transformers loads",
     "glue": "fine-tune on every GLUE task with several seeds, and print one table",
     "models": "list every size and variant: parameters, FLOPs, memory, source",
-    "diff": "list the config keys in which two variants differ",
+    "diff": "list the config keys in which two pretraining configs differ",
     "bench": "measure the speed of a training step on this machine",
     "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
 }

@@ -12,7 +12,7 @@ from bert_lightning.errors import UserError
 
 # Arguments, and the line that they get.
 WRONG = {
-    "unknown flag": (["pretrain", "--nothing"], "pretrain has no flag --nothing: there are --multirun"),
+    "unknown flag": (["pretrain", "--nothing"], "pretrain has no flag --nothing: the flags are --multirun"),
     "unknown letter": (["pretrain", "seed=3", "-x"], "pretrain has no flag -x"),
     "mistyped flag": (["pretrain", "--multirum"], "did you mean --multirun?"),
     "text that looks like a flag": (["predict", "-5 [MASK]"], "a text that begins with - must come after --"),
@@ -33,7 +33,10 @@ WRONG = {
     "key of diff": (["diff", "lr=1"], "lr=1: there is no such key: did you mean optimizer.lr=...?"),
     "group without option": (["pretrain", "optimizer=null"], "optimizer=null: optimizer is a group: give one of adamw"),
     "group that is a number": (["finetune", "task=5"], "task=5: task is a group: give one of ag_news"),
-    "another place": (["pretrain", "model@x=tiny"], "model@x=tiny: there is no group model there: write model="),
+    "another place": (
+        ["pretrain", "model@x=tiny"],
+        "model@x=tiny: the config has no group at this place: write model=",
+    ),
     "added twice": (["pretrain", "+seed=3"], "+seed=3: seed exists already: write seed=3 without the +"),
     "deleted": (["pretrain", "~lr"], "~lr: there is no such key to delete: did you mean ~optimizer.lr?"),
     "deleted option": (["pretrain", "~variant=x"], "~variant=x: there is no such key to delete; ~variant"),

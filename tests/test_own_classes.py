@@ -102,7 +102,7 @@ def test_a_checkpoint_that_could_not_be_used_is_not_trained(own, command, tiny_r
     code, _, errors = command(*TASK, f"task.objective._target_={own}.sorting", "name=tuned")
     assert code == 2
     assert errors.splitlines()[-1] == (
-        f"bert-lightning: error: task.objective._target_={own}.sorting is no class derived from "
+        f"bert-lightning: error: task.objective._target_={own}.sorting is not a class derived from "
         "bert_lightning.objectives.downstream.TaskObjective"
     )
     assert not (tmp_path / "runs" / "tuned").exists()

@@ -120,8 +120,8 @@ def composed_without_checks(verb, overrides):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["diff", "-m", "variant=bert,albert"], "diff shows several recipes by itself: leave out -m"),
-        (["models", "variant=bert,albert", "-m"], "models shows several recipes by itself"),
+        (["diff", "-m", "variant=bert,albert"], "diff shows several configs without -m: leave -m out"),
+        (["models", "variant=bert,albert", "-m"], "models shows several configs without -m"),
         (["resume", "-m", "runs/x"], "resume has no flag -m"),
         (["predict", "-m", "run=a,b"], "predict -m needs texts or file=...: standard input can be read only once"),
         (

@@ -143,12 +143,12 @@ def test_rows_with_lists_of_words_and_tags(command, encoder, files):
 def test_what_is_cut_is_counted_and_said(command, encoder, files):
     code, _, errors = tuned(command, "text_classification", "task.max_length=6")
     assert code == 0
-    assert re.search(r"note: \d of 9 training examples .* longer than task.max_length=6, and cut", errors), errors
+    assert re.search(r"note: \d of 9 training examples .* longer than task.max_length=6 and cut", errors), errors
     code, output, errors = command("evaluate", "run=runs/text_classification", "path=odd.csv", "split=train")
     assert json.loads(output)["cut"] == 10
-    assert "note: 10 of 10 examples are longer than task.max_length=6, and cut" in errors
+    assert "note: 10 of 10 examples are longer than task.max_length=6 and cut" in errors
     errors = command("predict", "run=runs/text_classification", "the cat sleeps all day long", "cat")[2]
-    assert "note: 1 of 2 texts is longer than task.max_length=6, and cut" in errors
+    assert "note: 1 of 2 texts is longer than task.max_length=6 and cut" in errors
 
 
 def test_labels_are_found_and_live_in_the_checkpoint(command, encoder, files):
@@ -269,7 +269,7 @@ def test_texts_that_are_not_utf8_are_named(command, encoder, files):
         made = subprocess.run([*predict, *arguments], cwd=files, input=given, capture_output=True, check=False)
         assert made.returncode == 2
         (line,) = made.stderr.decode().splitlines()
-        assert line.endswith("is not UTF-8: convert it, as by iconv -f latin1 -t utf-8")
+        assert line.endswith("is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8")
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(command, encoder, files):

@@ -1,1 +1,1 @@
-"""Compare runs and recipes: figures, costs and a baseline."""
+"""Compare runs and pretraining configs: figures, costs and a baseline."""

@@ -1,4 +1,4 @@
-"""Compute the costs of a recipe from its architecture alone: parameters, FLOPs and memory."""
+"""Compute the costs of a pretraining config without running it: parameters, FLOPs and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bert_lightning.objectives.base import JointObjective, Objective
 
 @dataclass(frozen=True)
 class Costs:
-    """The costs of a recipe: numbers of parameters, FLOPs per token and bytes of memory.
+    """The costs of a pretraining config: numbers of parameters, FLOPs per token and bytes of memory.
 
     A multiplication and an addition are two FLOPs.
     """
@@ -25,14 +25,16 @@ class Costs:
     embedding: int  # parameters of the encoder's embedding tables, their norm and projection
     encoder: int  # parameters of the encoder without its embeddings
     forward: float  # FLOPs per token of the encoder, on a full sequence
-    training: float  # FLOPs per token of everything: forward, and backward as twice the forward
-    memory: float  # bytes that backward needs of the encoder's forward pass over one sequence: float32, no dropout
+    training: float  # FLOPs per token of all networks: forward pass, and backward pass as twice the forward pass
+    memory: (
+        float  # bytes of the encoder's activations that the backward pass of one sequence needs: float32, no dropout
+    )
 
 
 def costs(
     config: BertConfig, make_objective: Callable[[BertConfig], JointObjective], length: int, masked: float
 ) -> Costs:
-    """Return the costs of full sequences of `length` tokens. The share `masked` of the tokens is predicted.
+    """Return the costs of full sequences of `length` tokens. `masked` is the fraction of tokens that are predicted.
 
     The networks are built on the meta device, so that their parameters take no memory.
     """
@@ -63,7 +65,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def encoder_flops(encoder: BERT, length: int) -> float:
-    """Return the FLOPs per token of a forward pass over a full sequence. As everywhere, only matrix products count."""
+    """Return the FLOPs per token of a forward pass over a full sequence. Only matrix products count."""
     config = encoder.config
     groups = config.num_hidden_groups or config.num_hidden_layers  # `_matrices` counts a shared block once
     matrices = _matrices(encoder.blocks) * config.num_hidden_layers / groups
@@ -75,9 +77,10 @@ def encoder_flops(encoder: BERT, length: int) -> float:
 def encoder_activations(encoder: BERT) -> int:
     """Return the number of values per token that the forward pass stores for the backward pass.
 
-    Attention weights are not counted. A layer stores its input; queries, keys and values; the output of attention, once
-    per head and once as a vector; both residual sums and the first norm; with rotary positions, queries and keys once
-    more; and the input and output of its activation (four vectors if it is gated). A test measures this.
+    Attention weights are not counted. A layer stores these vectors of hidden size: its input; queries, keys and values;
+    the output of attention, once per head and once concatenated; both residual sums; and the first norm. Rotary
+    positions store queries and keys once more. The activation stores its input and output, and a gated one four
+    vectors, of intermediate size. A test measures this.
     """
     config = encoder.config
     wide = 4 if config.feed_forward == "gated" else 2
@@ -87,7 +90,7 @@ def encoder_activations(encoder: BERT) -> int:
 
 def _tokens_seen(config: BertConfig, length: int) -> list[int]:
     """Return how many tokens a token attends to in each layer, except near the ends of the sequence."""
-    window = min(length, (config.local_window or 0) + 1)  # half before, half after, and itself
+    window = min(length, (config.local_window or 0) + 1)  # half of the window before the token, half after it
     return [window if config.is_local(layer) else length for layer in range(config.num_hidden_layers)]
 
 
@@ -96,11 +99,11 @@ def _head_flops(objective: Objective, config: BertConfig) -> int:
     head = getattr(objective, "head", None)
     if not isinstance(head, nn.Module):
         return 0
-    # A head that scores the vocabulary has a bias for each token of it. Only a MaskedLMHead may have none.
+    # A head that scores the vocabulary has a bias for each token. Only a MaskedLMHead may lack this bias.
     scores_vocabulary = isinstance(head, MaskedLMHead) or any(
         parameter.shape == (config.vocab_size,) for parameter in head.parameters()
     )
-    own = isinstance(head, MaskedLMHead) and head.decoder is not None  # not tied, so among the head's matrices
+    own = isinstance(head, MaskedLMHead) and head.decoder is not None  # not tied: `_matrices` counts it
     return 2 * (_matrices(head) + (scores_vocabulary and not own) * config.vocab_size * config.embedding_width)
 
 

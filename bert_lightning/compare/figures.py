@@ -30,14 +30,14 @@ def learning_curves(run: RunFolder, unigram_loss: float, path: Path) -> None:
     axes.plot(*logged(run, "val/mlm/loss"), color="tab:blue", marker="o", label="validation")
     axes.axhline(unigram_loss, color="tab:red", linestyle="--", label="unigram model, validation")
     axes.set(
-        xlabel="step", ylabel="negative log-likelihood of a masked word (nats)", title=f"Pretraining: {run.path.name}"
+        xlabel="step", ylabel="negative log-likelihood of a masked token (nats)", title=f"Pretraining: {run.path.name}"
     )
     axes.legend()
     figure.savefig(path, dpi=130)
 
 
 def comparison(results: Mapping[str, Sequence[float]], ylabel: str, title: str, path: Path) -> None:
-    """Draw a bar up to the mean of each group's results, and a dot for each result."""
+    """Draw a bar for the mean of each group of results, and a dot for each result."""
     figure, axes = _axes(6)
     for place, values in enumerate(results.values()):
         mean = sum(values) / len(values)

@@ -11,7 +11,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.quoting import shortened
 
 # Verbs that take plain arguments -> the config key that holds them. For `models` and `diff`, overrides are plain
-# arguments too: they apply to the recipe that is shown, and a key may be given twice.
+# arguments too. They apply to the pretraining config that is shown, and a key may be given twice.
 POSITIONAL_KEYS = {"predict": "texts", "models": "overrides", "diff": "overrides"}
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 
@@ -68,7 +68,7 @@ class Arguments:
         return found
 
     def _add_flag(self, verb: str, argument: str, rest: list[str]) -> None:
-        """Add a flag. Its value is after the `=`, or else is removed from the arguments in `rest`."""
+        """Add a flag. Its value comes after the `=`, or else is the first argument of `rest`, which is removed."""
         name, equals, value = argument.partition("=")
         name = _SHORT.get(name, name)
         if name in _SWITCHES and not equals:
@@ -99,6 +99,6 @@ def _unknown(verb: str, argument: str) -> str:
     """Return the message for a flag that does not exist."""
     known = [*_SWITCHES, *_VALUES, "--help"]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    hint = f"did you mean {near[0]}?" if near else f"the flags are {', '.join(known)}"
     text = ", and a text that begins with - must come after --" if verb in POSITIONAL_KEYS else ""
     return f"{verb} has no flag {shortened(argument)}: {hint}{text}"

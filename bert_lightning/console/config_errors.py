@@ -58,14 +58,14 @@ def explain_config_error(error: BaseException, verb: str = "", overrides: Sequen
 
 
 def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
-    """Return what is wrong with an override that Hydra cannot apply; empty if the line of the error is another one."""
+    """Return what is wrong with an override that Hydra cannot apply; empty if this is the line of another error."""
     if unknown := re.search(r"Could not override '([^']+)'", line):
         key = unknown[1]
         if sentence := renamed(_given(key, overrides)):
             return sentence
         if "@" in key:
             group = key.partition("@")[0]
-            return f"{_given(key, overrides)}: there is no group {group} there: write {group}=..."
+            return f"{_given(key, overrides)}: the config has no group at this place: write {group}=..."
         return f"{_given(key, overrides)}: there is no such key{suggest_keys(key, verb, overrides)}"
     if present := re.search(r"An item is already at '([^']+)'", line):
         given = _given(present[1], overrides)
@@ -82,13 +82,13 @@ def _of_override(line: str, verb: str, overrides: Sequence[str]) -> str:
 
 
 def _given(key: str, overrides: Sequence[str]) -> str:
-    """Return the override of a key as the command line gives it, or the key alone if it is not there."""
+    """Return the override of a key as the user typed it, or the key alone if the user did not give it."""
     found = [o.lstrip("+~") for o in overrides if o.lstrip("+~").partition("=")[0] == key]
     return shortened(found[-1]) if found else key
 
 
 def _missing_config(error: MissingConfigException, line: str, overrides: Sequence[str]) -> str:
-    """Return the message for an option, or a whole registry, that does not exist."""
+    """Return the message for an option of a group, or a config of `--config-name`, that does not exist."""
     name = str(error.missing_cfg_file or "")
     group, _, option = name.rpartition("/")
     if sentence := renamed(f"{group}={shortened(option)}"):

@@ -27,7 +27,7 @@ def remember_command(command: Sequence[str]) -> None:
 
 
 def report_error(error: BaseException, job: str = "") -> int:
-    """Print the error that ended the command, or one job of a sweep, in one line, and return the exit code.
+    """Print the error of the command, or of one job of a sweep, in one line. Return the exit code.
 
     Args:
         error: the error that ended the command or the job.
@@ -55,7 +55,7 @@ def report_error(error: BaseException, job: str = "") -> int:
 
 
 def as_expected_error(error: BaseException) -> ExpectedError | None:
-    """Return the error as an expected one, None if it is unexpected. Errors of Hydra and of the system are expected."""
+    """Return the error as an ExpectedError; None if it is a bug. Errors of Hydra and of the system are expected."""
     if isinstance(error, ExpectedError):
         return error
     if type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
@@ -100,7 +100,7 @@ def _format_traceback(error: BaseException) -> str:
 
 
 def _save_traceback(trace: str) -> str:
-    """Write a traceback to a file, and return the words that tell the user where it is."""
+    """Write a traceback to a file, and return a phrase for the user with its path."""
     import platform
 
     command = shlex.join(_command or sys.argv)

@@ -1,4 +1,4 @@
-"""Standard input, output and error of the command: make them usable, and write to them when the disk or pipe fails."""
+"""Standard input, output and error: open them if they are closed, and handle a full disk or a closed pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps: a common folder, a name for each job, and checks that the jobs do not disturb each other."""
+"""Sweeps: a common folder, a name for each job, and checks that no job overwrites the output of another."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class JobFailed(ExpectedError):
 class SharedSweepFolder(Callback):
     """A callback that Hydra calls before a sweep, to give all jobs the same `name`.
 
-    A default name with interpolations, such as the time, would differ for each job, so it is resolved once here. A name
-    from the command line, or one without interpolations, stays as it is.
+    A default name with interpolations, such as the time, would differ between jobs. So it is resolved once, here. A
+    name from the command line, or one without interpolations, is not changed.
     """
 
     absent: ClassVar[list[Path]] = []  # the sweep's folder and its parents, if they did not exist before the sweep
@@ -80,7 +80,7 @@ def check_sweep(verb: str, arguments: Arguments) -> None:
     """
     given = {key: value for key, _, value in (o.partition("=") for o in arguments.overrides)}
     if verb in ("models", "diff"):
-        raise UserError(f"{verb} shows several recipes by itself: leave out -m")
+        raise UserError(f"{verb} shows several configs without -m: leave -m out")
     if verb == "predict" and not arguments.plain and not given.keys() & {"file", "texts"}:
         raise UserError("predict -m needs texts or file=...: standard input can be read only once")
     if verb in ("evaluate", "predict", "export"):

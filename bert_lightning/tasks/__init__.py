@@ -1,1 +1,1 @@
-"""Apply a downstream task: its data, its metadata in a checkpoint, and answers."""
+"""Downstream tasks: their data, their metadata in a checkpoint, and predictions."""

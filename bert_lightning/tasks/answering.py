@@ -1,4 +1,4 @@
-"""Prediction by a fine-tuned checkpoint: examples in, predictions out. It reads the checkpoint alone, and no yaml."""
+"""Predict with a fine-tuned checkpoint. Everything is read from the checkpoint, and nothing from yaml files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Answerer:
 
     Args:
         source: the checkpoint.
-        task: config of a task without a head (similarity). It is used if the checkpoint holds no task.
+        task: config of a task that needs no trained head, such as similarity. It is used if the checkpoint has no task.
 
     Raises:
         UserError: if the checkpoint lacks a task, or weights of the head.
@@ -74,11 +74,13 @@ def check_numbers(path: Path, scores: torch.Tensor) -> None:
         UserError: if a score is NaN, so that there is no answer.
     """
     if scores.isnan().any():
-        raise UserError(f"{path} computes scores that are not numbers (NaN): its weights are of no use, train it anew")
+        raise UserError(
+            f"{path} computes scores that are not numbers (NaN): use another checkpoint, or train the model again"
+        )
 
 
 def _without_a_head(source: PretrainedWeights, task: DictConfig | None) -> dict[str, Any]:
-    """Return the task metadata that a checkpoint of `task` would hold, for a checkpoint that holds none.
+    """Return metadata for a checkpoint without a task, as a checkpoint that was fine-tuned for `task` would have it.
 
     Raises:
         UserError: if `task` is None, or its objective learns a head, which the checkpoint lacks.

@@ -56,7 +56,9 @@ def source_of(task: DictConfig) -> Source:
         raise UserError("task.path has no value: give the file, or the folder, of the task's data")
     source = build(_place(task))
     if not callable(getattr(source, "read", None)):
-        raise UserError("task.files makes no source of rows: its _target_ is missing; choose a task, as task=squad")
+        raise UserError(
+            "task.files builds no source of rows, because it has no _target_: choose a task, such as task=squad"
+        )
     made: Source = source
     return made
 
@@ -69,7 +71,7 @@ def task_type_of(task: DictConfig) -> TaskType:
     """
     task_type = build(task.type)
     if not isinstance(task_type, TaskType):
-        raise UserError("task.type makes no task type: choose a task, as task=text_classification")
+        raise UserError("task.type builds no task type: choose a task, such as task=text_classification")
     return task_type
 
 
@@ -84,10 +86,10 @@ def split_to_measure(task: DictConfig) -> str:
 
 
 def training_data(task: DictConfig, validation_examples: int | None) -> TaskData:
-    """Return the training and validation examples of a task, and note what is unusual about the rows.
+    """Return the training and validation examples of a task. Print a note about each unusual property of the rows.
 
-    The labels are those of `task.labels`, or else of all training rows, even if `task.train_examples` takes only a
-    few. If validation is a share of the training rows, its labels count too: a rare label may occur only there.
+    The labels are those of `task.labels`, or else of all training rows, even if `task.train_examples` selects only
+    some. If validation is a fraction of the training rows, its labels count too: a rare label may occur only there.
     """
     task_type, source = task_type_of(task), source_of(task)
     train_rows, validation_rows = split_rows(source, task.validation_split, task.validation_fraction, task_type.key)
@@ -96,7 +98,7 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
         note(remark)
     labelled = train_rows if source.has(task.validation_split) else [*train_rows, *validation_rows]
     if validation_examples is not None:
-        # Files are often sorted by label, so a part of the validation rows is a random part.
+        # The validation rows are sampled at random, because files are often sorted by label.
         few = min(validation_examples, len(validation_rows))
         validation_rows = subset(validation_rows, few, "validation_examples")
     train = task_type.examples(subset(train_rows, task.train_examples))
@@ -105,15 +107,17 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
     for examples in (train, validation):
         task_type.check(examples, labels)
     if len(labels) == 1:
-        raise UserError(f"{train[0].where}: all rows have the label {labels[0]!r}: to learn needs two labels")
+        raise UserError(f"{train[0].where}: all rows have the label {labels[0]!r}: give rows with two labels or more")
     learned = task_type.labels(train)
     if unseen := [label for label in labels if label not in learned]:
-        note(f"no training example has the label {', '.join(map(repr, unseen))}: it is measured, and never learned")
+        note(
+            f"no training example has the label {', '.join(map(repr, unseen))}: the model cannot learn it, but it counts in the metrics"
+        )
     return TaskData(task_type, labels, train, validation)
 
 
 def _several_files(source: Source, splits: Sequence[str]) -> Iterator[str]:
-    """Yield a remark for each split that has several files: a pattern or a folder may match more than was meant."""
+    """Yield a remark for each split with several files: a pattern or folder may match too many."""
     for split in splits:
         if len(files := source.files(split)) > 1:
             yield f"{split} is read from {len(files)} files, {files[0]} to {files[-1]}"
@@ -131,14 +135,14 @@ def _labels(task: DictConfig, task_type: TaskType, train: Sequence[Example], row
 
 def _given_labels(given: Sequence[str]) -> list[str]:
     if twice := [label for label, count in Counter(given).items() if count > 1]:
-        raise UserError(f"task.labels={list(given)} names {twice[0]!r} twice")
+        raise UserError(f"task.labels={list(given)} names {twice[0]!r} twice: give each label once")
     return list(given)
 
 
 def read_examples(task: DictConfig, split: str, task_type: TaskType, limit: int | None) -> list[Example]:
     """Return the examples of one split.
 
-    If the data have no validation split, it is the share of the training rows that training was validated on.
+    If the data have no validation split, it is the fraction of the training rows that validated the training.
 
     Raises:
         UserError: if the data have no such split.
@@ -148,7 +152,7 @@ def read_examples(task: DictConfig, split: str, task_type: TaskType, limit: int 
     if rows is None and split == task.validation_split:
         rows = split_rows(source, split, task.validation_fraction, task_type.key)[1]
     if rows is None:
-        raise UserError(f"the task's data has no split {split!r}: name its file by path=..., or another split")
+        raise UserError(f"the task's data has no split {split!r}: give its file with path=..., or another split")
     for remark in (*_several_files(source, [split]), *task_type.remarks(rows)):
         note(remark)
     return task_type.examples(subset(rows, limit, "max_examples"))
@@ -207,8 +211,8 @@ def task_metrics(task: DictConfig, labels: Sequence[str]) -> dict[str, TaskMetri
 def class_weights(setting: Any, labels: Sequence[str], examples: Sequence[Example]) -> list[float] | None:
     """Return the class weights, in the order of the labels; None if the setting is None.
 
-    The setting gives a weight for each label, or is `balanced`: n / (classes * count), as in scikit-learn. A tag I-X
-    that no training word has, because all entities of its type are one word, counts 1 and needs no weight.
+    The setting gives a weight for each label, or is `balanced`: n / (classes * count), as in scikit-learn. If all
+    entities of a type X are one word, no training word has the tag I-X. It needs no weight, and gets the weight 1.
 
     Raises:
         UserError: if a label has no valid weight, or no example from which to balance.

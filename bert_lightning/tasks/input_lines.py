@@ -34,7 +34,7 @@ def lines_of(file: str | None) -> Lines:
         return Lines(f"file={file}", read_lines(existing(Path(file))))
     stream = sys.stdin
     if stream.isatty():
-        print("# one text a line; end with Ctrl-D", file=sys.stderr)
+        print("# type one text per line; end with Ctrl-D", file=sys.stderr)
     if isinstance(stream, io.TextIOWrapper):
         # Only a newline ends a line, not a carriage return: line i of the output belongs to line i of the input.
         stream.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
@@ -42,26 +42,28 @@ def lines_of(file: str | None) -> Lines:
 
 
 def existing(path: Path) -> Path:
-    """Return the path, if there is a file.
+    """Return the path if a file exists there.
 
     Raises:
-        UserError: if there is nothing, or a folder.
+        UserError: if the path does not exist or is a folder.
     """
     if not path.exists() or path.is_dir():
-        raise UserError(f"file={path} " + ("is a folder" if path.is_dir() else "does not exist"))
+        raise UserError(f"file={path} " + ("is a folder: give a file" if path.is_dir() else "does not exist"))
     return path
 
 
 def valid(text: str) -> str:
-    """Return the text, if it is valid UTF-8.
+    """Return the text if it is valid UTF-8.
 
     Raises:
-        UserError: if it is not. Python keeps the bytes of another encoding as lone surrogates.
+        UserError: if it is not. Python reads the bytes of another encoding as lone surrogates.
     """
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise UserError(f"{ascii(text)[:60]} is not UTF-8: convert it, as by iconv -f latin1 -t utf-8") from None
+        raise UserError(
+            f"{ascii(text)[:60]} is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8"
+        ) from None
     return text
 
 
@@ -70,5 +72,5 @@ def _read(stream: TextIO) -> Iterator[str]:
         for number, line in enumerate(stream):
             text = line.rstrip("\r\n")
             yield text if number else text.removeprefix("\ufeff")
-    except OSError as error:  # for example: it is open for writing only
+    except OSError as error:  # for example, it is open only for writing
         raise UserError(f"standard input cannot be read ({error.strerror or error})") from None

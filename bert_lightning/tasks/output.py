@@ -25,7 +25,7 @@ def json_lines(output: str | None, source: str | None) -> Iterator[Callable[[dic
         source: path of the file whose rows are answered, if there is one.
 
     Raises:
-        UserError: if the file cannot be written, or holds what is still needed.
+        UserError: if the file cannot be written, is the input, or belongs to a run.
     """
     if output is None:
         yield lambda _: None
@@ -57,7 +57,7 @@ def note_cut(cut: int, total: int, examples: str, length: int) -> None:
     """Print on standard error how many examples were cut, if any."""
     if cut:
         what = "is longer than" if cut == 1 else "are longer than"
-        print(f"note: {cut} of {total} {examples} {what} task.max_length={length}, and cut", file=sys.stderr)
+        print(f"note: {cut} of {total} {examples} {what} task.max_length={length} and cut to it", file=sys.stderr)
 
 
 def note_written(path: str | None) -> None:

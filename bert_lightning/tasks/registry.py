@@ -1,7 +1,7 @@
 """Registered names of the parts that a fine-tuned checkpoint holds: task types, objectives, poolings and their losses.
 
 A checkpoint holds these names instead of Python paths, so it still loads after a class has moved. To register a part,
-add one entry. Never change or reuse a name: checkpoints hold it. A user's own class is named by its path.
+add one entry. Never change or reuse a name, because checkpoints hold it. A user's own class keeps its Python path.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ def is_registered(make: Any) -> bool:
 
 
 def with_names(node: Any) -> Any:
-    """Return a copy of a config whose every `_target_` is the registered name of the part, if it has one."""
+    """Return a copy of a config in which each `_target_` is the registered name of its part, if it has one."""
     return _translated(node, _NAMES)
 
 
 def with_paths(node: Any) -> Any:
-    """Return a copy of a checkpoint's metadata whose every `_target_` is a Python path."""
+    """Return a copy of a checkpoint's metadata in which each `_target_` is a Python path."""
     return _translated(node, _PATHS)
 
 

@@ -42,7 +42,7 @@ def test_a_rare_label_that_is_in_validation_only_is_a_label(few, data, capsys):
     found = data(rare_in_validation(drawn[0].inputs["text"]), "task.validation_fraction=0.3", examples=few)
     assert found.labels == ["a", "b", "rare"]
     assert not any(example.answer == "rare" for example in found.train)
-    note = "note: no training example has the label 'rare': it is measured, and never learned\n"
+    note = "note: no training example has the label 'rare': the model cannot learn it\n"
     assert capsys.readouterr().err == note
 
 
@@ -76,14 +76,14 @@ def test_a_pattern_that_matches_several_files_is_noted(data, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("rows", "overrides", "message"),
     [
-        ([("one", "pos"), ("two", "pos")], [], r"a.csv:\d: all rows have the label 'pos': to learn needs two labels"),
+        ([("one", "pos"), ("two", "pos")], [], r"a.csv:\d: all rows have the label 'pos': give rows with two labels"),
         ([("one", "pos"), ("two", "")], [], r"a.csv:3: the label in column 'label' is empty"),
         ([("one", "1"), ("two", "1.0")], [], r"a.csv:\d: labels '1' and '1.0' are one number"),
-        (TWO, ["~task.type._target_"], "task.type makes no task type: choose a task"),
-        (TWO, ["task=base_table"], "task.type makes no task type: choose a task"),
+        (TWO, ["~task.type._target_"], "task.type builds no task type: choose a task"),
+        (TWO, ["task=base_table"], "task.type builds no task type: choose a task"),
         (TWO, ["task.files.reader=null"], "task.files.reader=None reads nothing: its _target_"),
         (TWO, ["~task.files.reader._target_"], r"task.files.reader=\{.* reads nothing"),
-        (TWO, ["~task.files._target_"], "task.files makes no source of rows: its _target_ is"),
+        (TWO, ["~task.files._target_"], "task.files builds no source of rows, because it has no _target_"),
         (TWO, ["task.files.reader.header=5"], "task.files.reader.header=5 must be a list of"),
         (TWO, ["task.files.where=5"], "task.files.where=5 must be a mapping"),
         (TWO, ["task.files.where=null"], "task.files.where=None must be a mapping"),

@@ -74,7 +74,9 @@ def test_a_name_of_a_newer_version_inside_a_part_is_refused_too(key, tmp_path):
 
 
 def test_a_part_in_the_place_of_another_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"task.type._target_=.*heads.mean_pooling is no class derived from .*TaskType"):
+    with pytest.raises(
+        UserError, match=r"task.type._target_=.*heads.mean_pooling is not a class derived from .*TaskType"
+    ):
         built_part(tmp_path, {"type": {"_target_": "mean"}}, "type")
 
 
