@@ -110,9 +110,7 @@ def training_data(task: DictConfig, validation_examples: int | None) -> TaskData
         raise UserError(f"{train[0].where}: all rows have the label {labels[0]!r}: give rows with two labels or more")
     learned = task_type.labels(train)
     if unseen := [label for label in labels if label not in learned]:
-        note(
-            f"no training example has the label {', '.join(map(repr, unseen))}: the model cannot learn it, but it counts in the metrics"
-        )
+        note(f"no training example has the label {', '.join(map(repr, unseen))}: the model cannot learn it")
     return TaskData(task_type, labels, train, validation)
 
 

@@ -101,7 +101,7 @@ def test_what_makes_no_task_is_named(rows, overrides, message, data):
 
 @pytest.mark.parametrize("term", ["", "a.b", "keys", "1"])
 def test_a_term_has_the_name_of_a_module(term):
-    with pytest.raises(UserError, match=rf"task.term='{term}' must be a name of letters"):
+    with pytest.raises(UserError, match=rf"task.term='{term}' must consist of letters"):
         joint_objective(None, term, [], None)
 
 
