@@ -164,12 +164,12 @@ def test_an_objective_that_knows_its_number_of_scores_need_not_take_it(own, comm
     assert code == 0, errors
     code, _, errors = command(*mine, "task.class_weights=balanced", "name=weighted")
     assert (code, errors.splitlines()[-1]) == (
-        2, "bert-lightning: error: task.class_weights: task.objective=TwoScores takes no class_weights, leave them out"
+        2, "bert-lightning: error: task.class_weights: task.objective=TwoScores takes no class_weights: leave them out"
     )  # fmt: skip
     code, _, errors = command(
         *TASK, "task.objective._target_=bert_lightning.objectives.downstream.Regression", "name=other"
     )
     assert (code, errors.splitlines()[-1]) == (
         2,
-        "bert-lightning: error: task.objective=Regression does not predict classes, and the task has: use another one",
+        "bert-lightning: error: task.objective=Regression predicts no classes, but the task has classes: use another one",
     )

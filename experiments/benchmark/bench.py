@@ -1,10 +1,11 @@
-"""Our training step beside transformers': real tokens per second and memory, as ratios.
+"""Compare our training step with that of transformers: ratios of real tokens per second, and of memory.
 
     make bench          # everything: about 30 minutes on 2 cores
     make bench QUICK=1  # the small model's steps, one round: about 4 minutes
 
-Both sides have the same weights, batches of real text, threads, precision and optimizer settings, and alternate.
-Writes results.json, results.md and PNGs beside this file; with --quick quick.json and quick.md.
+Both programs have the same weights, batches of real text, threads, precision and optimizer settings. Their steps
+alternate. The script writes results.json, results.md and PNGs beside this file, or quick.json and quick.md with
+--quick.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class Case:
     model: str
     precision: str
     text: str
-    length: int  # of the longest sequence
-    sequences: int  # of a batch
+    length: int  # most tokens of a sequence
+    sequences: int  # number of sequences in a batch
     target: float | None = None  # ratio to reach
     quick: bool = False
 
@@ -78,7 +79,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--parts", default=",".join(PARTS), help="some of them, which write a table of their own")
+    parser.add_argument(
+        "--parts", default=",".join(PARTS), help="parts to run, separated by commas; they write a separate table"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     parts = ["steps"] if options.quick else options.parts.split(",")
@@ -107,7 +110,7 @@ def main() -> None:
 
 
 def _write(report: dict[str, Any], name: str) -> None:
-    """After each part, so that a later one that fails costs nothing."""
+    """Write the results. This is done after each part, so that no result is lost if a later part fails."""
     (HERE / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     (HERE / f"{name}.md").write_text(table(report), encoding="utf-8")
     if "steps" in report:
@@ -156,7 +159,7 @@ def _measure(case: Case, rounds: int, seconds: float, threads: int) -> dict[str,
 
 
 def _spread(rates: list[float]) -> list[float]:
-    """The quartiles of the steps' rates, as shares of their median."""
+    """Return the quartiles of the steps' speeds, as fractions of their median."""
     quartiles = statistics.quantiles(rates, n=4, method="inclusive")
     return [quartiles[0] / quartiles[1], quartiles[2] / quartiles[1]]
 
@@ -177,14 +180,17 @@ def _environment(changes: dict[str, str] | None) -> dict[str, str]:
 
 
 def _in_one_process(case: Case, seconds: float) -> float:
-    """Median over batches of the time of a step of theirs over that of ours, one after the other."""
+    """Return the median over batches of the time of their step divided by the time of our step."""
     sides = [side(case.model, case.precision, case.work) for side in (Theirs, Ours)]
     ratios = [times[0] / times[1] for times in _alternate(sides, case, seconds)]
     return statistics.median(ratios)
 
 
 def _alternate(sides: list[Any], case: Case, seconds: float) -> list[list[float]]:
-    """Seconds of a step of each side, batch after batch. First in turns: a new shape of a product costs the first."""
+    """Return the seconds of a step of each program, for each batch.
+
+    They take turns to be first, because the first product of a new shape is slower.
+    """
     measured: list[list[float]] = []
     started = time.perf_counter()
     for number, batch in enumerate(batches(case.text, case.length, case.sequences)):
@@ -202,7 +208,7 @@ def _alternate(sides: list[Any], case: Case, seconds: float) -> list[list[float]
 
 
 def _switches() -> dict[str, dict[str, float]]:
-    """By how much a step of ours takes longer when one switch is off, and when all are; each beside all on."""
+    """Return how much slower our step is with one switch off, and with all off, relative to all on."""
     found: dict[str, dict[str, float]] = {}
     for case in CASES[:3]:
         name = f"{case.model} {case.precision} {case.text}"
@@ -214,7 +220,7 @@ def _switches() -> dict[str, dict[str, float]]:
 
 
 def _allocators(threads: int) -> dict[str, dict[str, float]]:
-    """Tokens per second of each side, in processes that allocate memory in different ways."""
+    """Return the tokens per second of each program, in processes that allocate memory in different ways."""
     found: dict[str, dict[str, float]] = {}
     for name, environment in ALLOCATORS.items():
         runs = {side: _in_own_process(side, CASES[1], 6.0, threads, environment) for side in ("theirs", "ours")}

@@ -1,9 +1,9 @@
-"""The whole command: `bert-lightning pretrain` beside transformers' Trainer, small model, sentences of film reviews.
+"""Compare the whole command `bert-lightning pretrain` with transformers' Trainer: small model, film reviews.
 
     python command.py theirs 200 <folder>   # one process, as `whole_command` starts it
 
-Seconds are those of the whole process: imports, model, training, the last checkpoint. Both find their text prepared:
-ours in the token store; theirs tokenizes only the sentences that it trains on, which takes about two seconds.
+The time is that of the whole process: imports, model, training, the last checkpoint. Ours reads a token store that was
+prepared before. Theirs tokenizes only the sentences that it trains on, which takes about two seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PARTS = ["tokenizer=files", "data=reviews"]
 
 
 def whole_command(threads: int) -> dict[str, Any]:
-    """Real tokens per second of each side and their ratio, bf16."""
+    """Return the real tokens per second of each program and their ratio, in bf16."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryDirectory() as folder:
         words = Path(folder, "vocab.txt")
@@ -63,7 +63,7 @@ def _save_words(path: Path) -> None:
 
 
 def theirs(steps: int, folder: Path) -> None:
-    """What transformers' run_mlm.py --line_by_line does: tokenize by datasets.map, its collator, its Trainer."""
+    """Train as transformers' run_mlm.py --line_by_line does, with datasets.map, its collator and its Trainer."""
     import datasets
     import transformers
     from batches import sentences, tokenizer

@@ -1,4 +1,4 @@
-"""Measure the time of our step against width, depth, length and batch size, beside the count of FLOPs."""
+"""Measure the time of our step by width, depth, length and batch size, and compare it with the number of FLOPs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SERIES = {
 
 
 def cost(path: Path, threads: int, seconds: float = 4.0) -> dict[str, Any]:
-    """Measure and draw, bf16, full sequences. Every point is (value, tokens per second, share of the ceiling)."""
+    """Measure in bf16 on full sequences, and draw. A point is (value, tokens per second, fraction of the peak)."""
     torch.set_num_threads(threads)
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     found: dict[str, Any] = {}

@@ -1,7 +1,8 @@
-"""Losses over 200 steps with all switches on and all off, same seed and batches: the mathematics is the same.
+"""Compare the losses of 200 steps with all switches on and all off, with the same seed and batches.
 
-Without dropout the two must lie within float noise. With dropout they draw different masks, because the one draws for
-padding too and in another order; there the curves are two samples of the same training.
+Without dropout, the two curves must agree up to rounding errors. With dropout, they have different dropout masks,
+because the plain step draws numbers for padding too, in another order. The curves are then two samples of the same
+training.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ STEPS, SIZE, SEQUENCES, LENGTH = 200, (4, 128), 8, 64
 
 
 def curves(path: Path) -> dict[str, Any]:
-    """Draw them; the largest and the median difference, without and with dropout."""
+    """Draw the curves. Return the largest and the median difference, without and with dropout."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     found: dict[str, Any] = {"steps": STEPS}
     for axes, dropout in zip(figure.subplots(1, 2, sharey=True), (0.0, 0.1), strict=True):
@@ -44,6 +45,6 @@ def _losses(off: frozenset[str], dropout: float) -> list[float]:
     stream = itertools.islice(batches("sentences", LENGTH, SEQUENCES), STEPS)
     losses = []
     for number, batch in enumerate(stream):
-        torch.manual_seed(number)  # of dropout
+        torch.manual_seed(number)  # seeds dropout
         losses.append(side.step(side.prepare(batch)))
     return losses

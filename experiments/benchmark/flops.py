@@ -1,4 +1,4 @@
-"""Count the FLOPs that a step needs, whoever computes it."""
+"""Count the FLOPs that a training step needs, independent of the program."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ WORDS = 30522
 
 
 def needed(batch: dict[str, Tensor], layers: int, width: int) -> float:
-    """Return the FLOPs of a step's matrix products: real tokens only; in the last layer, positions of the loss only.
+    """Return the FLOPs of a step's matrix products, for real tokens only, and in the last layer for masked ones only.
 
     The feed-forward part is 4 times as wide as the rest. Backward costs twice as much as forward.
     """

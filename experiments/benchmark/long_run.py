@@ -1,7 +1,8 @@
-"""Memory of a training process over batches of ever new shapes: python long_run.py bf16 [batches]
+"""Measure the memory of a training process when every batch has a new shape: python long_run.py bf16 [batches]
 
-Run it with LRU_CACHE_CAPACITY=16 and ONEDNN_PRIMITIVE_CACHE_CAPACITY=16 in the environment to see what the compiled
-products take. A model of 2 layers of 128, one thread; then the first hundred batches again, whose shapes are known.
+Run it with LRU_CACHE_CAPACITY=16 and ONEDNN_PRIMITIVE_CACHE_CAPACITY=16 in the environment to see the memory of the
+compiled products. The model has 2 layers of width 128 and runs on one thread. At the end, the first hundred batches
+run again: their shapes are not new.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The results as a page of Markdown and as a figure."""
+"""Write the results as a Markdown page and as a figure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from switches import SWITCHES
 
 
 def table(report: dict[str, Any]) -> str:
-    """Every part that the report has."""
+    """Return the Markdown page, with every part that was measured."""
     lines = [
         f"`{report['call']}`, {report['date']}, commit {report['commit']}, {report['processor']}, "
         f"{report['threads']} threads, torch {report['versions']['torch']}. Minutes: "
@@ -28,7 +28,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
-    """A bar for the ratio of each case, a mark at its target, and what was measured in one process."""
+    """Draw a bar for the ratio of each case, a mark at its target, and the ratio that was measured in one process."""
     cases = report["steps"]
     figure = Figure(figsize=(9, 0.8 + 0.42 * len(cases)), layout="constrained")
     axes = figure.subplots()
@@ -72,7 +72,7 @@ def _steps(cases: list[dict[str, Any]]) -> list[str]:
 
 
 def _range(quartiles: list[float]) -> str:
-    """Quartiles of the steps, in percent of the median."""
+    """Return the quartiles of the steps, in percent of the median."""
     return f" ({quartiles[0] - 1:+.0%}, {quartiles[1] - 1:+.0%})"
 
 

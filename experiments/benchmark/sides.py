@@ -1,6 +1,6 @@
-"""A step of each side: the same weights, the same batch, the same optimizer settings.
+"""Make a step of each program, with the same weights, the same batch and the same optimizer settings.
 
-Three kinds of work: `pretrain` and `finetune` are training steps, `encode` is the encoder alone, without gradients.
+There are three kinds of steps: `pretrain` and `finetune` train, `encode` runs the encoder alone, without gradients.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOTHING: frozenset[str] = frozenset()
 
 
 class Theirs:
-    """transformers' model: its best attention on this device, and the optimizer that its Trainer takes."""
+    """transformers' model, with its fastest attention on this device and the optimizer of its Trainer."""
 
     def __init__(
         self, size: str | tuple[int, int], precision: str, work: str = "pretrain", dropout: float = 0.1
@@ -62,7 +62,7 @@ class Theirs:
         return self.model.bert(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
 
     def step(self, batch: dict[str, Any]) -> float:
-        """The loss of a training step; 0 where nothing is trained."""
+        """Return the loss of a training step; 0 if nothing is trained."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16), torch.set_grad_enabled(self.work != "encode"):
             if self.work == "encode":
                 self.encode(batch)
@@ -76,7 +76,7 @@ class Theirs:
 
 
 class Ours(Theirs):
-    """Our encoder and head with the weights of the other side. `off` are the switches that are turned off."""
+    """Our encoder and head with the weights of transformers' model. `off` holds the switches that are turned off."""
 
     def __init__(
         self, size: str | tuple[int, int], precision: str, work: str = "pretrain", dropout: float = 0.1,
@@ -115,7 +115,7 @@ class Ours(Theirs):
         return mean_cross_entropy(logits, batch["targets"])
 
     def _logits(self, inputs: tuple[Any, ...], positions: Tensor) -> Tensor:
-        """[M, V]."""
+        """Return the logits at the masked positions, [M, V]."""
         if "masked positions" in self.off:
             return self.model(*inputs).flatten(0, 1)[positions]
         if "last layer" in self.off:

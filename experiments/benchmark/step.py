@@ -1,4 +1,4 @@
-"""One side, one case, in a process of its own: prints seconds of its steps and the memory they took, as JSON.
+"""Measure one case of one program in this process. Print the seconds of its steps and their memory as JSON.
 
 python step.py ours pretrain small fp32 sentences 128 64 --seconds 20
 """
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _resident() -> int:
-    """Bytes of the process in memory now, where `peak_memory` starts again."""
+    """Return the bytes of this process in memory, and reset the peak that `peak_memory` measures."""
     with open("/proc/self/clear_refs", "w") as file:  # 5 resets the peak
         file.write("5")
     with open("/proc/self/statm") as file:

@@ -1,5 +1,7 @@
-"""What makes our step fast, one by one, and how each is turned off. The fused product of queries, keys and values is
-part of the architecture and has no switch."""
+"""Turn off single optimizations of our training step, to measure the effect of each.
+
+The fused product of queries, keys and values is part of the architecture, so it cannot be turned off.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ _exact = cache(onednn_is_exact)
 
 @contextmanager
 def turned_off(off: frozenset[str]) -> Iterator[None]:
-    """Those switches that are not a matter of how the model is called."""
+    """Turn off the switches that do not depend on how the model is called."""
     before = torch.get_float32_matmul_precision()
     with ExitStack() as stack:
         if "dropout" in off:

@@ -1,11 +1,11 @@
-"""Batch making beside what others use: tokens per second on one core, same text, in one process.
+"""Compare the speed of making batches with other tools: tokens per second on one core, same text, one process.
 
     python experiments/benchmark_data/batches.py ["books/*.txt"]
 
 Ours goes from the memory-mapped store to tensors: pairs or blocks, special tokens, masks, padding. transformers'
-collator gets rows of exactly the full length, made beforehand and not counted, as lists with their special-tokens
-masks (as `run_mlm.py` makes them), so it has only to mask and to convert. The pair builder of google-research/bert
-starts from ids in memory. The contestants take turns; a ratio is the median over the turns. Also: packing.
+collator only masks and converts. It gets rows of exactly the full length with their special-tokens masks, as
+`run_mlm.py` makes them, and the time to make these rows is not counted. The pair builder of google-research/bert
+starts from ids in memory. The tools alternate, and a ratio is the median over the rounds. Packing is measured too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BOOKS = Path(__file__).parents[3] / "shared" / "data" / "pretrain_en" / "gutenbe
 
 
 class Ours:
-    """Batches of `PretrainingExamples`."""
+    """Yield batches of `PretrainingExamples`."""
 
     def __init__(self, data, builder, masking, batch_size):
         self.examples = PretrainingExamples(
@@ -57,7 +57,7 @@ class Ours:
 
 
 class Collator:
-    """transformers' DataCollatorForLanguageModeling on full rows of `max_length` tokens."""
+    """Yield batches of transformers' DataCollatorForLanguageModeling, from full rows of `max_length` tokens."""
 
     def __init__(self, data, encodings, whole_words, max_length, batch_size):
         from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerFast
@@ -92,7 +92,7 @@ _FEATURES = {
 
 
 class Google:
-    """Rows of the reference, as tensors."""
+    """Yield batches of the pair builder of google-research/bert, as tensors."""
 
     def __init__(self, data, max_length, batch_size):
         store = data.train
@@ -114,7 +114,7 @@ class Google:
 
 
 def race(contestants):
-    """Tokens per second of each, turn about: name -> list."""
+    """Return tokens per second by name, one value for each round. The tools alternate."""
     speeds = {name: [] for name in contestants}
     for turn in range(TURNS + 1):
         for name, make in contestants.items():
@@ -127,7 +127,7 @@ def race(contestants):
 
 
 def batches(data, encodings, max_length, batch_size):
-    """Print the speeds, and the ratios to what each replaces."""
+    """Print the speeds, and the ratio of ours to each tool that it replaces."""
     ours = {
         "pairs": Ours(data, partial(SegmentPairs, max_length=max_length), TokenMasking(), batch_size),
         "pairs, whole words": Ours(data, partial(SegmentPairs, max_length=max_length), WholeWordMasking(), batch_size),
@@ -157,7 +157,7 @@ def batches(data, encodings, max_length, batch_size):
 
 
 def packing():
-    """Print time and density of packing a million sequences, and of full sentences of the corpus."""
+    """Print the time and the density of packing a million sequences, and of packing sentences of the corpus."""
     print("\nPacking, best fit by the histogram of lengths: a million sequences")
     for name, mean, capacity in (("short texts into 512", 3.7, 512), ("articles into 512", 5.3, 512)):
         lengths = np.clip(np.random.default_rng(0).lognormal(mean, 0.9, 10**6).astype(int), 4, capacity)

@@ -1,8 +1,8 @@
-"""The pair builder of google-research/bert, `create_pretraining_data.py`, on ids: the reference of the benchmark.
+"""Build segment pairs as `create_pretraining_data.py` of google-research/bert does. The benchmark compares with it.
 
-Its algorithm, step by step in Python: chunks of sentences, a random or the following B, truncation from either end, and
-at most `max_predictions` masked tokens, 80/10/10; then padding to fixed lengths. Ids stand where the original has
-strings, which makes it faster than the original. Never imported by the package.
+The algorithm is that of the original, in Python: chunks of sentences; a random or the following segment B; truncation
+at either end; at most `max_predictions` masked tokens, 80/10/10; then padding to fixed lengths. It works on token ids
+instead of strings, so it is faster than the original. The package never imports this file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 
 
 class GooglePairs:
-    """Instances of documents, one document after another."""
+    """An iterator over the examples of documents, one document after another."""
 
     def __init__(self, documents, special, vocab_size, max_length, max_predictions, seed=12345):
         self.documents, self.special, self.vocab_size = documents, special, vocab_size
@@ -24,7 +24,7 @@ class GooglePairs:
                 yield from self.instances(index)
 
     def instances(self, index):
-        """`create_instances_from_document`."""
+        """Return the examples of a document, as `create_instances_from_document` does."""
         document, rng = self.documents[index], self.rng
         room = self.max_length - 3
         target = rng.randint(2, room) if rng.random() < 0.1 else room
@@ -57,7 +57,7 @@ class GooglePairs:
             i += 1
 
     def truncate(self, a, b, room):
-        """`truncate_seq_pair`."""
+        """Shorten a pair of segments to the maximal length, as `truncate_seq_pair` does."""
         while len(a) + len(b) > room:
             longer = a if len(a) > len(b) else b
             if self.rng.random() < 0.5:
@@ -66,7 +66,7 @@ class GooglePairs:
                 longer.pop()
 
     def instance(self, a, b, is_random):
-        """Special tokens, masks, padding: one row of the batch, and its number of tokens."""
+        """Add special tokens, mask and pad. Return one row of the batch, and its number of tokens."""
         special = self.special
         ids = [special.cls, *a, special.sep, *b, special.sep]
         types = [0] * (len(a) + 2) + [1] * (len(b) + 1)
@@ -84,7 +84,7 @@ class GooglePairs:
         return row, len(ids)
 
     def mask(self, ids):
-        """`create_masked_lm_predictions`, without whole words."""
+        """Mask tokens as `create_masked_lm_predictions` does, without whole-word masking."""
         special, rng = self.special, self.rng
         candidates = [i for i, token in enumerate(ids) if token not in (special.cls, special.sep)]
         rng.shuffle(candidates)

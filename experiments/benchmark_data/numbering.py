@@ -1,7 +1,7 @@
-"""Number words by our hash table, or by pyarrow's `dictionary_encode`: time and memory of tokenizing the reviews.
+"""Compare two ways to number words, our hash table and pyarrow's `dictionary_encode`: time and memory of tokenizing.
 
-Each way tokenizes the same documents through `encode`, call by call in turn, in one process with one thread. The token
-ids are compared. Time is that of the processor. Memory is the growth of the resident set in a process of its own.
+All methods tokenize the same documents through `encode`. Their calls alternate in one process with one thread, and
+their token ids are checked to be equal. Time is CPU time. Memory is the growth of the resident set in a new process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Numbered = tuple[npt.NDArray[np.int64], list[str]]
 
 
 def words_of(text: bytes) -> pyarrow.Array:
-    """The words of a text, each with the space behind it: Arrow's arrays have no gaps between values."""
+    """Return the words of a text. Each includes the space after it, because Arrow's arrays have no gaps."""
     data = np.frombuffer(text + b" ", np.uint8)
     offsets = np.append(0, np.flatnonzero(data == ord(" ")) + 1).astype(np.int32)
     buffers = [None, pyarrow.py_buffer(offsets), pyarrow.py_buffer(data)]
@@ -45,7 +45,7 @@ def texts_of(words: list[bytes]) -> list[str]:
 
 
 class ArrowTable:
-    """The known words are an Arrow array. It is encoded together with the words of each call."""
+    """A numbering that keeps the known words in an Arrow array, and encodes it together with each call's words."""
 
     def __init__(self) -> None:
         self.known = pyarrow.array([b"\xff"], pyarrow.binary())
@@ -64,7 +64,7 @@ class ArrowTable:
 
 
 class ArrowCalls:
-    """The words of each call are encoded. A dict numbers its distinct words."""
+    """A numbering that encodes the words of each call, and numbers the distinct words with a dict."""
 
     def __init__(self) -> None:
         self.known = {b"\xff": 0}
@@ -99,7 +99,7 @@ def seconds(way: str, tokenize: BatchTokenizer, documents: list, ids: dict) -> f
 
 
 def compare(calls: list[list]) -> None:
-    """Print the time of each way as a multiple of our own: in a first pass over the documents, and in a second."""
+    """Print the time of each method relative to ours, in a first and in a second pass over the documents."""
     ratios: dict[tuple[str, str], list[float]] = {}
     for round_ in range(ROUNDS):
         tokenizers = {way: tokenizer_with(way) for way in WAYS}
@@ -116,9 +116,9 @@ def compare(calls: list[list]) -> None:
 
 
 def peak() -> float:
-    """The largest resident set since the last call, in MB."""
+    """Return the largest resident set since the last call, in MB."""
     status = Path("/proc/self/status").read_text()
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the peak
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 

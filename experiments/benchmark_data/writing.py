@@ -1,7 +1,8 @@
-"""How fast a token store is written, beside `encode_batch` and transformers' run_mlm, on the same text and core.
+"""Measure how fast a token store is written, compared with `encode_batch` and with transformers' run_mlm.py.
 
-Each way makes the same ids; that is checked. All run in this process with one thread, in turn, round after round; what
-is shown is the median of each, and of the ratios within a round. Nothing is kept between rounds: caches are cold.
+All methods tokenize the same text, and their token ids are checked to be equal. They alternate in this process with
+one thread. The table shows the median speed of each, and the median of the ratios within a round. Caches are emptied
+before each round.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ BLOCK = 512
 
 
 def store(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np.ndarray:
-    """Ours: sentences -> ids with the boundaries of words, sentences and documents, on disk."""
+    """Write a token store as `prepare` does: token ids, and the boundaries of words, sentences and documents."""
     tokenize = fastest_tokenizer(tokenizer)
     with StoreWriter(folder / "store", id_type(tokenizer)) as writer:
         for begin in range(0, len(documents), 800):  # about a million characters, as in `prepare`
@@ -49,7 +50,7 @@ def store(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np.n
 
 
 def encode_batch(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np.ndarray:
-    """A plain loop: sentences -> ids on disk, and nothing else."""
+    """Write only the token ids of sentences, in a plain loop."""
     sentences = list(chain.from_iterable(documents))
     with (folder / "ids.bin").open("wb") as file:
         for begin in range(0, len(sentences), 8192):
@@ -59,9 +60,9 @@ def encode_batch(documents: list[Document], tokenizer: Tokenizer, folder: Path) 
 
 
 def run_mlm(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np.ndarray:
-    """As transformers' examples/pytorch/language-modeling/run_mlm.py does it: two calls of `datasets.map`.
+    """Tokenize as transformers' examples/pytorch/language-modeling/run_mlm.py: two calls of `datasets.map`.
 
-    It adds [CLS] and [SEP] to every text; they are taken out of what is returned.
+    It adds [CLS] and [SEP] to every text. The returned ids are without them.
     """
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
     texts = datasets.Dataset.from_dict({"text": [" ".join(document) for document in documents]})
@@ -82,7 +83,7 @@ def run_mlm(documents: list[Document], tokenizer: Tokenizer, folder: Path) -> np
 
 
 def timed(way: Callable[..., np.ndarray], documents: list[Document], tokenizer: Tokenizer) -> tuple[float, np.ndarray]:
-    """CPU seconds of a way, and the ids that it made."""
+    """Return the CPU time of a method in seconds, and the token ids that it made."""
     with tempfile.TemporaryDirectory() as folder:
         begin = time.process_time()
         ids = way(documents, tokenizer, Path(folder))
@@ -90,14 +91,14 @@ def timed(way: Callable[..., np.ndarray], documents: list[Document], tokenizer: 
 
 
 def whole_command(folder: Path) -> float:
-    """CPU seconds of all that `prepare` does: reads and cuts the text, writes the parts, joins and hashes them."""
+    """Return the CPU time of `prepare`: it reads and splits the text, writes the parts, joins and hashes them."""
     begin = time.process_time()
     prepare(StorePlan(CORPUS, LoadTokenizer(str(TOKENIZER)), 0.05, folder / "all"), say=lambda _: None, workers=1)
     return time.process_time() - begin
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all methods, and print the table."""
     datasets.disable_progress_bars()
     documents = list(CORPUS)
     megabytes = sum(len(sentence.encode()) + 1 for document in documents for sentence in document) / 1e6

@@ -1,9 +1,12 @@
-"""transformers' own class on our batches: python experiments/downstream/reference.py <overrides of `finetune`>
+"""Fine-tune transformers' own class on our batches.
 
-The same weights (the head's too), data, order, hyperparameters, precision and seed as `bert-lightning finetune` with
-the same overrides; measured once, after the last step. Scores come from scikit-learn, SciPy, seqeval, and the rules of
-the SQuAD script written down anew. `--mask-padding` takes padding out of the softmax over the tokens of a row, where
-transformers' class leaves it. classifier_pooling=mean, which its class does not have, is computed from its parts.
+    python experiments/downstream/reference.py <overrides of `finetune`>
+
+Weights (also of the head), data, order, hyperparameters, precision and seed are those of `bert-lightning finetune`
+with the same overrides. The model is measured once, after the last step. Scores come from scikit-learn, SciPy,
+seqeval, and a second implementation of the rules of the SQuAD script. `--mask-padding` excludes padding from the
+softmax over the tokens of a row; transformers' class includes it. classifier_pooling=mean does not exist in
+transformers' class, so it is computed from the parts of the class.
 """
 
 import collections
@@ -36,7 +39,7 @@ from bert_lightning.verbs import finetune
 
 
 def model_of(term, folder, num_labels, head, dropout_rate):
-    """transformers' model with its published weights, and our initial head in place of its own random one."""
+    """Return transformers' model with published weights. Its random head is replaced with our initial head."""
     import transformers as hf
 
     make = {
@@ -57,7 +60,7 @@ def model_of(term, folder, num_labels, head, dropout_rate):
 
 
 def forward(model, term, batch, kind, labels, pooling=None, mask_padding=False):
-    """Loss as the class computes it, and the scores that `kind.decode` reads."""
+    """Return the loss of the class, and the scores that `TaskType.decode` reads."""
     inputs = {
         "input_ids": batch["input_ids"],
         "token_type_ids": batch["token_type_ids"],
@@ -89,7 +92,7 @@ def forward(model, term, batch, kind, labels, pooling=None, mask_padding=False):
 
 
 def score(name, predictions, examples):
-    """The task's metric by somebody else's code."""
+    """Return the metrics of the task, computed by other libraries."""
     found, right = [p["answer"] for p in predictions], [e.answer for e in examples]
     if name == "accuracy":
         return float(np.mean([f == r for f, r in zip(found, right, strict=True)]))
@@ -112,7 +115,7 @@ def score(name, predictions, examples):
 
 
 def exact_match(found, right):
-    """As the evaluation script of SQuAD 1.1 says it."""
+    """Normalize an answer as the evaluation script of SQuAD 1.1 does."""
     return squad_words(found) == squad_words(right)
 
 
@@ -131,7 +134,7 @@ def squad_words(text):
 
 
 def predictions(scores_of, model, batches, kind, labels, autocast):
-    """The validation examples' answers, in order; `scores_of` a batch as `forward` says."""
+    """Return the predictions for the validation examples, in order. `scores_of` returns the scores of a batch."""
     model.eval()
     found, units = [], batches.validation.units
     with torch.no_grad(), autocast():
@@ -143,7 +146,7 @@ def predictions(scores_of, model, batches, kind, labels, autocast):
 
 
 def run(overrides, mask_padding=False):
-    """Train and measure; what `result.json` holds."""
+    """Train and measure. Return the content of `result.json`."""
     register()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("finetune", overrides)

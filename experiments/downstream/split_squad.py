@@ -1,10 +1,17 @@
-"""The articles of SQuAD's train set and of its dev set, apart: split_squad.py squad1.1_subset/dev.json folder"""
+"""Split a subset of SQuAD into articles of the train set and of the dev set.
+
+python split_squad.py squad1.1_subset/dev.json folder
+"""
 
 import json
 import sys
 from pathlib import Path
 
-TEST = {"Genghis_Khan", "Huguenot", "Immune_system"}  # of the official dev set; the other 17 are of the train set
+TEST = {
+    "Genghis_Khan",
+    "Huguenot",
+    "Immune_system",
+}  # articles of the official dev set; the other 17 are from the train set
 
 source, folder = Path(sys.argv[1]), Path(sys.argv[2])
 articles = json.loads(source.read_text(encoding="utf-8"))["data"]

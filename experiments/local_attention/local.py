@@ -1,10 +1,11 @@
-"""Local attention by blocks beside the same by a mask: seconds of the processor, forward and backward.
+"""Compare two ways to compute local attention, by blocks and by a mask: CPU time of a forward and a backward pass.
 
     python experiments/local_attention/local.py
 
 One attention layer of width 256 with 4 heads and a window of 128 tokens, 4,096 tokens in sequences of equal length,
-float32, dropout 0.1. Both take turns in one process; a ratio is the median over the turns. Measured at 4fbead9 on a
-busy AMD EPYC, one thread: 0.94 at 256 tokens (so there a mask is used), 1.50 at 512, 2.81 at 1,024.
+float32, dropout 0.1. Both ways alternate in one process, and a ratio is the median over the repetitions. Measured at
+4fbead9 on a busy AMD EPYC with one thread: 0.94 at 256 tokens (the model uses a mask there), 1.50 at 512, 2.81 at
+1,024.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ TURNS, TOKENS, WINDOW = 7, 4096, 128
 
 
 def seconds(attention: MultiHeadAttention, layout: Layout) -> float:
-    """Of one forward and backward pass."""
+    """Return the CPU time of one forward and backward pass, in seconds."""
     x = torch.randn(TOKENS, 256, requires_grad=True)
     started = time.process_time()
     attention(x, layout).sum().backward()

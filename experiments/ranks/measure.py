@@ -1,8 +1,8 @@
-"""What several ranks and checkpoints cost: python -m experiments.ranks.measure <a folder for runs and data>.
+"""Measure the costs of several ranks and of checkpoints: python -m experiments.ranks.measure <folder for runs and data>
 
-Two ranks of one thread beside one process of two threads, at the same global batch, in processes that alternate. A long
-and a short run of each are subtracted, so that starting costs nothing. On a machine that others use, read the column of
-processor time: seconds of all processes together.
+Two ranks with one thread each are compared with one process with two threads, at the same global batch size. They
+alternate. The time of a short run is subtracted from that of a long run, so that the time to start does not count. On a
+busy machine, use the column of CPU time: it is the sum over all processes.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SHORT, LONG, ROUNDS = 5, 45, 3
 
 
 def seconds(folder: Path, name: str, side: str, steps: int) -> tuple[float, float]:
-    """Wall time and processor time of a run in processes of its own."""
+    """Return the wall time and the CPU time of a run in new processes."""
     threads = "2" if side.startswith("one") else "1"
     command = [sys.executable, "-m", "bert_lightning", "pretrain", "model=mini", *BOTH, *SIDES[side], f"name={name}"]
     command += [f"runs={folder}/runs", f"data.folder={folder}/data/reviews"]
     command += [f"trainer.max_steps={steps}", f"trainer.val_check_interval={steps}"]
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    threading = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}  # threads that wait use no processor
+    threading = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}  # waiting threads use no CPU time
     subprocess.run(command, check=True, env={**os.environ, **threading}, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -42,7 +42,7 @@ def seconds(folder: Path, name: str, side: str, steps: int) -> tuple[float, floa
 
 
 def scaling(folder: Path) -> None:
-    """A line a side: seconds of an update, and the ratio of the sides."""
+    """Print one line per setting with the seconds of an update, and then the ratio of both settings."""
     found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     for number in range(ROUNDS):
         for side in SIDES:
@@ -57,7 +57,7 @@ def scaling(folder: Path) -> None:
 
 
 def checkpoints(folder: Path, size: str) -> None:
-    """Time that training stands still for one checkpoint, and its size beside the weights."""
+    """Print how long one checkpoint stops training, and its size relative to the weights."""
     from unittest import mock
 
     from bert_lightning import cli

@@ -1,11 +1,11 @@
-"""From command to first training step, with a store that is ready, beside transformers' Trainer as run_mlm sets it up.
+"""Measure the time from the command to the first training step, for `pretrain` and for transformers' run_mlm.py.
 
     python experiments/startup/startup.py data/reviews-... [turns]
 
-The argument is the folder that `bert-lightning prepare data=reviews` wrote. Small model: 4 layers, 256. Every turn is a
-process of its own, ours and theirs one after the other; the least of the turns is shown. Times are until the first
-training step begins: seconds of the clock, and of the processor, which a busy machine does not change much. Theirs
-reads rows of 128 ids that were tokenized and saved beforehand, so it has no text to look at.
+The argument is the folder that `bert-lightning prepare data=reviews` wrote. The model has 4 layers of width 256. Each
+measurement is a new process, and the two programs alternate. The table shows the minimum of each. Times end when the
+first training step begins: wall time, and CPU time, which depends little on the load of the machine. run_mlm.py reads
+rows of 128 token ids that were tokenized and saved before, so it reads no text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def stop(*_, **__):
 sys.argv = ["bert-lightning", *sys.argv[1:]]
 from bert_lightning.cli import main
 import importlib.abc
-class Watch(importlib.abc.MetaPathFinder):  # the module is patched when the command imports it, and not before
+class Watch(importlib.abc.MetaPathFinder):  # patches the module when the command imports it
     def find_spec(self, name, path, target=None):
         if name == "bert_lightning.modules.pretraining":
             sys.meta_path.remove(self)
@@ -58,7 +58,7 @@ Trainer(model, arguments, train_dataset=load_from_disk(out + "/rows"), processin
 
 
 def write_rows(store: Path, out: Path) -> None:
-    """The store's first 12,600 tokens as 100 rows of [CLS] 126 ids [SEP]."""
+    """Return the first 12,600 tokens of the store as 100 rows of [CLS], 126 ids and [SEP]."""
     from datasets import Dataset
 
     from bert_lightning.data.store.preparation import open_prepared
@@ -72,10 +72,10 @@ def write_rows(store: Path, out: Path) -> None:
 
 
 def seconds(*command: str) -> tuple[float, float]:
-    """Of the clock and of the processor, from the start of the command to its first training step."""
+    """Return the wall time and the CPU time from the start of a command to its first training step, in seconds."""
     started = time.time()
     run = subprocess.run([sys.executable, "-c", *command], capture_output=True, text=True)
-    _, found, told = run.stdout.partition("first step ")  # behind what a progress bar wrote
+    _, found, told = run.stdout.partition("first step ")  # a progress bar may have written text before it
     if not found:
         raise SystemExit(run.stdout + run.stderr)
     clock, processor = map(float, told.split()[:2])

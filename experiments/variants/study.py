@@ -1,7 +1,7 @@
-"""Does each recipe learn? The same reviews, words, network, length, batch and steps for all; a curve for each.
+"""Train every variant on the same reviews, with the same vocabulary, model size, sequence length, batch size and steps.
 
-python experiments/variants/study.py            # runs what is not run yet, then writes results.json and the figure
-python experiments/variants/study.py --report   # only the latter, from runs/variants
+python experiments/variants/study.py            # make the missing runs, then write results.json and the figure
+python experiments/variants/study.py --report   # only write results.json and the figure, from runs/variants
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ from bert_lightning.verbs.pretrain import build_parts
 
 HERE, RUNS = Path(__file__).parent, Path("runs/variants")
 SAME = [f"--config-dir={HERE}", "scale=study", "callbacks.progress=null"]
-# 4,096 lowercase words for all, so that losses are comparable. The student has its teacher's.
+# One lowercase vocabulary of 4,096 tokens for all, so that losses are comparable. The student has its teacher's.
 WORDS = ["tokenizer=wordpiece", "tokenizer.vocab_size=4096", "tokenizer.lowercase=true"]
-MASKS = "masking.rate=0.3"  # twice the words to learn from (Wettig et al. 2023); validation has 15 % always
+MASKS = "masking.rate=0.3"  # twice as many masked tokens (Wettig et al. 2023); validation always has 15 %
 CORRECTED = ["optimizer.lr=2e-3"]
 # Without bias correction step t is larger by 1 / sqrt(1 - 0.999^t): with a warmup of 60 steps, 4 times at its end, and
 # the network never leaves the unigram loss; after 240 steps 2.2 times. BERT's own warmup has 10,000 steps.
 UNCORRECTED = ["optimizer.lr=1e-3", "schedule.warmup=0.4"]
-RELATIVE = ["optimizer.lr=1e-2", "schedule.warmup=0.4"]  # LAMB: of the norm of the weights; not corrected either
-# What an arm changes beside its recipe. The teacher comes first.
+RELATIVE = [
+    "optimizer.lr=1e-2",
+    "schedule.warmup=0.4",
+]  # LAMB: relative to the norm of the weights; no bias correction either
+# Overrides of each variant beside `variant=`. The teacher comes first.
 ARMS = {
     "bert": [*WORDS, MASKS, *UNCORRECTED],
     "albert": [*WORDS, MASKS, *RELATIVE],
-    "electra": [*WORDS, *UNCORRECTED],  # its 15 % are what the encoder has to find
+    "electra": [*WORDS, *UNCORRECTED],  # the encoder detects the 15 % of replaced tokens
     "distilbert": [
         MASKS, *CORRECTED, f"teacher={RUNS}/bert", "model.num_hidden_layers=1",
         "objective.terms.soft_targets.masked_only=true",
@@ -52,7 +55,7 @@ ARMS = {
 
 
 def run(variant: str) -> None:
-    """One run, unless it is there."""
+    """Make one run, unless it exists."""
     if (RUNS / variant / "summary.json").exists():
         return
     overrides = [*SAME, f"variant={variant}", *ARMS[variant], f"name={variant}", f"runs={RUNS}"]
@@ -60,7 +63,7 @@ def run(variant: str) -> None:
 
 
 def report() -> None:
-    """results.json and curves.png, from the runs' folders."""
+    """Write results.json and curves.png from the folders of the runs."""
     folders = {variant: RunFolder(RUNS / variant) for variant in ARMS}
     results = {variant: result(variant, folder) for variant, folder in folders.items() if folder.summary.exists()}
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
@@ -71,7 +74,7 @@ def report() -> None:
 
 
 def result(variant: str, folder: RunFolder) -> dict[str, Any]:
-    """What a run was, how its losses on validation fell, and what they are without a network."""
+    """Return the settings of a run, its validation losses by step, and the losses of the baselines."""
     summary = folder.read_summary()
     metrics = {name: value for name, value in summary["metrics"].items() if name.startswith("val/")}
     losses = [name for name in metrics if name.endswith("/loss")]
@@ -86,7 +89,7 @@ def result(variant: str, folder: RunFolder) -> dict[str, Any]:
 
 
 def baselines(folder: RunFolder) -> dict[str, float]:
-    """Losses on the same validation of words by their frequency, and of replaced tokens by their share."""
+    """Return the validation losses of the baselines: token frequencies, and the fraction of replaced tokens."""
     config = OmegaConf.load(folder.path / "config.yaml")
     data = prepared_data(config)
     made = build_parts(config)
@@ -108,7 +111,7 @@ def baselines(folder: RunFolder) -> dict[str, float]:
 
 
 def draw(results: dict[str, Any]) -> None:
-    """Masked words on the left, with the losses of a unigram model; every other objective on the right."""
+    """Draw the losses of masked tokens and of a unigram model on the left, and all other objectives on the right."""
     figure = Figure(figsize=(12, 4.6), layout="constrained")
     words, others = figure.subplots(1, 2)
     for number, (variant, found) in enumerate(results.items()):
