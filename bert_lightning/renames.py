@@ -1,7 +1,7 @@
-"""Names that changed. This module holds every old name of a config key, an option, a `_target_` or a pretraining term.
+"""Old names of config keys, options, `_target_`s and pretraining terms, with their new names.
 
-A user who gives an old name reads one line with the new name. What an older version wrote, a run's `config.yaml` or a
-checkpoint, is translated when it is read.
+A user who gives an old name reads one line with the new name. Old names in a run's `config.yaml` and in a checkpoint
+are translated when the file is read.
 
 To rename something, add one entry `old: new`. A name that changes again gets a second entry.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-# Config groups, and options of the groups as they are called today.
+# Old names of config groups, and of their options. The keys of OPTIONS are today's names of the groups.
 GROUPS = {"recipe": "finetuning"}
 OPTIONS: dict[str, dict[str, str]] = {
     "finetuning": {"of_encoder": "from_encoder"},
@@ -35,7 +35,7 @@ KEYS = {
 # Terms of pretraining objectives. A term names config keys, metrics and tensors in checkpoints.
 TERMS = {"replaced": "rtd", "hidden_direction": "hidden_cosine"}
 
-# Modules, classes and functions that a `_target_` may name. A module's entry holds for everything in it.
+# Modules, classes and functions that a `_target_` may name. The entry of a module applies to everything in it.
 TARGETS = {
     f"bert_lightning.{old}": f"bert_lightning.{new}"
     for old, new in {
@@ -86,14 +86,14 @@ TARGETS = {
     }.items()
 }
 
-# Classes whose state a checkpoint holds under the name of the class: the data, and the callbacks among the targets.
+# Classes whose state is in a checkpoint under the name of the class: the data module, and the callbacks.
 STATES = {"PretrainingDataModule": "StreamDataModule"} | {
     old.rpartition(".")[2]: new.rpartition(".")[2]
     for old, new in TARGETS.items()
     if old.startswith("bert_lightning.callbacks.") and old.rpartition(".")[2][0].isupper()
 }
 
-_DEEPEST = 64  # most levels that are translated; what an older version wrote has 6
+_DEEPEST = 64  # most levels that are translated; configs of older versions have 6
 
 
 def new_target(target: str) -> str:
@@ -125,9 +125,9 @@ def new_metric(name: str) -> str:
 
 
 def new_state(key: str) -> str:
-    """Return today's key of the state that a callback or the data keep in a checkpoint.
+    """Return today's key of the state that a callback or the data module keeps in a checkpoint.
 
-    The key begins with the name of the class. That of a `ModelCheckpoint` goes on with the metric that it monitors.
+    The key begins with the name of the class. The key of a `ModelCheckpoint` also contains its monitored metric.
     """
     name, rest = re.fullmatch(r"(\w*)(.*)", key, re.DOTALL).groups("")  # type: ignore[union-attr]
     if name in STATES:
@@ -138,7 +138,7 @@ def new_state(key: str) -> str:
 def translated(value: Any, key: str = "", depth: int = 0) -> Any:
     """Return a copy of a config, or of a part of it, with today's names of its keys and targets.
 
-    The record of the command line (`origin`) stays as it was typed.
+    The record of the command line (`origin`) is not changed.
 
     Args:
         value: the config as plain data, or a mapping of dotted keys to values.

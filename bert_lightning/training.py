@@ -33,10 +33,10 @@ BuildParts = Callable[[DictConfig], RunParts]
 
 
 def check_new_run(config: DictConfig) -> None:
-    """Check that the run can be started as its config asks.
+    """Check that a new run can start on this machine and in its folder.
 
     Raises:
-        UserError: if the machine does not allow it, or the folder holds a run and `existing` does not allow to resume.
+        UserError: if the machine cannot execute it, or its folder holds a run and `existing` is `refuse`.
     """
     check_machine(config)
     folder = run_folder(config)
@@ -45,7 +45,7 @@ def check_new_run(config: DictConfig) -> None:
 
 
 def check_machine(config: DictConfig) -> None:
-    """Check that this machine can execute the run as its config asks.
+    """Check that this machine can execute a run: open files for its data loader workers, and a SLURM job for srun.
 
     Raises:
         UserError: if it cannot.
@@ -72,23 +72,23 @@ def start_run(config: DictConfig, parts_of: BuildParts) -> tuple[RunFolder, dict
     note_foreign_targets(config)
     with _requeued() if config.existing == "resume" else nullcontext():
         with folder.held():
-            folder.check_free()  # check again: another process may have made this run meanwhile
+            folder.check_free()  # check again: another process may have created this run since the first check
             ready.write_folder()
             if config.launch == "none":
                 return folder, {}
             if world_size(config.trainer) == 1 and config.launch == "auto":
                 ready.train()
                 return folder, folder.read_summary()
-        del ready  # free its memory: from here on this process only waits
+        del ready  # free its memory, because this process only waits from here on
         with trust_targets_of(config):  # the ranks read the config from the folder
             launch_ranks(config, folder)
     return folder, folder.read_summary()
 
 
 def continue_run(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
-    """Train the rest of a run whose folder is written, from its newest intact checkpoint.
+    """Continue a run whose folder exists, from its newest intact checkpoint, to the end of its budget.
 
-    A finished run is left as it is.
+    If the run is finished, do nothing.
     """
     if folder.summary.exists():
         return
@@ -98,7 +98,7 @@ def continue_run(config: DictConfig, folder: RunFolder, overrides: Sequence[str]
             launch_ranks(config, folder, overrides)
             return
         note_restart()
-        # Hold the folder before its checkpoints are read: another process that trains this run deletes old ones.
+        # Lock the folder before its checkpoints are read: another process that trains this run deletes old ones.
         with folder.held() if is_rank_zero() else nullcontext():
             checkpoint = latest_intact_checkpoint(folder.checkpoints)
             verb = import_module(f"bert_lightning.verbs.{config.verb}")
@@ -121,7 +121,7 @@ def _requeued() -> Iterator[None]:
 def build_session(
     config: DictConfig, folder: RunFolder, parts_of: BuildParts, checkpoint: Path | None = None
 ) -> Session:
-    """Build the run in this process, ready to train."""
+    """Build the parts, callbacks, loggers and trainer of a run in this process, and return them as a session."""
     parts = parts_of(config)
     if config.get("compile"):
         parts.module.encoder.compile_feed_forward()
@@ -132,7 +132,7 @@ def build_session(
 
 
 def launch_ranks(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:
-    """Start the ranks of a run whose folder is written, and wait for them."""
+    """Start the ranks of a run whose folder exists, and wait for them."""
     if config.launch == "srun":
         launch_with_srun(folder.path, overrides, config.trainer.devices, config.trainer.num_nodes)
     else:

@@ -16,7 +16,7 @@ def build(node: DictConfig, *arguments: Any, **extra: Any) -> Any:
     """Build the object that a node's `_target_` names.
 
     Raises:
-        UserError: if the target refuses a value; the message names the node, or is the target's own UserError.
+        UserError: if the target refuses a value. The message names the node, unless the target raised a UserError.
     """
     try:
         return hydra.utils.instantiate(node, *arguments, _convert_="object", **extra)

@@ -1,4 +1,4 @@
-"""Options and overrides of the command line. A run keeps them in its config, so that its folder holds its command."""
+"""Compose configs, and store the options and overrides of the command line in them. A run's folder keeps them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bert_lightning.quoting import quote_for_hydra
 
 
 def with_choices(config: DictConfig) -> DictConfig:
-    """Return `config` with the options and overrides of the Hydra job that composed it."""
+    """Store the options and overrides of the current Hydra job in its config, and return the config."""
     hydra: Any = HydraConfig.get()
     return _noted(config, hydra)
 
 
 def composed(verb: str, overrides: Sequence[str]) -> DictConfig:
-    """Compose the config of a verb that trains, check it, and note its options and overrides in it."""
+    """Compose the config of a verb that trains, check it, and store its options and overrides in it."""
     config = compose(verb, list(overrides), return_hydra_config=True)
     with open_dict(config):
         hydra = config.pop("hydra")
@@ -36,14 +36,14 @@ def task_overrides(hydra: Any) -> list[str]:
 
 
 def composed_recipe(overrides: Sequence[str]) -> DictConfig:
-    """Compose and check a pretraining config that will not be run. It may lack a corpus."""
+    """Compose and check a pretraining config that is only read, not run. It may lack a corpus."""
     config = compose("pretrain", [*overrides, "name=recipe"])
     check_config(config, overrides, complete=False)
     return config
 
 
 def _resolved(override: str, config: DictConfig) -> str:
-    """Return an override without interpolations: the config of a run is data, and looks nothing up."""
+    """Return an override with its interpolations resolved, because the config of a run must not contain any."""
     if "${" not in override:
         return override
     key = override.partition("=")[0]

@@ -1,4 +1,4 @@
-"""Choose the fine-tuning recipe that was published with an encoder's family."""
+"""Choose the fine-tuning hyperparameters (group `finetuning`) that were published for an encoder's family."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bert_lightning.runs.compatibility import read_run_config
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.text.locations import locate
 
-_FROM_ENCODER, _DEFAULT = "from_encoder", "bert"  # a family without a recipe keeps `from_encoder`, which equals `bert`
+_FROM_ENCODER, _DEFAULT = "from_encoder", "bert"  # a family without an option keeps `from_encoder`, which equals `bert`
 
 
 def with_recipe(config: DictConfig) -> DictConfig:
-    """Return the config with the recipe of the encoder's family, if the command line chose none.
+    """Return the config with the `finetuning` option of the encoder's family, unless the command line chose one.
 
-    If the family has a recipe other than BERT's, the config is composed again with it.
+    If that option is not `bert`, the config is composed again with it.
     """
     hydra: Any = HydraConfig.get()
     if hydra.runtime.choices["finetuning"] != _FROM_ENCODER:
@@ -33,24 +33,27 @@ def with_recipe(config: DictConfig) -> DictConfig:
     options = GlobalHydra.instance().config_loader().get_group_options("finetuning")
     if recipe == _DEFAULT or recipe not in options:
         return config
-    print(f"note: finetuning={recipe}, as the encoder's family; any encoder can have finetuning=bert", file=sys.stderr)
+    print(
+        f"note: finetuning={recipe}, the option for this encoder's family; finetuning=bert overrides it",
+        file=sys.stderr,
+    )
     anew = composed(hydra.job.config_name, [*task_overrides(hydra), f"finetuning={recipe}"])
     anew.name, anew.job = config.name, config.job
     return anew
 
 
 def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
-    """Return the name of an encoder's recipe; None if nothing names it.
+    """Return the option of the group `finetuning` for an encoder; None if nothing names it.
 
-    The variant of a pretraining run names it, or the `model_type` of a Hugging Face folder. A fine-tuned run has the
-    recipe of the encoder that it started from. A broken `config.json` gives None here; loading it raises the error.
+    It is `published.finetuning` of a pretraining run, or `model_type` of a Hugging Face folder. A fine-tuned run has
+    the option of its initial encoder. A damaged `config.json` gives None here, and raises an error when it is loaded.
 
     Args:
         location: path or name of the encoder.
-        through: configs of the fine-tuned runs that led to this encoder.
+        through: `config.yaml` files of the fine-tuned runs that were followed to this encoder.
 
     Raises:
-        UserError: if a run started from itself, or its `config.yaml` is damaged.
+        UserError: if a run is its own initial encoder, or its `config.yaml` is damaged.
     """
     path = locate(location)
     run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path)
@@ -65,7 +68,7 @@ def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
     config = read_run_config(run)
     if "encoder" in config:
         if run.config in through:
-            raise UserError(f"{run.config} names an encoder that was made from itself: give another encoder=...")
+            raise UserError(f"{run.config} names its own run as its encoder: give another encoder=...")
         return recipe_of(str(config.encoder), (*through, run.config))
     recipe: str | None = OmegaConf.select(config, "published.finetuning")
     return recipe

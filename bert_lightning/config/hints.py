@@ -1,4 +1,4 @@
-"""Type hints: find those of the parameters that a `_target_` has, and describe them in words."""
+"""Find the type hints of the parameters of a `_target_`, and describe them in words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a config writes it, cut to 80 characters."""
+    """Return a value in the syntax of yaml, cut to 80 characters."""
     words: dict[object, str] = {None: "null", True: "true", False: "false"}
     text = words[value] if value is None or isinstance(value, bool) else " ".join(str(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,4 +1,4 @@
-"""Types and limits of parameters that belong to other libraries, or that may be null until a run sets them."""
+"""Types and limits of parameters of other libraries, and of parameters that are null until a run sets them."""
 
 from __future__ import annotations
 

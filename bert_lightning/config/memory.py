@@ -1,6 +1,6 @@
-"""Check that this machine can hold a run. The estimate is rather too low than too high.
+"""Check that a training step fits into the memory of this machine. The estimate is a lower bound.
 
-The estimate is arithmetic on whole numbers. Nothing is built, so that even 10,000 layers are refused at once.
+It is computed from the config. No network is built, so even 10,000 layers are refused at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def check_memory(config: BertConfig, tokens: float, bytes_per_number: int = 4, s
     Args:
         config: config of the encoder.
         tokens: number of tokens in a batch, without padding.
-        bytes_per_number: bytes of one number in the hidden states; 2 in half precision.
+        bytes_per_number: bytes of one value of the hidden states; 2 in half precision.
         shards: number of ranks that share the parameters.
 
     Raises:
@@ -50,9 +50,9 @@ def parameter_count(config: BertConfig) -> int:
 
 
 def activations_per_token(config: BertConfig) -> int:
-    """Return how many numbers per token the forward pass keeps for the backward pass.
+    """Return how many values per token the forward pass stores for the backward pass.
 
-    `compare.costs.encoder_activations` explains the count. This one leaves out what rotary positions add.
+    `compare.costs.encoder_activations` explains the count. Here the values of rotary positions are left out.
     """
     wide = 4 if config.feed_forward == "gated" else 2
     return config.num_hidden_layers * (9 * config.hidden_size + wide * config.intermediate_size)

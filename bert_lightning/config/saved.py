@@ -18,10 +18,10 @@ from bert_lightning.runs.trust import check_targets
 
 
 def saved_config(folder: RunFolder) -> DictConfig:
-    """Return the config that a run was started from, if this program can build what it names.
+    """Return the config that a run was started from, after checking its targets and values.
 
     Raises:
-        UserError: if there is no run, or its config is damaged, hostile or not that of a run.
+        UserError: if there is no run, or its config is damaged, names code that is not trusted, or is not of a run.
     """
     config = read_run_config(folder)
     check_targets(config, folder.config)  # before `check_config`, which imports what the targets name
@@ -34,7 +34,7 @@ def saved_task(folder: RunFolder) -> DictConfig | None:
     """Return the task of a run; None for a run without a task. The other parts of its config are not checked.
 
     Raises:
-        UserError: if there is no run, or its task is damaged or hostile.
+        UserError: if there is no run, or its task is damaged or names code that is not trusted.
     """
     config = read_run_config(folder)
     if config.verb != "finetune":

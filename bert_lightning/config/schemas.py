@@ -46,7 +46,7 @@ class DataConfig(Schema):
 
 @dataclass
 class TaskConfig(Schema):
-    """Keys of the config group `task`: labelled examples, and what is learned from them."""
+    """Keys of the config group `task`: labelled examples, the task type, its objective and its metrics."""
 
     path: str | None = MISSING  # folder or file of the official or the user's data; null: the data of `hub`
     files: Part = MISSING
@@ -67,7 +67,7 @@ class TaskConfig(Schema):
 
 @dataclass
 class MonitorConfig(Schema):
-    """Keys that choose the best checkpoint: a validation metric, and whether its minimum or maximum is best."""
+    """Keys that choose the best checkpoint: a validation metric, and whether its lowest or highest value is best."""
 
     metric: str = MISSING
     mode: Annotated[str, OneOf(("min", "max"))] = MISSING
@@ -112,7 +112,7 @@ class InspectConfig(Root):
 class TrainingConfig(Root):
     """Keys that all training verbs have."""
 
-    verb: str = MISSING  # set by the verb: the verb that created the run, by which `resume` continues it
+    verb: str = MISSING  # set by the verb: the verb that created the run; `resume` reads it
     origin: dict[str, Any] = field(default_factory=dict)  # set by the verb: command, options of groups, overrides
     launch: Annotated[str, OneOf(("auto", "srun", "none"))] = MISSING
     restarts: Whole = MISSING
@@ -136,7 +136,7 @@ class TrainingConfig(Root):
 
 @dataclass
 class PublishedConfig(Schema):
-    """Facts from the publication of a recipe. `models` shows them; `scale=published` and `finetune` use them."""
+    """Facts from the paper of a variant. `models` shows them; `scale=published` and `finetune` use them."""
 
     source: str | None = None
     sizes: list[str] = field(default_factory=list)  # options of the group `model` that were published
@@ -147,7 +147,7 @@ class PublishedConfig(Schema):
     max_length: Length | None = None
     lr: NotNegative | None = None
     warmup: Share | None = None  # fraction of the budget
-    finetuning: str | None = None  # option of the group `finetuning` for such an encoder; null: that of BERT
+    finetuning: str | None = None  # option of the group `finetuning` for this variant's encoders; null: `bert`
 
 
 @dataclass

@@ -31,7 +31,7 @@ _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
 def check_config(config: DictConfig, overrides: Iterable[str] = (), complete: bool = True) -> None:
-    """Check a composed config, or one that a run's folder holds.
+    """Check a composed config, or the config in a run's folder.
 
     Args:
         config: config with the verb's schema, or with a key `verb` that names the verb.
@@ -39,14 +39,14 @@ def check_config(config: DictConfig, overrides: Iterable[str] = (), complete: bo
         complete: whether every key must have a value.
 
     Raises:
-        UserError: if a value cannot be right; the message names its key.
+        UserError: if a value has a wrong type or is outside its limits. The message names its key.
     """
     schema: Any = OmegaConf.get_type(config)
     composed = isinstance(schema, type) and issubclass(schema, Schema)
     if not composed:
         verb = config.get("verb")
         if not isinstance(verb, str) or verb not in SCHEMAS:
-            raise UserError(f"verb={shown(verb)} of this config names no verb that trains")
+            raise UserError(f"verb={shown(verb)} of this config must be pretrain or finetune")
         schema = SCHEMAS[verb]
     if complete and (missing := sorted(OmegaConf.missing_keys(config))):
         raise UserError(f"{missing[0]} has no value: give {missing[0]}=...")
@@ -59,10 +59,10 @@ def check_config(config: DictConfig, overrides: Iterable[str] = (), complete: bo
 
 
 def check_part(config: DictConfig, name: str) -> None:
-    """Check one part of a config that a run's folder holds. Targets of the other parts are not imported.
+    """Check one part of the config in a run's folder. Targets of the other parts are not imported.
 
     Raises:
-        UserError: if a value cannot be right; the message names its key.
+        UserError: if a value has a wrong type or is outside its limits. The message names its key.
     """
     hints = typing.get_type_hints(SCHEMAS[config.verb], include_extras=True)
     values: Any = OmegaConf.to_container(config)
@@ -81,8 +81,8 @@ class _Check:
     """A walk through the values of a config, which checks each by its type.
 
     Args:
-        references: key that only refers to another key -> the other key, which an error then names.
-        composed: whether the config was composed just now, so that it has every key of the schema.
+        references: key whose value is only a reference to another key -> the other key. Errors name the other key.
+        composed: whether Hydra composed the config in this process, so that it has every key of the schema.
     """
 
     def __init__(self, references: Mapping[str, str], composed: bool) -> None:
@@ -118,7 +118,7 @@ class _Check:
         for parent in parents:
             node = node.get(parent) if isinstance(node, dict) else None
         if isinstance(node, dict) and "_target_" in node and name in parameters_of(node["_target_"], path)[0]:
-            raise UserError(f"~{path}: {node['_target_']} would take a default of its own; give {path}=...")
+            raise UserError(f"~{path}: {node['_target_']} would use its own default: give {path}=...")
 
     def _value(self, path: str, value: Any, hint: Any) -> None:
         if value == MISSING:
@@ -196,7 +196,7 @@ class _Check:
                 self._refuse_unbuilt(path, value)
             self._node(path, value)
             if value.get("_partial_") and not built.partial:
-                raise UserError(f"{path}._partial_=true: it is built as it is; leave _partial_ out")
+                raise UserError(f"{path}._partial_=true: this part takes no further arguments; leave _partial_ out")
             return
         if not isinstance(value, dict):
             self._refuse(path, value, "a mapping of names to mappings with a _target_")
@@ -251,7 +251,7 @@ class _Check:
 
 
 def _references(written: Any, path: str = "") -> Iterable[tuple[str, str]]:
-    """Yield each key that only refers to another key, together with the other key."""
+    """Yield each key whose value is only a reference to another key, together with the other key."""
     if isinstance(written, dict):
         for name, value in written.items():
             yield from _references(value, _join(path, name))

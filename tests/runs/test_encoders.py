@@ -115,7 +115,7 @@ def test_the_recipe_of_a_run_is_named_by_its_variant(tmp_path):
     assert recipe_of(f"{tmp_path}/first") == "electra"
     assert recipe_of(f"{tmp_path}/second/checkpoints/best.ckpt") == "electra"
     assert recipe_of(f"{tmp_path}/none") is None
-    with pytest.raises(UserError, match=r"itself/config.yaml names an encoder that was made from itself"):
+    with pytest.raises(UserError, match=r"itself/config.yaml names its own run as its encoder"):
         recipe_of(f"{tmp_path}/itself")
 
 
