@@ -171,5 +171,6 @@ def test_an_objective_that_knows_its_number_of_scores_need_not_take_it(own, comm
     )
     assert (code, errors.splitlines()[-1]) == (
         2,
-        "error: task.objective=Regression predicts no classes, but the task has classes: use another one",
+        "bert-lightning: error: task.objective=Regression predicts no classes, but the task has classes: "
+        "use another one",
     )
