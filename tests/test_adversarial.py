@@ -1,7 +1,7 @@
-"""Command lines that nobody should type: made from the schema, every key times every kind of wrong value.
+"""Run command lines with wrong values: every key of the schema with every kind of wrong value.
 
-Each is run in this process. It may be refused, in one line and with nothing left on disk, or accepted, which ends it
-right before it trains; it never ends in a traceback, and never takes longer than 20 seconds.
+Each runs in this process. It is either refused in one line, with no files left, or accepted, and then stopped just
+before training. It never ends in a traceback, and never takes longer than 20 seconds.
 """
 
 import os

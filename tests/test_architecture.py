@@ -1,4 +1,4 @@
-"""The arrows between the stages point one way, and `model/` stands alone."""
+"""Imports between the stages go in one direction, and `model/` imports no other stage."""
 
 import ast
 import subprocess

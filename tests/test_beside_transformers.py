@@ -1,4 +1,4 @@
-"""Fine-tuning beside transformers' own classes: the same losses and scores, where dropout draws no random numbers."""
+"""Fine-tuning gives the same losses and scores as transformers' own classes, without dropout."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What a budget counts, and what follows from the share that is spent."""
+"""Budgets count correctly, and batch sizes and schedules follow the fraction spent."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The commands as a user types them: what they write, and what a mistake gets."""
+"""Run commands as a user types them, and check what they write and how they report mistakes."""
 
 import csv
 import importlib.util

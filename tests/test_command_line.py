@@ -1,4 +1,4 @@
-"""What is typed wrong gets one line that can be followed: flags, keys, quoting, options."""
+"""A mistake in a flag, key, quote or option gets one line that says how to fix it."""
 
 import re
 import shlex

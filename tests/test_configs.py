@@ -1,4 +1,4 @@
-"""Every yaml on disk composes, and what it names can be built. Found by glob: a new yaml is tested by being there."""
+"""Every yaml on disk composes, and its parts can be built. A glob finds the files, so a new yaml is tested too."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md: each worked example is saved and run as a newcomer would; the reading path is as long as said."""
+"""CONTRIBUTING.md: each worked example is saved and run, and the reading path has the stated length."""
 
 import re
 import shlex

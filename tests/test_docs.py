@@ -1,4 +1,4 @@
-"""The README and docs/: every command composes and runs, every option exists, every link leads somewhere.
+"""The README and docs/: every command composes and runs, every option exists, every link has a target.
 
 A block of `bash` is checked always, and run by the slow tests with tiny settings, in the order of its page. A block
 whose first line is `# needs: ...` is checked, but not run: it needs a network, hardware or data that we do not have.

@@ -1,4 +1,4 @@
-"""The outermost handler of errors: bugs, signals, and streams, folders and disks that fail."""
+"""The outermost error handler reports bugs, signals, and failing streams, folders and disks."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Recipes of the family as a user types them: what trains, what its checkpoint serves, and what a mistake gets."""
+"""Variants as a user types them: they train, their checkpoints can be used, and mistakes are reported."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""The fast step trains as the plain one does: 200 steps from the same weights, on the same batches."""
+"""The fast training step learns as the plain one: 200 steps from the same weights, on the same batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders that somebody else sends: whatever they hold, reading them runs none of their code.
+"""Reading a folder that somebody else sends never runs code from it.
 
 Each way of hiding code in a file is tried with each verb that reads such a file.
 """

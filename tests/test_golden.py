@@ -1,4 +1,4 @@
-"""Seeded 20-step runs: the losses must not move when the code is only rearranged.
+"""Seeded runs of 20 steps: their losses must stay equal when code is only refactored.
 
 `make golden` writes them anew. Where another machine rounds otherwise, the tolerance absorbs it; a change of data,
 initial weights, objective or optimizer does not pass.

@@ -1,4 +1,4 @@
-"""Classes of the user's own: free in the user's config, and from a folder once they are trusted."""
+"""A user's own classes work in the user's config, and in a run's folder after the user trusts them."""
 
 import json
 import sys

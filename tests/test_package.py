@@ -1,4 +1,4 @@
-"""What is shipped: a wheel that works away from the checkout, and the demo."""
+"""The wheel works outside the checkout, and the demo runs."""
 
 import json
 import os

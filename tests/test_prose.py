@@ -1,4 +1,4 @@
-"""What can be checked of the prose: a docstring begins with a sentence that stands alone."""
+"""Check the prose as far as a test can: a docstring begins with a sentence that stands alone."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the papers and their code say of each recipe, asserted on the composed config: every trap of a preset."""
+"""Composed configs of the variants have the values that the papers and their code give."""
 
 import pytest
 from hydra import compose, initialize_config_dir

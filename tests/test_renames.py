@@ -1,4 +1,4 @@
-"""Old names of keys, options and targets: a user is told the new one, and what an older version wrote is translated."""
+"""Old names of keys, options and targets: a user is told the new name, and older files are translated."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""Sweeps as people type them: with and without a name, of every verb, and with jobs that fail."""
+"""Run sweeps as people type them: with and without a name, of every verb, and with failing jobs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Tasks from the command line: ten rows of a user's own, a round trip through the saved folder, and mistakes."""
+"""Tasks from the command line: a user's own ten rows, a round trip through the saved folder, and mistakes."""
 
 import json
 import re

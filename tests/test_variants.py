@@ -1,4 +1,4 @@
-"""The recipes of the family: their published sizes, that they train, mix, and that adding one needs no code."""
+"""Variants have their published sizes, train, and can be mixed. A new variant needs no code."""
 
 import json
 import re

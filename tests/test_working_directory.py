@@ -1,4 +1,4 @@
-"""Modules that lie in the working directory are not imported, however the program is started."""
+"""Modules in the working directory are not imported, however the program is started."""
 
 import os
 import subprocess

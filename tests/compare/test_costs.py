@@ -1,4 +1,4 @@
-"""The formulas against what torch counts on real passes."""
+"""The formulas agree with what torch counts on real forward and backward passes."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The estimate of a training step's memory, beside what is really built."""
+"""The memory estimate of a training step agrees with networks that are really built."""
 
 import pytest
 import torch

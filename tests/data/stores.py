@@ -1,4 +1,4 @@
-"""Stores that need no file: token i of the store has the id i + 10, so that an id tells where it comes from."""
+"""Token stores in memory for tests. Token i has the id i + 10, so an id shows its position."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Damaged and foreign files where a store should be: one line that names the file and the fix, and no traceback."""
+"""A damaged or foreign file in a store gives one line with the file and the fix, and no traceback."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Processes that make batches, and what the system must allow them."""
+"""Data loader workers, and the system limits that they need."""
 
 import resource
 

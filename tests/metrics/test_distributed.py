@@ -1,4 +1,4 @@
-"""The same numbers on 1, 2 and 3 processes, for sizes that do not divide, down to ranks without an example."""
+"""Metrics are equal on 1, 2 and 3 processes, also for uneven sizes and for ranks without an example."""
 
 import json
 import subprocess

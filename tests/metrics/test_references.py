@@ -1,4 +1,4 @@
-"""Equal to scikit-learn, SciPy, seqeval and the rules of the SQuAD scripts, on random and on nasty inputs."""
+"""Metrics equal those of scikit-learn, SciPy, seqeval and the SQuAD scripts, on random and on extreme inputs."""
 
 import collections
 import itertools

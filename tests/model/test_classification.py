@@ -1,4 +1,4 @@
-"""Heads of tasks of every family against transformers': its weights here, and ours there."""
+"""Task heads of every family equal those of transformers, with its weights here and with our weights there."""
 
 from dataclasses import replace
 

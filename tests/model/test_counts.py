@@ -1,4 +1,4 @@
-"""Parameters of the published sizes: what transformers' classes with explicit configs hold."""
+"""Published sizes have as many parameters as transformers' classes with explicit configs."""
 
 from dataclasses import replace
 

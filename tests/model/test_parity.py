@@ -1,4 +1,4 @@
-"""Every family against transformers, with tiny random weights: hidden states, logits, losses and gradients."""
+"""Every family equals transformers with tiny random weights: hidden states, logits, losses and gradients."""
 
 from dataclasses import dataclass, field
 

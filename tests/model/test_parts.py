@@ -1,4 +1,4 @@
-"""The parts that a config chooses, one by one."""
+"""Tests of the single parts of an encoder that a config can choose."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Computing real tokens only gives what computing every place gives, in values and in gradients."""
+"""Computing only real tokens gives the same values and gradients as computing every position."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Record what the code that made the runs answers, with them reduced to what `predict`, `evaluate` and `resume` need.
+"""Record the predictions of old runs with the old code, and delete the files that the tests do not need.
 
 Usage, in the folder where make.sh made the runs: python answers.py <this folder>. PYTHONPATH is the old checkout.
 """

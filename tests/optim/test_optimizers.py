@@ -1,4 +1,4 @@
-"""Each optimizer against its formula, written out here in double precision."""
+"""Each optimizer agrees with its formula, which is written out here in double precision."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""Whether two runs ended in the same bits."""
+"""Check that two runs ended with bit for bit the same state."""
 
 import csv
 import json

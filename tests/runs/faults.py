@@ -1,4 +1,4 @@
-"""What goes wrong in the tests: callbacks that a run is given on the command line."""
+"""Callbacks that make a run fail. The tests add them on the command line."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""Runs that spend a budget: where they end, what they leave, and that an interruption changes nothing."""
+"""Runs end when their budget is spent, and an interruption changes nothing."""
 
 import csv
 import json

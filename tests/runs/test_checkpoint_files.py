@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, of something else, or cannot be written."""
+"""Checkpoints that are damaged, belong to another model, or cannot be written."""
 
 import errno
 import json

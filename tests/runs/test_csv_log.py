@@ -1,4 +1,4 @@
-"""metrics.csv, row by row."""
+"""Tests of `metrics.csv`: its rows, a resumed run, and a full disk."""
 
 import csv
 import errno

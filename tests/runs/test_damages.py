@@ -1,4 +1,4 @@
-"""Damaged and foreign run folders: one line that names the file, exit code 2, and everything left as it was.
+"""A damaged or foreign run folder gives one line with the file and exit code 2, and no file changes.
 
 Each damage meets each verb that reads the damaged file. By default a sample runs; `pytest -m slow` runs them all.
 """

@@ -1,4 +1,4 @@
-"""Encoders from where people keep them: folders of every family, and the hub's cache."""
+"""Encoders load from folders of every family, and from the cache of the hub."""
 
 import json
 import os

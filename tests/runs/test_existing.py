@@ -1,4 +1,4 @@
-"""existing=resume: the same command again goes on with its run, and with no other."""
+"""With existing=resume, the same command again continues its own run, and no other run."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What goes wrong around a run: what the user sees, and that nothing was lost."""
+"""Faults around a run are reported to the user, and nothing is lost."""
 
 import json
 import os

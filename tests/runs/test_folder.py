@@ -1,4 +1,4 @@
-"""A run's folder: what it may be called, and that one process at a time writes it."""
+"""A run's folder has a valid name, and only one process at a time writes to it."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The version of the format of a checkpoint's metadata: a newer one is refused in a line that says so."""
+"""A checkpoint whose metadata has a newer format version is refused, and the error says so."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A checkpoint is used for what it is: by its own run alone, with its own bits, and with numbers for weights."""
+"""A checkpoint is used only by its own run, only if it is intact, and only if its weights are finite."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs that are killed at random moments, again and again, end in the bits of the run that was left alone.
+"""Runs that are killed at random moments, again and again, end bit for bit like an undisturbed run.
 
 BERT_LIGHTNING_KILLS and BERT_LIGHTNING_SIGNALS say how many, over all configurations; each costs a process start.
 """

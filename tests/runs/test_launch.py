@@ -1,4 +1,4 @@
-"""The launcher of the ranks of one machine: what starts again, and how ranks end with it."""
+"""The launcher of ranks on one machine restarts failed ranks, and its ranks end with it."""
 
 import os
 import signal

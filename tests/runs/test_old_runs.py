@@ -1,4 +1,4 @@
-"""Runs from before names and rooms changed load with today's code, and answer as they did. See tests/old_runs."""
+"""Runs of older versions load with today's code and give the same predictions. See tests/old_runs."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A run of an older version, whose terms, classes and options had other names, goes on to the same bits."""
+"""A run of an older version with old names of terms, classes and options resumes bit for bit."""
 
 import json
 

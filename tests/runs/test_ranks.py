@@ -1,4 +1,4 @@
-"""Several ranks on this machine: sweeps, failures, and the same numbers as one process."""
+"""Several ranks on this machine: sweeps, failures, and the same results as one process."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A run that was interrupted and resumed ends in the bits of one that was not."""
+"""A run that was interrupted and resumed ends bit for bit like an uninterrupted run."""
 
 import json
 import shutil

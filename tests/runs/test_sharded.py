@@ -1,4 +1,4 @@
-"""trainer=sharded: two ranks that share the model out learn what one process learns, and resume to the same bits."""
+"""With trainer=sharded, two ranks learn what one process learns, and resume bit for bit."""
 
 import json
 

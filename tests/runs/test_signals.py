@@ -1,4 +1,4 @@
-"""Signals that a terminal or a cluster sends: what is saved, what is said, and how the command ends."""
+"""Signals from a terminal or a cluster: the run saves, prints one line and exits with the right code."""
 
 import signal
 

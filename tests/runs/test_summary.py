@@ -1,4 +1,4 @@
-"""What a finished run says of itself: summary.json, Weights & Biases, TensorBoard's HPARAMS."""
+"""Results of a finished run are in summary.json, Weights & Biases and TensorBoard's HPARAMS page."""
 
 import json
 import shlex

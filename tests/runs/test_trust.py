@@ -1,4 +1,4 @@
-"""What a config from a folder may name: parts of this program, and what the user trusts."""
+"""A config from a folder may name only parts of this program and code that the user trusts."""
 
 import os
 import sys

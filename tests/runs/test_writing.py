@@ -1,4 +1,4 @@
-"""Files are whole or absent, and what is no regular file is neither replaced nor followed away from."""
+"""Files are complete or absent, and a path that is not a regular file is not replaced."""
 
 import errno
 import os

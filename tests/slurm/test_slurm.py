@@ -1,4 +1,4 @@
-"""Real SLURM: ranks by srun, jobs that are preempted and go on, a sweep by submitit. `make test-slurm` runs them."""
+"""Tests on a real SLURM: ranks by srun, preempted jobs that resume, a sweep by submitit. Run: `make test-slurm`."""
 
 import json
 import os

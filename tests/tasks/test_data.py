@@ -1,4 +1,4 @@
-"""What a task makes of rows: labels that are rare, remarks on odd rows, and settings that make no task."""
+"""Tasks built from rows: rare labels, remarks about unusual rows, and invalid settings."""
 
 import pytest
 from hydra import compose, initialize_config_dir

@@ -1,4 +1,4 @@
-"""What a fine-tuned checkpoint names: registered parts of this program, whatever their Python paths are."""
+"""A fine-tuned checkpoint holds registered names of parts, not their Python paths."""
 
 import re
 from importlib import import_module

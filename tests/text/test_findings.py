@@ -1,4 +1,4 @@
-"""What is said of a tokenizer that loses text, and the presets that lose none."""
+"""A tokenizer that loses text is reported, and the presets lose none."""
 
 import re
 

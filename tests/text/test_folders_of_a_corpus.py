@@ -1,4 +1,4 @@
-"""Folders as a corpus: what is found in them, what is left out without a word, and what is left out with one."""
+"""Folders as a corpus: which files are read, which are skipped, and which of these are reported."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""One form of location for every key: paths, packages, the hub. A malformed one is one line, and acts on nothing."""
+"""Every key takes the same locations: paths, packages, the hub. A malformed location gives one line."""
 
 import sys
 import time

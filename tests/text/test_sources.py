@@ -1,4 +1,4 @@
-"""Compressed, columnar and hub sources, and what is wrong with them."""
+"""Compressed, columnar and hub sources, and the errors for damaged ones."""
 
 import bz2
 import gzip

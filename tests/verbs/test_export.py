@@ -1,4 +1,4 @@
-"""A run's weights in transformers: the same hidden states and scores, and back again."""
+"""Exported weights give the same hidden states and scores in transformers, and load back."""
 
 import re
 import resource

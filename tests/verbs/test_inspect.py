@@ -1,4 +1,4 @@
-"""`inspect` as a user types it: what is measured, what is shown, what a mistake gets."""
+"""Run `inspect` as a user types it: its statistics, its samples, and its errors."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What `predict` is asked, line by line: every line has its place in the output, and one that is wrong its number."""
+"""The output of `predict` has one record per input line, and an error names the number of its line."""
 
 import gzip
 import io

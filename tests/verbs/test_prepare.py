@@ -1,4 +1,4 @@
-"""`prepare` as a user types it: what a mistake gets, and that it leaves nothing."""
+"""Run `prepare` as a user types it: mistakes are reported, and leave no files."""
 
 import json
 import os

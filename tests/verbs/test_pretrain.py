@@ -1,4 +1,4 @@
-"""Every way to make examples and masks trains, from the command line."""
+"""Every way to make examples and masks trains from the command line."""
 
 import json
 import re
