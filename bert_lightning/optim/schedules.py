@@ -105,5 +105,5 @@ class WarmupStableDecay(Schedule):
             )
 
     def after(self, progress: float) -> float:
-        share = self.decay / (1 - self.warmup)  # length of the decay as a fraction of the budget after the warmup
-        return 1 - math.sqrt(max(0.0, (progress - (1 - share)) / share))
+        length = self.decay / (1 - self.warmup)  # fraction of the budget after the warmup
+        return 1 - math.sqrt(max(0.0, (progress - (1 - length)) / length))

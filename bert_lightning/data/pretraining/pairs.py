@@ -272,6 +272,6 @@ def _chunks(store: TokenStore, room: int) -> Iterator[Ints]:
 
 def _chunk_ends(documents: Ints, room: int, numbers: Ints, starts: Ints, document: Ints) -> Ints:
     """Return the end of the chunk that begins at each sentence. It is the argument `ends` of `sentence_runs`."""
-    reach = numbers[0] + np.searchsorted(starts, starts[: len(numbers)] + room)
-    ends: Ints = np.minimum(documents[document + 1], np.maximum(numbers + 2, reach))
+    filled = numbers[0] + np.searchsorted(starts, starts[: len(numbers)] + room)
+    ends: Ints = np.minimum(documents[document + 1], np.maximum(numbers + 2, filled))
     return ends

@@ -130,16 +130,16 @@ class _ListReader:
         self.line += self.text.count("\n", 0, self.position)
         last = self.text.rfind("\n", 0, self.position)
         self.column = self.position - last - 1 + self.column * (last < 0)
-        held = [self.text[self.position :], chunk]
-        self.text, self.position, missing = held[0], 0, len(held[0]) - len(chunk)
-        if len(held[0]) > _LONGEST_VALUE:
+        chunks = [self.text[self.position :], chunk]
+        self.text, self.position, missing = chunks[0], 0, len(chunks[0]) - len(chunk)
+        if len(chunks[0]) > _LONGEST_VALUE:
             raise self.refused(
                 f"a row is longer than {_LONGEST_VALUE >> 20} Mi characters, too long for memory: split it"
             )
         while missing > 0 and (chunk := next(self.chunks, "")):
-            held.append(chunk)
+            chunks.append(chunk)
             missing -= len(chunk)
-        self.text = "".join(held)
+        self.text = "".join(chunks)
         return True
 
 
