@@ -58,8 +58,7 @@ def verb_help(verb: str, conf: Path) -> str:
 
 def _describe_group(group: Path, default: str) -> str:
     """Return the line of the help text that lists the options of a config group, the default option first."""
-    options = {
-        path.stem for path in group.glob("*.yaml") if not path.stem.startswith("base_")
-    }  # only options use these
+    # Only other options include a file base_*.
+    options = {path.stem for path in group.glob("*.yaml") if not path.stem.startswith("base_")}
     names = sorted({default, *options}, key=lambda name: (name != default, name))
     return fill(", ".join(names), 118, initial_indent=f"  {group.name:11}", subsequent_indent=" " * 13)

@@ -103,6 +103,47 @@ PUBLISHED = {
 }
 
 
+# An option whose header says this may repeat an inherited value.
+ON_PURPOSE = "stated as published, also where they equal the default"
+GLOBAL = {"variant": "pretrain", "finetuning": "finetune"}  # groups whose options set keys outside their own group
+NOTHING = object()
+MAY_REPEAT = [o for o in OPTIONS if o.parts[0] in ("variant", "task", "finetuning", "model")]
+
+
+def split_option(group, name):
+    """What an option sets itself, what the options that it includes set, and the overrides in its defaults."""
+    own, included, overrides = OmegaConf.load(CONF / group / f"{name}.yaml"), [], []
+    for entry in own.pop("defaults", []):
+        if isinstance(entry, str):
+            theirs, below, more = split_option(group, entry)
+            included, overrides = [*included, *below, theirs], [*overrides, *more]
+        else:
+            ((key, option),) = entry.items()
+            overrides.append(f"{key.removeprefix('override /')}={option}")
+    return own, included, overrides
+
+
+def leaves(node, path=()):
+    if isinstance(node, dict) and node:
+        for key, child in node.items():
+            yield from leaves(child, (*path, key))
+    else:
+        yield path, node
+
+
+@pytest.mark.parametrize("option", MAY_REPEAT, ids=str)
+def test_no_option_repeats_an_inherited_value(option):
+    group, name = option.parts
+    own, included, overrides = split_option(group, name)
+    below = [composed(GLOBAL[group], f"~{group}", *overrides)] if group in GLOBAL else []
+    plain = [OmegaConf.to_container(config) for config in (*below, *included)]
+    own, inherited = OmegaConf.to_container(own), OmegaConf.to_container(OmegaConf.merge({}, *plain))
+    before = dict(leaves(inherited))
+    repeated = {".".join(map(str, path)): value for path, value in leaves(own) if before.get(path, NOTHING) == value}
+    header = (CONF / option).with_suffix(".yaml").read_text().partition("\ndefaults:")[0].replace("\n# ", " ")
+    assert bool(repeated) == (ON_PURPOSE in header), repeated
+
+
 def test_a_recipe_decides_over_the_defaults_of_optimizer_and_trainer():
     config = composed("finetune", "finetuning=electra")
     assert (config.optimizer.lr, config.trainer.max_steps, config.epochs) == (1e-4, None, 3)
