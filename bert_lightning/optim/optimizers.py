@@ -67,7 +67,7 @@ class StackedOptimizer(Optimizer):
         if any("stacked" not in group for group in state_dict["param_groups"]) and any(map(_several, stacked)):
             note(
                 f"the checkpoint is of a version whose {type(self).__name__} updated queries, keys and values as one "
-                "matrix. From here on each is updated by itself, so the run ends otherwise than it would have there"
+                "matrix. From here on each is updated by itself, so the run does not end as it would have there"
             )
         super().load_state_dict(state_dict)
         for group, counts in zip(self.param_groups, stacked, strict=True):

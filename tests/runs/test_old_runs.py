@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from bert_lightning.renames import new_metric, renamed
+from bert_lightning.renames import renamed
 from tests.runs.compare import CLOCK
 
 PLACE = Path(__file__).resolve().parent.parent / "old_runs"
+TERMS = {"/replaced/": "/rtd/", "/hidden_direction/": "/hidden_cosine/"}  # written out: not by the table that is tested
 ANSWERS = json.loads((PLACE / "answers.json").read_text(encoding="utf-8"))
 
 
@@ -60,7 +61,11 @@ def test_an_old_run_is_evaluated_as_it_was(name, old, command):
 def check_resumed(name, old):
     """The run has the metrics of the old code under today's names, and no others."""
     found = json.loads((old / "runs" / name / "summary.json").read_text())["metrics"]
-    expected = {new_metric(key): value for key, value in ANSWERS[name]["resume"].items()}
+    expected = dict(ANSWERS[name]["resume"])
+    for key in list(expected):
+        for former, today in TERMS.items():
+            if former in key:
+                expected[key.replace(former, today)] = expected.pop(key)
     assert found.keys() == expected.keys()
     for metrics in (found, expected):
         for key in [key for key in metrics if key.endswith(CLOCK)]:
