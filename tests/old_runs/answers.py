@@ -1,4 +1,4 @@
-"""Record the predictions of old runs with the old code, and delete the files that the tests do not need.
+"""Record the predictions of old runs with the old code, and keep only the files that the tests need.
 
 Usage, in the folder where make.sh made the runs: python answers.py <this folder>. PYTHONPATH is the old checkout.
 """
