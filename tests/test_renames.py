@@ -153,6 +153,7 @@ def test_a_user_is_told_the_new_name(given, sentence):
         ("pretrain", "examples._target_=bert_lightning.data.blocks.FullSentences"),
         ("pretrain", "--config-dir=.", "--config-name=key"),
         ("pretrain", "--config-dir=.", "--config-name=option"),
+        ("pretrain", "--config-dir=.", "--config-name=removed"),
         ("finetune", "--config-dir=.", "--config-name=group"),
     ],
     ids=" ".join,
@@ -160,6 +161,9 @@ def test_a_user_is_told_the_new_name(given, sentence):
 def test_the_command_line_and_yaml_files_of_a_user_get_one_line(command, tmp_path, arguments):
     tmp_path.joinpath("key.yaml").write_text("defaults: [pretrain, _self_]\nstart: runs/x\n")
     tmp_path.joinpath("option.yaml").write_text("defaults: [pretrain, override masking: falling]\n")
+    tmp_path.joinpath("removed.yaml").write_text(
+        "defaults: [pretrain, _self_]\nname: x\ndata: {corpus: {path: x.txt}}\ncallbacks: {fast_products: null}\n"
+    )
     tmp_path.joinpath("group.yaml").write_text("defaults: [finetune, override recipe: bert]\n")
     code, output, errors = command(*arguments)
     assert (code, output) == (2, "")

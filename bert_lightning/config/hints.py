@@ -41,14 +41,25 @@ def parameters_of(target: Any, path: str) -> tuple[dict[str, Any], bool]:
     try:
         found = hydra.utils.get_object(target)
         signature = inspect.signature(found).parameters
-    except Exception:
-        raise UserError(f"{path}._target_={target} cannot be imported: check its spelling or install it") from None
+    except (Exception, SystemExit) as error:  # an import may raise any error
+        raise UserError(
+            f"{path}._target_={target} cannot be imported ({_reason(error)}): check its spelling, fix its module, or "
+            "install it"
+        ) from None
     hints = _annotations(found) | LIMITS.get(target, {})
     kinds = {parameter.kind for parameter in signature.values()}
     plain = {n: p for n, p in signature.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     # A default of None makes a parameter optional, whatever its annotation says.
     types_ = {n: hints[n] | None if p.default is None else hints[n] for n, p in plain.items() if n in hints}
     return dict.fromkeys(plain, Any) | types_, inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first cause of an error in one line: its class and its message, cut to 120 characters."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:120]
 
 
 def _annotations(target: Callable[..., Any]) -> dict[str, Any]:

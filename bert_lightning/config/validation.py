@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, NoReturn, Union
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from bert_lightning.config.hints import SCALARS, in_words, is_of_type, parameters_of, shown
+from bert_lightning.config.interfaces import check_interface
 from bert_lightning.config.schemas import SCHEMAS, Schema
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Built, Empty, Range
@@ -201,12 +202,15 @@ class _Check:
         if not isinstance(value, dict):
             self._refuse(path, value, "a mapping of names to mappings with a _target_")
         for name, each in value.items():
+            if each is None and (sentence := renamed(_join(path, name))):  # null under an old name removes nothing
+                raise UserError(sentence)
             if each is not None:
                 self._built(_join(path, name), each, Built())
 
     def _node(self, path: str, node: dict[str, Any]) -> None:
         """Check the keys beside a `_target_` by the parameters of the target."""
         parameters, takes_all = parameters_of(node["_target_"], path)
+        check_interface(node["_target_"], path)
         if not takes_all:
             _check_known(node, path, list(parameters), node["_target_"])
         for name, value in node.items():
@@ -269,7 +273,7 @@ def _check_known(node: Mapping[str, Any], path: str, known: list[str], owner: st
 
 def _nearest(key: str, known: list[str]) -> str:
     matches = difflib.get_close_matches(key, known, n=1)
-    return f": did you mean {matches[0]}?" if matches else f"; it has {', '.join(known)}"
+    return f": did you mean {matches[0]}?" if matches else f"; it has {', '.join(known) or 'no keys'}"
 
 
 def _join(path: str, name: object) -> str:

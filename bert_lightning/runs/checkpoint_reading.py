@@ -157,8 +157,9 @@ def _metadata_problems(metadata: dict[str, Any], state: dict[str, Tensor]) -> It
     except (TypeError, ValueError) as error:
         yield f"its config does not describe an encoder: {' '.join(str(error).split())[:120]}"
         return
-    if type(metadata.get("format_version", 0)) is not int:
-        yield f"its format_version is {metadata['format_version']!r:.40}"
+    version = metadata.get("format_version", 0)
+    if type(version) is not int or version < 0:
+        yield f"its format_version is {version!r:.40}"
     if not isinstance(metadata.get("tokenizer_fingerprint"), str):
         yield "it holds no fingerprint of its tokenizer"
     if type(metadata.get("max_length", 1)) is not int:
@@ -166,6 +167,9 @@ def _metadata_problems(metadata: dict[str, Any], state: dict[str, Tensor]) -> It
     heads = metadata.get("heads", {})
     if not isinstance(heads, dict) or not all(isinstance(text, str) for pair in heads.items() for text in pair):
         yield f"its heads are {heads!r:.40}, not a mapping of names to types"
+    terms = metadata.get("terms", [])
+    if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
+        yield f"its terms are {terms!r:.40}, not a list of names"
     if "task" in metadata:
         yield from _task_problems(metadata["task"])
     if (config.num_hidden_groups or config.num_hidden_layers) > len(state):

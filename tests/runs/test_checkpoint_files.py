@@ -170,3 +170,21 @@ def test_a_crash_saves_what_was_finished(command, tiny_run, tmp_path, monkeypatc
     assert command("resume", str(crashed))[0] == 0
     assert differences(tmp_path / "runs" / "whole", crashed) == []
     assert json.loads((crashed / "summary.json").read_text())["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("metadata", "problem"),
+    [
+        ({}, None),
+        ({"format_version": -1}, "its format_version is -1"),
+        ({"format_version": "1"}, "its format_version is '1'"),
+        ({"terms": [{"mlm": 1}]}, "its terms are [{'mlm': 1}], not a list of names"),
+        ({"heads": {"mlm": ["masked_lm"]}}, "its heads are {'mlm': ['masked_lm']}, not a mapping of names to types"),
+    ],
+)
+def test_metadata_of_a_wrong_type_are_damage(metadata, problem, tmp_path):
+    config = BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4)
+    state = {f"encoder.{name}": tensor for name, tensor in BERT(config).state_dict().items()}
+    described = {"config": config.to_dict(), "tokenizer_fingerprint": "0"} | metadata
+    torch.save({"state_dict": state, "bert_lightning": described}, tmp_path / "best.ckpt")
+    assert find_damage(tmp_path / "best.ckpt", to_resume=False) == problem

@@ -57,10 +57,10 @@ def test_a_logger_that_fails_is_said_once_and_left_alone(tmp_path, capsys):
             self.calls += 1
             raise PermissionError(13, "Permission denied")
 
-    careful = FailSafeLogger(Broken())
-    careful.log_metrics({"a": 1.0}, 0)
-    careful.log_metrics({"a": 1.0}, 1)
-    assert careful.logger.calls == 1
+    logger = FailSafeLogger(Broken())
+    logger.log_metrics({"a": 1.0}, 0)
+    logger.log_metrics({"a": 1.0}, 1)
+    assert logger.logger.calls == 1
     assert (
         capsys.readouterr().err.count("Broken failed, so the run continues without it: [Errno 13] Permission denied")
         == 1

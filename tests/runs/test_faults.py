@@ -20,7 +20,7 @@ def fault(step, rank, how):
     return f"+callbacks.fault={{_target_: tests.runs.faults.Fault, step: {step}, rank: {rank}, how: {how}}}"
 
 
-def mended(run):
+def with_a_fault_that_never_comes(run):
     """The run's config, with a fault that never comes."""
     config = run / "config.yaml"
     text = config.read_text()
@@ -55,7 +55,7 @@ def test_a_loss_that_is_not_finite_on_one_of_two_ranks(tiny_run, tmp_path):
     (batch,) = torch.load(run / "not-finite-step-20-rank-1.pt", weights_only=True)
     assert batch["input_ids"].shape[0] == 4
     assert [path.name for path in run.glob("checkpoints/step-*")] == ["step-19.ckpt"]
-    mended(run)
+    with_a_fault_that_never_comes(run)
     finished(started(tmp_path, "resume", str(run)), tmp_path)
     assert differences(tmp_path / "runs" / "whole", run) == []
 
@@ -73,7 +73,7 @@ def test_a_worker_that_the_system_killed(tiny_run, tmp_path):
     run = tmp_path / "runs" / "broken"
     assert started(tmp_path, "pretrain", *settings, fault(6, 0, "worker"), "name=broken").wait(300) != 0
     assert "is killed by signal: Killed" in (tmp_path / "errors.txt").read_text()
-    mended(run)
+    with_a_fault_that_never_comes(run)
     finished(started(tmp_path, "resume", str(run)), tmp_path)
     assert differences(tmp_path / "runs" / "whole", run) == []
 

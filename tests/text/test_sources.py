@@ -29,7 +29,7 @@ def test_compressed_rows(tmp_path, ending, module):
     data = path.read_bytes()
     for damaged in (data[: len(data) // 2], b"no such thing" + data[13:]):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match=rf"a.jsonl.{ending} is damaged, or no .{ending} file"):
+        with pytest.raises(UserError, match=rf"a.jsonl.{ending} is damaged, or not a .{ending} file"):
             list(TableFiles(str(path)))
 
 

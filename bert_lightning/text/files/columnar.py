@@ -111,14 +111,15 @@ def _unpacked(path: Path) -> Iterator[Any]:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} is damaged, or no {inner_suffix(path)} file ({error}): get it again")
+    return UserError(f"{path} is damaged, or not a {inner_suffix(path)} file ({error}): get it again")
 
 
 def _known(path: Path, columns: Collection[str], names: list[str]) -> list[str]:
     """Return the names of the columns to read; raise UserError if a name is missing or occurs twice."""
     for name in columns:
         if name not in names:
-            raise UserError(f"{path} has no column {name!r}, only {', '.join(map(repr, names))}: name the right one")
+            there = ", ".join(map(repr, names)) or "no columns at all"
+            raise UserError(f"{path} has no column {name!r}, only {there}: name the right one")
     wanted = list(columns) or names
     if twice := [name for name in wanted if names.count(name) > 1]:
         raise UserError(f"{path}: two columns are named {twice[0]!r}: rename one")

@@ -51,7 +51,8 @@ def json_object(line: str, place: str) -> dict[str, Any]:
     """
     row = json_value(line, place)
     if not isinstance(row, dict):
-        raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}")
+        fix = "end the file's name with .json" if isinstance(row, list) else "write one object on each line"
+        raise UserError(f"{place}: a line must be a JSON object, not {line[:40]!r}: {fix}")
     return row
 
 
@@ -99,7 +100,8 @@ class _ListReader:
             UserError: if another character follows.
         """
         if (found := self.next_character()) != character:
-            raise self.refused(f"not JSON (expecting {character!r}, found {found or 'the end of the file'!r}): fix it")
+            there = repr(found) if found else "the end of the file"
+            raise self.refused(f"not JSON (expecting {character!r}, found {there}): fix it")
         self.position += 1
 
     def element(self) -> Any:
@@ -147,7 +149,14 @@ def described(value: Any) -> str:
     """Return the JSON type of a value and the beginning of the value, for a message."""
     if value is None:
         return "null"
-    kinds = {list: "a list", dict: "an object", bool: "a truth value", int: "a number", float: "a number"}
+    kinds = {
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+        bool: "a truth value",
+        int: "a number",
+        float: "a number",
+    }
     kind = next((name for type_, name in kinds.items() if isinstance(value, type_)), type(value).__name__)
     return f"{kind}: {reprlib.repr(value)}"
 
@@ -180,7 +189,7 @@ def _refused(error: Exception, text: str, place: str, at: Callable[[int], str], 
     """
     if isinstance(error, json.JSONDecodeError):
         column = error.colno + column * (error.lineno == 1)
-        return UserError(f"{at(error.pos)}: not JSON ({error.msg} at column {column}): fix it")
+        return UserError(f"{at(error.pos)}: not JSON ({error.msg.removesuffix(' at')} at column {column}): fix it")
     if isinstance(error, _RepeatedKey):
         return UserError(f"{place}: {error}")
     if isinstance(error, RecursionError):

@@ -58,10 +58,10 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         with _OPEN.get(path.suffix.lower(), open)(path, "rb") as file:
             yield file
     except _DAMAGE as error:
-        raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
+        raise UserError(f"{path} is damaged, or not a {path.suffix} file ({error}): get it again") from None
     except OSError as error:
         if error.errno is None:  # bz2 reports invalid data in this way
-            raise UserError(f"{path} is damaged, or no {path.suffix} file ({error}): get it again") from None
+            raise UserError(f"{path} is damaged, or not a {path.suffix} file ({error}): get it again") from None
         raise
 
 

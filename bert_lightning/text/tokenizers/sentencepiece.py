@@ -24,7 +24,7 @@ def read_sentencepiece(path: Path) -> tuple[models.Unigram, bytes]:
     try:
         return _read(path.read_bytes())
     except (IndexError, struct.error, UnicodeDecodeError) as error:
-        raise ValueError(f"damaged, or no SentencePiece file ({error})") from None
+        raise ValueError(f"damaged, or not a SentencePiece file ({error})") from None
 
 
 def _read(data: bytes) -> tuple[models.Unigram, bytes]:

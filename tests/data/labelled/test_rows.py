@@ -69,7 +69,7 @@ def test_a_value_in_quotes_may_span_lines(tmp_path):
             r"t.json:2: '\\uD83D' is half a character",
         ),
         ("t.json", '{"data": [{"paragraphs": "\\ude00"}]}', r"t.json:1: '\\ude00' is half a character"),
-        ("t.parquet", "hello", r"t.parquet is damaged, or no .parquet file"),
+        ("t.parquet", "hello", r"t.parquet is damaged, or not a .parquet file"),
         ("t.xls", "hello", "not from .xls"),
     ],
 )
