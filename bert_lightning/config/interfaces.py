@@ -1,4 +1,4 @@
-"""What a class must be to be built under a config key: a subclass, or a class with certain attributes.
+"""Check that the class of a `_target_` fits its config key: it has the right base class, or the needed methods.
 
 A class of the user's own may have the right parameters and still be the wrong kind of class. It is refused here, by
 its key, and not by torch in the middle of a run. What a function returns is not known before it is called.
