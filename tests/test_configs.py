@@ -1,5 +1,7 @@
 """Every yaml on disk composes, and its parts can be built. A glob finds the files, so a new yaml is tested too."""
 
+from itertools import zip_longest
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -25,7 +27,22 @@ OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.glob("*
 # Which verb has a group; `base` and `bert` files are included by others.
 VERB = {"task": "finetune", "finetuning": "finetune"}
 INCLUDED = ("budget/base", "data/base", "model/bert", "task/base")  # and task/base_*
-NEED_A_TEACHER = {"distillation", "distilbert"}
+NEED_A_TEACHER = {"objective=distillation", "variant=distilbert"}
+
+
+def rows():
+    """Yield the options that are composed together, at most one of each group; a variant sets groups and is alone."""
+    groups = {}
+    for option in OPTIONS:
+        if not str(option).startswith(INCLUDED):
+            groups.setdefault(option.parts[0], []).append(f"{option.parts[0]}={option.parts[1]}")
+    yield from ([option] for option in groups.pop("variant"))
+    for verb in ("pretrain", "finetune"):
+        of_verb = [options for group, options in groups.items() if VERB.get(group, "pretrain") == verb]
+        yield from ([option for option in row if option] for row in zip_longest(*of_verb))
+
+
+ROWS = list(rows())
 
 
 @pytest.fixture(autouse=True)
@@ -48,16 +65,16 @@ def test_every_verb_composes_with_its_defaults(verb):
     check_config(config)
 
 
-@pytest.mark.parametrize("option", [o for o in OPTIONS if not str(o).startswith(INCLUDED)], ids=str)
-def test_every_option_composes_and_its_targets_take_its_keys(option):
-    group, name = option.parts
-    verb = VERB.get(group, "pretrain")
-    config = composed(verb, f"{group}={name}")
+@pytest.mark.parametrize("row", ROWS, ids=" ".join)
+def test_every_option_composes_and_its_targets_take_its_keys(row):
+    chosen = dict(option.split("=") for option in row)
+    verb = VERB.get(next(iter(chosen)), "pretrain")
+    config = composed(verb, *row)
     for node in (config.data.corpus, config.tokenizer) if verb == "pretrain" else ():
         if OmegaConf.is_missing(node, "path"):
             node.path = "x"
-    if group == "budget" and OmegaConf.is_missing(config.budget, name):
-        config.budget[name] = 1000
+    if (budget := chosen.get("budget")) and OmegaConf.is_missing(config.budget, budget):
+        config.budget[budget] = 1000
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_config(config)
     if verb == "finetune":
@@ -73,12 +90,12 @@ def test_every_option_composes_and_its_targets_take_its_keys(option):
     if verb == "pretrain":
         architecture = build(config.model, vocab_size=100)
         assert isinstance(architecture, BertConfig)
-        if name in NEED_A_TEACHER:
+        if NEED_A_TEACHER & set(row):
             with pytest.raises(UserError, match="needs a teacher: give teacher="):
                 build(config.objective)
         else:
             with torch.device("meta"):
-                joint = build(config.objective)(architecture if group == "model" else SMALL)
+                joint = build(config.objective)(architecture if "model" in chosen else SMALL)
             assert isinstance(joint, JointObjective)
         groups = parameter_groups(torch.nn.Linear(2, 2), config.weight_decay, config.layer_decay)
         assert isinstance(build(config.optimizer)(groups), torch.optim.Optimizer)
