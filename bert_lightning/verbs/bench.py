@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from bert_lightning.config.building import build
+from bert_lightning.config.finalize import finalize
 from bert_lightning.config.memory import check_memory
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
@@ -60,7 +61,7 @@ def run(config: DictConfig) -> None:
     """Measure both steps on the same batches. Print the tokens per second of each, and the ratio of the two speeds."""
     _check(config)
     if config.model.vocab_size is None:
-        config.model.vocab_size = _VOCAB_SIZE
+        config = finalize(config, {"model.vocab_size": _VOCAB_SIZE})
     architecture: BertConfig = build(config.model)
     if config.max_length > architecture.max_position_embeddings:
         raise UserError(
