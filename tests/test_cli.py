@@ -263,7 +263,10 @@ BAD = {
         ["pretrain", "TINY", "model.vocab_size=50"],
         "vocab_size=50 is smaller than the tokenizer's vocabulary",
     ),
-    "one segment type": (["pretrain", "TINY", "model.type_vocab_size=1"], "type_vocab_size=1: segment pairs have two"),
+    "one segment type": (
+        ["pretrain", "TINY", "model.type_vocab_size=1"],
+        "type_vocab_size=1 is too small for segment pairs: use 2",
+    ),
     "batch of nothing": (["pretrain", "TINY", "batch_size=0"], "batch_size=0 must be 1 or more"),
     "no steps": (["pretrain", "TINY", "trainer.max_steps=0"], "max_steps=0 must be 1 or more"),
     "no interval": (["pretrain", "TINY", "trainer.val_check_interval=0"], "val_check_interval=0 must be 1 or more"),
@@ -311,11 +314,11 @@ BAD = {
         "task.type.overlap=-1 must be from 0 to 1048576",
     ),
     "a task of GLUE twice": (["glue", "tasks=[rte,rte]"], "tasks=.'rte', 'rte'. has an entry twice"),
-    "no folder of GLUE": (["glue", "path=nowhere"], "nowhere/CoLA does not exist: leave its task out by tasks="),
+    "no folder of GLUE": (["glue", "path=nowhere"], "nowhere/CoLA does not exist: leave its task out with tasks="),
     "a folder of texts": (["predict", "run=RUN", "file=runs"], "file=runs is a folder"),
     "column to choose by": (
         ["finetune", "+task.files.where.stars=5"],
-        "no column 'stars', by which task.files.where chooses rows",
+        "no column 'stars', only 'text', 'label', 'source': name the right one by task.files.where",
     ),
     "no batch in an update": (
         ["finetune", "trainer.accumulate_grad_batches=0"],

@@ -55,6 +55,7 @@ def test_accumulated_batches_have_the_gradient_of_the_whole(pretrained):
         assert found == pytest.approx(expected, rel=1e-4), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharing", ["tied", "disentangled"])
 def test_a_discriminator_is_what_finetuning_reads(sharing, pretrained, command, cats):
     overrides = (
@@ -87,6 +88,7 @@ def test_a_student_learns_from_a_run_and_starts_from_its_layers(pretrained, comm
     assert code == 0, errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["albert", "modernbert"])
 def test_every_architecture_is_rebuilt_for_finetuning(variant, pretrained, command, cats):
     run = pretrained(f"variant={variant}")

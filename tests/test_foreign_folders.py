@@ -197,6 +197,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "hide"), CASES)
 def test_no_verb_runs_code_of_a_folder(verb, hide, command, honest, canary, tmp_path):
     place, data = honest

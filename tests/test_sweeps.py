@@ -22,6 +22,7 @@ def folders(root, pattern="*/*/summary.json"):
     return sorted(str(path.parent.relative_to(root)) for path in root.glob(pattern))
 
 
+@pytest.mark.slow
 def test_a_sweep_without_a_name_has_one_folder_for_all_jobs(command, tiny_run, tmp_path):
     code, _, errors = command("pretrain", "-m", *tiny_run, "seed=1,2", "logger=none")
     assert code == 0, errors
@@ -30,6 +31,7 @@ def test_a_sweep_without_a_name_has_one_folder_for_all_jobs(command, tiny_run, t
     assert errors.splitlines() == ["# job 0-seed-1", "# job 1-seed-2"]
 
 
+@pytest.mark.slow
 def test_every_job_of_finetune_gets_the_recipe_of_its_encoder(command, tiny_run, rows, tmp_path):
     code, _, errors = command("pretrain", *tiny_run, "name=first", "variant=electra", "logger=none")
     assert code == 0, errors
@@ -69,6 +71,7 @@ def test_a_job_that_fails_leaves_the_others_alone(command, tiny_run, tmp_path, m
     assert errors.count("unexpected ZeroDivisionError: nobody thought of it; the traceback is in") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [[], ["name=study"]], ids=["no name", "name"])
 @pytest.mark.parametrize(
     "values", [["model.num_attention_heads=5,7"], ["batch_size=a,b"], ["variant=a,b"], ["seed=1", "lr=3"]], ids=str

@@ -74,6 +74,7 @@ def tuned(command, task, *extra):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_ten_rows_are_enough_for_every_task(task, command, encoder, files):
     code, output, errors = tuned(command, task)
@@ -161,6 +162,7 @@ def test_labels_are_found_and_live_in_the_checkpoint(command, encoder, files):
     assert all(line.startswith(("bad!\t", "very good\t")) for line in output.splitlines())
 
 
+@pytest.mark.slow
 def test_a_round_trip_in_another_process(command, encoder, files):
     """Only the saved folder goes along; its own data are named anew."""
     assert tuned(command, "token_classification")[0] == 0
@@ -262,6 +264,7 @@ def test_weights_of_classes_need_classes(command, encoder, files):
     assert "task.class_weights=balanced: this task has no classes" in errors
 
 
+@pytest.mark.slow
 def test_texts_that_are_not_utf8_are_named(command, encoder, files):
     assert tuned(command, "text_classification")[0] == 0
     predict = [sys.executable, "-m", "bert_lightning", "predict", "run=runs/text_classification"]
@@ -272,6 +275,7 @@ def test_texts_that_are_not_utf8_are_named(command, encoder, files):
         assert line.endswith("is not UTF-8: convert it, for example with iconv -f latin1 -t utf-8")
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_ends_it_quietly(command, encoder, files):
     assert tuned(command, "text_classification")[0] == 0
     lines = "".join(f"the cat sleeps {i}\n" for i in range(20_000))

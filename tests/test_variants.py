@@ -83,6 +83,7 @@ def test_published_sizes_that_need_an_override(recipe, hydra_configs):
     assert recipe_costs(config).total == PUBLISHED[recipe]
 
 
+@pytest.mark.slow
 def test_models_shows_every_published_size(command):
     code, output, errors = command("models")
     assert code == 0, errors
@@ -131,6 +132,7 @@ MIXED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixture", MIXED)
 def test_recipes_mix_on_the_command_line(mixture, command, small, tmp_path):
     code, _, errors = command("pretrain", *small, *MIXED[mixture], "name=mixed")

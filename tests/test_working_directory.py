@@ -38,14 +38,14 @@ def test_python_m_imports_nothing_of_the_working_directory(hostile, tmp_path):
     (tmp_path / "bert_lightning" / "__init__.py").unlink()  # `-m` would run that one, before a line of this program
     (tmp_path / "bert_lightning").rmdir()
     done = run([sys.executable, "-m", "bert_lightning", "resume", "nowhere"], tmp_path, PYTHONPATH=REPOSITORY)
-    assert done.stderr == "bert-lightning: error: no run at nowhere: it has no config.yaml\n"
+    assert done.stderr == "bert-lightning: error: nowhere is not a run's folder: it has no config.yaml\n"
     assert hostile() == []
 
 
 @pytest.mark.slow
 def test_a_rank_runs_this_package_and_no_other(hostile, tmp_path):
     done = run([sys.executable, MAIN_SCRIPT, "resume", "nowhere"], tmp_path)
-    assert done.stderr == "bert-lightning: error: no run at nowhere: it has no config.yaml\n"
+    assert done.stderr == "bert-lightning: error: nowhere is not a run's folder: it has no config.yaml\n"
     assert hostile() == []
 
 

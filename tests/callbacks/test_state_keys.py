@@ -26,6 +26,7 @@ def test_the_state_of_a_callback_is_found_under_its_former_name():
     assert [new_state(key) for key in former] == [callback.state_key for callback in callbacks]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("former", ["PretrainingDataModule", "StreamDataModule"])
 def test_an_older_checkpoint_resumes_to_the_same_bits(former, command, tiny_run, tmp_path):
     code, _, errors = command("pretrain", *tiny_run, "name=whole", *EVERY, "trainer.max_steps=4")

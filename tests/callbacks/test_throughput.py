@@ -72,6 +72,7 @@ def test_peak_memory_covers_what_was_held():
     assert peak_memory() > held.numel() * 4
 
 
+@pytest.mark.slow
 def test_peak_memory_is_not_that_of_the_process_that_started_this_one():
     held = torch.ones(3 * 2**27)  # 1.5 GiB
     code = "from bert_lightning.runtime.hardware import peak_memory; print(peak_memory())"

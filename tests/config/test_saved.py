@@ -50,7 +50,7 @@ def test_a_checkpoint_of_before_is_of_its_run_and_of_no_other(saved, name):
         product: run_identity(config)[product]
     }
     check_checkpoint_identity(Path("step-1.ckpt"), theirs, config)
-    with pytest.raises(UserError, match="belongs to another run: seed is 7 there and 0 in"):
+    with pytest.raises(UserError, match="belongs to another run: seed is 7 in it and 0 in"):
         check_checkpoint_identity(Path("step-1.ckpt"), theirs | {"seed": 7}, config)
 
 

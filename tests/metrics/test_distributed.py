@@ -68,6 +68,7 @@ def on_ranks(world, size, folder: Path):
     return [json.loads(output) for output in outputs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [37, 5])  # of 5 examples in batches of 4 the third rank has none
 def test_the_values_do_not_depend_on_the_number_of_ranks(size, tmp_path):
     (alone,) = on_ranks(1, size, tmp_path)

@@ -26,6 +26,7 @@ def summary(run):
     return json.loads((run / "summary.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -73,6 +74,7 @@ def clock(monkeypatch):
     return Clock
 
 
+@pytest.mark.slow
 def test_minutes_go_on_after_a_break_and_leave_out_validation(clock, command, tiny_run, tmp_path):
     trained(command, tiny_run, "whole", "budget=minutes", "budget.minutes=0.2", *SHAPED)
     whole = tmp_path / "runs" / "whole"

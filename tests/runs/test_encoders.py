@@ -52,6 +52,7 @@ def rows(tmp_path):
     return ("task=text_classification", "task.path=rows.jsonl", "name=tuned")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_folder_of_every_family_can_be_finetuned(family, folder_of, rows, command):
     folder_of(family)

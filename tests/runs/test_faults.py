@@ -111,6 +111,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full(small_disk, command, tiny_run, tmp_path):
     """Training goes on without the checkpoints that find no room; the last one must find it."""
     more = (*SAVING, "callbacks.checkpoints.keep_last=9", "trainer.max_steps=12", "trainer.val_check_interval=4")
@@ -131,6 +132,7 @@ def test_a_disk_that_is_full(small_disk, command, tiny_run, tmp_path):
     assert differences(tmp_path / "runs" / "whole", roomy) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["unwritable", "offline"])
 def test_weights_and_biases_in_trouble(trouble, command, tiny_run, tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="needs the wandb extra")

@@ -83,6 +83,7 @@ def state(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_folder_that_another_process_holds_is_left_as_it_is(command, tiny_run, tmp_path):
     folder = tmp_path / "runs" / "same"
     process = subprocess.Popen(
@@ -147,6 +148,7 @@ print(won, lost)
 """
 
 
+@pytest.mark.slow
 def test_one_of_many_holds_a_folder_in_thousands_of_rounds(tmp_path):
     writers = [
         subprocess.Popen(

@@ -81,6 +81,7 @@ def test_an_old_run_goes_on_to_the_same_end(name, old, command):
     check_resumed(name, old)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", with_old("resume"))
 def test_the_command_of_an_old_run_goes_on_with_existing_resume(name, old, command):
     """What was typed then, in today's names. Defaults that changed meanwhile would make it another run."""

@@ -103,11 +103,11 @@ def test_wandb_goes_on_in_the_same_run(command, tiny_run, tmp_path, monkeypatch)
 
 MISTAKES = {
     "no folder": ([], "resume takes the folder of a run"),
-    "no run": (["nowhere"], "no run at nowhere: it has no config.yaml"),
+    "no run": (["nowhere"], "nowhere is not a run's folder: it has no config.yaml"),
     "another run": (["runs/whole", "seed=3"], "seed=3 cannot be changed in a run"),
     "another batch": (
         ["runs/whole", "batch_size=3"],
-        "an update of this run has 8 examples (or batches of tokens), and with",
+        "an update of this run has 8 examples (or batches of tokens), but 3 with these overrides",
     ),
     "mistyped key": (["runs/whole", "callbacks.checkpoints.keep=3"], "callbacks.checkpoints.keep is not a key of"),
 }
@@ -124,6 +124,7 @@ def test_mistakes_get_one_line(case, command, tiny_run, tmp_path):
     assert message in errors
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_by_one_process_at_a_time(command, tiny_run, tmp_path):
     from tests.runs.test_kills import kill_tree, started, wait_for
 

@@ -27,6 +27,7 @@ def runs(tmp_path):
     return tmp_path / "runs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGQUIT", "SIGTERM"])
 def test_the_update_under_way_is_saved(name, command, tiny_run, runs, monkeypatch):
     handler = signal.getsignal(signal.Signals[name])

@@ -66,6 +66,7 @@ def pretrained(command, small_corpus, tmp_path):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_transformers_computes_what_the_run_computes(case, command, pretrained, tmp_path):
     overrides, model_class, family, lost = CASES[case]

@@ -99,7 +99,7 @@ def test_a_line_without_a_mask_is_named(ask):
         (b"", ["file=-"], "standard input is empty: there is nothing to answer"),
         (b"", ["file=empty.txt"], "file=empty.txt is empty: there is nothing to answer"),
         (b"", ["file=empty.jsonl"], "file=empty.jsonl is empty: there is nothing to answer"),
-        (b"", ["file=."], "file=. is a folder"),
+        (b"", ["file=."], "file=. is a folder: give a file"),
         (b"", ["file=nowhere.txt"], "file=nowhere.txt does not exist"),
         (b"", ["a ||| b", "   "], "text 2 of 2 is empty: give a text, or leave it out"),
         (b"", [""], "text 1 of 1 is empty: give a text, or leave it out"),

@@ -137,6 +137,7 @@ def published(small_data, tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["run", "checkpoint", "folder", "package"])
 def test_the_hint_of_start_is_a_command_line_that_works(form, command, tiny_run, published):
     if form in ("run", "checkpoint"):

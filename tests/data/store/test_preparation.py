@@ -216,6 +216,7 @@ def large_corpus(tmp_path, files, documents):
     return tmp_path / "text" / "*.txt"
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_half_written_and_the_rerun_goes_on(tmp_path):
     corpus = large_corpus(tmp_path, files=4, documents=2000)
     limited = run_program(
@@ -249,6 +250,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full(tmp_path, small_disk):
     corpus = large_corpus(tmp_path, files=4, documents=2000)
     filler = small_disk / "filler"

@@ -47,6 +47,7 @@ def test_blocks_give_what_a_mask_gives(layers, mask, share):
     assert_same(results(made, True, mask, positions), results(made, False, mask, positions))
 
 
+@pytest.mark.slow
 def test_blocks_with_dropout_have_its_mean():
     torch.manual_seed(0)
     made = encoder(2, dropout_rate=0.1)

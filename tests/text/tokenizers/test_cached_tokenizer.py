@@ -127,6 +127,7 @@ def real_text(test_data, chinese):
     return [*lines[: int(np.searchsorted(sizes, 1_050_000))], *WEIRD]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bert-base-uncased", "bert-base-cased", "bert-base-chinese", "roberta-base"])
 def test_published_vocabularies_on_a_megabyte(test_data, tmp_path, name):
     transformers = pytest.importorskip("transformers", minversion="5.20")
