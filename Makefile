@@ -24,7 +24,7 @@ test: install  ## the default tests, on at most four cores: 6 minutes on 2
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: install  ## the tests that take minutes: kills, ranks, fine-tuning beside transformers, the wheel, the demo
-	$(BIN)/pytest -m 'slow and not gpu'
+	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile -m 'slow and not gpu and not slurm'
 
 test-slurm: install  ## ranks, requeue and sweeps on a SLURM of its own; installs Debian's packages, as root
 	@command -v slurmctld >/dev/null || (apt-get update -qq && \
