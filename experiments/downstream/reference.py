@@ -59,14 +59,14 @@ def model_of(term, folder, num_labels, head, dropout_rate):
     return model.train()
 
 
-def forward(model, term, batch, kind, labels, pooling=None, mask_padding=False):
+def forward(model, term, batch, task_type, labels, pooling=None, mask_padding=False):
     """Return the loss of the class, and the scores that `TaskType.decode` reads."""
     inputs = {
         "input_ids": batch["input_ids"],
         "token_type_ids": batch["token_type_ids"],
         "attention_mask": batch["attention_mask"].long(),
     }
-    targets = kind.targets(batch["units"].units, labels)
+    targets = task_type.targets(batch["units"].units, labels)
     if term == "tagging":
         tags = torch.full(batch["input_ids"].shape, -100)
         tags.view(-1)[batch["word_positions"]] = targets
@@ -133,15 +133,15 @@ def squad_words(text):
     return re.sub(r"\b(a|an|the)\b", " ", without).split()
 
 
-def predictions(scores_of, model, batches, kind, labels, autocast):
+def predictions(scores_of, model, batches, task_type, labels, autocast):
     """Return the predictions for the validation examples, in order. `scores_of` returns the scores of a batch."""
     model.eval()
     found, units = [], batches.validation.units
     with torch.no_grad(), autocast():
         for start in range(0, len(units), batches.batch_size):
             part = units[start : start + batches.batch_size]
-            batch = labelled_batch(kind, part, batches.validation.pad)
-            found += kind.decode(scores_of(batch)[1], part, labels)
+            batch = labelled_batch(task_type, part, batches.validation.pad)
+            found += task_type.decode(scores_of(batch)[1], part, labels)
     return found
 
 
@@ -165,7 +165,7 @@ def run(overrides, mask_padding=False):
     schedule = build(config.schedule)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, step + 1, steps))
     scores_of = functools.partial(
-        forward, model, term, kind=data.kind, labels=data.labels,
+        forward, model, term, task_type=data.task_type, labels=data.labels,
         pooling=config.classifier_pooling, mask_padding=mask_padding,
     )  # fmt: skip
     bf16 = str(config.trainer.precision).startswith("bf16")
@@ -182,7 +182,7 @@ def run(overrides, mask_padding=False):
         losses.append(loss.item())
         if len(losses) % 50 == 0:
             print(len(losses), sum(losses[-50:]) / 50, f"{time.process_time() - started[1]:.0f} s", flush=True)
-    found = predictions(scores_of, model, batches, data.kind, data.labels, autocast)
+    found = predictions(scores_of, model, batches, data.task_type, data.labels, autocast)
     return {
         "name": config.name, "steps": steps, "score": score(config.task.monitor, found, data.validation),
         "wall_seconds": time.time() - started[0], "cpu_seconds": time.process_time() - started[1],
