@@ -4,8 +4,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 from bert_lightning import cli
+from bert_lightning.config.hydra_registry import register
 from bert_lightning.data.store.preparation import StorePlan, prepare
 from bert_lightning.text.corpora import SentenceLines, TableFiles
 from bert_lightning.text.tokenizers.recipes import TrainWordPiece
@@ -62,6 +65,16 @@ def test_data():
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; BERT_LIGHTNING_TEST_DATA names another place")
     return folder
+
+
+@pytest.fixture
+def hydra_configs():
+    """Hydra, started with the config folder, so that a test can compose configs in this process."""
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(REPOSITORY / "conf"), version_base="1.3"):
+        yield
+    GlobalHydra.instance().clear()
 
 
 @pytest.fixture

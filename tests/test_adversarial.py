@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 from bert_lightning import cli
-from bert_lightning.config.registry import register
+from bert_lightning.config.hydra_registry import register
 from bert_lightning.runs.session import Session
 from bert_lightning.verbs import bench
 

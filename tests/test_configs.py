@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from bert_lightning.budget import Budget
 from bert_lightning.cli import VERBS, conf_folder
 from bert_lightning.config.building import build
-from bert_lightning.config.registry import register
+from bert_lightning.config.hydra_registry import register
 from bert_lightning.config.validation import check_config
 from bert_lightning.data.labelled.task_types import TaskType
 from bert_lightning.errors import UserError

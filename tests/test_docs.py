@@ -14,12 +14,10 @@ from functools import cache
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 
 from bert_lightning.cli import VERBS
-from bert_lightning.config.composition import composed_recipe
-from bert_lightning.config.registry import register
+from bert_lightning.config.composition import composed_pretraining
 from bert_lightning.config.validation import check_config
 from bert_lightning.console.arguments import POSITIONAL_KEYS, Arguments
 from bert_lightning.console.override_syntax import normalize_overrides
@@ -42,14 +40,6 @@ CHOICES = {
 
 def name_of(page):
     return str(page.relative_to(REPOSITORY))
-
-
-@pytest.fixture
-def hydra_configs():
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
 
 
 def check_command(command):
@@ -88,7 +78,7 @@ def check_verb(verb, *arguments):
     found = Arguments.of(verb, [*arguments])
     if POSITIONAL_KEYS.get(verb) == "overrides":
         for order in (found.plain, found.plain[::-1]):  # of a key that `diff` compares, the last value and the first
-            composed_recipe([*{override.partition("=")[0]: override for override in order}.values()])
+            composed_pretraining([*{override.partition("=")[0]: override for override in order}.values()])
         return
     overrides = [o for o in normalize_overrides(found.overrides, found.sweep) if not o.startswith("hydra/")]
     for job in split_sweep(overrides) if found.sweep else [overrides]:

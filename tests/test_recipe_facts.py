@@ -7,7 +7,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from bert_lightning.cli import conf_folder
 from bert_lightning.config.building import build
-from bert_lightning.config.registry import register
+from bert_lightning.config.hydra_registry import register
 
 WORDS = {"masking.mask_prob": 0.8, "masking.random_prob": 0.1}  # 80 % hidden, 10 % replaced, 10 % kept
 CORRECTED, UNCORRECTED = "torch.optim.AdamW", "bert_lightning.optim.bert_adamw"

@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 
 import bert_lightning
 from bert_lightning.cli import conf_folder
 from bert_lightning.config.building import build
-from bert_lightning.config.registry import register
 from bert_lightning.model import BERT
-from bert_lightning.verbs.models import recipe_costs, recipes
+from bert_lightning.verbs.models import pretraining_costs, published_configs
 from tests.model.test_unpadded import MASKS, assert_same, results
 
 CONF = conf_folder()
@@ -67,20 +65,11 @@ def test_every_size_is_some_recipe_s():
     assert all(facts.get("by_size", {}).keys() <= set(facts["sizes"]) for facts in published)
 
 
-@pytest.fixture
-def hydra_configs():
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
-    GlobalHydra.instance().clear()
-
-
 @pytest.mark.parametrize("recipe", [recipe for recipe in PUBLISHED if len(recipe) > 2], ids="-".join)
 def test_published_sizes_that_need_an_override(recipe, hydra_configs):
     variant, model, *others = recipe
-    ((_, _, config),) = recipes([f"variant={variant}", f"model={model}", *others])
-    assert recipe_costs(config).total == PUBLISHED[recipe]
+    ((_, _, config),) = published_configs([f"variant={variant}", f"model={model}", *others])
+    assert pretraining_costs(config).total == PUBLISHED[recipe]
 
 
 @pytest.mark.slow

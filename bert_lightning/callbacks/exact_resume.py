@@ -20,8 +20,8 @@ from bert_lightning.runtime.random_state import capture_random_state, restore_ra
 
 # Keys of a checkpoint: the random state of each rank, and the state of the training data.
 _RANDOM, _DATA = "random_states", "data"
-# Lightning's key for the data is the name of the data module's class. Checkpoints from before `_DATA` have one of them.
-_FORMER_DATA = ("PretrainingDataModule", "StreamDataModule")
+# The key of checkpoints from before `_DATA`: Lightning's, the name of the data module's class (`renames.STATES`).
+_FORMER_DATA = "StreamDataModule"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class ExactResume(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint.get(_RANDOM)
-        data = next((checkpoint[key] for key in (_DATA, *_FORMER_DATA) if key in checkpoint), None)
+        data = checkpoint.get(_DATA, checkpoint.get(_FORMER_DATA))
         if data is None:
             raise UserError("the checkpoint has no state of the training data, so a run cannot resume from it")
         trainer.datamodule.load_state_dict(data)  # type: ignore[attr-defined]

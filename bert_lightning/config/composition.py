@@ -35,9 +35,9 @@ def task_overrides(hydra: Any) -> list[str]:
     return list(found)
 
 
-def composed_recipe(overrides: Sequence[str]) -> DictConfig:
+def composed_pretraining(overrides: Sequence[str]) -> DictConfig:
     """Compose and check a pretraining config that is only read, not run. It may lack a corpus."""
-    config = compose("pretrain", [*overrides, "name=recipe"])
+    config = compose("pretrain", [*overrides, "name=unused"])
     check_config(config, overrides, complete=False)
     return config
 

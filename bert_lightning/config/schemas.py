@@ -253,7 +253,7 @@ class BenchConfig(Root):
 
 
 @dataclass
-class RecipesConfig(Root):
+class OverridesConfig(Root):
     """Keys of `bert-lightning models` and `bert-lightning diff`. `overrides` are those of `pretrain`."""
 
     overrides: list[str] = MISSING
@@ -268,8 +268,8 @@ SCHEMAS: dict[str, type[Root]] = {
     "predict": PredictConfig,
     "export": ExportConfig,
     "glue": GlueConfig,
-    "models": RecipesConfig,
-    "diff": RecipesConfig,
+    "models": OverridesConfig,
+    "diff": OverridesConfig,
     "demo": DemoConfig,
     "bench": BenchConfig,
 }

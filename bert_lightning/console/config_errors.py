@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 
-from bert_lightning.config import registry
+from bert_lightning.config import hydra_registry
 from bert_lightning.console.override_syntax import explain_unreadable, option_names
 from bert_lightning.help import conf_folder
 from bert_lightning.quoting import shortened
@@ -126,7 +126,7 @@ def suggest_keys(key: str, verb: str, overrides: Sequence[str], form: str = "{}=
     if not found and "." in key:
         found = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
     elif not found:
-        top = [path for path in own if "." not in path] or registry.keys()
+        top = [path for path in own if "." not in path] or hydra_registry.keys()
         found = difflib.get_close_matches(key, [*groups, *top], n=1, cutoff=0.75)
     if not found:
         ends = {path.rpartition(".")[2]: path for path in reversed(own)}

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bert_lightning.config.registry import register
+from bert_lightning.config.hydra_registry import register
 from bert_lightning.config.schemas import SCHEMAS
 from bert_lightning.console import error_report, override_syntax, sweeps
 from bert_lightning.console.arguments import POSITIONAL_KEYS, Arguments

@@ -1,4 +1,4 @@
-"""Optimizers that torch lacks, or has only in a form that a recipe does not use."""
+"""Optimizers that torch lacks, or has only in a form that no variant uses."""
 
 from __future__ import annotations
 

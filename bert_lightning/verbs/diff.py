@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.compare.tables import table
-from bert_lightning.config.composition import composed_recipe
+from bert_lightning.config.composition import composed_pretraining
 from bert_lightning.errors import UserError
 
 _ABSENT = "-"  # shown for a key that a config does not have
@@ -17,7 +17,7 @@ _ABSENT = "-"  # shown for a key that a config does not have
 def run(config: DictConfig) -> None:
     """Print the keys in which the two configs differ, and the number of equal keys."""
     left, right = split_sides(list(config.overrides))
-    ours, theirs = (_flat(composed_recipe(overrides)) for overrides in (left, right))
+    ours, theirs = (_flat(composed_pretraining(overrides)) for overrides in (left, right))
     names = _grouped([*ours, *theirs])
     rows = [(name, ours.get(name, _ABSENT), theirs.get(name, _ABSENT)) for name in names]
     differing = [row for row in rows if row[1] != row[2]]

@@ -15,7 +15,7 @@ from bert_lightning.budget import Steps
 from bert_lightning.config.building import build
 from bert_lightning.config.composition import with_choices
 from bert_lightning.config.finalize import epoch_steps, finalize, trainer_limits
-from bert_lightning.config.finetuning import with_recipe
+from bert_lightning.config.finetuning_options import with_finetuning_of_encoder
 from bert_lightning.config.memory import check_memory
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.labelled.examples import LabelledExamples
@@ -44,7 +44,7 @@ from bert_lightning.training import check_new_run, start_run
 
 def run(config: DictConfig) -> None:
     """Fine-tune, and print the results and the next command."""
-    folder, summary = finetune(with_recipe(with_choices(config)))
+    folder, summary = finetune(with_finetuning_of_encoder(with_choices(config)))
     if not summary:
         print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
         return

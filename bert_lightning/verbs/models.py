@@ -10,7 +10,7 @@ from omegaconf import DictConfig, open_dict
 from bert_lightning.compare.costs import Costs, costs
 from bert_lightning.compare.tables import table
 from bert_lightning.config.building import build
-from bert_lightning.config.composition import composed_recipe
+from bert_lightning.config.composition import composed_pretraining
 
 _HEADER = (
     "variant", "model", "vocab_size", "parameters", "embeddings", "layers", "length", "forward", "training", "memory",
@@ -32,12 +32,12 @@ The costs of a teacher are not counted."""
 
 def run(config: DictConfig) -> None:
     """Print a table with one row per size. Overrides select variants and sizes, and change their settings."""
-    rows = [_row(*found) for found in recipes(list(config.overrides))]
+    rows = [_row(*found) for found in published_configs(list(config.overrides))]
     print(table([_HEADER, *rows], right_aligned=_NUMBERS))
     print(_LEGEND)
 
 
-def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
+def published_configs(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
     """Yield the variant, the size and the config of every row of the table.
 
     The rows are the published sizes of all variants, unless the overrides name a variant or a size.
@@ -46,14 +46,14 @@ def recipes(overrides: list[str]) -> Iterator[tuple[str, str, DictConfig]]:
     others = [override for override in overrides if override.partition("=")[0] not in given]
     variants = [given["variant"]] if "variant" in given else _options("variant")
     for variant in variants:
-        published = composed_recipe([*others, f"variant={variant}"]).published
+        published = composed_pretraining([*others, f"variant={variant}"]).published
         for model in [given["model"]] if "model" in given else published.sizes:
             own = published.by_size.get(model, [])
-            config = composed_recipe([f"variant={variant}", f"model={model}", *own, *others])
+            config = composed_pretraining([f"variant={variant}", f"model={model}", *own, *others])
             yield variant, model, config
 
 
-def recipe_costs(config: DictConfig) -> Costs:
+def pretraining_costs(config: DictConfig) -> Costs:
     """Return the costs of a pretraining config at its published sequence length. Terms with a teacher do not count.
 
     If the config has no vocabulary size, it is set to the published one.
@@ -70,7 +70,7 @@ def recipe_costs(config: DictConfig) -> Costs:
 
 
 def _row(variant: str, model: str, config: DictConfig) -> tuple[str, ...]:
-    found, published = recipe_costs(config), config.published
+    found, published = pretraining_costs(config), config.published
     own = [override for override in published.by_size.get(model, []) if not override.startswith("published.")]
     source = [published.source or "", *([f"with {' '.join(own)}"] if own else [])]
     return (

@@ -27,7 +27,7 @@ from torch import nn
 from bert_lightning.cli import conf_folder
 from bert_lightning.config.building import build
 from bert_lightning.config.finalize import epoch_steps, finalize
-from bert_lightning.config.registry import register
+from bert_lightning.config.hydra_registry import register
 from bert_lightning.data.batching.sampler import StreamBatches
 from bert_lightning.data.labelled.examples import labelled_batch
 from bert_lightning.optim import parameter_groups

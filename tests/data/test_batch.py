@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from bert_lightning.cli import conf_folder
 from bert_lightning.config.building import resolved
 from bert_lightning.config.composition import composed
-from bert_lightning.config.registry import register
+from bert_lightning.config.hydra_registry import register
 from bert_lightning.data.batch import LabelledBatch, PretrainingBatch
 from bert_lightning.objectives import base
 from bert_lightning.verbs import finetune, pretrain

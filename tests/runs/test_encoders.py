@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from bert_lightning.config.finetuning import recipe_of
+from bert_lightning.config.finetuning_options import finetuning_option_of
 from bert_lightning.errors import UserError
 from bert_lightning.runs.pretrained import load_pretrained
 from tests.test_tasks import SENTENCES
@@ -113,11 +113,11 @@ def test_the_recipe_of_a_run_is_named_by_its_variant(tmp_path):
     ):
         (tmp_path / name / "checkpoints").mkdir(parents=True)
         (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(content))
-    assert recipe_of(f"{tmp_path}/first") == "electra"
-    assert recipe_of(f"{tmp_path}/second/checkpoints/best.ckpt") == "electra"
-    assert recipe_of(f"{tmp_path}/none") is None
+    assert finetuning_option_of(f"{tmp_path}/first") == "electra"
+    assert finetuning_option_of(f"{tmp_path}/second/checkpoints/best.ckpt") == "electra"
+    assert finetuning_option_of(f"{tmp_path}/none") is None
     with pytest.raises(UserError, match=r"itself/config.yaml names its own run as its encoder"):
-        recipe_of(f"{tmp_path}/itself")
+        finetuning_option_of(f"{tmp_path}/itself")
 
 
 @pytest.mark.parametrize("damage", ["fifo", "folder", "loop", "weights", "no weights", "checkpoint"])
@@ -137,7 +137,7 @@ def test_what_is_no_regular_file_is_one_line_and_no_hang(damage, folder_of, tmp_
     with pytest.raises(UserError, match=r"is no file|no encoder at|holds no weights: it needs one of model") as raised:
         load_pretrained(str(folder))
     assert "\n" not in str(raised.value)
-    assert recipe_of(str(folder)) == ("bert" if "weights" in damage else None)
+    assert finetuning_option_of(str(folder)) == ("bert" if "weights" in damage else None)
 
 
 def test_a_foreign_folder_is_read_or_one_line(folder_of, command):

@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from bert_lightning.cli import conf_folder
-from bert_lightning.config.registry import register
+from bert_lightning.config.hydra_registry import register
 from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.errors import UserError
 from bert_lightning.tasks.data import class_weights, joint_objective, training_data

@@ -12,7 +12,7 @@ import bert_lightning.data.labelled as labelled
 from bert_lightning.cli import conf_folder
 from bert_lightning.config.building import build
 from bert_lightning.config.composition import composed
-from bert_lightning.config.registry import register
+from bert_lightning.config.hydra_registry import register
 from bert_lightning.data.labelled.task_types import TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.objectives import downstream, similarity

@@ -26,7 +26,7 @@ def read_json_lines(path: Path, start: int = 0, end: int | None = None) -> Itera
             yield place, json_object(line, place)
 
 
-def read_json(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_json_rows(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a .json file with their places. The first characters of the file determine its layout.
 
     `[` begins a list of rows. A file that begins with `{` has one row per line, or is a single object. If all values of

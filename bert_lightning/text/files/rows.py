@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.files.columnar import columnar_parts, read_columnar
-from bert_lightning.text.files.json_rows import json_parts, read_json, read_json_lines
+from bert_lightning.text.files.json_rows import json_parts, read_json_lines, read_json_rows
 from bert_lightning.text.files.json_text import described
 from bert_lightning.text.files.lines import Part, inner_suffix, split_at_lines
 from bert_lightning.text.files.tables import read_delimited
@@ -130,7 +130,7 @@ FORMATS = {
     ".tsv": TableFormat(_tabs),
     ".jsonl": _JSON_LINES,
     ".ndjson": _JSON_LINES,
-    ".json": TableFormat(lambda path, selection: read_json(path, selection.start, selection.end), json_parts),
+    ".json": TableFormat(lambda path, selection: read_json_rows(path, selection.start, selection.end), json_parts),
     ".parquet": _COLUMNAR,
     ".arrow": _COLUMNAR,
     ".feather": _COLUMNAR,

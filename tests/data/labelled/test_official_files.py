@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 
 from bert_lightning.cli import conf_folder
 from bert_lightning.config.building import build
-from bert_lightning.config.registry import register
+from bert_lightning.config.hydra_registry import register
 from bert_lightning.data.labelled.squad import read_squad
 from bert_lightning.tasks.data import read_examples, training_data
 from bert_lightning.text.files.rows import read_rows

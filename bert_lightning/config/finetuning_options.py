@@ -21,7 +21,7 @@ from bert_lightning.text.locations import locate
 _FROM_ENCODER, _DEFAULT = "from_encoder", "bert"  # a family without an option keeps `from_encoder`, which equals `bert`
 
 
-def with_recipe(config: DictConfig) -> DictConfig:
+def with_finetuning_of_encoder(config: DictConfig) -> DictConfig:
     """Return the config with the `finetuning` option of the encoder's family, unless the command line chose one.
 
     If that option is not `bert`, the config is composed again with it.
@@ -29,20 +29,20 @@ def with_recipe(config: DictConfig) -> DictConfig:
     hydra: Any = HydraConfig.get()
     if hydra.runtime.choices["finetuning"] != _FROM_ENCODER:
         return config
-    recipe = recipe_of(config.encoder)
-    options = GlobalHydra.instance().config_loader().get_group_options("finetuning")
-    if recipe == _DEFAULT or recipe not in options:
+    option = finetuning_option_of(config.encoder)
+    known = GlobalHydra.instance().config_loader().get_group_options("finetuning")
+    if option == _DEFAULT or option not in known:
         return config
     print(
-        f"note: finetuning={recipe}, the option for this encoder's family; finetuning=bert overrides it",
+        f"note: finetuning={option}, the option for this encoder's family; finetuning=bert overrides it",
         file=sys.stderr,
     )
-    anew = composed(hydra.job.config_name, [*task_overrides(hydra), f"finetuning={recipe}"])
+    anew = composed(hydra.job.config_name, [*task_overrides(hydra), f"finetuning={option}"])
     anew.name, anew.job = config.name, config.job
     return anew
 
 
-def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
+def finetuning_option_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
     """Return the option of the group `finetuning` for an encoder; None if nothing names it.
 
     It is `published.finetuning` of a pretraining run, or `model_type` of a Hugging Face folder. A fine-tuned run has
@@ -69,6 +69,6 @@ def recipe_of(location: str, through: tuple[Path, ...] = ()) -> str | None:
     if "encoder" in config:
         if run.config in through:
             raise UserError(f"{run.config} names its own run as its encoder: give another encoder=...")
-        return recipe_of(str(config.encoder), (*through, run.config))
-    recipe: str | None = OmegaConf.select(config, "published.finetuning")
-    return recipe
+        return finetuning_option_of(str(config.encoder), (*through, run.config))
+    option: str | None = OmegaConf.select(config, "published.finetuning")
+    return option
