@@ -13,8 +13,8 @@ PACKAGE = Path(bert_lightning.__file__).parent
 # A module may import from its own stage and from those before it.
 STAGES = [
     "errors", "quoting", "ranges", "renames", "runtime", "budget", "text", "data", "model", "objectives", "metrics",
-    "optim", "modules", "callbacks", "runs", "compare", "config", "tasks", "training", "verbs", "help", "console",
-    "cli", "__main__",
+    "optim", "modules", "callbacks", "runs", "config", "tasks", "training", "compare", "studies", "verbs", "help",
+    "console", "cli", "__main__",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 
