@@ -70,6 +70,7 @@ class Cell:
     within: float | None
     values: list[SeedValue]
     may_be_best: bool | None  # None: it cannot be told
+    note: str = ""  # why there is no interval, or what it assumes
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,12 @@ class Difference:
     p: float | None = None  # two-sided p of the default interval
     verdict: str = "unknown"
     detectable: float | None = None  # smallest true difference found with a power of 80 %
-    seeds_to_settle: int | None = None  # seeds for each arm at which this difference would exclude 0; None: over 1000
+    # Seeds for each arm at which a true difference of this size excludes 0 with a power of 80 %; None: over 1000.
+    seeds_to_settle: int | None = None
     seconds_to_settle: float | None = None  # training time of the further seeds of both arms
+    example_floor: float | None = None  # smallest true difference that any number of seeds can find on these examples
+    holm_tasks_p: float | None = None  # `p` of a task, adjusted by Holm over all arms and all tasks
+    note: str = ""  # why there is no interval, or what it assumes
 
 
 @dataclass(frozen=True)

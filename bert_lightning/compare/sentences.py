@@ -1,0 +1,185 @@
+"""Say in plain English what a comparison found on its primary measure, and what would settle what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bert_lightning.compare.results import Cell, Difference, Measure
+
+MOST_NAMED = 3  # arms named one by one in what is to settle
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found on one measure: a cell for each arm, and a difference for each arm but the baseline."""
+
+    measure: Measure
+    baseline: str
+    cells: Sequence[Cell]
+    differences: Sequence[Difference]
+
+
+def answer(found: Findings) -> str:
+    """Return the answer to "which arm is best?" in one sentence, with its interval."""
+    measure, cells = found.measure, found.cells
+    if not cells:
+        return f"Nothing can be compared: no run has a value of {measure.label}."
+    if len(cells) == 1:
+        return f"{_mean(measure, cells[0])}. There is nothing to compare it with."
+    if all(cell.arm != found.baseline for cell in cells):
+        return (
+            f"No difference can be given: the baseline {found.baseline} has no value of {measure.label}. "
+            f"{_leader(found)}."
+        )
+    best = [cell.arm for cell in cells if cell.may_be_best]
+    told = all(cell.may_be_best is not None for cell in cells)
+    if told and len(best) == 1:
+        return _one_best(found, best[0])
+    if told and len(cells) > 2:
+        compared = "; ".join(_compared(measure, d) for d in found.differences)
+        return (
+            f"It cannot be told which arm is best on {measure.label}: {_listed(best, 'or')} may be. "
+            f"Compared with {found.baseline}: {compared}."
+        )
+    if told:
+        only = found.differences[0]
+        return (
+            f"It cannot be told whether {only.arm} or {only.baseline} is better on {measure.label}: "
+            f"the difference is {_interval(measure, only)}."
+        )
+    return _untold(found)
+
+
+def to_settle(found: Findings) -> str:
+    """Return what would settle the open differences, and what it costs. It is empty if nothing is open."""
+    measure = found.measure
+    unknown = [d for d in found.differences if d.verdict == "unknown"]
+    undecided = sorted((d for d in found.differences if d.verdict == "open"), key=lambda d: d.seeds_to_settle or 10**6)
+    sentences = [_settled_by(found, d) for d in undecided[:MOST_NAMED]]
+    if len(undecided) > MOST_NAMED:
+        sentences.append(f"{len(undecided) - MOST_NAMED} more differences are open.")
+    counts = {cell.arm: len(cell.values) for cell in found.cells}
+    single = [arm for arm in {**counts} if counts[arm] == 1 and any(arm in (d.arm, d.baseline) for d in unknown)]
+    if single:
+        verb = "have" if len(single) > 1 else "has"
+        sentences.append(f"{_listed(single)} {verb} one pretraining seed: run at least 3 seeds for each arm.")
+    detectable = [d.detectable for d in undecided if d.detectable is not None]
+    if detectable:
+        size = amount_text(measure, max(detectable))
+        sentences.append(f"This study finds a true difference of {size} with a power of 80 %.")
+    return " ".join(sentences)
+
+
+def value_text(measure: Measure, value: float) -> str:
+    """Return a value as it is displayed, with its unit."""
+    return f"{value * measure.factor:.{measure.decimals}f}" + (f" {measure.unit}" if measure.unit else "")
+
+
+def amount_text(measure: Measure, amount: float) -> str:
+    """Return the size of a difference, without a sign. The unit of a difference of percentages is points."""
+    unit = "points" if measure.unit == "%" else measure.unit
+    return f"{abs(amount) * measure.factor:.{measure.decimals}f}" + (f" {unit}" if unit else "")
+
+
+def range_text(measure: Measure, low: float, high: float) -> str:
+    """Return an interval of a difference as it is displayed, with signs."""
+    unit = "points" if measure.unit == "%" else measure.unit
+    low_text, high_text = (f"{value * measure.factor:+.{measure.decimals}f}" for value in (low, high))
+    return f"{low_text} to {high_text}" + (f" {unit}" if unit else "")
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} minutes"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 86400:.1f} days"
+
+
+def _one_best(found: Findings, best: str) -> str:
+    """Return the sentence about the only arm that may be the best, beside the baseline or the next arm."""
+    measure = found.measure
+    among = f"the best of {len(found.cells)} arms" if len(found.cells) > 2 else "better"
+    if best != found.baseline:
+        only = next(d for d in found.differences if d.arm == best)
+        than = f"than {only.baseline} " if len(found.cells) == 2 else ""
+        beside = "" if len(found.cells) == 2 else f", compared with {only.baseline}"
+        return f"{best} is {among} {than}on {measure.label}: {_interval(measure, only)}{beside}."
+    closest = min(found.differences, key=lambda d: abs(d.estimate))
+    than = f"than {closest.arm} " if len(found.cells) == 2 else ""
+    return (
+        f"The baseline {best} is {among} {than}on {measure.label}; "
+        f"the closest, {closest.arm}, differs by {_interval(measure, closest)}."
+    )
+
+
+def _untold(found: Findings) -> str:
+    """Return the sentence for arms without an interval of every pair: means, and what is known beside the baseline."""
+    known = [d for d in found.differences if d.verdict != "unknown"]
+    reasons = list(dict.fromkeys(d.note for d in found.differences if d.verdict == "unknown" and d.note))
+    compared = f" Compared with {found.baseline}: " + "; ".join(_compared(found.measure, d) for d in known) + "."
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return (
+        f"It cannot be told which arm is best on {found.measure.label}{why}. {_leader(found)}."
+        f"{compared if known else ''}"
+    )
+
+
+def _leader(found: Findings) -> str:
+    sign = 1 if found.measure.higher_is_better else -1
+    ranked = sorted(found.cells, key=lambda cell: -sign * cell.mean)
+    return "In these runs the means are: " + ", ".join(
+        f"{cell.arm} {value_text(found.measure, cell.mean)}" for cell in ranked
+    )
+
+
+def _mean(measure: Measure, cell: Cell) -> str:
+    seeds = f"{len(cell.values)} seed" + ("s" if len(cell.values) > 1 else "")
+    text = f"{cell.arm} has {value_text(measure, cell.mean)} on {measure.label} over {seeds}"
+    if cell.low is None or cell.high is None:
+        return f"{text}, without an interval" + (f" ({cell.note})" if cell.note else "")
+    return f"{text}, 95 % interval {value_text(measure, cell.low)} to {value_text(measure, cell.high)}"
+
+
+def _interval(measure: Measure, d: Difference) -> str:
+    """Return a difference with its interval and, among several arms, Holm's p."""
+    unit = "points" if measure.unit == "%" else measure.unit
+    estimate = f"{d.estimate * measure.factor:+.{measure.decimals}f}" + (f" {unit}" if unit else "")
+    if d.low is None or d.high is None:
+        return f"{estimate}, without an interval"
+    assumed = f"; {d.note}" if d.note else ""
+    return f"{estimate} (95 % interval {range_text(measure, d.low, d.high)}{assumed})"
+
+
+def _compared(measure: Measure, d: Difference) -> str:
+    words = {"better": "is better", "worse": "is worse", "open": "is not told apart", "unknown": "has no interval"}
+    return f"{d.arm} {words[d.verdict]}, {_interval(measure, d)}"
+
+
+def _settled_by(found: Findings, d: Difference) -> str:
+    """Return what would settle one open difference: seeds and time, or examples."""
+    size = amount_text(found.measure, d.estimate)
+    if d.seeds_to_settle is None:
+        if d.example_floor is not None and abs(d.estimate) <= d.example_floor:
+            floor = amount_text(found.measure, d.example_floor)
+            return (
+                f"{d.arm} or {d.baseline}: more seeds alone cannot show a difference as small as {size}. With these "
+                f"examples no number of seeds finds less than {floor}; more test examples would."
+            )
+        return f"{d.arm} or {d.baseline}: over 1000 seeds for each arm would be needed to show a difference of {size}."
+    counts = {cell.arm: len(cell.values) for cell in found.cells}
+    more = [max(d.seeds_to_settle - counts[arm], 0) for arm in (d.arm, d.baseline)]
+    further = f"{more[0]} more" if more[0] == more[1] else f"{more[0]} and {more[1]} more"
+    cost = "" if d.seconds_to_settle is None else f", about {duration_text(d.seconds_to_settle)} of training"
+    return (
+        f"{d.arm} or {d.baseline}: if the true difference is the observed {size}, {d.seeds_to_settle} seeds for each "
+        f"arm ({further}{cost}) show it with a power of 80 %."
+    )
+
+
+def _listed(names: Sequence[str], joint: str = "and") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {joint} {names[-1]}"
