@@ -24,7 +24,7 @@ AVERAGE = "average"
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the statistics say. `measures` are the given ones and, with two or more tasks, their average."""
+    """The statistics of a comparison. `measures` are the given ones and, with two or more tasks, their average."""
 
     measures: list[Measure]
     cells: list[Cell]

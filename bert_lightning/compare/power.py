@@ -1,4 +1,4 @@
-"""What a study can find, and what would settle an open question: power, seeds and costs."""
+"""Compute what a study can find, and what would settle an open question: power, seeds and costs."""
 
 from __future__ import annotations
 

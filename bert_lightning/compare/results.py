@@ -109,7 +109,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Power:
-    """What the study can tell on one measure."""
+    """The power of the study on one measure: what it can tell."""
 
     measure: str
     detectable: float | None  # the median over arms of the smallest detectable difference
@@ -122,7 +122,7 @@ class Power:
 
 @dataclass(frozen=True)
 class FairnessCheck:
-    """Whether the arms agree in one respect, such as the data or the hardware.
+    """A check that the arms agree in one respect, such as the data or the hardware.
 
     `status` is `equal`, `different` or `unknown`. `values` has the values where they differ: run or arm -> value.
     `matters` says why a difference here makes the comparison unfair; empty if it only has to be known.
@@ -151,7 +151,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class TimeToTarget:
-    """What one run spent until a measure first reached a target. None: it never did within its budget."""
+    """The amount that one run spent until a measure first reached a target. None: it never did within its budget."""
 
     arm: str
     seed: int

@@ -12,7 +12,7 @@ MOST_NAMED = 3  # arms named one by one in what is to settle
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found on one measure: a cell for each arm, and a difference for each arm but the baseline."""
+    """The findings on one measure: a cell for each arm, and a difference for each arm but the baseline."""
 
     measure: Measure
     baseline: str
