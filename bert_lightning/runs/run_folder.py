@@ -5,13 +5,18 @@ tokenizer.json       the tokenizer of the model
 checkpoints/         step-N.ckpt, the state after N updates; last.ckpt, a link to the newest; best.ckpt, weights only
 metrics.csv          every logged value (tensorboard/ beside it holds the same)
 summary.json         written last: final metrics, versions, seed, commit, wall time
+failed.json          the error that ended the run; removed when the run resumes
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
+import struct
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,8 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from bert_lightning.errors import UserError
+from bert_lightning.runs.atomic_writes import replace_atomically
 from bert_lightning.runs.run_files import read_json
 from bert_lightning.runtime.environment import note
+
+# The fields of C's `struct flock`, for `struct.pack`, and the index of the lock's type in them.
+_LOCK_FIELDS, _LOCK_TYPE = ("qqihh", 3) if sys.platform == "darwin" else ("hhqqi", 0)
+_own_locks: set[tuple[int, int]] = set()  # device and inode of the lock files that this process holds
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,10 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def failure(self) -> Path:
+        return self.path / "failed.json"
+
+    @property
     def lock(self) -> Path:
         return self.path / ".lock"
 
@@ -90,13 +104,51 @@ class RunFolder:
             UserError: if another process holds the lock, or the folder cannot be locked.
         """
         lock = self._locked()
+        own = _identity(os.fstat(lock))
+        _own_locks.add(own)
         try:
             yield
         finally:
             self.lock.unlink(missing_ok=True)
             os.close(lock)
+            _own_locks.discard(own)
             with suppress(OSError):
                 self.path.rmdir()
+
+    def is_held(self) -> bool:
+        """Return whether a process, such as this one, holds the lock."""
+        return self._is_held_here() or self.is_held_by_another()
+
+    def is_held_by_another(self) -> bool:
+        """Return whether another process holds the lock. The lock is only looked at, and not taken for a moment."""
+        if self._is_held_here():  # to open and close the file here would release the lock
+            return False
+        try:
+            lock = os.open(self.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fields = [0] * 5
+            fields[_LOCK_TYPE] = fcntl.F_RDLCK  # conflicts with the lock of `held`, and needs no permission to write
+            answer = fcntl.fcntl(lock, fcntl.F_GETLK, struct.pack(_LOCK_FIELDS, *fields))
+            found: int = struct.unpack(_LOCK_FIELDS, answer)[_LOCK_TYPE]
+            return found != fcntl.F_UNLCK
+        except OSError:  # a file system without locks holds no run that is training
+            return False
+        finally:
+            os.close(lock)
+
+    def _is_held_here(self) -> bool:
+        try:
+            return _identity(os.stat(self.lock, follow_symlinks=False)) in _own_locks
+        except OSError:
+            return False
+
+    def record_failure(self, error: BaseException) -> None:
+        """Write the error that ended the run to `failed.json`, in one line. A disk that is full leaves no file."""
+        record = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_ERROR], "time": time.time()}
+        with suppress(OSError), replace_atomically(self.failure) as file:
+            file.write(json.dumps(record) + "\n")
 
     def _locked(self) -> int:
         """Lock the folder and return the descriptor of the open lock file. Forked workers do not inherit the lock."""
@@ -143,6 +195,10 @@ class RunFolder:
         return summary
 
 
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
 def _check_name(key: str, value: str) -> None:
     """Raise UserError unless the value of this config key is the relative path of a folder, such as `a` or `a/b`."""
     parts = value.split("/")
@@ -152,6 +208,7 @@ def _check_name(key: str, value: str) -> None:
         raise UserError(f"{key}={long[:20]}... has {len(long.encode())} bytes: use {_LONGEST_NAME} at most")
 
 
+_LONGEST_ERROR = 500  # most characters of the error in `failed.json`
 _LONGEST_NAME = 255  # most bytes of a file's name in the usual file systems
 
 _NUMBER = (int, float)

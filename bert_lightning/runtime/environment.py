@@ -8,8 +8,6 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lightning.pytorch.utilities import rank_zero_only
-
 _PACKAGES = ("torch", "lightning", "hydra-core", "torchmetrics", "tokenizers", "numpy")
 
 
@@ -50,7 +48,8 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-@rank_zero_only
 def note(text: str) -> None:
     """Print a note to the user on standard error, on rank 0 only: the run differs from what was requested."""
-    print(f"note: {' '.join(text.split())[:300]}", file=sys.stderr, flush=True)
+    from lightning.pytorch.utilities import rank_zero_only  # imported here, since it takes seconds
+
+    rank_zero_only(print)(f"note: {' '.join(text.split())[:300]}", file=sys.stderr, flush=True)
