@@ -168,14 +168,14 @@ def _over_tasks(differences: Sequence[Difference], tasks: Sequence[str]) -> list
 def _cells(measure: Measure, aligned: Mapping[str, AlignedArm], pairs: Mapping[tuple[str, str], Pair]) -> list[Cell]:
     """Return one cell for each arm.
 
-    An arm may be the best if no other arm is better by its pairwise test; all pairs need a p, or it cannot be told.
+    An arm may be the best if no other arm is better by its test. An arm that no test compares with another is unknown.
     """
     better = {
         (a, b): pair.interval.p
         for (a, b), pair in pairs.items()
         if (pair.interval.estimate > 0) == measure.higher_is_better
     }
-    told = len(aligned) > 1 and all(pair.interval.p is not None for pair in pairs.values())
+    tested = {a for (a, _), pair in pairs.items() if pair.interval.p is not None}
     best = may_be_best(list(aligned), better)
     cells = []
     for (name, arm), may in zip(aligned.items(), best, strict=True):
@@ -189,7 +189,7 @@ def _cells(measure: Measure, aligned: Mapping[str, AlignedArm], pairs: Mapping[t
         cells.append(
             Cell(
                 name, measure.name, interval.estimate, low, high, between, within, values,
-                may_be_best=may if told else None, note=arm.note or interval.reason,
+                may_be_best=may if name in tested else None, note=arm.note or interval.reason,
             )
         )  # fmt: skip
     return cells

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -97,7 +97,7 @@ def mean_interval(sample: Sample) -> Interval:
         return Interval(estimate, reason="a value is not finite")
     if len(sample.values) < 2:
         return Interval(estimate, reason="one seed says nothing about other seeds")
-    return t_interval(estimate, mean_terms(sample))
+    return _with_cautions(t_interval(estimate, mean_terms(sample)), _examples_caution(sample))
 
 
 def difference_interval(a: Sample, b: Sample, paired: bool = False) -> Interval:
@@ -112,10 +112,10 @@ def difference_interval(a: Sample, b: Sample, paired: bool = False) -> Interval:
         return Interval(estimate, reason="a value is not finite")
     if len(a.values) < 2 and len(b.values) < 2:
         return Interval(estimate, reason="one seed for each arm says nothing about other seeds")
+    one = min(len(a.values), len(b.values)) == 1
+    borrowed = "one arm has one seed and is assumed to vary as the other arm does" if one else ""
     interval = t_interval(estimate, difference_terms(a, b, paired))
-    if min(len(a.values), len(b.values)) > 1 or interval.low is None:
-        return interval
-    return Interval(**{**vars(interval), "reason": "one arm has one seed: it is assumed to vary as the other arm does"})
+    return _with_cautions(interval, borrowed, _examples_caution(a) or _examples_caution(b))
 
 
 def examples_interval(a: Sample, b: Sample) -> Interval:
@@ -140,6 +140,18 @@ def t_interval(estimate: float, terms: ErrorTerms) -> Interval:
 def critical_t(df: float, confidence: float = CONFIDENCE) -> float:
     """Return the quantile of the t distribution that a two-sided interval of this confidence uses."""
     return float(stdtrit(df, (1 + confidence) / 2))
+
+
+def _with_cautions(interval: Interval, *cautions: str) -> Interval:
+    if interval.low is None:
+        return interval
+    return replace(interval, reason="; ".join(caution for caution in cautions if caution))
+
+
+def _examples_caution(sample: Sample) -> str:
+    if all(part is not None for part in sample.parts):
+        return ""
+    return "values of single examples are unknown, so this is about these test examples only"
 
 
 def mean_terms(sample: Sample) -> ErrorTerms:

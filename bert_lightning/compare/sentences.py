@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bert_lightning.compare.results import Cell, Difference, Measure
 
+LEVEL = 0.05
 MOST_NAMED = 3  # arms named one by one in what is to settle
 
 
@@ -33,22 +34,20 @@ def answer(found: Findings) -> str:
             f"{_leader(found)}."
         )
     best = [cell.arm for cell in cells if cell.may_be_best]
-    told = all(cell.may_be_best is not None for cell in cells)
-    if told and len(best) == 1:
+    if not best:
+        return f"It cannot be told which arm is best {_on(measure)}{_reasons(found)}. {_leader(found)}."
+    if len(best) == 1:
         return _one_best(found, best[0])
-    if told and len(cells) > 2:
-        compared = "; ".join(_compared(measure, d) for d in found.differences)
-        return (
-            f"It cannot be told which arm is best on {measure.label}: {_listed(best, 'or')} may be. "
-            f"Compared with {found.baseline}: {compared}."
-        )
-    if told:
+    if len(cells) == 2:
         only = found.differences[0]
         return (
-            f"It cannot be told whether {only.arm} or {only.baseline} is better on {measure.label}: "
+            f"It cannot be told whether {only.arm} or {only.baseline} is better {_on(measure)}: "
             f"the difference is {_interval(measure, only)}."
         )
-    return _untold(found)
+    return (
+        f"It cannot be told which arm is best {_on(measure)}: {_listed(best, 'or')} may be{_reasons(found)}. "
+        f"Compared with {found.baseline}: {'; '.join(_compared(measure, d) for d in found.differences)}."
+    )
 
 
 def to_settle(found: Findings) -> str:
@@ -103,30 +102,31 @@ def duration_text(seconds: float) -> str:
 def _one_best(found: Findings, best: str) -> str:
     """Return the sentence about the only arm that may be the best, beside the baseline or the next arm."""
     measure = found.measure
-    among = f"the best of {len(found.cells)} arms" if len(found.cells) > 2 else "better"
-    if best != found.baseline:
-        only = next(d for d in found.differences if d.arm == best)
-        than = f"than {only.baseline} " if len(found.cells) == 2 else ""
-        beside = "" if len(found.cells) == 2 else f", compared with {only.baseline}"
-        return f"{best} is {among} {than}on {measure.label}: {_interval(measure, only)}{beside}."
-    closest = min(found.differences, key=lambda d: abs(d.estimate))
-    than = f"than {closest.arm} " if len(found.cells) == 2 else ""
-    return (
-        f"The baseline {best} is {among} {than}on {measure.label}; "
-        f"the closest, {closest.arm}, differs by {_interval(measure, closest)}."
-    )
+    tested = [cell for cell in found.cells if cell.may_be_best is not None]
+    if best == found.baseline:
+        shown = min((d for d in found.differences if d.low is not None), key=lambda d: abs(d.estimate))
+        name, other, beside = f"The baseline {best}", shown.arm, f"the closest, {shown.arm}, differs by "
+    else:
+        shown = next(d for d in found.differences if d.arm == best)
+        name, other, beside = best, shown.baseline, f"compared with {shown.baseline} by "
+    if len(tested) == 2:
+        return f"{name} is better than {other} {_on(measure)}: {_interval(measure, shown)}{_reasons(found)}."
+    among = f"the best of {len(tested)} arms {_on(measure)}"
+    return f"{name} is {among}{_reasons(found)}; {beside}{_interval(measure, shown)}."
 
 
-def _untold(found: Findings) -> str:
-    """Return the sentence for arms without an interval of every pair: means, and what is known beside the baseline."""
-    known = [d for d in found.differences if d.verdict != "unknown"]
-    reasons = list(dict.fromkeys(d.note for d in found.differences if d.verdict == "unknown" and d.note))
-    compared = f" Compared with {found.baseline}: " + "; ".join(_compared(found.measure, d) for d in known) + "."
-    why = f" ({'; '.join(reasons)})" if reasons else ""
-    return (
-        f"It cannot be told which arm is best on {found.measure.label}{why}. {_leader(found)}."
-        f"{compared if known else ''}"
-    )
+def _reasons(found: Findings) -> str:
+    """Return which arms cannot be compared and why, in brackets; it is empty if all can."""
+    untold = {cell.arm for cell in found.cells if cell.may_be_best is None}
+    notes = [d.note for d in found.differences if d.verdict == "unknown" and {d.arm, d.baseline} & untold and d.note]
+    if not untold:
+        return ""
+    why = "; ".join(dict.fromkeys(notes)) or "there is no interval"
+    return f" ({_listed(sorted(untold))} cannot be compared: {why})"
+
+
+def _on(measure: Measure) -> str:
+    return f"on {measure.label}"
 
 
 def _leader(found: Findings) -> str:
@@ -139,7 +139,7 @@ def _leader(found: Findings) -> str:
 
 def _mean(measure: Measure, cell: Cell) -> str:
     seeds = f"{len(cell.values)} seed" + ("s" if len(cell.values) > 1 else "")
-    text = f"{cell.arm} has {value_text(measure, cell.mean)} on {measure.label} over {seeds}"
+    text = f"{cell.arm} has {value_text(measure, cell.mean)} {_on(measure)} over {seeds}"
     if cell.low is None or cell.high is None:
         return f"{text}, without an interval" + (f" ({cell.note})" if cell.note else "")
     return f"{text}, 95 % interval {value_text(measure, cell.low)} to {value_text(measure, cell.high)}"
@@ -157,7 +157,10 @@ def _interval(measure: Measure, d: Difference) -> str:
 
 def _compared(measure: Measure, d: Difference) -> str:
     words = {"better": "is better", "worse": "is worse", "open": "is not told apart", "unknown": "has no interval"}
-    return f"{d.arm} {words[d.verdict]}, {_interval(measure, d)}"
+    text = f"{d.arm} {words[d.verdict]}, {_interval(measure, d)}"
+    if d.verdict in ("better", "worse") and d.holm_p is not None and d.holm_p > LEVEL:
+        return f"{text}, but not after Holm's adjustment for several arms (p = {d.holm_p:.2f})"
+    return text
 
 
 def _settled_by(found: Findings, d: Difference) -> str:
