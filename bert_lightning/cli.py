@@ -25,6 +25,7 @@ VERBS = {
     "glue": "fine-tune on every GLUE task with several seeds, and print one table",
     "models": "list every size and variant: parameters, FLOPs, memory, source",
     "diff": "list the config keys in which two pretraining configs differ",
+    "runs": "list the runs below a folder: state, what they vary, metric, age, size",
     "bench": "measure the speed of a training step on this machine",
     "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
 }

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from omegaconf import MISSING
 
+from bert_lightning.config.schema_parts import DataConfig, MonitorConfig, Root, Schema, TaskConfig
 from bert_lightning.ranges import (  # fmt: skip
     Count,
     Empty,
@@ -26,60 +27,6 @@ from bert_lightning.ranges import (  # fmt: skip
     Share,
     Whole,
 )
-
-
-@dataclass
-class Schema:
-    """Base class of schemas. A schema lists config keys with types and limits, which `config/validation.py` checks."""
-
-
-@dataclass
-class DataConfig(Schema):
-    """Keys of the config group `data`: a corpus, and how it is split."""
-
-    name: str = MISSING
-    corpus: Part = MISSING
-    validation_fraction: Annotated[float, Range(above=0, below=1)] = MISSING
-    deduplicate: bool = MISSING
-    folder: str = MISSING
-
-
-@dataclass
-class TaskConfig(Schema):
-    """Keys of the config group `task`: labelled examples, the task type, its objective and its metrics."""
-
-    path: str | None = MISSING  # folder or file of the official or the user's data; null: the data of `hub`
-    files: Part = MISSING
-    hub: Part | None = None
-    columns: dict[str, str] = field(default_factory=dict)
-    validation_split: str = "validation"
-    validation_fraction: Annotated[float, Range(above=0, below=1)] | None = MISSING
-    train_examples: Count | None = MISSING
-    max_length: Length = MISSING
-    labels: list[str] | None = MISSING  # null: the labels in the training data
-    class_weights: Any = None  # null, balanced, or a mapping of label -> weight
-    type: Part = MISSING
-    term: str = MISSING
-    objective: Maker = MISSING
-    metrics: Parts = MISSING
-    monitor: str = MISSING  # the metric that decides which checkpoint is the best
-
-
-@dataclass
-class MonitorConfig(Schema):
-    """Keys that choose the best checkpoint: a validation metric, and whether its lowest or highest value is best."""
-
-    metric: str = MISSING
-    mode: Annotated[str, OneOf(("min", "max"))] = MISSING
-
-
-@dataclass
-class Root(Schema):
-    """Keys that every verb has."""
-
-    name: str = MISSING
-    runs: str = MISSING
-    job: str | None = None  # set for each job of a sweep: the job's number and its values of the varied keys
 
 
 @dataclass
@@ -259,6 +206,16 @@ class OverridesConfig(Root):
     overrides: list[str] = MISSING
 
 
+@dataclass
+class RunsConfig(Root):
+    """Keys of `bert-lightning runs`."""
+
+    folders: list[str] | None = None
+    where: list[str] = MISSING
+    sort: str = MISSING
+    format: Annotated[str, OneOf(("table", "json"))] = MISSING
+
+
 SCHEMAS: dict[str, type[Root]] = {
     "prepare": PrepareConfig,
     "inspect": InspectConfig,
@@ -270,6 +227,7 @@ SCHEMAS: dict[str, type[Root]] = {
     "glue": GlueConfig,
     "models": OverridesConfig,
     "diff": OverridesConfig,
+    "runs": RunsConfig,
     "demo": DemoConfig,
     "bench": BenchConfig,
 }

@@ -12,7 +12,8 @@ from bert_lightning.quoting import shortened
 
 # Verbs that take plain arguments -> the config key that holds them. For `models` and `diff`, overrides are plain
 # arguments too. They apply to the pretraining config that is shown, and a key may be given twice.
-POSITIONAL_KEYS = {"predict": "texts", "models": "overrides", "diff": "overrides"}
+POSITIONAL_KEYS = {"predict": "texts", "runs": "folders", "models": "overrides", "diff": "overrides"}
+JSON_VERBS = ("runs",)  # verbs with a key `format`, for which --json is short for format=json
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 
 _SHORT = {"-c": "--cfg", "-m": "--multirun", "-p": "--package", "-r": "--run", "-i": "--info", "-cd": "--config-dir",
@@ -69,6 +70,9 @@ class Arguments:
 
     def _add_flag(self, verb: str, argument: str, rest: list[str]) -> None:
         """Add a flag. Its value comes after the `=`, or else is the first argument of `rest`, which is removed."""
+        if argument == "--json" and verb in JSON_VERBS:
+            self.overrides.append("format=json")
+            return
         name, equals, value = argument.partition("=")
         name = _SHORT.get(name, name)
         if name in _SWITCHES and not equals:
@@ -100,5 +104,5 @@ def _unknown(verb: str, argument: str) -> str:
     known = [*_SWITCHES, *_VALUES, "--help"]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the flags are {', '.join(known)}"
-    text = ", and a text that begins with - must come after --" if verb in POSITIONAL_KEYS else ""
+    text = ", and a text that begins with - must come after --" if verb == "predict" else ""
     return f"{verb} has no flag {shortened(argument)}: {hint}{text}"

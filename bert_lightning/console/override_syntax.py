@@ -43,9 +43,11 @@ def parse_override(override: str) -> Override | None:
 
 
 def _readable(override: str, sweep: bool) -> str:
+    key, equals, value = override.partition("=")
+    if key == "where" and (not value.startswith("[") or parse_override(override) is None):
+        override = f"{key}={_as_list(value)}"
     text, found = override, parse_override(override)
     if found is None:
-        key, equals, value = override.partition("=")
         text = key + equals + _TOKEN.sub(lambda word: quote_for_hydra(word[0]), value)
         found = parse_override(text)
     if found is None or not _KEY.fullmatch(override.partition("=")[0]):
@@ -64,6 +66,13 @@ def _readable(override: str, sweep: bool) -> str:
         )
     _check_option(override, found)
     return text
+
+
+def _as_list(conditions: str) -> str:
+    """Return conditions such as `variant=bert and seed>1` or `[variant=bert,seed>1]` as a list that Hydra can read."""
+    parts = re.split(r",|\sand\s", re.sub(r"^\[|\]$", "", conditions.strip()))
+    quoted = [quote_for_hydra(part.strip().strip("\"'"), '"') for part in parts]
+    return f"[{','.join(quoted)}]"
 
 
 def explain_unreadable(override: str) -> str:

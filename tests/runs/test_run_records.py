@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from bert_lightning.errors import UserError
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.run_records import ENDED, FAILED, INTERRUPTED, RUNNING, find_runs, read_run, read_runs
+from bert_lightning.runtime.signals import Interrupted
+from bert_lightning.training import _failure_recorded
 
 OLD = Path(__file__).parents[1] / "old_runs" / "runs"
 CONFIG = (
@@ -110,3 +113,26 @@ def test_old_runs_are_read():
     found = read_run(OLD / "classification")
     assert (found.state, found.verb, found.note) == (ENDED, "finetune", "")
     assert found.choices()["finetuning"] == "bert"
+
+
+def test_a_run_that_an_error_ends_says_so_until_it_resumes(run):
+    with pytest.raises(ValueError, match="broken"), run.held(), _failure_recorded(run):
+        raise ValueError("broken")
+    assert read_run(run.path).note == "ValueError: broken"
+    with pytest.raises(Interrupted), run.held(), _failure_recorded(run):
+        raise Interrupted(signal.SIGTERM, 1, str(run.path))
+    assert read_run(run.path).state == INTERRUPTED  # the file of the earlier failure is gone
+
+
+def test_a_second_process_does_not_call_a_running_run_failed(run):
+    program = (
+        "import sys; from pathlib import Path; from bert_lightning.runs.run_folder import RunFolder as R\n"
+        f"with R(Path({str(run.path)!r})).held(): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        assert read_run(run.path).state == RUNNING
+        with pytest.raises(ValueError, match="broken"), _failure_recorded(run):
+            raise ValueError("broken")
+        assert not run.failure.exists()
+        other.stdin.close()
