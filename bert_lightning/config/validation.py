@@ -21,7 +21,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from bert_lightning.config.hints import SCALARS, in_words, is_of_type, parameters_of, shown
 from bert_lightning.config.interfaces import check_interface
-from bert_lightning.config.schemas import SCHEMAS, Schema
+from bert_lightning.config.schema_parts import Schema
+from bert_lightning.config.schemas import SCHEMAS
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Built, Empty, Range
 from bert_lightning.renames import renamed
