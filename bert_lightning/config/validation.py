@@ -247,8 +247,9 @@ class _Check:
 
     def _refuse_unbuilt(self, path: str, value: Any) -> NoReturn:
         if isinstance(value, dict):
-            key = f"{path}._target_"
-            raise _Misfit(path, f"{key} has no value: it names the class that is built; give {key}=...")
+            raise _Misfit(
+                path, f"{path}._target_ has no value: it names the class that is built; give {path}._target_=..."
+            )
         self._refuse(path, value, "an option of this group, or a mapping with a _target_ that names what is built")
 
     def _refuse(self, path: str, value: Any, wanted: str) -> NoReturn:
