@@ -247,9 +247,7 @@ class _Check:
 
     def _refuse_unbuilt(self, path: str, value: Any) -> NoReturn:
         if isinstance(value, dict):
-            raise _Misfit(
-                path, f"{path}._target_ has no value: it names the class that is built; give {path}._target_=..."
-            )
+            raise _Misfit(path, f"{path}._target_ has no value: give {path}._target_=..., the class that is built")
         self._refuse(path, value, "an option of this group, or a mapping with a _target_ that names what is built")
 
     def _refuse(self, path: str, value: Any, wanted: str) -> NoReturn:
