@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,15 +52,18 @@ def align(measurements: Sequence[Measurement], measure: str) -> tuple[dict[str, 
     for run in runs:
         if not math.isfinite(run.value):
             notes[run.arm] = _joined(notes.get(run.arm, ""), f"{_name(run)} has the value {run.value}")
-    warnings += [f"{measure}: {arm}: {note}; the mean is over the other runs" for arm, note in notes.items()]
+    left = {run.arm for run in finite}
+    for arm, note in notes.items():
+        rest = "its mean is over the other runs, without an interval" if arm in left else "no other run is left"
+        warnings.append(f"{measure}: {arm}: {note}; {rest}")
     examples, reason = _example_values(finite)
     if reason:
         warnings.append(f"{measure}: {reason}")
-    arms: dict[str, list[int]] = {}
+    rows: dict[str, list[int]] = {}
     for i, run in enumerate(finite):
-        arms.setdefault(run.arm, []).append(i)
-    aligned = {arm: _arm([finite[i] for i in rows], [examples[i] for i in rows]) for arm, rows in arms.items()}
-    return {a: AlignedArm(**{**vars(arm), "note": notes.get(a, "")}) for a, arm in aligned.items()}, warnings
+        rows.setdefault(run.arm, []).append(i)
+    aligned = {arm: _arm([finite[i] for i in own], [examples[i] for i in own]) for arm, own in rows.items()}
+    return {name: replace(arm, note=notes.get(name, "")) for name, arm in aligned.items()}, warnings
 
 
 def average(tasks: Mapping[str, Mapping[str, AlignedArm]]) -> tuple[dict[str, AlignedArm], list[str]]:

@@ -22,6 +22,7 @@ from scipy.special import stdtr, stdtrit
 from bert_lightning.compare.measurements import Floats
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12  # relative; sums of equal float64 values differ by less
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def mean_interval(sample: Sample) -> Interval:
         return Interval(estimate, reason="a value is not finite")
     if len(sample.values) < 2:
         return Interval(estimate, reason="one seed says nothing about other seeds")
-    return _with_cautions(t_interval(estimate, mean_terms(sample)), _examples_caution(sample))
+    return _with_cautions(t_interval(estimate, mean_terms(sample), _scale(sample)), _examples_caution(sample))
 
 
 def difference_interval(a: Sample, b: Sample, paired: bool = False) -> Interval:
@@ -114,7 +115,7 @@ def difference_interval(a: Sample, b: Sample, paired: bool = False) -> Interval:
         return Interval(estimate, reason="one seed for each arm says nothing about other seeds")
     one = min(len(a.values), len(b.values)) == 1
     borrowed = "one arm has one seed and is assumed to vary as the other arm does" if one else ""
-    interval = t_interval(estimate, difference_terms(a, b, paired))
+    interval = t_interval(estimate, difference_terms(a, b, paired), _scale(a, b))
     return _with_cautions(interval, borrowed, _examples_caution(a) or _examples_caution(b))
 
 
@@ -127,10 +128,13 @@ def examples_interval(a: Sample, b: Sample) -> Interval:
     )
 
 
-def t_interval(estimate: float, terms: ErrorTerms) -> Interval:
-    """Return estimate +- t SE, with t at the degrees of freedom of the terms."""
+def t_interval(estimate: float, terms: ErrorTerms, scale: float = 1.0) -> Interval:
+    """Return estimate +- t SE, with t at the degrees of freedom of the terms.
+
+    A standard error below the rounding errors of values of the size `scale` is none: equal values can have one.
+    """
     error, df = terms.standard_error()
-    if not error > 0:
+    if error <= ROUNDING * scale:
         return Interval(estimate, reason="the values do not vary: there is nothing to estimate an error from")
     half = error * critical_t(df)
     p = 2 * float(stdtr(df, -abs(estimate) / error))
@@ -140,6 +144,10 @@ def t_interval(estimate: float, terms: ErrorTerms) -> Interval:
 def critical_t(df: float, confidence: float = CONFIDENCE) -> float:
     """Return the quantile of the t distribution that a two-sided interval of this confidence uses."""
     return float(stdtrit(df, (1 + confidence) / 2))
+
+
+def _scale(*samples: Sample) -> float:
+    return max(float(np.abs(sample.values).max()) for sample in samples)
 
 
 def _with_cautions(interval: Interval, *cautions: str) -> Interval:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bert_lightning.compare.alignment import AlignedArm
-from bert_lightning.compare.intervals import Interval, Sample, difference_interval, examples_interval
+from bert_lightning.compare.intervals import ROUNDING, Interval, Sample, difference_interval, examples_interval
 from bert_lightning.compare.measurements import Floats
 from bert_lightning.compare.power import detectable_difference, example_floor, seeds_to_detect
 from bert_lightning.compare.resampling import multi_bootstrap, permutation_test
@@ -76,7 +76,7 @@ def seed_correlation(a: AlignedArm, b: AlignedArm) -> float | None:
     if len(shared) < FEWEST_PAIRED_SEEDS:
         return None
     x, y = (arm.restricted(shared).sample.values for arm in (a, b))
-    if not (x.std() > 0 and y.std() > 0):
+    if min(x.std() / np.abs(x).max(initial=ROUNDING), y.std() / np.abs(y).max(initial=ROUNDING)) <= ROUNDING:
         return None
     return float(np.corrcoef(x, y)[0, 1])
 

@@ -12,7 +12,8 @@ from bert_lightning.compare.intervals import CONFIDENCE, Sample
 from bert_lightning.compare.measurements import Floats
 
 DRAWS = 1000
-MOST_PERMUTATIONS = 20_000  # exact up to this number, random beyond
+MOST_PERMUTATIONS = 20_000  # exact up to this number
+RANDOM_PERMUTATIONS = 9_999  # beyond it
 CHUNK = 1 << 16  # drawn examples held at a time: they stay in the cache
 
 
@@ -78,8 +79,9 @@ class PermutationResult:
 def permutation_test(a: Floats, b: Floats, rng: np.random.Generator, paired: bool = False) -> PermutationResult:
     """Return the permutation test of the difference of means, over the values [S] of seeds.
 
+    It is about exactly these test examples: two recipes that are equally good, but on other examples, are different.
     The permutations are all 2^S signs of the differences where seeds are paired, else all C(S_A + S_B, S_A) splits;
-    beyond 20,000 of them, as many random ones and the observed one. p = 2 min(tail), at most 1, as in
+    beyond 20,000 of them, 9,999 random ones and the observed one. p = 2 min(tail), at most 1, as in
     `scipy.stats.permutation_test`.
     """
     statistics = _sign_flips(a - b, rng) if paired else _splits(a, b, rng)
@@ -94,7 +96,7 @@ def _sign_flips(differences: Floats, rng: np.random.Generator) -> Floats:
     if 2**count <= MOST_PERMUTATIONS:
         signs = np.array(list(product((1.0, -1.0), repeat=count)))
     else:
-        signs = np.concatenate([np.ones((1, count)), rng.choice((1.0, -1.0), size=(MOST_PERMUTATIONS, count))])
+        signs = np.concatenate([np.ones((1, count)), rng.choice((1.0, -1.0), size=(RANDOM_PERMUTATIONS, count))])
     return np.asarray(signs @ differences / count)
 
 
@@ -103,7 +105,7 @@ def _splits(a: Floats, b: Floats, rng: np.random.Generator) -> Floats:
     if math.comb(len(both), size) <= MOST_PERMUTATIONS:
         chosen = np.array(list(combinations(range(len(both)), size)))
     else:
-        shuffled = rng.permuted(np.tile(np.arange(len(both)), (MOST_PERMUTATIONS, 1)), axis=1)
+        shuffled = rng.permuted(np.tile(np.arange(len(both)), (RANDOM_PERMUTATIONS, 1)), axis=1)
         chosen = np.concatenate([np.arange(size)[None], shuffled[:, :size]])
     first = both[chosen].sum(axis=1)
     return np.asarray(first / size - (both.sum() - first) / len(b))

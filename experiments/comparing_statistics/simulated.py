@@ -1,6 +1,7 @@
 """Simulated studies with known truth: arms x pretraining seeds x examples of Gaussian values, accuracies and F1."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.special import ndtr
@@ -52,6 +53,7 @@ def draw(case: Case, rng: np.random.Generator, identical: bool = False) -> tuple
     return samples[0], samples[1], truths[0], truths[0] - truths[1]
 
 
+@cache
 def true_mean(case: Case, level: float) -> float:
     """Return the expectation over seeds of the population's value."""
     if case.kind == "gaussian":
