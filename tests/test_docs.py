@@ -91,7 +91,7 @@ def check_verb(verb, *arguments):
 @pytest.mark.parametrize("page", ENGLISH, ids=name_of)
 def test_every_command_composes(page, hydra_configs):
     for block in blocks(page):
-        assert block.language in ("bash", "python", "text"), "a block names its language"
+        assert block.language in ("bash", "python", "text", "yaml"), "a block names its language"
         for command in block.commands() if block.language == "bash" else []:
             try:
                 check_command(command)
@@ -203,7 +203,9 @@ def test_every_command_runs(page, tmp_path, shared):
     path = os.pathsep.join(str(folder) for folder in (packages, REPOSITORY))
     own = {"PATH": f"{programs}:{os.environ['PATH']}", "BERT_LIGHTNING_DATA": str(data), "PYTHONPATH": path}
     for block in blocks(page):
-        if block.needs or block.language == "text":
+        if block.language == "yaml":
+            documented_files.write_study(tmp_path, block.text)
+        if block.needs or block.language in ("text", "yaml"):
             continue
         shell = ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else [sys.executable, "-c"]
         done = subprocess.run(

@@ -14,6 +14,20 @@ from bert_lightning.config.validation import check_config
 from bert_lightning.quoting import quote_for_hydra
 
 
+class NotComposable(Exception):
+    """The error for a config, one of several, that Hydra cannot compose. Its cause is Hydra's error.
+
+    Args:
+        where: the place where the user wrote the overrides.
+        verb: the verb whose config it is.
+        overrides: the overrides.
+    """
+
+    def __init__(self, where: str, verb: str, overrides: Sequence[str]) -> None:
+        super().__init__(where)
+        self.where, self.verb, self.overrides = where, verb, overrides
+
+
 def with_choices(config: DictConfig) -> DictConfig:
     """Store the options and overrides of the current Hydra job in its config, and return the config."""
     hydra: Any = HydraConfig.get()

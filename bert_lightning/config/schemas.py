@@ -200,6 +200,17 @@ class BenchConfig(Root):
 
 
 @dataclass
+class StudyConfig(Root):
+    """Keys of `bert-lightning study`."""
+
+    arguments: list[str] = MISSING
+    jobs: Count = MISSING
+    threads: Count | None = MISSING
+    shard: str | None = MISSING
+    format: Annotated[str, OneOf(("table", "json"))] = MISSING
+
+
+@dataclass
 class OverridesConfig(Root):
     """Keys of `bert-lightning models` and `bert-lightning diff`. `overrides` are those of `pretrain`."""
 
@@ -230,4 +241,5 @@ SCHEMAS: dict[str, type[Root]] = {
     "runs": RunsConfig,
     "demo": DemoConfig,
     "bench": BenchConfig,
+    "study": StudyConfig,
 }

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bert_lightning.config.composition import NotComposable
 from bert_lightning.config.hydra_registry import register
 from bert_lightning.config.schemas import SCHEMAS
 from bert_lightning.console import error_report, override_syntax, sweeps
@@ -75,6 +76,9 @@ class JobRunner:
         try:
             import_module("bert_lightning.config.validation").check_config(config, [*self.arguments.overrides])
             import_module(f"bert_lightning.verbs.{self.verb}").run(config)
+        except NotComposable as error:
+            reason = explain_config_error(error.__cause__ or error, error.verb, error.overrides)
+            raise UserError(f"{error.where}: {reason}") from error
         except (HydraException, OmegaConfBaseException) as error:  # the verb composes further configs itself
             given = [*self.arguments.overrides, *self.arguments.plain]
             raise UserError(explain_config_error(error, self.verb, given)) from error

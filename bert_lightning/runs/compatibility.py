@@ -61,10 +61,17 @@ def check_same_run(folder: RunFolder, before: DictConfig, config: DictConfig) ->
     Raises:
         UserError: if the config asks for another run; the message names what differs, and both values.
     """
-    theirs, ours = _former_defaults(_decisive(before)), _former_defaults(_decisive(config))
-    if apart := _apart(theirs, ours):
-        pairs = ", ".join(f"{key} is {theirs.get(key)} there and {ours.get(key)} now" for key in apart[:5])
+    if apart := differing_keys(before, config):
+        pairs = ", ".join(f"{key} is {theirs} there and {ours} now" for key, (theirs, ours) in list(apart.items())[:5])
         raise UserError(f"{folder.path} holds another run: {pairs}. Choose another name=..., or delete the folder")
+
+
+def differing_keys(
+    before: DictConfig | Mapping[str, Any], config: DictConfig | Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Return the keys that decide what is trained and differ between two resolved configs, with both values."""
+    theirs, ours = _former_defaults(_decisive(before)), _former_defaults(_decisive(config))
+    return {key: (theirs.get(key), ours.get(key)) for key in _apart(theirs, ours)}
 
 
 def run_identity(config: DictConfig) -> dict[str, Any]:
@@ -98,12 +105,12 @@ def check_checkpoint_identity(path: Path, theirs: Mapping[str, Any] | None, conf
         raise UserError(f"{path} belongs to another run: {pairs}. Restore config.yaml, or the checkpoints of this run")
 
 
-def _decisive(config: DictConfig) -> dict[str, Any]:
+def _decisive(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a config that decide what is trained, by dotted key.
 
     The factors of the number of examples per update are replaced by their product.
     """
-    leaves = dict(_leaves(OmegaConf.to_container(config)))
+    leaves = dict(_leaves(OmegaConf.to_container(config) if isinstance(config, DictConfig) else config))
     decisive = {key: value for key, value in leaves.items() if not _executes(key)}
     factors = [leaves.get(key) for key in _UPDATE if key != "batch_size" or leaves.get("batch_tokens") is None]
     decisive[" * ".join(_UPDATE)] = math.prod(factors) if all(type(value) is int for value in factors) else factors

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from bert_lightning.errors import ExpectedError, UserError
@@ -76,6 +76,33 @@ class SignalFlag:
             _say("\nnote: the run stops after this update and its validation; press Ctrl-C again to stop at once\n")
         if number != self.received:
             self.received, self._since = number, now
+
+
+@contextlib.contextmanager
+def restored_handlers() -> Iterator[None]:
+    """Restore all signal handlers at the end of the `with` block, so that flags of a run do not outlive it.
+
+    A signal that a flag received, but that no error reported, came after the last moment at which the run could stop.
+    It is sent again, to the restored handler.
+    """
+    numbers = [number for number in signal.Signals if number not in (signal.SIGKILL, signal.SIGSTOP)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    unanswered = 0
+    try:
+        yield
+        unanswered = max((_received(number) for number in numbers), default=0)
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) != handler:
+                signal.signal(number, handler)
+    if unanswered:
+        os.kill(os.getpid(), unanswered)
+
+
+def _received(number: int) -> int:
+    """Return the signal that the flag which handles this signal has received; 0 without such a flag."""
+    flag = getattr(signal.getsignal(number), "__self__", None)
+    return flag.received if isinstance(flag, SignalFlag) else 0
 
 
 def _say(text: str) -> None:
