@@ -1,4 +1,4 @@
-"""What a study writes beside a run: the lock of the process that works on it, its last error, and what it came from.
+"""Keep records beside the runs of a study: the lock of the process that works on a run, its last error, its sources.
 
 `.<name>.study` beside the run's folder has `.lock` while a process works on the run, `failed.json` after an error, and
 `made.json` about a run that is done: the seconds that it took, and a digest of the result of each run that it read.
