@@ -10,7 +10,7 @@ from itertools import combinations, permutations
 import numpy as np
 
 from bert_lightning.compare.alignment import AlignedArm, align, average
-from bert_lightning.compare.intervals import mean_interval
+from bert_lightning.compare.intervals import LEVEL, mean_interval
 from bert_lightning.compare.measurements import Measurement
 from bert_lightning.compare.multiple_tests import holm, may_be_best
 from bert_lightning.compare.pairs import Draws, Pair, SeedSeconds, compare_pair, difference, pooled
@@ -55,43 +55,74 @@ def analyse(
         paired: whether arms share something real where they share a seed, such as the order of the data.
         seed: seed of the bootstrap.
     """
-    seconds = seconds or SeedSeconds()
-    arms = list(dict.fromkeys(m.arm for m in measurements))
-    by_measure, warnings = {}, []
+    measures = list(measures)
+    tasks, warnings = averaged_tasks(measures)
+    by_measure: dict[str, dict[str, AlignedArm]] = {}
     for measure in measures:
         by_measure[measure.name], found = align(measurements, measure.name)
         warnings += found
-    measures = list(measures)
-    tasks, found = averaged_tasks(measures)
-    warnings += found
     if len(tasks) > 1:
         measures.append(_average_measure(tasks))
         by_measure[AVERAGE], found = average({task.name: by_measure[task.name] for task in tasks})
         warnings += found
-    cells: list[Cell] = []
-    differences: list[Difference] = []
-    power: list[Power] = []
-    for measure in measures:
-        aligned = by_measure[measure.name]
-        pairs = {(a, b): compare_pair(aligned[a], aligned[b], paired) for a, b in permutations(aligned, 2)}
-        cells_here = _cells(measure, aligned, pairs)
-        draws = _draws(arms, aligned, seed)
-        differences_here = _differences(measure, baseline, aligned, pairs, draws, seconds)
-        power.append(_power(measure, aligned, cells_here, differences_here, seconds))
-        cells += cells_here
-        differences += differences_here
-        warnings += _equal_arms(measure, aligned)
-    differences = _over_tasks(differences, [task.name for task in tasks])
+    arms = list(dict.fromkeys(m.arm for m in measurements))
+    results = [
+        _compare(measure, baseline, by_measure[measure.name], _draws(arms, by_measure[measure.name], seed),
+                 seconds or SeedSeconds(), paired)
+        for measure in measures
+    ]  # fmt: skip
     if primary is None:
         primary = AVERAGE if AVERAGE in by_measure else measures[0].name if measures else ""
-    chosen = next((measure for measure in measures if measure.name == primary), None)
-    about = Findings(
-        measure=chosen or Measure(primary, primary, higher_is_better=True),
-        baseline=baseline,
-        cells=[cell for cell in cells if cell.measure == primary],
-        differences=[difference for difference in differences if difference.measure == primary],
+    about = next((result.findings for result in results if result.findings.measure.name == primary), None)
+    about = about or Findings(Measure(primary, primary, higher_is_better=True), baseline)
+    return Analysis(
+        measures=measures,
+        cells=[cell for result in results for cell in result.findings.cells],
+        differences=_over_tasks([d for result in results for d in result.findings.differences], tasks),
+        power=[result.power for result in results],
+        answer=answer(about),
+        to_settle=to_settle(about),
+        warnings=warnings + [warning for result in results for warning in result.warnings],
     )
-    return Analysis(measures, cells, differences, power, answer(about), to_settle(about), warnings)
+
+
+@dataclass(frozen=True)
+class _MeasureResult:
+    findings: Findings
+    power: Power
+    warnings: list[str]
+
+
+def _compare(
+    measure: Measure,
+    baseline: str,
+    aligned: Mapping[str, AlignedArm],
+    draws: Draws,
+    seconds: SeedSeconds,
+    paired: bool,
+) -> _MeasureResult:
+    """Compare all arms on one measure.
+
+    Which of the arms that may be the best is best is open between the one with the best mean and each other one. The
+    level of these tests is that of `may_be_best`.
+    """
+    pairs = {(a, b): compare_pair(aligned[a], aligned[b], paired) for a, b in permutations(aligned, 2)}
+
+    def against(other: str, arms: Sequence[str], level: float) -> list[Difference]:
+        others = [arm for arm in arms if arm != other]
+        return [difference(measure, (arm, other), aligned, pairs[arm, other], draws, seconds, level) for arm in others]
+
+    cells = _cells(measure, aligned, pairs)
+    differences = against(baseline, list(aligned), LEVEL) if baseline in aligned else []
+    differences = [replace(d, holm_p=p) for d, p in zip(differences, _adjusted(differences), strict=True)]
+    sign = 1 if measure.higher_is_better else -1
+    contenders = sorted((cell for cell in cells if cell.may_be_best), key=lambda cell: -sign * cell.mean)
+    names = [cell.arm for cell in contenders]
+    between = against(names[0], names, LEVEL / (len(aligned) - 1)) if names else []
+    findings = Findings(measure, baseline, cells, differences, between)
+    return _MeasureResult(
+        findings, _power(measure, aligned, cells, differences, seconds), _equal_arms(measure, aligned)
+    )
 
 
 def averaged_tasks(measures: Sequence[Measure]) -> tuple[list[Measure], list[str]]:
@@ -136,31 +167,16 @@ def _draws(arms: Sequence[str], aligned: Mapping[str, AlignedArm], seed: int) ->
     return Draws(dict(zip(aligned, values, strict=True)), weights)
 
 
-def _differences(
-    measure: Measure,
-    baseline: str,
-    aligned: Mapping[str, AlignedArm],
-    pairs: Mapping[tuple[str, str], Pair],
-    draws: Draws,
-    seconds: SeedSeconds,
-) -> list[Difference]:
-    """Return each other arm minus the baseline, with p adjusted by Holm over the arms."""
-    if baseline not in aligned:
-        return []
-    others = [arm for arm in aligned if arm != baseline]
-    found = [difference(measure, (arm, baseline), aligned, pairs[arm, baseline], draws, seconds) for arm in others]
-    return [replace(d, holm_p=p) for d, p in zip(found, _adjusted(found), strict=True)]
-
-
 def _adjusted(differences: Sequence[Difference]) -> list[float | None]:
     """Return the p of each difference adjusted by Holm over all that have one."""
     adjusted = iter(holm([d.p for d in differences if d.p is not None]))
     return [None if d.p is None else next(adjusted) for d in differences]
 
 
-def _over_tasks(differences: Sequence[Difference], tasks: Sequence[str]) -> list[Difference]:
+def _over_tasks(differences: Sequence[Difference], tasks: Sequence[Measure]) -> list[Difference]:
     """Return the differences with p adjusted by Holm over all arms and all averaged tasks."""
-    of_tasks = [d for d in differences if d.measure in tasks]
+    names = {task.name for task in tasks}
+    of_tasks = [d for d in differences if d.measure in names]
     adjusted = {(d.arm, d.measure): p for d, p in zip(of_tasks, _adjusted(of_tasks), strict=True)}
     return [replace(d, holm_tasks_p=adjusted.get((d.arm, d.measure))) for d in differences]
 

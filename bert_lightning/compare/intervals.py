@@ -21,7 +21,7 @@ from scipy.special import stdtr, stdtrit
 
 from bert_lightning.compare.measurements import Floats
 
-CONFIDENCE = 0.95
+LEVEL = 0.05  # of a two-sided test; an interval has a confidence of 1 - LEVEL
 ROUNDING = 1e-12  # relative; sums of equal float64 values differ by less
 
 
@@ -136,14 +136,9 @@ def t_interval(estimate: float, terms: ErrorTerms, scale: float = 1.0) -> Interv
     error, df = terms.standard_error()
     if error <= ROUNDING * scale:
         return Interval(estimate, reason="the values do not vary: there is nothing to estimate an error from")
-    half = error * critical_t(df)
+    half = error * float(stdtrit(df, 1 - LEVEL / 2))
     p = 2 * float(stdtr(df, -abs(estimate) / error))
     return Interval(estimate, estimate - half, estimate + half, error, df, p, terms=terms)
-
-
-def critical_t(df: float, confidence: float = CONFIDENCE) -> float:
-    """Return the quantile of the t distribution that a two-sided interval of this confidence uses."""
-    return float(stdtrit(df, (1 + confidence) / 2))
 
 
 def _scale(*samples: Sample) -> float:

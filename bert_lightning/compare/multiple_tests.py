@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bert_lightning.compare.intervals import LEVEL
+
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted by Holm's step-down method (1979), in the order of `p_values`.
@@ -22,7 +24,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in result]
 
 
-def may_be_best(arms: Sequence[str], better: Mapping[tuple[str, str], float | None], level: float = 0.05) -> list[bool]:
+def may_be_best(
+    arms: Sequence[str], better: Mapping[tuple[str, str], float | None], level: float = LEVEL
+) -> list[bool]:
     """Return whether each arm cannot be excluded as the best: Gupta's subset selection with Bonferroni's inequality.
 
     An arm is excluded if some other arm is better by a two-sided test at level / (K - 1) for K arms. The truly best

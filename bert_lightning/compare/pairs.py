@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bert_lightning.compare.alignment import AlignedArm
-from bert_lightning.compare.intervals import ROUNDING, Interval, Sample, difference_interval, examples_interval
+from bert_lightning.compare.intervals import LEVEL, ROUNDING, Interval, Sample, difference_interval, examples_interval
 from bert_lightning.compare.measurements import Floats
 from bert_lightning.compare.power import detectable_difference, example_floor, seeds_to_detect
 from bert_lightning.compare.resampling import multi_bootstrap, permutation_test
@@ -88,8 +88,12 @@ def difference(
     pair: Pair,
     draws: Draws,
     seconds: SeedSeconds,
+    level: float = LEVEL,
 ) -> Difference:
-    """Return an arm minus the baseline, `names` in this order, with all but Holm's adjustment."""
+    """Return an arm minus the baseline, `names` in this order, with all but Holm's adjustment.
+
+    What can be detected, and what would settle the difference, refer to a two-sided test at `level`.
+    """
     (arm, baseline), interval = names, pair.interval
     a, b = arms[arm], arms[baseline]
     if interval.low is None or interval.high is None:
@@ -99,7 +103,7 @@ def difference(
         )  # fmt: skip
     assert interval.standard_error is not None
     assert interval.degrees_of_freedom is not None
-    needed = seeds_to_detect(interval.estimate, interval.terms, pair.counts)
+    needed = seeds_to_detect(interval.estimate, interval.terms, pair.counts, level)
     several = min(len(a.seeds), len(b.seeds)) > 1
     permutation = None
     if several:
@@ -126,10 +130,10 @@ def difference(
         permutation_floor=permutation.floor if permutation else None,
         p=interval.p,
         verdict=verdict(interval, measure.higher_is_better),
-        detectable=detectable_difference(interval.standard_error, interval.degrees_of_freedom),
+        detectable=detectable_difference(interval.standard_error, interval.degrees_of_freedom, level),
         seeds_to_settle=needed,
         seconds_to_settle=_further_seconds(needed, {arm: len(a.seeds), baseline: len(b.seeds)}, seconds),
-        example_floor=example_floor(interval.terms),
+        example_floor=example_floor(interval.terms, level),
         note=interval.reason,
     )
 

@@ -8,24 +8,24 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import nctdtrinc, stdtrit
 
-from bert_lightning.compare.intervals import CONFIDENCE, Component, ErrorTerms
+from bert_lightning.compare.intervals import LEVEL, Component, ErrorTerms
 from bert_lightning.compare.measurements import Floats
 
 POWER = 0.8
 MOST_SEEDS = 1000
 
 
-def detectable_difference(standard_error: float, df: float) -> float:
-    """Return the smallest true difference that a two-sided test at 5 % finds in 80 of 100 studies.
+def detectable_difference(standard_error: float, df: float, level: float = LEVEL) -> float:
+    """Return the smallest true difference that a two-sided test at this level finds in 80 of 100 studies.
 
     It is SE times the noncentrality at which the noncentral t distribution exceeds the critical t with a probability
-    of 0.8. The usual approximation SE (t[0.975] + t[0.8]) is close from 8 degrees of freedom on.
+    of 0.8. At 5 % the usual approximation SE (t[0.975] + t[0.8]) is close from 8 degrees of freedom on.
     """
-    critical = stdtrit(df, (1 + CONFIDENCE) / 2)
+    critical = stdtrit(df, 1 - level / 2)
     return standard_error * float(nctdtrinc(df, 1 - POWER, critical))
 
 
-def seeds_to_detect(difference: float, terms: ErrorTerms, counts: Sequence[float]) -> int | None:
+def seeds_to_detect(difference: float, terms: ErrorTerms, counts: Sequence[float], level: float = LEVEL) -> int | None:
     """Return the number of seeds for each arm at which a true difference of this size is found with a power of 80 %.
 
     The seed part of the variance shrinks with the seeds, the part of the examples alone (V_ex - V_res, at least 0) does
@@ -35,20 +35,23 @@ def seeds_to_detect(difference: float, terms: ErrorTerms, counts: Sequence[float
         difference: the assumed true difference.
         terms: the parts of the standard error in this study.
         counts: the number of seeds behind each component of `terms.seeds`.
+        level: level of the two-sided test.
     """
     floor = _example_part(terms)
     for count in range(2, MOST_SEEDS + 1):
         seeds = [Component(c.variance * now / count, count - 1) for c, now in zip(terms.seeds, counts, strict=True)]
         error, df = ErrorTerms(tuple(seeds), (floor,)).standard_error()
-        if detectable_difference(error, df) <= abs(difference):
+        if detectable_difference(error, df, level) <= abs(difference):
             return count
     return None
 
 
-def example_floor(terms: ErrorTerms) -> float:
+def example_floor(terms: ErrorTerms, level: float = LEVEL) -> float:
     """Return the smallest difference that any number of seeds can find on these examples with a power of 80 %."""
     part = _example_part(terms)
-    return detectable_difference(math.sqrt(part.variance), part.degrees_of_freedom) if part.variance > 0 else 0.0
+    if not part.variance > 0:
+        return 0.0
+    return detectable_difference(math.sqrt(part.variance), part.degrees_of_freedom, level)
 
 
 def best_finetuning_seeds(between: float, within: float, cost_seed: float, cost_finetuning: float) -> float | None:

@@ -8,7 +8,7 @@ from itertools import combinations, product
 
 import numpy as np
 
-from bert_lightning.compare.intervals import CONFIDENCE, Sample
+from bert_lightning.compare.intervals import LEVEL, Sample
 from bert_lightning.compare.measurements import Floats
 
 DRAWS = 1000
@@ -63,7 +63,7 @@ def multi_bootstrap(a: Floats, b: Floats, weights_a: Floats, weights_b: Floats) 
         weights_b: the same of the other arm; where seeds are paired, those of `a`.
     """
     differences = (a * weights_a).sum(axis=1) - (b * weights_b).sum(axis=1)
-    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(differences, [LEVEL / 2, 1 - LEVEL / 2])
     tail = 1 + min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return BootstrapResult(float(low), float(high), min(2 * tail / (len(differences) + 1), 1.0))
 

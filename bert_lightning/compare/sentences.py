@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bert_lightning.compare.intervals import LEVEL
 from bert_lightning.compare.results import Cell, Difference, Measure
 
-LEVEL = 0.05
 MOST_NAMED = 3  # arms named one by one in what is to settle
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The findings on one measure: a cell for each arm, and a difference for each arm but the baseline."""
+    """The findings on one measure: a cell for each arm, and a difference for each arm but the baseline.
+
+    `contenders` has the difference of each arm that may be the best to the one of them with the best mean.
+    """
 
     measure: Measure
     baseline: str
-    cells: Sequence[Cell]
-    differences: Sequence[Difference]
+    cells: Sequence[Cell] = ()
+    differences: Sequence[Difference] = ()
+    contenders: Sequence[Difference] = ()
 
 
 def answer(found: Findings) -> str:
@@ -51,15 +55,19 @@ def answer(found: Findings) -> str:
 
 
 def to_settle(found: Findings) -> str:
-    """Return what would settle the open differences, and what it costs. It is empty if nothing is open."""
+    """Return what would settle which arm is best, or else the open differences to the baseline, and what it costs.
+
+    It is empty if nothing is open.
+    """
     measure = found.measure
     unknown = [d for d in found.differences if d.verdict == "unknown"]
-    undecided = sorted((d for d in found.differences if d.verdict == "open"), key=lambda d: d.seeds_to_settle or 10**6)
+    undecided = list(found.contenders) or [d for d in found.differences if d.verdict == "open"]
+    undecided.sort(key=lambda d: d.seeds_to_settle or 10**6)
     sentences = [_settled_by(found, d) for d in undecided[:MOST_NAMED]]
     if len(undecided) > MOST_NAMED:
         sentences.append(f"{len(undecided) - MOST_NAMED} more differences are open.")
     counts = {cell.arm: len(cell.values) for cell in found.cells}
-    single = [arm for arm in {**counts} if counts[arm] == 1 and any(arm in (d.arm, d.baseline) for d in unknown)]
+    single = [arm for arm in counts if counts[arm] == 1 and any(arm in (d.arm, d.baseline) for d in unknown)]
     if single:
         verb = "have" if len(single) > 1 else "has"
         sentences.append(f"{_listed(single)} {verb} one pretraining seed: run at least 3 seeds for each arm.")
@@ -67,6 +75,8 @@ def to_settle(found: Findings) -> str:
     if detectable:
         size = amount_text(measure, max(detectable))
         sentences.append(f"This study finds a true difference of {size} with a power of 80 %.")
+        if found.contenders and len(found.cells) > 2:
+            sentences.append(f"These tests are adjusted for {len(found.cells)} arms.")
     return " ".join(sentences)
 
 
@@ -180,7 +190,7 @@ def _settled_by(found: Findings, d: Difference) -> str:
     cost = "" if d.seconds_to_settle is None else f", about {duration_text(d.seconds_to_settle)} of training"
     return (
         f"{d.arm} or {d.baseline}: if the true difference is the observed {size}, {d.seeds_to_settle} seeds for each "
-        f"arm ({further}{cost}) show it with a power of 80 %."
+        f"arm ({further}{cost}) tell them apart with a power of 80 %."
     )
 
 

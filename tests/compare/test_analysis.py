@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -102,9 +103,22 @@ def test_the_set_of_the_best_and_the_sentences(study):
         "roberta is not told apart, "
     )
     found = difference(analysis, "roberta", "average")
-    more = found.seeds_to_settle - 5
-    assert f"{found.seeds_to_settle} seeds for each arm ({more} more, about " in analysis.to_settle
-    assert found.seconds_to_settle == more * (3600 + 7200)
+    assert found.seconds_to_settle == (found.seeds_to_settle - 5) * (3600 + 7200)
+    needed = int(
+        re.search(r"(\d+) seeds for each arm \((\d+) more, about [\d.]+ days of training\)", analysis.to_settle)[1]
+    )
+    assert found.seeds_to_settle < needed < 2 * found.seeds_to_settle  # which arm is best is a test of three arms
+    assert analysis.to_settle.endswith("These tests are adjusted for 3 arms.")
+
+
+def test_two_arms_have_the_same_numbers_in_the_table_and_in_the_sentence(study):
+    analysis = analyse([m for m in study[0] if m.arm != "albert"], [SST, RTE], "bert", seconds=SeedSeconds())
+    found = difference(analysis, "roberta", "average")
+    assert f"{found.seeds_to_settle} seeds for each arm ({found.seeds_to_settle - 5} more)" in analysis.to_settle
+    assert "adjusted" not in analysis.to_settle
+    assert analysis.answer.startswith(
+        "It cannot be told whether roberta or bert is better on average over 2 tasks: the"
+    )
 
 
 def test_power_of_a_measure(study):
