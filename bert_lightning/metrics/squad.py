@@ -49,16 +49,12 @@ class Squad(TaskMetric):
         The first two are exact match and F1 of the answer. The next two are those of the best span, even if the answer
         is "no answer". The others are the odds of "no answer", and 1 if the question has a true answer, else 0.
         """
+        exact, f1, has_answer = question_scores(prediction["answer"], right, self.unanswerable)
         if not self.unanswerable:
-            answer = prediction["answer"]
-            return [_best(exact_match, answer, right), _best(word_f1, answer, right), 0, 0, 0, 1]
-        right = [text for text in right if normalize_answer(text)] or [""]
-        answer, best = prediction["answer"], prediction["best_answer"]
-        given = [float(not best)] * 2
-        if right != [""]:
-            given = [_best(exact_match, best, right), _best(_f1_or_nothing, best, right)]
-        mine = [_best(exact_match, answer, right), _best(_f1_or_nothing, answer, right)]
-        return [*mine, *given, prediction["null_odds"], float(right != [""])]
+            return [exact, f1, 0, 0, 0, 1]
+        best = prediction["best_answer"]
+        given = question_scores(best, right, True)[:2] if has_answer else (float(not best),) * 2
+        return [exact, f1, *given, prediction["null_odds"], has_answer]
 
     def compute(self) -> dict[str, Tensor]:
         # Sort the rows, so that the rounding of sums does not depend on ranks and batches.
@@ -70,6 +66,20 @@ class Squad(TaskMetric):
             results["best_exact"], _ = _best_threshold(rows[:, 2], rows[:, 4], rows[:, 5])
             results["best_f1"], results["best_f1_threshold"] = _best_threshold(rows[:, 3], rows[:, 4], rows[:, 5])
         return {name: value.to(self.device) for name, value in results.items()}
+
+
+def question_scores(answer: str, right: Sequence[str], unanswerable: bool) -> tuple[float, float, float]:
+    """Return the exact match and the F1 of the answer to a question, and 1 if the question has an answer, else 0.
+
+    Args:
+        answer: the predicted answer; empty for "no answer".
+        right: the true answers.
+        unanswerable: whether the rules of SQuAD 2.0 apply.
+    """
+    if not unanswerable:
+        return _best(exact_match, answer, right), _best(word_f1, answer, right), 1.0
+    right = [text for text in right if normalize_answer(text)] or [""]
+    return _best(exact_match, answer, right), _best(_f1_or_nothing, answer, right), float(list(right) != [""])
 
 
 def normalize_answer(text: str) -> str:

@@ -113,9 +113,10 @@ class EncoderModule(pl.LightningModule):
     def on_validation_end(self) -> None:
         reshard(self)
 
-    def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
+    def validation_step(self, batch: Mapping[str, Any], _: int) -> Mapping[str, Any] | None:
         _, terms = self(batch)
         self.validation_metrics.update(terms)
+        return None
 
     def on_validation_epoch_end(self) -> None:
         results = self.validation_metrics.compute_and_reset()

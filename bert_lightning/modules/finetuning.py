@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bert_lightning.data.labelled.task_types import TaskType, Unit
+from bert_lightning.data.labelled.task_types import Prediction, TaskType, Unit
 from bert_lightning.metrics import TaskMetric, TaskMetrics
 from bert_lightning.modules.base import EncoderModule
 
@@ -48,11 +48,13 @@ class FinetuningModule(EncoderModule):
     def metadata(self) -> dict[str, Any]:
         return {**super().metadata(), "task": self.task, "labels": self.labels, "max_length": self.task["max_length"]}
 
-    def validation_step(self, batch: Mapping[str, Any], _: int) -> None:
+    def validation_step(self, batch: Mapping[str, Any], _: int) -> dict[str, list[Prediction]]:
+        """Measure a batch, and return its predictions for callbacks."""
         _, terms = self(batch)
         units: list[Unit] = batch["units"].units
         predictions = self.task_type.decode(terms[self.term].logits, units, self.labels)
         self.validation_metrics.update(terms[self.term], predictions, [unit.example for unit in units])
+        return {"predictions": predictions}
 
     def on_validation_epoch_end(self) -> None:
         results = self.validation_metrics.compute_and_reset()

@@ -4,6 +4,7 @@ config.yaml          the resolved config that the run was started from
 tokenizer.json       the tokenizer of the model
 checkpoints/         step-N.ckpt, the state after N updates; last.ckpt, a link to the newest; best.ckpt, weights only
 metrics.csv          every logged value (tensorboard/ beside it holds the same)
+predictions/         predictions of single examples, see `predictions_file.py`
 summary.json         written last: final metrics, versions, seed, commit, wall time
 failed.json          the error that ended the run; removed when the run resumes
 """
@@ -70,6 +71,10 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions"
 
     @property
     def summary(self) -> Path:

@@ -7,7 +7,7 @@ import logging
 import signal
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,7 @@ class RunParts:
     data: StreamDataModule[Any]
     tokenizer: Tokenizer
     data_fingerprint: Callable[[], str]  # returns a fingerprint of the content of the examples, not of their paths
+    callbacks: Sequence[Callback] = ()  # added to those of the config
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Session:
         throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
         if throughput is None and isinstance(parts.module.budget, Flops):
             raise UserError("budget=flops needs callbacks.throughput, which counts the FLOPs: do not set it to null")
-        callbacks = [ExactResume(), BudgetCallback(parts.module.budget, throughput), *callbacks]
+        callbacks = [ExactResume(), BudgetCallback(parts.module.budget, throughput), *callbacks, *parts.callbacks]
         for callback in callbacks:
             if isinstance(callback, (ModelCheckpoint, Checkpoints)):
                 callback.dirpath = str(folder.checkpoints)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from bert_lightning.callbacks.checkpoints import LAST
 from bert_lightning.config.saved import saved_task
-from bert_lightning.data.labelled.task_types import TaskType
+from bert_lightning.data.labelled.task_types import Example, TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetrics
+from bert_lightning.runs.compatibility import read_run_config
 from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
 from bert_lightning.runs.run_folder import RunFolder, newest_finished_run
 from bert_lightning.runs.trust import trust_targets_of
@@ -20,6 +24,14 @@ from bert_lightning.tasks.answering import Answerer
 from bert_lightning.tasks.data import read_examples, task_metrics, task_type_of
 from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
 from bert_lightning.tasks.registry import is_registered
+from bert_lightning.tasks.task_predictions import (
+    VALIDATION,
+    about_task,
+    data_hash,
+    keep_predictions,
+    plain_name,
+    task_name,
+)
 
 
 def run(config: DictConfig) -> None:
@@ -47,13 +59,20 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     examples = read_examples(task, config.split, task_type, config.max_examples)
     task_type.check(examples, answer.labels)
     metrics = TaskMetrics(task.term, task_metrics(task, answer.labels))
+    rows = []
     with json_lines(config.output, config.path or task.path) as write:
         for example, prediction in progress(answer(examples, config.batch_size), len(examples)):
             metrics.update(None, [prediction], [example])
+            rows.append(task_type.prediction_row(example, prediction))
             write({"id": example.id, **example.inputs, "right": example.answer, "prediction": prediction})
     note_cut(answer.num_cut, len(examples), "examples", answer.max_length)
     note_written(config.output)
     values = {name.removeprefix(f"{task.term}/"): v.item() for name, v in metrics.compute_and_reset().items()}
+    if config.max_examples is None:  # some of a split's examples are not what its name stands for
+        about = about_task(
+            _task_name(config, source, task), task_type, answer.labels, metrics.metrics.values(), split=config.split
+        )
+        _keep(config, source, task, examples, rows, {**about, "metrics": values})
     counts = {"examples": len(examples), "cut": answer.num_cut}
     return {"run": str(source.path), "split": config.split, **counts, "metrics": values}
 
@@ -64,14 +83,53 @@ def _task_of_run(source: PretrainedWeights) -> DictConfig:
     Raises:
         UserError: if there is no such file, or the run has no task.
     """
-    folder = source.path if source.path.is_dir() else source.path.parent.parent
-    run = RunFolder(folder)
+    run = _run_of(source)
     if not run.config.exists():
         raise UserError(f"{source.path} does not say which data it was trained on: add task=...")
     task = saved_task(run)
     if task is None:
         raise UserError(f"{source.path} is not fine-tuned for a task: fine-tune it first")
     return task
+
+
+def _run_of(source: PretrainedWeights) -> RunFolder:
+    """Return the folder of the run that a checkpoint belongs to. It may not be the folder of a run."""
+    return RunFolder(source.path if source.path.is_dir() else source.path.parent.parent)
+
+
+def _task_name(config: DictConfig, source: PretrainedWeights, task: DictConfig) -> str:
+    """Return the name of the task: the option of the group `task`, here or in the run's config, or else the term."""
+    if config.task is None:
+        return task_name(read_run_config(_run_of(source)))
+    given = HydraConfig.get() if HydraConfig.initialized() else None
+    option = given.runtime.choices.get("task") if given is not None and given.job.config_name == "evaluate" else None
+    return str(option or task.term)
+
+
+def _keep(
+    config: DictConfig,
+    source: PretrainedWeights,
+    task: DictConfig,
+    examples: Sequence[Example],
+    rows: Sequence[dict[str, Any]],
+    about: dict[str, Any],
+) -> None:
+    """Keep the predictions in the folder of the run, if the weights are those of a run.
+
+    The name of the file is the split. It tells other data than the run's own, and other weights than the last.
+    """
+    run, weights = _run_of(source), source.path.resolve()
+    if not run.config.exists() or source.path.parent != run.checkpoints:
+        return
+    name = [VALIDATION if config.split == task.validation_split else config.split]
+    if config.task is not None or config.path is not None:
+        name = [about["task"], config.split, data_hash(examples)]
+    if weights != (run.checkpoints / LAST).resolve():
+        name.append(weights.stem)
+    about = {**about, "checkpoint": weights.name}
+    changes = not weights.name.startswith("step-")  # best.ckpt changes while the run trains
+    path = keep_predictions(run, plain_name(*name), examples, rows, about, replace=changes)
+    note_written(None if path is None else str(path))
 
 
 def _resolved_task(config: DictConfig) -> DictConfig:

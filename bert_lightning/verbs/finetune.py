@@ -38,6 +38,7 @@ from bert_lightning.tasks.data import (
 )
 from bert_lightning.tasks.metadata import task_metadata
 from bert_lightning.tasks.output import note_cut
+from bert_lightning.tasks.task_predictions import KeepPredictions, about_task, task_name
 from bert_lightning.text.tokenizers.recipes import fingerprint
 from bert_lightning.training import check_new_run, start_run
 
@@ -97,7 +98,11 @@ def _parts(
     config: DictConfig, source: PretrainedWeights, data: TaskData, batches: StreamDataModule[LabelledExamples]
 ) -> RunParts:
     pl.seed_everything(config.seed, verbose=False)
-    return RunParts(_module(config, source, data), batches, source.tokenizer, data.fingerprint)
+    module = _module(config, source, data)
+    metrics = module.validation_metrics.metrics.values()
+    about = about_task(task_name(config), data.task_type, data.labels, metrics, split=config.task.validation_split)
+    kept = KeepPredictions(data.task_type, data.validation, about)
+    return RunParts(module, batches, source.tokenizer, data.fingerprint, [kept])
 
 
 def _check_memory(

@@ -17,7 +17,7 @@ from torch import Tensor
 from bert_lightning.data.labelled import remarks
 from bert_lightning.data.labelled.encoding import TokenSequence, encode_windows, truncate_texts
 from bert_lightning.data.labelled.squad import is_squad, read_squad
-from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit
+from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit, content_hash
 from bert_lightning.errors import UserError
 from bert_lightning.ranges import Length, Range
 from bert_lightning.text.files.json_text import described
@@ -157,6 +157,22 @@ class Questions(TaskType):
         return {
             "answer": chosen["text"], "start": chosen["start"], "end": chosen["end"], "score": chosen["score"],
             "best_answer": first["text"], "null_odds": odds, "candidates": candidates[:3],
+        }  # fmt: skip
+
+    def prediction_row(self, example: Example, prediction: Prediction) -> dict[str, Any]:
+        """Return the texts of the true answers and of the predicted answer, and the paragraph as the cluster.
+
+        The characters `start` to `end` - 1 of the context are the prediction. `scores` has its probability among the
+        best spans, in `span`. If questions may have no answer, `no_answer` is the score of "no answer" minus that of
+        the best span, whose text is `best_answer`.
+        """
+        scores, best = {"span": prediction["score"]}, {}
+        if self.unanswerable:
+            scores["no_answer"], best = prediction["null_odds"], {"best_answer": prediction["best_answer"]}
+        return {
+            "gold": list(dict.fromkeys(answer["text"] for answer in example.answer)),
+            "prediction": prediction["answer"], "start": prediction["start"], "end": prediction["end"],
+            **best, "scores": scores, "cluster": content_hash(example.inputs["context"]),
         }  # fmt: skip
 
     def _spans(self, tokens: TokenSequence, scores: npt.NDArray[np.float32]) -> Iterator[Span]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +34,7 @@ class Example:
     where: str  # place of its row, for error messages
     inputs: dict[str, Any]
     answer: Any = None  # None if it is not known
+    numbered: bool = False  # whether the rows have no ids, so that `id` is only the number of the row
 
 
 class Unit(NamedTuple):
@@ -81,8 +84,9 @@ class TaskType(ABC):
         """Return the examples of rows, numbered from `first`. Their answers are read only if `answered` is true."""
         answers: Sequence[Any] = self.answers(rows) if answered else [None] * len(rows)
         return [
-            Example(self._id(row, number), row.where, self.inputs(row), answer)
+            Example(given or str(number), row.where, self.inputs(row), answer, numbered=not given)
             for number, (row, answer) in enumerate(zip(rows, answers, strict=True), first)
+            for given in (self._given_id(row),)
         ]
 
     def inputs(self, row: Row) -> dict[str, Any]:
@@ -147,6 +151,14 @@ class TaskType(ABC):
     def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
         """Return a prediction for each unit of a batch, from the scores of the batch."""
 
+    def prediction_row(self, example: Example, prediction: Prediction) -> dict[str, Any]:
+        """Return what a run keeps of a prediction: `gold`, `prediction`, `scores` and more keys, but no inputs.
+
+        `scores` are the probabilities of the classes or choices. They are left out if there are none.
+        """
+        row = {"gold": example.answer, "prediction": prediction["answer"]}
+        return row | {"scores": prediction["probabilities"]} if "probabilities" in prediction else row
+
     def parse(self, line: str) -> dict[str, Any]:
         """Return the columns of a row from a line that a user typed.
 
@@ -192,9 +204,16 @@ class TaskType(ABC):
             raise UserError(f"{row.where}: the label in column {column!r} is empty: give one, or leave the row out")
         return label
 
-    def _id(self, row: Row, number: int) -> str:
+    def _given_id(self, row: Row) -> str:
+        """Return the id that a row has; an empty text if it has none."""
         given = row.values.get(self._column("id"))
-        return str(number if given is None else given)
+        return "" if given is None else str(given)
+
+
+def content_hash(content: Any) -> str:
+    """Return 12 hexadecimal digits that identify plain data, such as the inputs of an example."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def text_of(value: Any, place: str) -> str:

@@ -115,6 +115,11 @@ class TaggedWords(TaskType):
             predictions.append({"answer": tags, "entities": list(_located(example, tags, certain))})
         return predictions
 
+    def prediction_row(self, example: Example, prediction: Prediction) -> dict[str, Any]:
+        """Return the tags of the words, and in `scores` the score of each predicted entity."""
+        scores = [entity["score"] for entity in prediction["entities"]]
+        return {"gold": example.answer, "prediction": prediction["answer"], "scores": scores}
+
     def parse(self, line: str) -> dict[str, Any]:
         return {self._column("words"): line}
 
