@@ -1,0 +1,222 @@
+"""Show the differences to the baseline as intervals, and as a table with all numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bert_lightning.compare.page.display import MISSING, interval, known, number, probability, shown, sortable, titled
+from bert_lightning.compare.page.drawing import Scale, level, placed, tick_labels, upright
+from bert_lightning.compare.page.lookup import Lookup
+from bert_lightning.compare.page.markup import Markup, element, joined, note, unseen
+from bert_lightning.compare.page.sortable_table import Column, Entry, data_table, details
+from bert_lightning.compare.results import Difference, Measure
+
+HEIGHT = 30  # pixels of a row
+_SHAPES = {
+    "better": "M0-5.5L5.5 4H-5.5z",
+    "worse": "M0 5.5L5.5-4H-5.5z",
+    "open": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z",
+    "unknown": "M-4-4L4 4M-4 4L4-4",
+}
+VERDICTS = {
+    "better": "better than the baseline",
+    "worse": "worse than the baseline",
+    "open": "cannot be told apart",
+    "unknown": "no interval",
+}
+
+
+def differences_section(look: Lookup) -> list[Markup]:
+    """Return the plots of all measures, and the table beneath."""
+    measures = [measure for measure in look.measures if _of(look, measure)]
+    if not measures:
+        return [note("There is no difference to show: this comparison has one arm, or no measure that two arms share.")]
+    panels = [interval_panel(look, measure) for measure in measures]
+    return [
+        _legend(),
+        element("div", panels, class_="panels"),
+        details("All numbers of the differences", _table(look, measures)),
+    ]
+
+
+def interval_panel(look: Lookup, measure: Measure, heading: bool = True) -> Markup:
+    """Return one plot: a row for each arm, with its difference, its interval and the Multi-Bootstrap's interval."""
+    differences = _of(look, measure)
+    factor = measure.factor
+    ends = [
+        value * factor
+        for d in differences
+        for value in (d.estimate, d.low, d.high, d.bootstrap_low, d.bootstrap_high)
+        if known(value) and value is not None
+    ]
+    scale = Scale.around([0.0, *ends])
+    ticks = scale.ticks(4)
+    rows = [_row(look, measure, difference, scale, ticks) for difference in differences]
+    axis = element(
+        "div",
+        [
+            element("span", label, style=f"left:{scale.percent(tick)}%")
+            for tick, label in zip(ticks, tick_labels(ticks, signed=True), strict=True)
+        ],
+        class_="axis",
+        aria_hidden="true",
+    )
+    sides = ("worse", "better") if measure.higher_is_better else ("better", "worse")
+    head = element(
+        "tr",
+        element("th", unseen("arm"), scope="col"),
+        element(
+            "th",
+            element("div", element("span", "← " + sides[0]), element("span", sides[1] + " →"), class_="ends"),
+            scope="col",
+        ),
+        element("th", unseen("difference and 95 % interval"), scope="col"),
+    )
+    table = element(
+        "table",
+        element("caption", f"{titled(measure)}: difference to {look.comparison.baseline}", class_="unseen"),
+        element("thead", head),
+        element("tbody", rows),
+        element("tfoot", element("tr", element("td"), element("td", axis), element("td", measure.unit, class_="unit"))),
+        class_="forest",
+    )
+    return element("div", element("h3", titled(measure)) if heading else None, table, class_="panel")
+
+
+def _row(look: Lookup, measure: Measure, difference: Difference, scale: Scale, ticks: Iterable[float]) -> Markup:
+    middle, factor, verdict = HEIGHT / 2, measure.factor, difference.verdict
+    verdict = verdict if verdict in _SHAPES else "unknown"
+
+    def place(value: float | None) -> float:
+        return scale.percent((value or 0.0) * factor)
+
+    lines = [upright(scale.percent(tick), "grid") for tick in ticks]
+    lines.append(upright(scale.percent(0.0), "zero"))
+    if known(difference.bootstrap_low) and known(difference.bootstrap_high):
+        lines.append(level(place(difference.bootstrap_low), place(difference.bootstrap_high), middle + 7, "bootstrap"))
+    if known(difference.low) and known(difference.high):
+        lines.append(level(place(difference.low), place(difference.high), middle, "interval"))
+    if known(difference.estimate):
+        lines.append(placed(place(difference.estimate), middle, element("path", d=_SHAPES[verdict]), "mark"))
+    numbers = f"{shown(difference.estimate, measure, True)} {interval(difference, measure)}"
+    words = f"{look.comparison.baseline} and {difference.arm}: {numbers}, {VERDICTS[verdict]}"
+    drawing = element("svg", lines, width="100%", height=HEIGHT, role="img", aria_label=words, class_="wide")
+    return element(
+        "tr",
+        element("th", look.name(difference.arm), scope="row"),
+        element("td", drawing, class_="drawing"),
+        element(
+            "td",
+            element("b", shown(difference.estimate, measure, True)),
+            element("span", interval(difference, measure), class_="soft"),
+            unseen(VERDICTS[verdict]),
+            class_="numbers",
+        ),
+        class_=verdict,
+    )
+
+
+def _legend() -> Markup:
+    entries = [
+        element(
+            "span",
+            element(
+                "svg",
+                element("path", d=_SHAPES[verdict], class_="mark"),
+                class_=f"key {verdict}",
+                viewBox="-7 -7 14 14",
+                aria_hidden="true",
+            ),
+            words,
+        )
+        for verdict, words in VERDICTS.items()
+        if verdict != "unknown"
+    ]
+    lines = [
+        ("interval", "95 % interval over new seeds and examples"),
+        ("bootstrap", "Multi-Bootstrap, beside it"),
+    ]
+    entries += [
+        element(
+            "span",
+            element("svg", level(0, 100, 7, css), class_="key stroke", width=22, height=14, aria_hidden="true"),
+            text,
+        )
+        for css, text in lines
+    ]
+    return element("p", entries, class_="marks")
+
+
+def _of(look: Lookup, measure: Measure) -> list[Difference]:
+    labels = [arm.label for arm in look.arms]
+    found = [look.differences.get((label, measure.name)) for label in labels]
+    return [difference for difference in found if difference is not None]
+
+
+def _table(look: Lookup, measures: list[Measure]) -> Markup:
+    columns = [
+        Column("measure"),
+        Column("arm"),
+        Column("difference", True),
+        Column("95 % interval", True),
+        Column("standard error", True),
+        Column("degrees of freedom", True),
+        Column("Multi-Bootstrap", True),
+        Column("p", True),
+        Column("p, Holm", True),
+        Column("p, permutation", True),
+        Column("smallest possible", True),
+        Column("seeds", False),
+        Column("detectable", True),
+        Column("seeds to settle", True),
+        Column("verdict"),
+    ]
+    rows: list[list[Entry]] = []
+    for measure in measures:
+        for d in _of(look, measure):
+            bootstrap = Difference(d.arm, d.baseline, d.measure, d.estimate, d.bootstrap_low, d.bootstrap_high)
+            error = shown(d.standard_error, measure)
+            rows.append(
+                [
+                    titled(measure),
+                    look.name(d.arm),
+                    (shown(d.estimate, measure, True), sortable(d.estimate)),
+                    interval(d, measure),
+                    (error, sortable(d.standard_error)),
+                    number(d.degrees_of_freedom, 1),
+                    interval(bootstrap, measure),
+                    probability(d.p),
+                    probability(d.holm_p),
+                    probability(d.permutation_p),
+                    probability(d.permutation_floor),
+                    _pairing(d),
+                    (shown(d.detectable, measure), sortable(d.detectable)),
+                    _seeds(d),
+                    VERDICTS.get(d.verdict, VERDICTS["unknown"]),
+                ]
+            )
+    return data_table("Differences to the baseline", columns, rows)
+
+
+def _pairing(difference: Difference) -> str:
+    correlation = difference.seed_correlation
+    text = "paired" if difference.paired else "not paired"
+    return f"{text} (r = {number(correlation)})" if known(correlation) else text
+
+
+def _seeds(difference: Difference) -> str:
+    if difference.seeds_to_settle is not None:
+        return f"{difference.seeds_to_settle:,}"
+    return "over 1,000" if difference.verdict == "open" else MISSING
+
+
+def settled_by(look: Lookup) -> Markup:
+    """Return the sentence on what would settle an open question."""
+    if not look.comparison.to_settle:
+        return joined([])
+    return element(
+        "p",
+        element("b", "What would settle it. "),
+        element("span", look.comparison.to_settle, dir="auto"),
+        class_="settle",
+    )

@@ -1,0 +1,95 @@
+"""Find the parts of a comparison by arm and measure, and give each arm its number, colour and marker."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from bert_lightning.compare.page.markup import Markup, element, isolated
+from bert_lightning.compare.results import Arm, Cell, Comparison, Difference, Measure
+
+COLOURS = 8  # colours of page.css; later arms have the same colours and other markers
+MARKERS = [
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",  # circle
+    "M-3.6-3.6h7.2v7.2h-7.2z",  # square
+    "M0-4.6L4.6 3.4H-4.6z",  # triangle
+    "M0-5L5 0L0 5L-5 0z",  # diamond
+    "M0 4.6L4.6-3.4H-4.6z",  # triangle that points down
+    "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",  # plus
+    "M-4.6 0L-2.3-4h4.6L4.6 0L2.3 4h-4.6z",  # hexagon
+    "M0-5.2L1.5-1.6L5.2-1.6L2.3 .8L3.4 4.6L0 2.3L-3.4 4.6L-2.3 .8L-5.2-1.6L-1.5-1.6z",  # star
+]
+
+
+class Lookup:
+    """Access to a comparison by names. Names that only cells or runs use are found too."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+        self.cells: dict[tuple[str, str], Cell] = {(cell.arm, cell.measure): cell for cell in comparison.cells}
+        self.differences: dict[tuple[str, str], Difference] = {
+            (difference.arm, difference.measure): difference for difference in comparison.differences
+        }
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        """The arms: the baseline first, and then the order of the comparison."""
+        arms = {arm.label: arm for arm in self.comparison.arms}
+        for label in [cell.arm for cell in self.comparison.cells] + [curve.arm for curve in self.comparison.curves]:
+            arms.setdefault(label, Arm(label))
+        return sorted(arms.values(), key=lambda arm: arm.label != self.comparison.baseline)
+
+    @cached_property
+    def measures(self) -> list[Measure]:
+        """The measures: the primary one first."""
+        measures = {measure.name: measure for measure in self.comparison.measures}
+        for name in [cell.measure for cell in self.comparison.cells]:
+            measures.setdefault(name, self.measure(name))
+        return sorted(measures.values(), key=lambda measure: measure.name != self.comparison.primary)
+
+    def measure(self, name: str) -> Measure:
+        """Return a measure by its name. Of one that is not described, a larger value is taken to be better."""
+        found = [measure for measure in self.comparison.measures if measure.name == name]
+        return found[0] if found else Measure(name, name, higher_is_better="loss" not in name)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {arm.label: number for number, arm in enumerate(self.arms)}
+
+    def number(self, label: str) -> int:
+        """Return the number of an arm, which is 0 for the baseline."""
+        return self._numbers.get(label, len(self._numbers))
+
+    def css(self, label: str) -> str:
+        """Return the CSS class of an arm."""
+        return f"a{self.number(label)}"
+
+    def marker(self, label: str) -> Markup:
+        """Return the marker of an arm as a small image."""
+        return element(
+            "svg",
+            marker_path(self.number(label)),
+            class_=f"key {self.css(label)}",
+            viewBox="-6 -6 12 12",
+            aria_hidden="true",
+        )
+
+    def name(self, label: str) -> Markup:
+        """Return the label of an arm behind its marker."""
+        baseline = element("span", "baseline", class_="tag") if label == self.comparison.baseline else None
+        return element("span", self.marker(label), isolated(label), baseline, class_="arm")
+
+    @cached_property
+    def style(self) -> Markup:
+        """CSS that gives each arm its colour and lets the legend hide it."""
+        rules = [
+            f".a{number}{{--c:var(--c{number % COLOURS})}}"
+            f".curves:has(#show-{number}:not(:checked)) .plot .a{number}{{display:none}}"
+            f".curves:has(.legend label.a{number}:hover) .plot .a{number}{{--fade:1}}"
+            for number in range(len(self.arms) + 1)
+        ]
+        return Markup("".join(rules))
+
+
+def marker_path(number: int) -> Markup:
+    """Return the SVG path of an arm's marker, around the origin."""
+    return element("path", d=MARKERS[(number + number // COLOURS) % len(MARKERS)])

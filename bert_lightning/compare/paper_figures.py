@@ -1,0 +1,161 @@
+"""Draw the figures of a comparison for a paper, as PNG and SVG: intervals of the differences, and curves."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bert_lightning.compare.figures import check_matplotlib
+from bert_lightning.compare.page.curve_plots import axis_unit, lines_of, visible_range
+from bert_lightning.compare.page.display import titled
+from bert_lightning.compare.page.lookup import Lookup
+from bert_lightning.compare.results import Comparison, Difference, Measure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ["#59616b", "#0b6fb8", "#c2530a", "#0a7f5f", "#a4407f", "#8a6a00", "#5a52c8", "#7a4526"]
+VERDICTS = {
+    "better": ("#0b61a8", "^"),
+    "worse": ("#a9430a", "v"),
+    "open": ("#59616b", "o"),
+    "unknown": ("#59616b", "x"),
+}
+COLUMN = 3.4  # inches: one column of a paper
+_STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bert-lightning",
+    "text.parse_math": False,  # a label may hold a dollar sign
+}
+
+
+def figures(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write the figures of a comparison to a folder, and return their paths.
+
+    `differences` shows the intervals of all measures, and `curves-<measure>` one measure over the training steps, or
+    over the first other axis that has values. A figure without anything to show is not written.
+
+    Raises:
+        UserError: if matplotlib is not installed.
+    """
+    check_matplotlib()
+    from matplotlib import rc_context
+
+    folder.mkdir(parents=True, exist_ok=True)
+    look = Lookup(comparison)
+    written: list[Path] = []
+    with rc_context(_STYLE):
+        if comparison.differences:
+            written += _saved(_intervals(look), folder / "differences")
+        for name in sorted({curve.measure for curve in comparison.curves}):
+            figure = _curves(look, name)
+            if figure is not None:
+                written += _saved(figure, folder / f"curves-{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')[:80]}")
+    return written
+
+
+def _intervals(look: Lookup) -> Figure:
+    from matplotlib.figure import Figure
+
+    measures = [m for m in look.measures if any(name == m.name for _, name in look.differences)]
+    columns = min(len(measures), 2)
+    lines = math.ceil(len(measures) / columns)
+    rows = max(len(look.arms) - 1, 1)
+    figure = Figure(figsize=(COLUMN * columns, (0.75 + 0.2 * rows) * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).flatten().tolist()
+    for axis, measure in zip(axes, measures, strict=False):
+        found = [look.differences.get((arm.label, measure.name)) for arm in look.arms]
+        _draw_intervals(axis, look, measure, [d for d in found if d is not None])
+    for axis in axes[len(measures) :]:
+        axis.set_visible(False)
+    return figure
+
+
+def _draw_intervals(axes: Axes, look: Lookup, measure: Measure, differences: Sequence[Difference]) -> None:
+    axes.axvline(0, color="0.6", linewidth=0.7, zorder=0)
+    for place, difference in enumerate(differences):
+        colour, marker = VERDICTS.get(difference.verdict, VERDICTS["unknown"])
+        ends = [
+            (difference.bootstrap_low, difference.bootstrap_high, 0.25, 0.6),
+            (difference.low, difference.high, 0, 1.6),
+        ]
+        for low, high, below, width in ends:
+            if low is not None and high is not None:
+                scaled = [low * measure.factor, high * measure.factor]
+                axes.plot(scaled, [place + below] * 2, color=colour, linewidth=width, solid_capstyle="butt")
+        face = "white" if difference.verdict == "open" else colour
+        axes.plot(
+            difference.estimate * measure.factor,
+            place,
+            marker=marker,
+            color=colour,
+            markerfacecolor=face,
+            markersize=4.5,
+        )
+    axes.set_yticks(range(len(differences)), [_short(difference.arm) for difference in differences])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(len(differences) - 0.4, -0.6)
+    better = "right" if measure.higher_is_better else "left"
+    axes.set_xlabel(f"difference to {_short(look.comparison.baseline)}; better to the {better}")
+    axes.set_title(titled(measure), loc="left")
+
+
+def _curves(look: Lookup, name: str) -> Figure | None:
+    from matplotlib.figure import Figure
+
+    curves = [curve for curve in look.comparison.curves if curve.measure == name]
+    axis = next((axis for axis in ("steps", "tokens", "flops", "seconds") if lines_of(curves, axis)), None)
+    if axis is None:
+        return None
+    lines, measure = lines_of(curves, axis), look.measure(name)
+    divisor, unit = axis_unit(axis, max(x for line in lines for seed in line.seeds for x, _ in seed))
+    figure = Figure(figsize=(COLUMN * 1.3, 2.5), layout="constrained")
+    axes = figure.subplots()
+    for line in lines:
+        number = look.number(line.arm)
+        colour, dash = COLOURS[number % len(COLOURS)], ["-", "--", ":"][number // len(COLOURS) % 3]
+        for points in [*line.seeds, line.mean]:
+            thick = points is line.mean
+            xs, ys = [x / divisor for x, _ in points], [y * measure.factor for _, y in points]
+            label = _short(line.arm) if thick else None
+            axes.plot(
+                xs,
+                ys,
+                color=colour,
+                linestyle=dash,
+                linewidth=1.3 if thick else 0.4,
+                alpha=1 if thick else 0.5,
+                label=label,
+            )
+    scale = visible_range(lines, measure)
+    axes.set(
+        xlabel=unit,
+        ylabel=titled(measure),
+        xlim=(0, None),
+        ylim=(scale.low * measure.factor, scale.high * measure.factor),
+    )
+    figure.legend(loc="outside right upper", frameon=False, handlelength=1.4)
+    return figure
+
+
+def _saved(figure: Figure, stem: Path) -> list[Path]:
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
+    figure.savefig(paths[0], dpi=200)
+    figure.savefig(paths[1], metadata={"Date": None})  # the same bytes on each day
+    return paths
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 28 else f"{label[:27]}…"
