@@ -61,16 +61,15 @@ class ErrorTerms:
     def standard_error(self) -> tuple[float, float]:
         """Return the standard error and its degrees of freedom.
 
-        SE^2 = max(V_seed + V_ex - V_res, V_seed, V_ex). Satterthwaite: df = (sum of V_k)^2 / sum of (V_k^2 / df_k),
-        over the components that the maximum contains.
+        SE^2 = V_seed + V_ex - V_res, unless one part alone gives a wider interval: an interval over new seeds and new
+        examples is not narrower than one over new seeds alone, or over new examples alone. So SE^2 is at least
+        max(V_seed, V_ex), and a small estimate of V_seed from few seeds does not win many degrees of freedom.
         """
-        seeds, examples, residual = (_total(part) for part in (self.seeds, self.examples, self.residual))
-        if seeds + examples - residual >= max(seeds, examples):
-            variance, components = seeds + examples - residual, self.seeds + self.examples + self.residual
-        else:
-            variance, components = (seeds, self.seeds) if seeds >= examples else (examples, self.examples)
-        uncertainty = sum(c.variance**2 / c.degrees_of_freedom for c in components)
-        return math.sqrt(variance), variance**2 / uncertainty if uncertainty > 0 else math.inf
+        candidates = [_satterthwaite(self.seeds), _satterthwaite(self.examples)]
+        together = _satterthwaite(self.seeds + self.examples, self.residual)
+        if together[0] >= max(error for error, _ in candidates):
+            candidates.append(together)
+        return max(candidates, key=lambda candidate: half_width(*candidate))
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def t_interval(estimate: float, terms: ErrorTerms, scale: float = 1.0) -> Interv
     error, df = terms.standard_error()
     if error <= ROUNDING * scale:
         return Interval(estimate, reason="the values do not vary: there is nothing to estimate an error from")
-    half = error * float(stdtrit(df, 1 - LEVEL / 2))
+    half = half_width(error, df)
     p = 2 * float(stdtr(df, -abs(estimate) / error))
     return Interval(estimate, estimate - half, estimate + half, error, df, p, terms=terms)
 
@@ -155,6 +154,11 @@ def _examples_caution(sample: Sample) -> str:
     if all(part is not None for part in sample.parts):
         return ""
     return "values of single examples are unknown, so this is about these test examples only"
+
+
+def half_width(error: float, df: float) -> float:
+    """Return half of the width of an interval: t SE."""
+    return error * float(stdtrit(df, 1 - LEVEL / 2))
 
 
 def mean_terms(sample: Sample) -> ErrorTerms:
@@ -219,5 +223,8 @@ def _mean_differences(a: Sample, b: Sample) -> list[Floats | None]:
     ]
 
 
-def _total(components: Sequence[Component]) -> float:
-    return sum(component.variance for component in components)
+def _satterthwaite(added: Sequence[Component], subtracted: Sequence[Component] = ()) -> tuple[float, float]:
+    """Return the root of a sum of variances, at least 0, and its df = (sum of V_k)^2 / sum of (V_k^2 / df_k)."""
+    variance = sum(c.variance for c in added) - sum(c.variance for c in subtracted)
+    uncertainty = sum(c.variance**2 / c.degrees_of_freedom for c in (*added, *subtracted))
+    return math.sqrt(max(variance, 0.0)), variance**2 / uncertainty if variance > 0 else math.inf

@@ -8,6 +8,8 @@ from scipy import stats
 
 from bert_lightning.compare.alignment import cluster_values
 from bert_lightning.compare.intervals import (
+    Component,
+    ErrorTerms,
     Sample,
     difference_interval,
     difference_terms,
@@ -33,22 +35,36 @@ def variances(components):
 
 
 def test_a_worked_example():
-    """Rows 1 and 5, columns 1 and 5, residuals 1 and -1: V_seed = V_ex = 8 / 2, V_res = 4 / 4, df = 49 / (16+16+1)."""
+    """Rows 1 and 5, columns 1 and 5, residuals 1 and -1: V_seed = V_ex = 8 / 2 and V_res = 4 / 4."""
     a, b = arm([[0, 2], [2, 8]]), arm([[0, 0], [0, 0]])
     terms = difference_terms(a, b)
     assert (variances(terms.seeds), variances(terms.examples), variances(terms.residual)) == ([4, 0], [4], [1, 0])
+    assert variances(mean_terms(a).seeds + mean_terms(a).examples + mean_terms(a).residual) == [4, 4, 1]
+    assert [c.degrees_of_freedom for c in (*terms.seeds, *terms.examples, *terms.residual)] == [1] * 5
+    # t at 49 / 33 degrees of freedom times the root of 7 is less than t at 1 degree times the root of 4.
     interval = difference_interval(a, b)
-    assert (interval.estimate, interval.standard_error) == (3, pytest.approx(math.sqrt(7)))
-    assert interval.degrees_of_freedom == pytest.approx(49 / 33)
-    half = stats.t(49 / 33).ppf(0.975) * math.sqrt(7)
+    assert (interval.estimate, interval.standard_error, interval.degrees_of_freedom) == (3, 2, 1)
+    half = stats.t(1).ppf(0.975) * 2
     assert (interval.low, interval.high) == (pytest.approx(3 - half), pytest.approx(3 + half))
-    assert interval.p == pytest.approx(2 * stats.t(49 / 33).sf(3 / math.sqrt(7)))
-    one = mean_interval(a)
-    assert (one.standard_error, one.degrees_of_freedom) == (interval.standard_error, interval.degrees_of_freedom)
+    assert interval.p == pytest.approx(2 * stats.t(1).sf(3 / 2))
 
 
-def test_the_larger_part_is_the_least_standard_error():
-    """V_seed = 1/18, V_ex = 1/36 and V_res = 1/18, so that V_seed + V_ex - V_res is less than V_seed alone."""
+def terms_of(seeds, examples, residual):
+    return ErrorTerms((Component(seeds, 10),), (Component(examples, 20),), (Component(residual, 200),))
+
+
+def test_the_standard_error_of_both_parts_or_of_the_wider_one():
+    both = terms_of(4, 4, 1).standard_error()
+    assert both == (pytest.approx(math.sqrt(7)), pytest.approx(49 / (16 / 10 + 16 / 20 + 1 / 200)))
+    assert terms_of(4, 1, 2).standard_error() == (2, pytest.approx(10))  # 4 + 1 - 2 is less than 4
+    assert terms_of(1, 4, 2).standard_error() == (2, pytest.approx(20))
+    few = ErrorTerms((Component(4, 2),), (Component(0.1, 20),), (Component(0, 40),))
+    assert few.standard_error() == (2, pytest.approx(2))  # the root of 4.1, with its 2.1 degrees, is narrower
+    assert terms_of(0, 0, 0).standard_error()[0] == 0
+
+
+def test_more_variance_of_residuals_than_of_seeds_and_examples():
+    """V_seed = 1/18, V_ex = 1/36 and V_res = 1/18."""
     a, b = arm([[0, 1, 1], [1, 1, 1]]), arm([[0, 0, 1], [0, 1, 1]])
     interval = difference_interval(a, b)
     assert interval.standard_error == pytest.approx(math.sqrt(1 / 18))
