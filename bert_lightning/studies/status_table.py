@@ -73,10 +73,17 @@ def _cell(states: Sequence[str]) -> str:
 
 
 def _notes(states: Sequence[RunState]) -> list[str]:
-    failed = [f"failed: {state.run.name}: {state.note}" for state in states if state.state == FAILED]
-    changed = [f"changed: {state.run.name}: {state.note}" for state in states if state.state == CHANGED]
+    """Return a line for each reason for which runs failed or are changed, and advice."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for state in states:
+        if state.state in (FAILED, CHANGED):
+            names.setdefault((state.state, state.note), []).append(state.run.name)
+    lines = [
+        f"{what}: {first}{f' and {len(others)} more' if others else ''}: {note}"
+        for (what, note), (first, *others) in names.items()
+    ]
     advice = "A changed run is left alone: delete its folder, and the study makes it anew; or undo the change."
-    return [*failed, *changed, *([advice] if changed else [])]
+    return [*sorted(lines, reverse=True), *([advice] if any(what == CHANGED for what, _ in names) else [])]
 
 
 def _hours(hours: float) -> str:

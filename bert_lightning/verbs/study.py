@@ -118,17 +118,12 @@ def _report(study: Study, states: Sequence[RunState], shard: str | None) -> None
     print(f"Next: bert-lightning compare {place} report={shlex.quote(str(study.folder / 'page.html'))}", flush=True)
     counts = {name: sum(state.state == name for state in states) for name in (FAILED, CHANGED, WAITING)}
     rest = sum(state.state != DONE for state in states) - sum(counts.values())
-    if problems := [
-        text
-        for number, text in (
-            (counts[FAILED], f"{counts[FAILED]} failed"),
-            (counts[CHANGED], f"{counts[CHANGED]} are changed"),
-            (counts[WAITING], f"{counts[WAITING]} wait for such a run"),
-            (rest, f"{rest} are unfinished, because their process was killed"),
-        )
-        if number
-    ]:
+    problems = {
+        "failed": counts[FAILED],
+        "changed": counts[CHANGED],
+        "waiting for such a run": counts[WAITING],
+        "unfinished, since their process was killed": rest,
+    }
+    if found := [f"{number} {what}" for what, number in problems.items() if number]:
         part = f" of shard {shard}" if shard else ""
-        raise StudyIncomplete(
-            f"of {len(states)} runs{part}, {' and '.join(problems)}: see above, and run the same command again"
-        )
+        raise StudyIncomplete(f"of {len(states)} runs{part}: {', '.join(found)}; the reasons are listed above")
