@@ -153,7 +153,7 @@ def _with_cautions(interval: Interval, *cautions: str) -> Interval:
 def _examples_caution(sample: Sample) -> str:
     if all(part is not None for part in sample.parts):
         return ""
-    return "values of single examples are unknown, so this is about these test examples only"
+    return "values of single examples are unknown, so this is about exactly these examples"
 
 
 def half_width(error: float, df: float) -> float:
@@ -224,7 +224,9 @@ def _mean_differences(a: Sample, b: Sample) -> list[Floats | None]:
 
 
 def _satterthwaite(added: Sequence[Component], subtracted: Sequence[Component] = ()) -> tuple[float, float]:
-    """Return the root of a sum of variances, at least 0, and its df = (sum of V_k)^2 / sum of (V_k^2 / df_k)."""
+    """Return the root of a sum of variances and its df = (sum of V_k)^2 / sum of (V_k^2 / df_k)."""
     variance = sum(c.variance for c in added) - sum(c.variance for c in subtracted)
+    if variance <= 0:
+        return 0.0, 1.0
     uncertainty = sum(c.variance**2 / c.degrees_of_freedom for c in (*added, *subtracted))
-    return math.sqrt(max(variance, 0.0)), variance**2 / uncertainty if variance > 0 else math.inf
+    return math.sqrt(variance), variance**2 / uncertainty

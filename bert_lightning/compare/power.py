@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,12 +39,15 @@ def seeds_to_detect(difference: float, terms: ErrorTerms, counts: Sequence[float
         level: level of the two-sided test.
     """
     floor = _example_part(terms)
-    for count in range(2, MOST_SEEDS + 1):
+
+    def is_found(count: int) -> bool:
         seeds = [Component(c.variance * now / count, count - 1) for c, now in zip(terms.seeds, counts, strict=True)]
         error, df = ErrorTerms(tuple(seeds), (floor,)).standard_error()
-        if detectable_difference(error, df, level) <= abs(difference):
-            return count
-    return None
+        return detectable_difference(error, df, level) <= abs(difference)
+
+    candidates = range(2, MOST_SEEDS + 1)
+    first = bisect_left(candidates, True, key=is_found)
+    return candidates[first] if first < len(candidates) else None
 
 
 def example_floor(terms: ErrorTerms, level: float = LEVEL) -> float:

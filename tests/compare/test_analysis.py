@@ -156,7 +156,7 @@ def test_the_baseline_is_best_where_lower_is_better():
     found = difference(analysis, "albert", LOSS.name)
     assert (found.verdict, found.estimate) == ("worse", pytest.approx(0.5))
     assert analysis.answer.startswith("The baseline bert is better than albert on masked-word loss: +0.50 nats (95 %")
-    assert "these test examples only" in analysis.answer
+    assert "exactly these examples" in analysis.answer
 
 
 def test_examples_are_too_few():

@@ -78,7 +78,7 @@ def test_whole_values_give_welch_t_test(count_a, count_b):
     expected = welch.confidence_interval()
     assert (interval.low, interval.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
     assert (interval.p, interval.degrees_of_freedom) == (pytest.approx(welch.pvalue), pytest.approx(welch.df))
-    assert "these test examples only" in interval.reason
+    assert "exactly these examples" in interval.reason
 
 
 def test_paired_whole_values_give_the_paired_t_test():
