@@ -21,6 +21,7 @@ from bert_lightning.compare.page.markup import Markup, element, note, unseen
 from bert_lightning.compare.page.sortable_table import scrolling
 from bert_lightning.compare.results import Cell, Measure
 
+NO_BREAK = "\u00a0"
 STRIP = 22  # pixels of a strip of dots
 _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters", compact),
@@ -45,7 +46,7 @@ def results_section(look: Lookup) -> list[Markup]:
         element(
             "th",
             titled(m),
-            " ",
+            NO_BREAK,
             element("span", arrows[m.higher_is_better], class_="soft", aria_hidden="true"),
             unseen("higher is better" if m.higher_is_better else "lower is better"),
             scope="col",

@@ -6,11 +6,11 @@ from typing import Any
 
 from bert_lightning.compare.page.display import MISSING, duration, sortable
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, element, isolated, note, unseen
+from bert_lightning.compare.page.markup import Markup, breakable, element, isolated, note, unseen
 from bert_lightning.compare.page.sortable_table import Column, Entry, data_table
 from bert_lightning.compare.results import ComparedRun
 
-_STATES = {"ended": "●", "running": "◐", "interrupted": "◌", "failed": "✕"}
+_STATES = {"ended": "✓", "running": "◐", "interrupted": "◌", "failed": "✕"}
 _ABSENT = object()
 
 
@@ -23,7 +23,7 @@ def settings_section(look: Lookup) -> list[Markup]:
     rows: list[list[Entry]] = []
     for key in keys:
         values = [_value(arm.settings.get(key, _ABSENT)) for arm in look.arms]
-        rows.append([element("code", key), *values])
+        rows.append([element("code", breakable(key)), *values])
     return [data_table("Config keys that differ", columns, rows, "settings")]
 
 
@@ -70,7 +70,7 @@ def method_section(look: Lookup) -> list[Markup]:
 def _run(look: Lookup, run: ComparedRun) -> list[Entry]:
     sign = element("span", _STATES.get(run.state, "?"), class_="sign", aria_hidden="true")
     return [
-        element("code", isolated(run.path)),
+        element("code", breakable(run.path)),
         (look.name(run.arm), run.arm),
         run.verb,
         run.task or MISSING,

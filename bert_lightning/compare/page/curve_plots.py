@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bert_lightning.compare.page.display import shown, titled
+from bert_lightning.compare.page.display import headline, shown, titled
 from bert_lightning.compare.page.drawing import Scale, path, thinned, tick_labels
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.page.markup import Markup, element, isolated, note
@@ -53,8 +53,9 @@ def plots(look: Lookup) -> list[Markup]:
     if not axes:
         return [note("There are no curves: no run logged values during training, or these values come without runs.")]
     arms = [arm.label for arm in look.arms if any(curve.arm == arm.label for curve in curves)]
+    legend = note("Thin lines are seeds; the thick line is their mean, as far as all seeds have values.")
     figures = [_figure(look, name, [c for c in curves if c.measure == name], axes) for name in found]
-    return [element("div", _controls(look, axes, arms), figures, class_="curves")]
+    return [element("div", _controls(look, axes, arms), figures, legend, class_="curves")]
 
 
 def lines_of(curves: Sequence[Curve], axis: str) -> list[Lines]:
@@ -76,7 +77,7 @@ def axis_unit(axis: str, largest: float) -> tuple[float, str]:
 def visible_range(lines: Sequence[Lines], measure: Measure) -> Scale:
     """Return the range of values to show. The steep start of a loss is cut off where it would hide the rest."""
     values = [value for line in lines for seed in line.seeds for _, value in seed]
-    late = [value for line in lines for seed in line.seeds for _, value in seed[len(seed) // 8 :]]
+    late = [value for line in lines for seed in line.seeds for _, value in seed[len(seed) // 5 :]]
     low, high = min(late), max(late)
     room = (high - low) * 0.08
     if not measure.higher_is_better and max(values) > high + (high - low):
@@ -104,7 +105,7 @@ def _mean(seeds: Sequence[Points]) -> Points:
 def _figure(look: Lookup, name: str, curves: Sequence[Curve], axes: Sequence[str]) -> Markup:
     measure = look.measure(name)
     drawn = [_plot(look, measure, lines_of(curves, axis), axis) for axis in axes]
-    return element("figure", element("figcaption", titled(measure)), drawn)
+    return element("figure", element("figcaption", isolated(headline(titled(measure)))), drawn)
 
 
 def _plot(look: Lookup, measure: Measure, lines: Sequence[Lines], axis: str) -> Markup:
@@ -127,6 +128,7 @@ def _plot(look: Lookup, measure: Measure, lines: Sequence[Lines], axis: str) -> 
         role="img",
         aria_label=f"{measure.label or measure.name} over {unit}: {_last_values(lines, measure)}",
     )
+    cut = max(value for line in lines for seed in line.seeds for _, value in seed) > y.high
     levels = [
         element("span", text, style=f"top:{100 - shown_y.percent(tick)}%")
         for tick, text in zip(up, tick_labels(up), strict=True)
@@ -141,7 +143,7 @@ def _plot(look: Lookup, measure: Measure, lines: Sequence[Lines], axis: str) -> 
         element("div", drawing, class_="box"),
         element("div", _end_labels(look, lines, y, measure), class_="names", aria_hidden="true"),
         element("div", places, class_="axis", aria_hidden="true"),
-        element("div", unit, class_="unit"),
+        element("div", f"{unit}; the first values lie above the plot" if cut else unit, class_="unit"),
         class_=f"plot x-{axis}",
         style=f"--h:{HEIGHT}px",
     )
@@ -164,9 +166,8 @@ def _end_labels(look: Lookup, lines: Sequence[Lines], y: Scale, measure: Measure
         element(
             "span",
             look.marker(arm),
-            isolated(arm),
-            " ",
             element("b", shown(value, measure)),
+            isolated(arm),
             class_=look.css(arm),
             style=f"top:{top:.0f}px",
             title=arm,

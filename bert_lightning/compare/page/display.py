@@ -44,7 +44,18 @@ def interval(difference: Difference, measure: Measure) -> str:
 def titled(measure: Measure) -> str:
     """Return the label of a measure with its unit."""
     label = measure.label or measure.name
-    return f"{label} ({measure.unit})" if measure.unit else label
+    return f"{label} ({measure.unit})" if measure.unit and measure.unit.lower() not in label.lower() else label
+
+
+def headline(text: str) -> str:
+    """Return a text with a capital at its start, unless it begins with a name such as `val/mlm/loss`."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
+def difference_unit(measure: Measure) -> str:
+    """Return the unit of a difference: percentage points where values are in %."""
+    return "points" if measure.unit == "%" else measure.unit
 
 
 def compact(number: float | None, digits: int = 3) -> str:

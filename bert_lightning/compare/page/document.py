@@ -11,7 +11,7 @@ from bert_lightning.compare.page.arm_table import results_section
 from bert_lightning.compare.page.closing import method_section, runs_section, settings_section
 from bert_lightning.compare.page.downloads import downloads_section
 from bert_lightning.compare.page.heat_table import tasks_section
-from bert_lightning.compare.page.intervals import differences_section
+from bert_lightning.compare.page.interval_plots import differences_section
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.page.markup import Markup, element
 from bert_lightning.compare.page.noise import noise_section

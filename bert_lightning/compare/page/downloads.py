@@ -25,26 +25,30 @@ def downloads_section(comparison: Comparison) -> list[Markup]:
     thin = [_thin_curve(curve, _points_each(comparison.curves)) for curve in comparison.curves]
     files = [
         (
-            f"{name}-values.csv",
+            "values.csv",
             "text/csv",
             _csv(values_table(comparison.cells)),
             "one row for each arm, measure and seed",
         ),
         (
-            f"{name}-differences.csv",
+            "differences.csv",
             "text/csv",
             _csv(differences_table(comparison.differences)),
             "one row for each arm and measure",
         ),
         (
-            f"{name}.json",
+            "comparison.json",
             "application/json",
             _json(dataclasses.replace(comparison, curves=thin)),
             "everything on this page",
         ),
     ]
     items = [
-        element("li", element("a", file, href=_link(kind, text), download=file), f" {explanation}, {_size(text)}")
+        element(
+            "li",
+            element("a", file, href=_link(kind, text), download=f"{name}-{file}"),
+            f" {explanation}, {_size(text)}",
+        )
         for file, kind, text, explanation in files
     ]
     thinned = any(len(a.values) > len(b.values) for a, b in zip(comparison.curves, thin, strict=True))

@@ -8,6 +8,7 @@ from bert_lightning.compare.page.markup import Markup, element, isolated
 from bert_lightning.compare.results import Arm, Cell, Comparison, Difference, Measure
 
 COLOURS = 8  # colours of page.css; later arms have the same colours and other markers
+LONG = 24  # characters of a label that stays on one line
 MARKERS = [
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",  # circle
     "M-3.6-3.6h7.2v7.2h-7.2z",  # square
@@ -76,7 +77,9 @@ class Lookup:
     def name(self, label: str) -> Markup:
         """Return the label of an arm behind its marker."""
         baseline = element("span", "baseline", class_="tag") if label == self.comparison.baseline else None
-        return element("span", self.marker(label), isolated(label), baseline, class_="arm")
+        return element(
+            "span", self.marker(label), isolated(label), baseline, class_="arm long" if len(label) > LONG else "arm"
+        )
 
     @cached_property
     def style(self) -> Markup:
@@ -84,7 +87,7 @@ class Lookup:
         rules = [
             f".a{number}{{--c:var(--c{number % COLOURS})}}"
             f".curves:has(#show-{number}:not(:checked)) .plot .a{number}{{display:none}}"
-            f".curves:has(.legend label.a{number}:hover) .plot .a{number}{{--fade:1}}"
+            f".curves:has(.legend label.a{number}:hover) .plot g.a{number}{{opacity:1}}"
             for number in range(len(self.arms) + 1)
         ]
         return Markup("".join(rules))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # not allowed in HTML
-_VOID = {"meta", "link", "br", "hr", "input", "col"}
+_VOID = {"wbr", "meta", "link", "br", "hr", "input", "col"}
 
 
 class Markup(str):
@@ -47,6 +47,12 @@ def element(tag: str, /, *children: Child, **attributes: str | float | bool | No
 def isolated(text: str) -> Markup:
     """Return a stranger's text in an element of its own, so that its writing direction does not leak."""
     return element("bdi", text)
+
+
+def breakable(path: str) -> Markup:
+    """Return a path or a key that may continue on the next line after `/`, `=`, `.` and `_`."""
+    parts = re.split(r"(?<=[/=._])", path)
+    return element("bdi", Markup("<wbr>".join(escaped(part) for part in parts)))
 
 
 def unseen(text: str) -> Markup:

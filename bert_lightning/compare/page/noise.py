@@ -21,10 +21,10 @@ def noise_section(look: Lookup) -> list[Markup]:
         Column("examples", True),
         Column("between seeds", True, "standard deviation between pretraining seeds, pooled over arms"),
         Column("within a seed", True, "standard deviation between the fine-tuning seeds of one pretraining seed"),
-        Column("spread of the arms and smallest detectable difference"),
+        Column("differences of the arms", drawn=True),
         Column("detectable", True, "smallest true difference that this study finds with a power of 80 %"),
         Column("signal / noise", True, "standard deviation of the arms' means, divided by the standard error"),
-        Column("best number of fine-tuning seeds", True),
+        Column("best fine-tuning seeds", True, "number for each pretraining seed with the least variance for the time"),
         Column("decides"),
     ]
     rows = [_row(look, measure, power) for measure, power in pairs]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bert_lightning.compare.page.display import plural
-from bert_lightning.compare.page.intervals import interval_panel, settled_by
+from bert_lightning.compare.page.display import headline, plural
+from bert_lightning.compare.page.interval_plots import interval_panel, settled_by
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note, unseen
 from bert_lightning.compare.results import FairnessCheck
@@ -20,10 +20,13 @@ def answer_section(look: Lookup) -> list[Markup]:
     parts = [element("p", answer, class_="answer", dir="auto"), settled_by(look), _facts(look)]
     if any(measure == comparison.primary for _, measure in look.differences):
         primary = look.measure(comparison.primary)
-        label = f"{primary.label or primary.name}: difference to {comparison.baseline}"
+        label = f"{headline(primary.label or primary.name)}: difference to {comparison.baseline}"
         parts.append(
             element(
-                "figure", element("figcaption", label), interval_panel(look, primary, heading=False), class_="first"
+                "figure",
+                element("figcaption", isolated(label)),
+                interval_panel(look, primary, heading=False),
+                class_="first",
             )
         )
     return parts
@@ -42,9 +45,7 @@ def fairness_section(look: Lookup) -> list[Markup]:
     differing = [check for check in checks if check.status != "equal"]
     equal = [check for check in checks if check.status == "equal"]
     if equal:
-        names = joined(
-            _listed([element("span", _sign("equal"), isolated(check.name), class_="check") for check in equal])
-        )
+        names = joined(_listed([isolated(check.name) for check in equal]))
         parts.append(element("p", element("b", "Equal in all arms: "), names, class_="checks"))
     if differing:
         parts.append(element("ul", [_check(check) for check in differing], class_="unequal"))

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bert_lightning.compare.page.display import MISSING, interval, known, number, probability, shown, sortable, titled
+from bert_lightning.compare.page.display import (
+    MISSING,
+    difference_unit,
+    headline,
+    interval,
+    known,
+    number,
+    probability,
+    shown,
+    sortable,
+    titled,
+)
 from bert_lightning.compare.page.drawing import Scale, level, placed, tick_labels, upright
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, element, joined, note, unseen
+from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note, unseen
 from bert_lightning.compare.page.sortable_table import Column, Entry, data_table, details
 from bert_lightning.compare.results import Difference, Measure
 
+NARROW = 20  # characters of all tick labels that fit below a small plot
 HEIGHT = 30  # pixels of a row
 _SHAPES = {
     "better": "M0-5.5L5.5 4H-5.5z",
@@ -50,7 +62,9 @@ def interval_panel(look: Lookup, measure: Measure, heading: bool = True) -> Mark
         if known(value) and value is not None
     ]
     scale = Scale.around([0.0, *ends])
-    ticks = scale.ticks(4)
+    ticks = scale.ticks(5)
+    if heading and sum(len(label) for label in tick_labels(ticks, signed=True)) > NARROW:
+        ticks = scale.ticks(3)
     rows = [_row(look, measure, difference, scale, ticks) for difference in differences]
     axis = element(
         "div",
@@ -77,10 +91,15 @@ def interval_panel(look: Lookup, measure: Measure, heading: bool = True) -> Mark
         element("caption", f"{titled(measure)}: difference to {look.comparison.baseline}", class_="unseen"),
         element("thead", head),
         element("tbody", rows),
-        element("tfoot", element("tr", element("td"), element("td", axis), element("td", measure.unit, class_="unit"))),
+        element(
+            "tfoot",
+            element("tr", element("td"), element("td", axis), element("td", difference_unit(measure), class_="unit")),
+        ),
         class_="forest",
     )
-    return element("div", element("h3", titled(measure)) if heading else None, table, class_="panel")
+    return element(
+        "div", element("h3", isolated(headline(titled(measure)))) if heading else None, table, class_="panel"
+    )
 
 
 def _row(look: Lookup, measure: Measure, difference: Difference, scale: Scale, ticks: Iterable[float]) -> Markup:
@@ -133,8 +152,8 @@ def _legend() -> Markup:
         if verdict != "unknown"
     ]
     lines = [
-        ("interval", "95 % interval over new seeds and examples"),
-        ("bootstrap", "Multi-Bootstrap, beside it"),
+        ("interval", "95 % interval"),
+        ("bootstrap", "Multi-Bootstrap"),
     ]
     entries += [
         element(
@@ -154,53 +173,56 @@ def _of(look: Lookup, measure: Measure) -> list[Difference]:
 
 
 def _table(look: Lookup, measures: list[Measure]) -> Markup:
-    columns = [
-        Column("measure"),
-        Column("arm"),
-        Column("difference", True),
-        Column("95 % interval", True),
-        Column("standard error", True),
-        Column("degrees of freedom", True),
-        Column("Multi-Bootstrap", True),
-        Column("p", True),
-        Column("p, Holm", True),
-        Column("p, permutation", True),
-        Column("smallest possible", True),
-        Column("seeds", False),
-        Column("detectable", True),
-        Column("seeds to settle", True),
-        Column("verdict"),
-    ]
-    rows: list[list[Entry]] = []
-    for measure in measures:
-        for d in _of(look, measure):
-            bootstrap = Difference(d.arm, d.baseline, d.measure, d.estimate, d.bootstrap_low, d.bootstrap_high)
-            error = shown(d.standard_error, measure)
-            rows.append(
-                [
-                    titled(measure),
-                    look.name(d.arm),
-                    (shown(d.estimate, measure, True), sortable(d.estimate)),
-                    interval(d, measure),
-                    (error, sortable(d.standard_error)),
-                    number(d.degrees_of_freedom, 1),
-                    interval(bootstrap, measure),
-                    probability(d.p),
-                    probability(d.holm_p),
-                    probability(d.permutation_p),
-                    probability(d.permutation_floor),
-                    _pairing(d),
-                    (shown(d.detectable, measure), sortable(d.detectable)),
-                    _seeds(d),
-                    VERDICTS.get(d.verdict, VERDICTS["unknown"]),
-                ]
-            )
+    columns = [Column("measure"), Column("arm"), *[Column(name, True) for name in _COLUMNS]]
+    columns += [Column("seeds"), Column("verdict"), Column("note")]
+    rows = [_numbers(look, measure, difference) for measure in measures for difference in _of(look, measure)]
     return data_table("Differences to the baseline", columns, rows)
+
+
+_COLUMNS = [
+    *("difference", "95 % interval", "standard error", "degrees of freedom", "Multi-Bootstrap, 95 %", "p"),
+    *("p, Multi-Bootstrap", "p, Holm over arms", "p, Holm over arms and tasks", "p, permutation"),
+    *("smallest p of permutation", "detectable", "detectable with any number of seeds", "seeds to settle"),
+]
+
+
+def _numbers(look: Lookup, measure: Measure, d: Difference) -> list[Entry]:
+    def value(number: float | None, signed: bool = False) -> Entry:
+        return shown(number, measure, signed), sortable(number)
+
+    def ends(low: float | None, high: float | None) -> Entry:
+        text = f"[{shown(low, measure, True)}, {shown(high, measure, True)}]" if known(low) and known(high) else MISSING
+        return text, sortable(low)
+
+    def chance(p: float | None) -> Entry:
+        return probability(p), sortable(p)
+
+    return [
+        titled(measure),
+        (look.name(d.arm), d.arm),
+        value(d.estimate, True),
+        ends(d.low, d.high),
+        value(d.standard_error),
+        number(d.degrees_of_freedom, 1),
+        ends(d.bootstrap_low, d.bootstrap_high),
+        chance(d.p),
+        chance(d.bootstrap_p),
+        chance(d.holm_p),
+        chance(d.holm_tasks_p),
+        chance(d.permutation_p),
+        chance(d.permutation_floor),
+        value(d.detectable),
+        value(d.example_floor),
+        _seeds(d),
+        _pairing(d),
+        d.verdict,
+        d.note,
+    ]
 
 
 def _pairing(difference: Difference) -> str:
     correlation = difference.seed_correlation
-    text = "paired" if difference.paired else "not paired"
+    text = "paired" if difference.paired else "unpaired"
     return f"{text} (r = {number(correlation)})" if known(correlation) else text
 
 
