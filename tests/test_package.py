@@ -37,6 +37,7 @@ def test_a_wheel_installed_elsewhere_pretrains(tmp_path):
     assert run.returncode == 0, run.stderr[-2000:]
     assert run.stdout.startswith(str(site))
     assert json.loads((elsewhere / "runs/smoke/summary.json").read_text())["steps"] == 4
+    assert {path.name for path in (site / "bert_lightning/compare/page").glob("page.*")} == {"page.css", "page.js"}
 
 
 @pytest.mark.slow

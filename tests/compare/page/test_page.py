@@ -106,8 +106,8 @@ def test_eighteen_runs_with_long_curves_stay_small(page):
 
 NASTY = [
     "<script>alert(1)</script>", "</style></script><img src=x onerror=alert(1)>", "\"'><svg onload=alert(1)>",
-    "' onmouseover='alert(1)", "&lt;b&gt; &amp;", "\u202eעברית \u2067ltr", "x" * 600, "two  words " * 40, "🙂🏳️‍🌈", "\ud800\x00\x1b",
-    "{{7*7}} ${7}", "=HYPERLINK(\"http://x\")",
+    "' onmouseover='alert(1)", "&lt;b&gt; &amp;", "\u202eעברית \u2067ltr", "x" * 600, "two  words " * 40,
+    "🙂🏳️‍🌈", "\ud800\x00\x1b", "{{7*7}} ${7}", "=HYPERLINK(\"http://x\")",
 ]  # fmt: skip
 
 
@@ -174,8 +174,9 @@ def test_what_is_missing_is_said(comparison):
 
 def test_sentences_stand_where_a_plot_would_be_empty():
     words = Reader(page_html(empty())).words
-    for sentence in ["This comparison has no answer", "was not checked", "No run has a measure", "There are no curves",
-                     "The variance cannot be estimated", "No predictions were kept", "without run folders"]:  # fmt: skip
+    for sentence in ("This comparison has no answer", "was not checked", "No run has a measure", "There are no curves"):
+        assert sentence in words
+    for sentence in ("The variance cannot be estimated", "No predictions were kept", "without run folders"):
         assert sentence in words
 
 
