@@ -19,7 +19,7 @@ VERBS = {
     "pretrain": "train an encoder from scratch (first runs prepare, if needed)",
     "finetune": "train an encoder for a task, such as classification or question answering",
     "resume": "continue an interrupted run: the result is bit for bit the same",
-    "evaluate": "measure a fine-tuned model on a split of its task, with the official metrics",
+    "evaluate": "measure a model: on its task, or a pretrained one by minimal pairs",
     "predict": "fill in masks, or answer the task that the model was fine-tuned for",
     "export": "write a model as a folder that transformers loads",
     "study": "make all runs of a study (arms, seeds, tasks), or show how far it is",

@@ -42,7 +42,7 @@ class TaskConfig(Schema):
     class_weights: Any = None  # null, balanced, or a mapping of label -> weight
     type: Part = MISSING
     term: str = MISSING
-    objective: Maker = MISSING
+    objective: Maker | None = MISSING  # null: the task is measured without training
     metrics: Parts = MISSING
     monitor: str = MISSING  # the metric that decides which checkpoint is the best
 

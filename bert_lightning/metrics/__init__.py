@@ -1,6 +1,6 @@
 """Metrics: losses and logits of an objective's terms, and predictions measured as by the tasks' official scripts."""
 
-from bert_lightning.metrics.classification import F1, Accuracy, MacroF1, Matthews
+from bert_lightning.metrics.classification import F1, Accuracy, MacroF1, Matthews, PairAccuracy
 from bert_lightning.metrics.correlation import Correlations
 from bert_lightning.metrics.entities import EntityF1
 from bert_lightning.metrics.squad import Squad
@@ -14,6 +14,7 @@ __all__ = [
     "EntityF1",
     "MacroF1",
     "Matthews",
+    "PairAccuracy",
     "Perplexity",
     "Squad",
     "TaskMetric",

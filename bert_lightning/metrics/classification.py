@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from bert_lightning.data.labelled.minimal_pairs import credit
 from bert_lightning.data.labelled.task_types import Example, Prediction
 from bert_lightning.errors import UserError
 from bert_lightning.metrics.task_metrics import TaskMetric
@@ -52,6 +53,26 @@ class Accuracy(TaskMetric):
 
     def compute(self) -> dict[str, Tensor]:
         return {"accuracy": self.right.double() / self.total.clamp(min=1)}
+
+
+class PairAccuracy(TaskMetric):
+    """The fraction of pairs whose right member is predicted. A tie counts one half."""
+
+    values = ("accuracy",)
+    correct: Tensor
+    total: Tensor
+
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        super().__init__(labels)
+        self.add_state("correct", torch.tensor(0.0, dtype=torch.double), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
+        self.correct += sum(credit(prediction) for prediction in predictions)
+        self.total += len(predictions)
+
+    def compute(self) -> dict[str, Tensor]:
+        return {"accuracy": self.correct / self.total.clamp(min=1)}
 
 
 class F1(_Counted):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bert_lightning.data.labelled.choices import Choices
+from bert_lightning.data.labelled.minimal_pairs import MinimalPairs
 from bert_lightning.data.labelled.questions import Questions
 from bert_lightning.data.labelled.texts import (
     PairClassification,
@@ -37,6 +38,7 @@ REGISTRY: dict[str, Callable[..., Any]] = {
     "tagged_words": TaggedWords,
     "questions": Questions,
     "choices": Choices,
+    "minimal_pairs": MinimalPairs,
     # objectives
     "classification": Classification,
     "regression": Regression,

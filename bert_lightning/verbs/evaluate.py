@@ -1,4 +1,7 @@
-"""`bert-lightning evaluate`: measure a checkpoint on a split of its task, with the task's official metrics."""
+"""`bert-lightning evaluate`: measure a checkpoint on a split of its task, with the task's official metrics.
+
+A fine-tuned checkpoint answers its task. A pretrained one answers minimal pairs, by its masked-word head.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.callbacks.checkpoints import LAST
 from bert_lightning.config.saved import saved_task
+from bert_lightning.data.labelled.minimal_pairs import MinimalPairs
 from bert_lightning.data.labelled.task_types import Example, TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetrics
@@ -23,6 +27,7 @@ from bert_lightning.runs.trust import trust_targets_of
 from bert_lightning.tasks.answering import Answerer
 from bert_lightning.tasks.data import read_examples, task_metrics, task_type_of
 from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
+from bert_lightning.tasks.pseudo_likelihood import PairScorer
 from bert_lightning.tasks.registry import is_registered
 from bert_lightning.tasks.task_predictions import (
     VALIDATION,
@@ -43,7 +48,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     """Return the metrics on `split` and the number of examples. The task is `task`, or else that of the run."""
     location = config.run
     if location == "newest":
-        location = str(newest_finished_run(Path(config.runs), ("finetune",)))
+        verb = "finetune" if config.task is None or config.task.objective is not None else "pretrain"
+        location = str(newest_finished_run(Path(config.runs), (verb,)))
         print(f"# {location}", file=sys.stderr)
     source = load_pretrained(location)
     task = _task_of_run(source) if config.task is None else _resolved_task(config)
@@ -51,30 +57,42 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         task.path = task.files.path = config.path
         if not Path(config.path).expanduser().is_dir():
             task.files.splits[config.split] = config.path
-    given = None if config.task is None else task
-    with trust_targets_of(given):
-        answer = Answerer(source, given)
     task_type = task_type_of(task)
-    _check_same(task_type, answer, source, task)
+    answer = _predictor(config, source, task, task_type)
     examples = read_examples(task, config.split, task_type, config.max_examples)
     task_type.check(examples, answer.labels)
     metrics = TaskMetrics(task.term, task_metrics(task, answer.labels))
-    rows = []
+    predictions = []
     with json_lines(config.output, config.path or task.path) as write:
         for example, prediction in progress(answer(examples, config.batch_size), len(examples)):
             metrics.update(None, [prediction], [example])
-            rows.append(task_type.prediction_row(example, prediction))
+            predictions.append(prediction)
             write({"id": example.id, **example.inputs, "right": example.answer, "prediction": prediction})
     note_cut(answer.num_cut, len(examples), "examples", answer.max_length)
     note_written(config.output)
     values = {name.removeprefix(f"{task.term}/"): v.item() for name, v in metrics.compute_and_reset().items()}
     if config.max_examples is None:  # some of a split's examples are not what its name stands for
+        rows = [task_type.prediction_row(*pair) for pair in zip(examples, predictions, strict=True)]
         about = about_task(
             _task_name(config, source, task), task_type, answer.labels, metrics.metrics.values(), split=config.split
         )
         _keep(config, source, task, examples, rows, {**about, "metrics": values})
     counts = {"examples": len(examples), "cut": answer.num_cut}
-    return {"run": str(source.path), "split": config.split, **counts, "metrics": values}
+    groups = task_type.breakdown(examples, predictions)
+    return {"run": str(source.path), "split": config.split, **counts, "metrics": values, **groups}
+
+
+def _predictor(
+    config: DictConfig, source: PretrainedWeights, task: DictConfig, task_type: TaskType
+) -> Answerer | PairScorer:
+    """Return what predicts the examples of the task, after checking that the checkpoint can answer it."""
+    if isinstance(task_type, MinimalPairs):
+        return PairScorer(source, task_type, task.max_length)
+    given = None if config.task is None else task
+    with trust_targets_of(given):
+        answer = Answerer(source, given)
+    _check_same(task_type, answer, source, task)
+    return answer
 
 
 def _task_of_run(source: PretrainedWeights) -> DictConfig:

@@ -88,6 +88,10 @@ def build_parts(config: DictConfig) -> RunParts:
 
 
 def _inputs(config: DictConfig) -> tuple[PretrainedWeights, TaskData, StreamDataModule[LabelledExamples]]:
+    if config.task.objective is None:
+        raise UserError(
+            "this task measures a pretrained run and trains nothing: write bert-lightning evaluate task=... run=..."
+        )
     source = load_pretrained(config.encoder)
     _check_settings(config, source)
     data = training_data(config.task, config.validation_examples)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +34,17 @@ _NONE = np.empty(0, np.int32)
 
 
 def encode(
-    texts: Sequence[TextInput], tokenizer: Tokenizer, max_length: int, with_masks: bool = False
+    texts: Sequence[TextInput],
+    tokenizer: Tokenizer,
+    max_length: int,
+    with_masks: bool = False,
+    with_word_starts: bool = False,
 ) -> list[TokenSequence]:
     """Encode each text as `[CLS] text [SEP]`, and each pair as `[CLS] a [SEP] b [SEP]`, cut to `max_length` tokens.
 
     The longer text of a pair is cut first. As in pretraining, special tokens in a text are plain text. If `with_masks`
-    is true, `[MASK]` is the mask token. A list of words is encoded as a sentence, with a space before each word; see
+    is true, `[MASK]` is the mask token. If `with_word_starts` is true, `first` has the words of a text as the tokenizer
+    divides it. A list of words is encoded as a sentence, with a space before each word; see
     `text_reader`.
     """
     found: list[TokenSequence] = []
@@ -49,6 +55,7 @@ def encode(
             chunk = list(texts[start : start + _CHUNK])
             for text, encoding in zip(chunk, reader.encode_batch(chunk, is_pretokenized=of_words), strict=True):
                 first = _first_pieces(encoding, len(text)) if of_words else _NONE
+                first = _word_starts(encoding) if with_word_starts else first
                 found.append(_tokens(encoding, first, _NONE, bool(encoding.overflowing)))
     return found
 
@@ -118,6 +125,12 @@ def _first_pieces(encoding: Encoding, num_words: int) -> npt.NDArray[np.int32]:
         if word is not None:
             first[word] = position
     return first
+
+
+def _word_starts(encoding: Encoding) -> npt.NDArray[np.int32]:
+    words = [None, *encoding.word_ids]
+    starts = [i for i, (before, word) in enumerate(pairwise(words)) if word is not None and word != before]
+    return np.array(starts, np.int32)
 
 
 def _context_offsets(encoding: Encoding) -> npt.NDArray[np.int32]:

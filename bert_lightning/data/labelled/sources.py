@@ -154,6 +154,27 @@ class Hub:
         ]
 
 
+@dataclass(frozen=True)
+class AllHubConfigurations(Hub):
+    """Labelled rows from all configurations of a data set of the hub, one after another. `name` is not used."""
+
+    def read(self, split: str) -> list[Row] | None:
+        try:
+            from datasets import get_dataset_config_names
+        except ImportError:
+            raise UserError("data of the hub needs the library datasets: pip install datasets") from None
+        check_name(self.path)
+        try:
+            names = get_dataset_config_names(self.path)
+        except Exception as error:  # the library raises many types
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self.path} cannot be loaded ({reason}): give the files by task.path=..., or check the network"
+            ) from None
+        tables = [Hub(self.path, name, self.splits, self.columns).read(split) for name in names]
+        return None if None in tables else [row for table in tables if table is not None for row in table]
+
+
 def _class_names(feature: Any) -> list[str] | None:
     """Return the class names of a ClassLabel, or of a list of them; None for another feature."""
     names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)

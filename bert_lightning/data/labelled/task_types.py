@@ -159,6 +159,10 @@ class TaskType(ABC):
         row = {"gold": example.answer, "prediction": prediction["answer"]}
         return row | {"scores": prediction["probabilities"]} if "probabilities" in prediction else row
 
+    def breakdown(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, Any]:
+        """Return results for groups of examples, which `evaluate` prints; empty if the task type has no groups."""
+        return {}
+
     def parse(self, line: str) -> dict[str, Any]:
         """Return the columns of a row from a line that a user typed.
 
