@@ -103,6 +103,10 @@ def _accuracy(rows: Rows, about: Mapping[str, Any]) -> Found:
     return _mean(np.array([float(row["prediction"] == row["gold"]) for row in rows]))
 
 
+def _pair_accuracy(rows: Rows, about: Mapping[str, Any]) -> Found:
+    return _mean(np.array([float(row["correct"]) for row in rows]))  # a tie counts one half
+
+
 def _cross_entropy(rows: Rows, about: Mapping[str, Any]) -> Found:
     """Return the negative logarithm of the probability of the true class or choice. A float32 is at least 1e-45."""
     return _mean(-np.log(np.maximum([row["scores"][row["gold"]] for row in rows], 1e-45)))
@@ -184,6 +188,7 @@ _OF_TASK_TYPE: dict[str, dict[str, Callable[..., Found]]] = {
         "recall": _of_entities((1, 0, 0), (0, 0, 1)),
         "f1": _of_entities((2, 0, 0), (0, 1, 1)),
     },
+    "minimal_pairs": {"accuracy": _pair_accuracy},
     "questions": {
         f"{prefix}{name}": _of_questions(column, answerable)
         for prefix, answerable in (("", None), ("has_answer_", True), ("no_answer_", False))

@@ -73,9 +73,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     values = {name.removeprefix(f"{task.term}/"): v.item() for name, v in metrics.compute_and_reset().items()}
     if config.max_examples is None:  # some of a split's examples are not what its name stands for
         rows = [task_type.prediction_row(*pair) for pair in zip(examples, predictions, strict=True)]
-        about = about_task(
-            _task_name(config, source, task), task_type, answer.labels, metrics.metrics.values(), split=config.split
-        )
+        name = task_type.measured_name(_task_name(config, source, task))
+        about = about_task(name, task_type, answer.labels, metrics.metrics.values(), split=config.split)
         _keep(config, source, task, examples, rows, {**about, "metrics": values})
     counts = {"examples": len(examples), "cut": answer.num_cut}
     groups = task_type.breakdown(examples, predictions)

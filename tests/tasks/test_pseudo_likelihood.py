@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
+from bert_lightning.compare.task_measurements import metric_values, task_measurements
 from bert_lightning.data.labelled.minimal_pairs import BAD, GOOD, TIE, MinimalPairs, read_alternating_lines
 from bert_lightning.data.labelled.sources import AllHubConfigurations
 from bert_lightning.data.labelled.task_types import Example
@@ -18,6 +20,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.metrics import PairAccuracy
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.model.heads import MaskedLMHead
+from bert_lightning.runs.predictions_file import Predictions
 from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
 from bert_lightning.tasks.pseudo_likelihood import PairScorer
 from bert_lightning.text.files.paths import resolve
@@ -31,7 +34,8 @@ SENTENCES = [
     "Nobody understands Tchaikovsky's unconventional screenplay, least of all the screenwriters themselves.",
     "The the the.",
 ]
-PAIRS = [Example("", "", {GOOD: a, BAD: b}) for a, b in zip(SENTENCES, SENTENCES[::-1], strict=True)]
+GROUPS = {"paradigm": "p", "phenomenon": "q"}
+PAIRS = [Example("", "", {GOOD: a, BAD: b, **GROUPS}) for a, b in zip(SENTENCES, SENTENCES[::-1], strict=True)]
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
 
@@ -227,6 +231,14 @@ def test_a_model_without_a_masked_word_head_is_refused(weights, metadata, messag
     assert str(error.value).startswith(message)
 
 
+def test_a_tie_counts_one_half_in_a_comparison():
+    pairs = MinimalPairs()
+    found = [pairs.prediction_row(PAIRS[0], {"answer": answer, "scores": {}}) for answer in (GOOD, BAD, TIE, TIE)]
+    kept = Predictions(Path("x"), {"metrics": {"accuracy": 0.5}, "task_type": "minimal_pairs"}, found)
+    value, values = metric_values(kept)["accuracy"]
+    assert (value, list(values)) == (0.5, [1, 0, 0.5, 0.5])
+
+
 def test_an_empty_sentence_is_refused():
     with pytest.raises(UserError, match="mine:3: column 'bad' is empty"):
         MinimalPairs().examples([Row("mine:3", {GOOD: "a", BAD: " "})])
@@ -243,6 +255,13 @@ def test_the_verbs(command, tiny_run, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
     assert found["examples"] == found["overall"]["pairs"] == 2
     assert found["metrics"]["accuracy"] == sum(row["prediction"]["answer"] == GOOD for row in rows) / 2
+    (kept,) = (tmp_path / "runs" / "first" / "predictions").glob("minimal_pairs-validation-*-best.jsonl")
+    (measured,) = task_measurements(tmp_path / "runs" / "first", "arm", 1, None, kept.stem)
+    assert (measured.measure, measured.value) == ("minimal_pairs/accuracy", found["metrics"]["accuracy"])
+    assert measured.clusters == ("all", "all")
+    code, _, errors = command("evaluate", "run=runs/first", *own, "task.type.mask_rest_of_word=false")
+    assert code == 0, errors
+    assert len([*(tmp_path / "runs" / "first" / "predictions").glob("minimal_pairs_plain-*.jsonl")]) == 1
     code, output, errors = command("evaluate", "task=film_pairs", "max_examples=20")  # the newest pretrained run
     assert code == 0, errors
     assert "first/checkpoints" in json.loads(output)["run"]

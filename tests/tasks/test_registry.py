@@ -57,7 +57,9 @@ NODE = {
 
 @pytest.mark.parametrize("name", ["type", "objective"])
 def test_a_name_of_a_newer_version_is_refused_in_a_line_that_says_so(name, tmp_path):
-    of_base = {"type": "text_classification, .*, choices", "objective": "classification, .*, multiple_choice"}[name]
+    of_base = {"type": "text_classification, .*, minimal_pairs", "objective": "classification, .*, multiple_choice"}[
+        name
+    ]
     line = rf"x.ckpt: task.{name}=from_tomorrow is unknown to this version, which has {of_base}: update bert-lightning$"
     with pytest.raises(UserError, match=line):
         built_part(tmp_path / "x.ckpt", {name: {"_target_": "from_tomorrow"}}, name)

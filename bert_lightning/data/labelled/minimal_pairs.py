@@ -87,6 +87,9 @@ class MinimalPairs(TaskType):
             "phenomenon": example.inputs["phenomenon"],
         }  # fmt: skip
 
+    def measured_name(self, task: str) -> str:
+        return task if self.mask_rest_of_word else f"{task}_plain"
+
     def breakdown(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, Any]:
         """Return the accuracy overall, by phenomenon and by paradigm.
 

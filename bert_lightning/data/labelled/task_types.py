@@ -159,6 +159,10 @@ class TaskType(ABC):
         row = {"gold": example.answer, "prediction": prediction["answer"]}
         return row | {"scores": prediction["probabilities"]} if "probabilities" in prediction else row
 
+    def measured_name(self, task: str) -> str:
+        """Return the name of a task's predictions. It contains each setting that changes what is measured."""
+        return task
+
     def breakdown(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, Any]:
         """Return results for groups of examples, which `evaluate` prints; empty if the task type has no groups."""
         return {}
