@@ -61,7 +61,7 @@ def analyse(
     for measure in measures:
         by_measure[measure.name], found = align(measurements, measure.name)
         warnings += found
-    if len(tasks) > 1:
+    if len(tasks) > 1 and AVERAGE not in by_measure:
         measures.append(_average_measure(tasks))
         by_measure[AVERAGE], found = average({task.name: by_measure[task.name] for task in tasks})
         warnings += found
@@ -103,8 +103,8 @@ def _compare(
 ) -> _MeasureResult:
     """Compare all arms on one measure.
 
-    Which of the arms that may be the best is best is open between the one with the best mean and each other one. The
-    level of these tests is that of `may_be_best`.
+    Several arms may be the best. What is open then is the difference of each of them to the one with the best mean, at
+    the level of the tests behind `may_be_best`.
     """
     pairs = {(a, b): compare_pair(aligned[a], aligned[b], paired) for a, b in permutations(aligned, 2)}
 

@@ -54,9 +54,9 @@ def compare_pair(a: AlignedArm, b: AlignedArm, paired: bool = False) -> Pair:
     """Return the interval of `a` minus `b`. Runs that are left out of either arm leave it without an interval.
 
     Seeds are paired only if `paired` asks for it and both arms have the same seeds, at least three. Otherwise they are
-    taken as independent, which is valid for any correlation from 0 on, and careful for a positive one. The correlation
-    is estimated but decides nothing: pairing where a few seeds happen to correlate lowers the coverage of the interval
-    to about 92 % (experiments/comparing_statistics).
+    taken as independent. That is valid without correlation, and too careful with a positive one. The correlation is
+    estimated but decides nothing: pairing wherever a few seeds happen to correlate covers less
+    (experiments/comparing_statistics).
     """
     correlation = seed_correlation(a, b)
     pair = paired and a.seeds == b.seeds and len(a.seeds) >= FEWEST_PAIRED_SEEDS
@@ -97,10 +97,10 @@ def difference(
     (arm, baseline), interval = names, pair.interval
     a, b = arms[arm], arms[baseline]
     if interval.low is None or interval.high is None:
-        return Difference(
-            arm, baseline, measure.name, interval.estimate, seed_correlation=pair.correlation,
-            note=_one_seed_note(measure, a, b) if len(a.seeds) == len(b.seeds) == 1 else interval.reason,
-        )  # fmt: skip
+        complete_single_seeds = len(a.seeds) == len(b.seeds) == 1 and not (a.note or b.note)
+        note = _one_seed_note(measure, a, b) if complete_single_seeds else interval.reason
+        correlation = pair.correlation
+        return Difference(arm, baseline, measure.name, interval.estimate, seed_correlation=correlation, note=note)
     assert interval.standard_error is not None
     assert interval.degrees_of_freedom is not None
     needed = seeds_to_detect(interval.estimate, interval.terms, pair.counts, level)

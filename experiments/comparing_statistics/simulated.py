@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 from scipy.special import ndtr
 
+from bert_lightning.compare.example_values import pseudo_values
 from bert_lightning.compare.intervals import Sample
 
 POSITIVE = 0.3  # fraction of positive examples of the F1 cases
@@ -71,12 +72,11 @@ def f1_sample(gold: np.ndarray, predicted: np.ndarray) -> Sample:
     """Return F1 [S] of each run, and jackknife pseudo-values [S, N], moved so that their mean is F1."""
     values, rows = [], []
     for run in predicted:
-        hits, wrong, n = int((run & gold).sum()), int((run != gold).sum()), len(gold)
+        hits, wrong = int((run & gold).sum()), int((run != gold).sum())
         f1 = 2 * hits / (2 * hits + wrong)
         without = 2 * (hits - (run & gold)) / (2 * (hits - (run & gold)) + wrong - (run != gold))
-        pseudo = n * f1 - (n - 1) * without
         values.append(f1)
-        rows.append(pseudo + f1 - pseudo.mean())
+        rows.append(pseudo_values(f1, without))
     return Sample(np.array(values), (np.array(rows),))
 
 
