@@ -10,6 +10,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from bert_lightning.compare.task_measurements import task_measurements
+
 SENTENCES = ["the cat sleeps", "a dog runs away", "my uncle sings aloud", "the moon shines", "this film breaks down"]
 
 
@@ -89,6 +91,12 @@ def test_ten_rows_are_enough_for_every_task(task, command, encoder, files):
     assert result["metrics"]
     for name, value in result["metrics"].items():
         assert value == pytest.approx(measured[name], rel=1e-5, nan_ok=True)
+    found = task_measurements(files / "runs" / task, "bert", 0, 0)
+    assert {m.measure for m in found} == {f"{task}/{name}" for name in measured}
+    for m in found:  # and so is what the predictions of training's last validation give
+        value = measured[m.measure.rpartition("/")[2]]
+        assert m.value == pytest.approx(value, rel=1e-5, abs=1e-6, nan_ok=True)
+        assert m.values is None or m.values.mean() == pytest.approx(value, rel=1e-5, abs=1e-6)
     rows = [json.loads(line) for line in (files / "all.jsonl").read_text().splitlines()]
     assert len(rows) == result["examples"] >= 1
     assert all({"id", "right", "prediction"} <= row.keys() for row in rows)

@@ -55,27 +55,24 @@ def example_ids(examples: Sequence[Example]) -> list[str]:
 
 
 def about_task(
-    task: str,
-    task_type: TaskType,
-    labels: Sequence[str],
-    metrics: Iterable[Any],
-    **more: Any,
+    task: str, split: str, task_type: TaskType, labels: Sequence[str], metrics: Iterable[Any]
 ) -> dict[str, Any]:
-    """Return the description of a task's predictions.
+    """Return the description of a task's predictions, without the checkpoint and the values of the metrics.
 
-    It has the registered name of the task type, the labels, and the class that `f1` is about; null where there is none.
+    Beside the keys of every file, it has `task_type`, the registered name of the task type; `labels`, the classes; and
+    `positive`, the class that the metric `f1` is about. Each is null or empty if there is none.
 
     Args:
-        task: name of the task.
-        task_type: its task type.
-        labels: its classes.
-        metrics: its metrics.
-        more: other keys of the description, such as the split.
+        task: the name of the task.
+        split: the split.
+        task_type: the task type.
+        labels: the classes.
+        metrics: the metrics of the task.
     """
     registered = {part: name for name, part in REGISTRY.items()}
     kind = next((registered[base] for base in type(task_type).__mro__ if base in registered), None)
     positive = next((m.labels[m.positive] for m in metrics if isinstance(m, F1)), None)
-    return {"task": task, "task_type": kind, "labels": list(labels), "positive": positive, **more}
+    return {"split": split, "task": task, "task_type": kind, "labels": list(labels), "positive": positive}
 
 
 def keep_predictions(

@@ -74,7 +74,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     if config.max_examples is None:  # some of a split's examples are not what its name stands for
         rows = [task_type.prediction_row(*pair) for pair in zip(examples, predictions, strict=True)]
         name = task_type.measured_name(_task_name(config, source, task))
-        about = about_task(name, task_type, answer.labels, metrics.metrics.values(), split=config.split)
+        about = about_task(name, config.split, task_type, answer.labels, metrics.metrics.values())
         _keep(config, source, task, examples, rows, {**about, "metrics": values})
     counts = {"examples": len(examples), "cut": answer.num_cut}
     groups = task_type.breakdown(examples, predictions)

@@ -104,7 +104,7 @@ def _parts(
     pl.seed_everything(config.seed, verbose=False)
     module = _module(config, source, data)
     metrics = module.validation_metrics.metrics.values()
-    about = about_task(task_name(config), data.task_type, data.labels, metrics, split=config.task.validation_split)
+    about = about_task(task_name(config), config.task.validation_split, data.task_type, data.labels, metrics)
     kept = KeepPredictions(data.task_type, data.validation, about)
     return RunParts(module, batches, source.tokenizer, data.fingerprint, [kept])
 

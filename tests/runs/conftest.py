@@ -51,5 +51,9 @@ def runs(made_runs, command, tmp_path):
     """Those runs again, in the folder where `command` works, to be damaged."""
     shutil.copytree(made_runs.path / "runs", tmp_path / "runs", symlinks=True)
     return SimpleNamespace(
-        path=tmp_path / "runs", pretraining=made_runs.pretraining, tuning=made_runs.tuning, command=command
+        path=tmp_path / "runs",
+        made=made_runs.path,
+        pretraining=made_runs.pretraining,
+        tuning=made_runs.tuning,
+        command=command,
     )
