@@ -47,7 +47,11 @@ def task_measurements(
     Raises:
         UserError: if the file is missing or damaged.
     """
-    kept = read_predictions(RunFolder(folder).predictions / f"{name}.jsonl")
+    path = RunFolder(folder).predictions / f"{name}.jsonl"
+    if not path.exists():
+        again = f"bert-lightning evaluate run={folder}/checkpoints/last.ckpt"
+        raise UserError(f"{path} does not exist, so this run has no values of examples: make it by {again}")
+    kept = read_predictions(path)
     ids = [row["id"] for row in kept.rows]
     clusters = [row.get("cluster") for row in kept.rows]
     has_clusters = bool(clusters) and all(isinstance(cluster, str) for cluster in clusters)

@@ -47,9 +47,10 @@ def _check_not_needed(path: Path, source: str | None) -> None:
     if given is not None and path.exists() and given.exists() and path.samefile(given):
         raise UserError(f"output={path} is the file that is read: choose another output=...")
     place = path.resolve()
-    run = RunFolder(place.parent.parent if place.parent.name == "checkpoints" else place.parent)
+    inner = place.parent.name in ("checkpoints", "predictions")
+    run = RunFolder(place.parent.parent if inner else place.parent)
     own = (run.config, run.tokenizer, run.summary, run.path / "metrics.csv")
-    if run.config.exists() and (place in own or place.parent == run.checkpoints):
+    if run.config.exists() and (place in own or place.parent in (run.checkpoints, run.predictions)):
         raise UserError(f"output={path} is a file of the run {run.path}: choose another output=...")
 
 

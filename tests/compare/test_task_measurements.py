@@ -186,7 +186,7 @@ def test_rows_of_another_form_get_one_line(damage, tmp_path):
 
 
 def test_a_run_without_predictions_gets_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"predictions/validation\.json cannot be read \(No such file or directory\)"):
+    with pytest.raises(UserError, match=r"validation\.jsonl does not exist.*evaluate run=.*/checkpoints/last\.ckpt$"):
         read(tmp_path)
 
 
