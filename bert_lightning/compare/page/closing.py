@@ -103,9 +103,11 @@ _METHOD = [
     "degrees of freedom are Satterthwaite's. In simulated studies it covers the true difference in 95 to 97 of 100.",
     "The thin line is the Multi-Bootstrap: seeds and examples are drawn with replacement, the same examples for both "
     "arms. With three seeds it is too narrow where seeds matter most. The permutation test exchanges the labels of "
-    "seeds; with few seeds its p cannot be small, and the table gives the smallest that is possible.",
-    "p-values of several arms are adjusted by Holm's method. “May be the best” is decided by the bootstrap: an arm "
-    "stays in the set if being the best is compatible with the data.",
+    "seeds, and is about exactly these examples. With few seeds its p cannot be small: the table gives the smallest "
+    "that is possible.",
+    "p-values of several arms are adjusted by Holm's method. An arm “may be the best” unless some other arm is better "
+    "than it by their test at 5 %, divided by the number of its tests. So the set has the truly best arm with a "
+    "probability of 95 % or more.",
     "Failed and collapsed runs are listed, not hidden.",
 ]
 
