@@ -77,11 +77,10 @@ def start_run(config: DictConfig, parts_of: BuildParts) -> tuple[RunFolder, dict
             if config.launch == "none":
                 return folder, {}
             if world_size(config.trainer) == 1 and config.launch == "auto":
-                with _failure_recorded(folder):
-                    ready.train()
+                ready.train()
                 return folder, folder.read_summary()
         del ready  # free its memory, because this process only waits from here on
-        with trust_targets_of(config), _failure_recorded(folder):  # the ranks read the config from the folder
+        with trust_targets_of(config):  # the ranks read the config from the folder
             launch_ranks(config, folder)
     return folder, folder.read_summary()
 
@@ -96,12 +95,11 @@ def continue_run(config: DictConfig, folder: RunFolder, overrides: Sequence[str]
     check_files_of_run(folder.path)
     with _requeued():
         if not trains_in_this_process(config):
-            with _failure_recorded(folder):
-                launch_ranks(config, folder, overrides)
+            launch_ranks(config, folder, overrides)
             return
         note_restart()
         # Lock the folder before its checkpoints are read: another process that trains this run deletes old ones.
-        with folder.held() if is_rank_zero() else nullcontext(), _failure_recorded(folder):
+        with folder.held() if is_rank_zero() else nullcontext():
             checkpoint = latest_intact_checkpoint(folder.checkpoints)
             verb = import_module(f"bert_lightning.verbs.{config.verb}")
             ready = build_session(config, folder, verb.build_parts, checkpoint)
@@ -117,24 +115,6 @@ def _requeued() -> Iterator[None]:
     except Interrupted as stop:
         if is_rank_zero() and not has_own_launcher():
             requeue_if_warned(stop)
-        raise
-
-
-@contextmanager
-def _failure_recorded(folder: RunFolder) -> Iterator[None]:
-    """Write an error that ends the `with` block to `failed.json`, unless it is a signal or another process trains.
-
-    The file of an earlier failure is removed first.
-    """
-    if is_rank_zero():
-        folder.failure.unlink(missing_ok=True)
-    try:
-        yield
-    except Interrupted:
-        raise
-    except Exception as error:
-        if is_rank_zero() and not folder.is_held_by_another():
-            folder.record_failure(error)
         raise
 
 

@@ -147,11 +147,14 @@ class Session:
     def train(self) -> None:
         """Train to the end of the budget and write the summary. The caller holds the lock of the folder.
 
+        An error that ends training is written to `failed.json`, until the run resumes.
+
         Raises:
             Interrupted: if a signal stopped training.
             UserError: if the state in the checkpoint cannot be restored.
         """
         if self.trainer.is_global_zero:
+            self.folder.failure.unlink(missing_ok=True)
             hyperparameters = OmegaConf.to_container(self.config)
             for logger in self.loggers:
                 logger.log_hyperparams(hyperparameters)
@@ -162,12 +165,15 @@ class Session:
                 raise Interrupted(signal.SIGINT, None, str(self.folder.path)) from None
             raise
         except Exception as error:
-            if self.checkpoint is None or not _while_restoring(error):
-                raise
-            raise UserError(
-                f"{self.checkpoint} cannot be restored ({type(error).__name__}: {' '.join(str(error).split())[:120]}): "
-                "delete it, and the run resumes from the checkpoint before it"
-            ) from None
+            if self.checkpoint is not None and _while_restoring(error):
+                raise UserError(
+                    f"{self.checkpoint} cannot be restored ({type(error).__name__}: "
+                    f"{' '.join(str(error).split())[:120]}): "
+                    "delete it, and the run resumes from the checkpoint before it"
+                ) from None
+            if self.trainer.is_global_zero and not isinstance(error, Interrupted):
+                self.folder.record_failure(error)
+            raise
         finally:
             for logger in self.loggers:
                 logger.close()

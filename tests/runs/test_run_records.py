@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.run_records import ENDED, FAILED, INTERRUPTED, RUNNING, find_runs, read_run, read_runs
+from bert_lightning.runs.session import Session
 from bert_lightning.runtime.signals import Interrupted
-from bert_lightning.training import _failure_recorded
 
 OLD = Path(__file__).parents[1] / "old_runs" / "runs"
 CONFIG = (
@@ -116,15 +118,22 @@ def test_old_runs_are_read():
 
 
 def test_a_run_that_an_error_ends_says_so_until_it_resumes(run):
-    with pytest.raises(ValueError, match="broken"), run.held(), _failure_recorded(run):
-        raise ValueError("broken")
+    def train(error):
+        def fit(*_, **__):
+            raise error
+
+        trainer, parts = SimpleNamespace(is_global_zero=True, fit=fit), SimpleNamespace(module=None, data=None)
+        Session(OmegaConf.create({}), run, parts, [], [], trainer, None, 0).train()
+
+    with pytest.raises(ValueError, match="broken"):
+        train(ValueError("broken"))
     assert read_run(run.path).note == "ValueError: broken"
-    with pytest.raises(Interrupted), run.held(), _failure_recorded(run):
-        raise Interrupted(signal.SIGTERM, 1, str(run.path))
+    with pytest.raises(Interrupted):
+        train(Interrupted(signal.SIGTERM, 1, str(run.path)))
     assert read_run(run.path).state == INTERRUPTED  # the file of the earlier failure is gone
 
 
-def test_a_second_process_does_not_call_a_running_run_failed(run):
+def test_a_run_of_another_process_is_running(run):
     program = (
         "import sys; from pathlib import Path; from bert_lightning.runs.run_folder import RunFolder as R\n"
         f"with R(Path({str(run.path)!r})).held(): print('held', flush=True); sys.stdin.read()"
@@ -132,7 +141,5 @@ def test_a_second_process_does_not_call_a_running_run_failed(run):
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"held\n"
         assert read_run(run.path).state == RUNNING
-        with pytest.raises(ValueError, match="broken"), _failure_recorded(run):
-            raise ValueError("broken")
-        assert not run.failure.exists()
+        assert run.is_held_by_another()
         other.stdin.close()
