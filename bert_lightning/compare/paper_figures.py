@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_lightning.compare.figures import check_matplotlib
-from bert_lightning.compare.page.curve_plots import axis_unit, lines_of, visible_range
-from bert_lightning.compare.page.display import titled
+from bert_lightning.compare.page.curve_plots import Lines, axis_unit, lines_of, spread, visible_range
+from bert_lightning.compare.page.display import difference_unit, headline, titled
+from bert_lightning.compare.page.drawing import Scale
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.results import Comparison, Difference, Measure
 
@@ -26,6 +27,7 @@ VERDICTS = {
     "unknown": ("#59616b", "x"),
 }
 COLUMN = 3.4  # inches: one column of a paper
+CURVES_HEIGHT, LINE = 2.5, 0.155  # inches: a figure of curves, and a line of text
 _STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -69,22 +71,24 @@ def _intervals(look: Lookup) -> Figure:
     from matplotlib.figure import Figure
 
     measures = [m for m in look.measures if any(name == m.name for _, name in look.differences)]
+    arms = [arm.label for arm in look.arms if any(label == arm.label for label, _ in look.differences)]
     columns = min(len(measures), 2)
     lines = math.ceil(len(measures) / columns)
-    rows = max(len(look.arms) - 1, 1)
-    figure = Figure(figsize=(COLUMN * columns, (0.75 + 0.2 * rows) * lines), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False).flatten().tolist()
+    figure = Figure(figsize=(COLUMN * columns, (0.75 + 0.2 * len(arms)) * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False, sharey=True).flatten().tolist()
+    axes[0].set_yticks(range(len(arms)), [_short(label) for label in arms])
+    axes[0].set_ylim(len(arms) - 0.4, -0.6)
     for axis, measure in zip(axes, measures, strict=False):
-        found = [look.differences.get((arm.label, measure.name)) for arm in look.arms]
-        _draw_intervals(axis, look, measure, [d for d in found if d is not None])
+        found = [(place, look.differences.get((label, measure.name))) for place, label in enumerate(arms)]
+        _draw_intervals(axis, look, measure, [(place, d) for place, d in found if d is not None])
     for axis in axes[len(measures) :]:
         axis.set_visible(False)
     return figure
 
 
-def _draw_intervals(axes: Axes, look: Lookup, measure: Measure, differences: Sequence[Difference]) -> None:
+def _draw_intervals(axes: Axes, look: Lookup, measure: Measure, rows: Sequence[tuple[int, Difference]]) -> None:
     axes.axvline(0, color="0.6", linewidth=0.7, zorder=0)
-    for place, difference in enumerate(differences):
+    for place, difference in rows:
         colour, marker = VERDICTS.get(difference.verdict, VERDICTS["unknown"])
         ends = [
             (difference.bootstrap_low, difference.bootstrap_high, 0.25, 0.6),
@@ -103,13 +107,13 @@ def _draw_intervals(axes: Axes, look: Lookup, measure: Measure, differences: Seq
             markerfacecolor=face,
             markersize=4.5,
         )
-    axes.set_yticks(range(len(differences)), [_short(difference.arm) for difference in differences])
     axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=5)
     axes.spines["left"].set_visible(False)
-    axes.set_ylim(len(differences) - 0.4, -0.6)
     better = "right" if measure.higher_is_better else "left"
-    axes.set_xlabel(f"difference to {_short(look.comparison.baseline)}; better to the {better}")
-    axes.set_title(titled(measure), loc="left")
+    unit = f" ({difference_unit(measure)})" if measure.unit else ""
+    axes.set_xlabel(f"difference to {_short(look.comparison.baseline)}{unit}; better to the {better}")
+    axes.set_title(headline(titled(measure)), loc="left")
 
 
 def _curves(look: Lookup, name: str) -> Figure | None:
@@ -120,8 +124,9 @@ def _curves(look: Lookup, name: str) -> Figure | None:
     if axis is None:
         return None
     lines, measure = lines_of(curves, axis), look.measure(name)
-    divisor, unit = axis_unit(axis, max(x for line in lines for seed in line.seeds for x, _ in seed))
-    figure = Figure(figsize=(COLUMN * 1.3, 2.5), layout="constrained")
+    largest = max(x for line in lines for seed in line.seeds for x, _ in seed)
+    divisor, unit = axis_unit(axis, largest)
+    figure = Figure(figsize=(COLUMN * 1.3, CURVES_HEIGHT), layout="constrained")
     axes = figure.subplots()
     for line in lines:
         number = look.number(line.arm)
@@ -129,7 +134,6 @@ def _curves(look: Lookup, name: str) -> Figure | None:
         for points in [*line.seeds, line.mean]:
             thick = points is line.mean
             xs, ys = [x / divisor for x, _ in points], [y * measure.factor for _, y in points]
-            label = _short(line.arm) if thick else None
             axes.plot(
                 xs,
                 ys,
@@ -137,17 +141,26 @@ def _curves(look: Lookup, name: str) -> Figure | None:
                 linestyle=dash,
                 linewidth=1.3 if thick else 0.4,
                 alpha=1 if thick else 0.5,
-                label=label,
             )
     scale = visible_range(lines, measure)
+    axes.locator_params(nbins=5)
+    _name_lines(axes, look, lines, scale)
     axes.set(
         xlabel=unit,
-        ylabel=titled(measure),
-        xlim=(0, None),
+        ylabel=headline(titled(measure)),
+        xlim=(0, largest / divisor),
         ylim=(scale.low * measure.factor, scale.high * measure.factor),
     )
-    figure.legend(loc="outside right upper", frameon=False, handlelength=1.4)
     return figure
+
+
+def _name_lines(axes: Axes, look: Lookup, lines: Sequence[Lines], scale: Scale) -> None:
+    """Write the arms' labels at the ends of their lines, one below the other."""
+    ends = sorted([((line.mean or line.seeds[0])[-1][1], line.arm) for line in lines], reverse=True)
+    tops = spread([(scale.high - value) / (scale.high - scale.low) for value, _ in ends], LINE / CURVES_HEIGHT, 1.0)
+    for top, (_, arm) in zip(tops, ends, strict=True):
+        colour = COLOURS[look.number(arm) % len(COLOURS)]
+        axes.text(1.02, 1 - top, _short(arm), color=colour, transform=axes.transAxes, verticalalignment="center")
 
 
 def _saved(figure: Figure, stem: Path) -> list[Path]:

@@ -141,5 +141,7 @@ def _explained(look: Lookup) -> Markup:
     seeds = "Each mark is one pretraining seed, the mean over its fine-tuning seeds."
     if not any(value.finetuned for cell in look.cells.values() for value in cell.values):
         seeds = "Each mark is one pretraining seed."
+    known_width = any(half_width(cell) is not None for cell in look.cells.values())
+    width = "± is half the 95 % interval over new seeds and new examples. " if known_width else ""
     best = "★ and bold: cannot be excluded as the best arm. " if any(c.may_be_best for c in look.cells.values()) else ""
-    return element("p", f"{best}± is half the 95 % interval over new seeds and new examples. {seeds}", class_="note")
+    return element("p", f"{best}{width}{seeds}", class_="note")

@@ -22,9 +22,11 @@ def settings_section(look: Lookup) -> list[Markup]:
     columns = [Column("key")] + [Column(arm.label) for arm in look.arms]
     rows: list[list[Entry]] = []
     for key in keys:
-        values = [_value(arm.settings.get(key, _ABSENT)) for arm in look.arms]
-        rows.append([element("code", breakable(key)), *values])
-    return [data_table("Config keys that differ", columns, rows, "settings")]
+        values = [arm.settings.get(key, _ABSENT) for arm in look.arms]
+        shown_values = [_value(value, muted=index > 0 and value == values[0]) for index, value in enumerate(values)]
+        rows.append([element("code", breakable(key)), *shown_values])
+    table = data_table("Config keys that differ", columns, rows, "settings")
+    return [table, note("Values that equal the first arm's are pale. Keys that all arms share are left out.")]
 
 
 def runs_section(look: Lookup) -> list[Markup]:
@@ -86,12 +88,16 @@ def _run(look: Lookup, run: ComparedRun) -> list[Entry]:
     ]
 
 
-def _value(value: Any) -> Entry:
+def _value(value: Any, muted: bool) -> Entry:
     if value is _ABSENT:
         return element("span", MISSING, unseen("not set"), class_="soft")
-    if isinstance(value, float):
-        return element("code", f"{value:.6g}")
-    return element("code", isolated("null" if value is None else str(value)))
+    return element("code", isolated(_yaml(value)), class_="soft" if muted else None)
+
+
+def _yaml(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 _METHOD = [

@@ -161,7 +161,7 @@ def _end_labels(look: Lookup, lines: Sequence[Lines], y: Scale, measure: Measure
     if len(ends) > MOST_LABELS:
         return []
     ends.sort(key=lambda end: -end[1])
-    tops = _spread([(100 - y.percent(value)) / 100 * HEIGHT for _, value in ends])
+    tops = spread([(100 - y.percent(value)) / 100 * HEIGHT for _, value in ends], LABEL, HEIGHT)
     return [
         element(
             "span",
@@ -176,15 +176,15 @@ def _end_labels(look: Lookup, lines: Sequence[Lines], y: Scale, measure: Measure
     ]
 
 
-def _spread(tops: Sequence[float]) -> list[float]:
-    """Return sorted places that are at least a line apart and within the plot."""
+def spread(tops: Sequence[float], gap: float, height: float) -> list[float]:
+    """Return sorted places that are at least `gap` apart and, as far as there is room, within `height`."""
     placed: list[float] = []
     for top in tops:
-        placed.append(max(top, placed[-1] + LABEL) if placed else top)
-    limit = float(HEIGHT)
+        placed.append(max(top, placed[-1] + gap) if placed else top)
+    limit = height
     for index in range(len(placed) - 1, -1, -1):
         placed[index] = min(placed[index], limit)
-        limit = placed[index] - LABEL
+        limit = placed[index] - gap
     return placed
 
 

@@ -23,7 +23,7 @@ def shown(value: float | None, measure: Measure, signed: bool = False) -> str:
         return MISSING
     text = f"{value * measure.factor:{'+' if signed else ''}.{max(measure.decimals, 0)}f}"
     if float(text) == 0:
-        text = text.lstrip("+-")
+        text = (FIGURE_SPACE if signed else "") + text.lstrip("+-")
     return text.replace("-", MINUS)
 
 

@@ -44,7 +44,7 @@ def tick_labels(ticks: Sequence[float], signed: bool = False) -> list[str]:
     step = min((b - a for a, b in pairwise(ticks)), default=abs(ticks[0]) if ticks else 1.0) or 1.0
     decimals = min(max(0, -math.floor(math.log10(step) + 1e-9)), 12)
     texts = [f"{tick:{'+' if signed else ''},.{decimals}f}" for tick in ticks]
-    return [(text if text.strip("+-0.,") else text.lstrip("+-")).replace("-", MINUS) for text in texts]
+    return [text.replace("-", MINUS) if text.strip("+-0.,") else "0" for text in texts]
 
 
 def upright(x: float, css: str) -> Markup:

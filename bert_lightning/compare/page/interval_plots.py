@@ -22,8 +22,7 @@ from bert_lightning.compare.page.markup import Markup, element, isolated, joined
 from bert_lightning.compare.page.sortable_table import Column, Entry, data_table, details
 from bert_lightning.compare.results import Difference, Measure
 
-NARROW = 20  # characters of all tick labels that fit below a small plot
-HEIGHT = 30  # pixels of a row
+NARROW = 17  # characters of all tick labels that fit below a small plot
 _SHAPES = {
     "better": "M0-5.5L5.5 4H-5.5z",
     "worse": "M0 5.5L5.5-4H-5.5z",
@@ -62,9 +61,7 @@ def interval_panel(look: Lookup, measure: Measure, heading: bool = True) -> Mark
         if known(value) and value is not None
     ]
     scale = Scale.around([0.0, *ends])
-    ticks = scale.ticks(5)
-    if heading and sum(len(label) for label in tick_labels(ticks, signed=True)) > NARROW:
-        ticks = scale.ticks(3)
+    ticks = _ticks(scale, NARROW if heading else 4 * NARROW)
     rows = [_row(look, measure, difference, scale, ticks) for difference in differences]
     axis = element(
         "div",
@@ -103,7 +100,7 @@ def interval_panel(look: Lookup, measure: Measure, heading: bool = True) -> Mark
 
 
 def _row(look: Lookup, measure: Measure, difference: Difference, scale: Scale, ticks: Iterable[float]) -> Markup:
-    middle, factor, verdict = HEIGHT / 2, measure.factor, difference.verdict
+    factor, verdict = measure.factor, difference.verdict
     verdict = verdict if verdict in _SHAPES else "unknown"
 
     def place(value: float | None) -> float:
@@ -111,15 +108,18 @@ def _row(look: Lookup, measure: Measure, difference: Difference, scale: Scale, t
 
     lines = [upright(scale.percent(tick), "grid") for tick in ticks]
     lines.append(upright(scale.percent(0.0), "zero"))
+    marks = []
     if known(difference.bootstrap_low) and known(difference.bootstrap_high):
-        lines.append(level(place(difference.bootstrap_low), place(difference.bootstrap_high), middle + 7, "bootstrap"))
+        marks.append(level(place(difference.bootstrap_low), place(difference.bootstrap_high), 7, "bootstrap"))
     if known(difference.low) and known(difference.high):
-        lines.append(level(place(difference.low), place(difference.high), middle, "interval"))
+        marks.append(level(place(difference.low), place(difference.high), 0, "interval"))
     if known(difference.estimate):
-        lines.append(placed(place(difference.estimate), middle, element("path", d=_SHAPES[verdict]), "mark"))
+        marks.append(placed(place(difference.estimate), 0, element("path", d=_SHAPES[verdict]), "mark"))
+    # Marks lie on the middle of the row, however high it is.
+    lines.append(element("svg", marks, y="50%", width="100%", height=1, overflow="visible"))
     numbers = f"{shown(difference.estimate, measure, True)} {interval(difference, measure)}"
     words = f"{look.comparison.baseline} and {difference.arm}: {numbers}, {VERDICTS[verdict]}"
-    drawing = element("svg", lines, width="100%", height=HEIGHT, role="img", aria_label=words, class_="wide")
+    drawing = element("svg", lines, role="img", aria_label=words, class_="wide")
     return element(
         "tr",
         element("th", look.name(difference.arm), scope="row"),
@@ -133,6 +133,13 @@ def _row(look: Lookup, measure: Measure, difference: Difference, scale: Scale, t
         ),
         class_=verdict,
     )
+
+
+def _ticks(scale: Scale, room: int) -> list[float]:
+    """Return the most ticks whose labels have room, but at least two."""
+    choices = [ticks for count in (5, 4, 3, 2) if len(ticks := scale.ticks(count)) > 1]
+    fitting = [ticks for ticks in choices if sum(map(len, tick_labels(ticks, signed=True))) <= room]
+    return fitting[0] if fitting else choices[-1] if choices else [0.0]
 
 
 def _legend() -> Markup:
@@ -182,7 +189,13 @@ def _table(look: Lookup, measures: list[Measure]) -> Markup:
 _COLUMNS = [
     *("difference", "95 % interval", "standard error", "degrees of freedom", "Multi-Bootstrap, 95 %", "p"),
     *("p, Multi-Bootstrap", "p, Holm over arms", "p, Holm over arms and tasks", "p, permutation"),
-    *("smallest p of permutation", "detectable", "detectable with any number of seeds", "seeds to settle"),
+    *(
+        "smallest p of permutation",
+        "detectable",
+        "detectable with any number of seeds",
+        "seeds to settle",
+        "correlation of seeds",
+    ),
 ]
 
 
@@ -214,16 +227,11 @@ def _numbers(look: Lookup, measure: Measure, d: Difference) -> list[Entry]:
         value(d.detectable),
         value(d.example_floor),
         _seeds(d),
-        _pairing(d),
+        number(d.seed_correlation),
+        "paired" if d.paired else "unpaired",
         d.verdict,
         d.note,
     ]
-
-
-def _pairing(difference: Difference) -> str:
-    correlation = difference.seed_correlation
-    text = "paired" if difference.paired else "unpaired"
-    return f"{text} (r = {number(correlation)})" if known(correlation) else text
 
 
 def _seeds(difference: Difference) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from bert_lightning.compare.page.markup import Markup, element, isolated
-from bert_lightning.compare.results import Arm, Cell, Comparison, Difference, Measure
+from bert_lightning.compare.results import Arm, Cell, Comparison, Curve, Difference, Measure
 
 COLOURS = 8  # colours of page.css; later arms have the same colours and other markers
 LONG = 24  # characters of a label that stays on one line
@@ -35,7 +35,12 @@ class Lookup:
     def arms(self) -> list[Arm]:
         """The arms: the baseline first, and then the order of the comparison."""
         arms = {arm.label: arm for arm in self.comparison.arms}
-        for label in [cell.arm for cell in self.comparison.cells] + [curve.arm for curve in self.comparison.curves]:
+        found: list[Cell | Difference | Curve] = [
+            *self.comparison.cells,
+            *self.comparison.differences,
+            *self.comparison.curves,
+        ]
+        for label in [part.arm for part in found]:
             arms.setdefault(label, Arm(label))
         return sorted(arms.values(), key=lambda arm: arm.label != self.comparison.baseline)
 
@@ -43,7 +48,8 @@ class Lookup:
     def measures(self) -> list[Measure]:
         """The measures: the primary one first."""
         measures = {measure.name: measure for measure in self.comparison.measures}
-        for name in [cell.measure for cell in self.comparison.cells]:
+        found: list[Cell | Difference] = [*self.comparison.cells, *self.comparison.differences]
+        for name in [part.measure for part in found]:
             measures.setdefault(name, self.measure(name))
         return sorted(measures.values(), key=lambda measure: measure.name != self.comparison.primary)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bert_lightning.compare.page.display import MISSING, known, number, shown, sortable, titled
 from bert_lightning.compare.page.drawing import Scale, placed
-from bert_lightning.compare.page.lookup import Lookup
+from bert_lightning.compare.page.lookup import Lookup, marker_path
 from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note
 from bert_lightning.compare.page.sortable_table import Column, Entry, data_table
 from bert_lightning.compare.results import Measure, Power
@@ -43,7 +43,7 @@ def noise_section(look: Lookup) -> list[Markup]:
     parts.append(
         note(
             "Detectable: the smallest true difference to the baseline that a study of this size finds in 8 of 10 "
-            "repetitions; the median over arms. The dots are the arms' differences to the baseline, the band is what "
+            "repetitions; the median over arms. The marks are the arms' differences to the baseline, the band is what "
             "cannot be detected."
         )
     )
@@ -75,8 +75,9 @@ def _band(look: Lookup, measure: Measure, power: Power) -> Markup:
     low, high = scale.percent(-reach), scale.percent(reach)
     shapes = [element("rect", x=f"{low}%", width=f"{high - low}%", y=3, height=16, rx=2, class_="band")]
     shapes.append(element("line", x1="50%", x2="50%", y1=0, y2=22, class_="zero"))
-    circle = element("circle", r=3)
-    shapes += [placed(scale.percent(d.estimate), 11, circle, f"dot {look.css(d.arm)}") for d in dots]
+    for d in dots:
+        marker = marker_path(look.number(d.arm))
+        shapes.append(placed(scale.percent(d.estimate), 11, marker, f"dot {look.css(d.arm)}"))
     words = "; ".join(f"{d.arm} {shown(d.estimate, measure, True)}" for d in dots)
     return element(
         "svg", element("title", words), shapes, width="100%", height=22, role="img", aria_label=words, class_="strip"

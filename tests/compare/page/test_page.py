@@ -224,7 +224,7 @@ def test_markup_is_escaped_unless_it_is_markup():
 
 def test_ticks_are_round_and_within_the_scale():
     scale = Scale(-0.031, 0.052)
-    assert tick_labels(scale.ticks(4), signed=True) == ["0.00", "+0.05"]
+    assert tick_labels(scale.ticks(4), signed=True) == ["0", "+0.05"]
     assert tick_labels(Scale(0, 2000).ticks(5)) == ["0", "500", "1,000", "1,500", "2,000"]
     for low, high in [(0, 1), (-3e-9, 2e-9), (1e12, 5e12), (4.2, 4.2000001)]:
         ticks = Scale(low, high).ticks(5)
