@@ -8,6 +8,7 @@ i in the run with seed s is a random-effects model of two crossed factors, witho
 The rows [S] and columns [N] of the array x [S, N] each have a mean square, and so have the residuals. The variance of
 the mean of x is the sum of its seed and example parts, minus the residual part, which both parts contain (Searle,
 Casella & McCulloch 1992, "Variance components", section 4.4). Degrees of freedom follow Satterthwaite (1946).
+experiments/comparing_statistics has the coverage in simulated studies: 93.7 to 97.2 % for a nominal 95 %.
 """
 
 from __future__ import annotations

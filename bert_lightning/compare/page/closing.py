@@ -106,7 +106,7 @@ _METHOD = [
     "The 95 % interval of a difference answers: if both arms were pretrained again with new seeds, and measured on new "
     "examples, where would the difference be? Its variance is the variance over seeds plus the variance over examples "
     "(or over clusters of examples, such as the questions of one paragraph), less the part that is counted twice. The "
-    "degrees of freedom are Satterthwaite's. In simulated studies it covers the true difference in 95 to 97 of 100.",
+    "degrees of freedom are Satterthwaite's. In simulated studies it covers the true difference in 94 to 97 of 100.",
     "The thin line is the Multi-Bootstrap: seeds and examples are drawn with replacement, the same examples for both "
     "arms. With three seeds it is too narrow where seeds matter most. The permutation test exchanges the labels of "
     "seeds, and is about exactly these examples. With few seeds its p cannot be small: the table gives the smallest "
