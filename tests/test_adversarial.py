@@ -56,6 +56,7 @@ BASE = {
     "glue": ("encoder=runs/first", "tasks=[rte]", "seeds=[1]", "path=glue"),
     "models": ("variant=bert", "model=tiny"),
     "diff": ("variant=bert",),
+    "study": ("arguments=[status,study]",),
     "bench": ("model=tiny", "batch_size=2", "steps=1"),
     "demo": (),
 }
@@ -80,6 +81,8 @@ def place(tmp_path_factory, small_corpus):
     pairs = [f"{i}\tthe cat {i}\ta dog\t{'not_' if i % 2 else ''}entailment" for i in range(8)]
     for name in ("train.tsv", "dev.tsv"):
         (folder / "glue/RTE" / name).write_text("\n".join(["index\tsentence1\tsentence2\tlabel", *pairs, ""]))
+    (folder / "study").mkdir()
+    (folder / "study/study.yaml").write_text("title: Which?\narms: {a: [model=tiny]}\n")
     with inside(folder):
         assert run("pretrain", [*TINY, "name=first"]) == 0
         few = ("trainer.max_steps=2", "trainer.val_check_interval=2")

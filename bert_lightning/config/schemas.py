@@ -205,7 +205,7 @@ class StudyConfig(Root):
 
     arguments: list[str] = MISSING
     jobs: Count = MISSING
-    threads: Count | None = MISSING
+    threads: Annotated[int, Range(least=1, most=1024)] | None = MISSING
     shard: str | None = MISSING
     format: Annotated[str, OneOf(("table", "json"))] = MISSING
 

@@ -34,11 +34,15 @@ class StudyArm:
 
 @dataclass(frozen=True)
 class StudyEvaluation:
-    """Overrides of `evaluate`, for every fine-tuned run of `task`. Without a task: for every pretrained encoder."""
+    """Overrides of `evaluate`, for every fine-tuned run of `task`. Without a task: for every pretrained encoder.
+
+    `without` has the arms that are not evaluated.
+    """
 
     name: str
     overrides: tuple[str, ...]
     task: str | None = None
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

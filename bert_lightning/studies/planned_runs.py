@@ -109,8 +109,9 @@ def _after_pretraining(study: Study, arm: StudyArm, seed: int) -> Iterator[Plann
     owner = arm.shared or arm.label
     needed = () if arm.encoders else (_folder(study, owner, seed, "pretrain"),)
     encoder = arm.encoders.get(seed) or str(_checkpoint(study, owner, seed))
+    evaluations = [each for each in study.evaluations if arm.label not in each.without]
     if arm.shared is None:
-        for evaluation in (each for each in study.evaluations if each.task is None):
+        for evaluation in (each for each in evaluations if each.task is None):
             yield _evaluation(study, arm, seed, evaluation, encoder, needed)
     for task, overrides in study.tasks.items():
         for finetuning_seed in study.finetuning_seeds:
@@ -127,7 +128,7 @@ def _after_pretraining(study: Study, arm: StudyArm, seed: int) -> Iterator[Plann
                 finetuning_seed=finetuning_seed,
                 dependencies=needed,
             )
-            for evaluation in (each for each in study.evaluations if each.task == task):
+            for evaluation in (each for each in evaluations if each.task == task):
                 weights = str(folder / "checkpoints" / f"{study.checkpoint}.ckpt")
                 yield _evaluation(study, arm, seed, evaluation, weights, (folder,), finetuning_seed)
 

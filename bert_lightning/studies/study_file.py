@@ -122,11 +122,11 @@ def _tasks(finetuning: Fields) -> dict[str, tuple[str, ...]]:
 def _evaluation(top: Fields, name: str, value: Any, tasks: Mapping[str, Any]) -> StudyEvaluation:
     """Return one evaluation. A list is short for `overrides`."""
     given = {"overrides": value} if isinstance(value, list) else value
-    fields = Fields(top.file, f"evaluations.{name}", given, ("task", "overrides"))
+    fields = Fields(top.file, f"evaluations.{name}", given, ("task", "overrides", "without"))
     task = fields.text("task") if "task" in fields else None
     if task is not None and task not in tasks:
         raise fields.error("task", f"is {task!r}, which is no task of this study", near=(task, tasks))
-    return StudyEvaluation(name, _overrides(fields, "overrides", "evaluate"), task)
+    return StudyEvaluation(name, _overrides(fields, "overrides", "evaluate"), task, fields.texts("without"))
 
 
 def _overrides(fields: Fields, key: str, verb: str) -> tuple[str, ...]:
@@ -156,6 +156,14 @@ def _check_references(top: Fields, study: Study) -> None:
                 raise top.error(where, f"is {name!r}, which is no arm{end}", near=(name, study.arms))
             if not study.arms[name].pretrains:
                 raise top.error(where, f"is {name!r}, an arm that does not pretrain: name one that does")
+    for evaluation in study.evaluations:
+        for name in evaluation.without:
+            if name not in study.arms:
+                raise top.error(
+                    f"evaluations.{evaluation.name}.without",
+                    f"has {name!r}, which is no arm",
+                    near=(name, study.arms),
+                )
     for label in study.arms:
         _check_acyclic(top, study, (label,))
 

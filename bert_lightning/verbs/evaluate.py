@@ -44,8 +44,13 @@ def run(config: DictConfig) -> None:
     print(json.dumps(evaluate(config), indent=1))
 
 
-def evaluate(config: DictConfig) -> dict[str, Any]:
-    """Return the metrics on `split` and the number of examples. The task is `task`, or else that of the run."""
+def evaluate(config: DictConfig, task_option: str | None = None) -> dict[str, Any]:
+    """Return the metrics on `split` and the number of examples. The task is `task`, or else that of the run.
+
+    Args:
+        config: the config of `evaluate`.
+        task_option: the option of the group `task` in the config; None: that of the Hydra job of this process.
+    """
     location = config.run
     if location == "newest":
         verb = "finetune" if config.task is None or config.task.objective is not None else "pretrain"
@@ -73,7 +78,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     values = {name.removeprefix(f"{task.term}/"): v.item() for name, v in metrics.compute_and_reset().items()}
     if config.max_examples is None:  # some of a split's examples are not what its name stands for
         rows = [task_type.prediction_row(*pair) for pair in zip(examples, predictions, strict=True)]
-        name = task_type.measured_name(_task_name(config, source, task))
+        name = task_type.measured_name(_task_name(config, source, task, task_option))
         about = about_task(name, config.split, task_type, answer.labels, metrics.metrics.values())
         _keep(config, source, task, examples, rows, {**about, "metrics": values})
     counts = {"examples": len(examples), "cut": answer.num_cut}
@@ -114,12 +119,13 @@ def _run_of(source: PretrainedWeights) -> RunFolder:
     return RunFolder(source.path if source.path.is_dir() else source.path.parent.parent)
 
 
-def _task_name(config: DictConfig, source: PretrainedWeights, task: DictConfig) -> str:
+def _task_name(config: DictConfig, source: PretrainedWeights, task: DictConfig, option: str | None) -> str:
     """Return the name of the task: the option of the group `task`, here or in the run's config, or else the term."""
     if config.task is None:
         return task_name(read_run_config(_run_of(source)))
     given = HydraConfig.get() if HydraConfig.initialized() else None
-    option = given.runtime.choices.get("task") if given is not None and given.job.config_name == "evaluate" else None
+    if option is None and given is not None and given.job.config_name == "evaluate":
+        option = given.runtime.choices.get("task")
     return str(option or task.term)
 
 

@@ -49,12 +49,12 @@ def run(config: DictConfig) -> None:
         raise UserError("study takes run or status, and a folder: write bert-lightning study run <folder>")
     study = read_study(Path(folders[0]))
     runs, configs = planned_runs(study), RunConfigs(study)
+    mine = runs_of_shard(runs, config.shard)
     if action == "status":
-        states = run_states(runs, configs)
+        states = run_states(mine, configs)
         as_json = config.format == "json"
         print(json.dumps(status_data(study, states), indent=1) if as_json else status_text(study, states))
         return
-    mine = runs_of_shard(runs, config.shard)
     worker = partial(Worker, mine, configs, partial(_execute, configs, runs))
     if (since := start_of_worker()) is not None:
         worker(since).work()
@@ -67,7 +67,8 @@ def run(config: DictConfig) -> None:
             torch.set_num_threads(threads_of_job(config.threads, 1))
             worker().work()
         else:
-            run_workers(_command(study, config), config.jobs, threads_of_job(config.threads, config.jobs), time.time())
+            jobs = min(config.jobs, sum(state.state not in (DONE, CHANGED) for state in before))
+            run_workers(_command(study, config), jobs, threads_of_job(config.threads, jobs), time.time())
     _report(study, run_states(mine, configs), config.shard)
 
 
@@ -86,7 +87,7 @@ def _execute(configs: RunConfigs, runs: Sequence[PlannedRun], run: PlannedRun) -
         for needed in (config, *(configs.new(each) for each in runs if each.folder in run.dependencies)):
             stack.enter_context(trust_targets_of(needed))
         if run.verb == "evaluate":
-            result = evaluate(config)
+            result = evaluate(config, next((o.partition("=")[2] for o in run.settings if o.startswith("task=")), None))
             plain: Any = OmegaConf.to_container(resolved(config))
             write_evaluation(run, plain, result)
             return _shown(result["metrics"])
@@ -94,13 +95,8 @@ def _execute(configs: RunConfigs, runs: Sequence[PlannedRun], run: PlannedRun) -
             continue_run(saved_config(folder), folder)
         else:
             _TRAIN[run.verb](config)
-    metrics, monitored = folder.read_summary()["metrics"], resolved_metric(config)
+    metrics, monitored = folder.read_summary()["metrics"], str(config.monitor.metric)
     return _shown({monitored: metrics[monitored]} if monitored in metrics else {})
-
-
-def resolved_metric(config: DictConfig) -> str:
-    """Return the name of the metric that a run monitors."""
-    return str(config.monitor.metric)
 
 
 def _shown(metrics: dict[str, Any]) -> str:

@@ -79,6 +79,12 @@ def test_the_last_checkpoint_is_used_unless_the_study_says_best(written):
     assert all(value.endswith("/checkpoints/best.ckpt") for value in values)
 
 
+def test_an_evaluation_may_leave_out_arms(written):
+    runs = planned_runs(read_study(written(("probe: [task=sentiment]", "probe: {overrides: [], without: [bert]}"))))
+    assert {run.arm for run in runs if run.evaluation == "probe"} == {"distilbert", "published"}
+    assert "bert" in {run.arm for run in runs if run.evaluation == "test"}
+
+
 def test_a_run_is_found_by_its_folder(runs, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     found = run_of_folder(runs, Path("study/../study/runs/bert/seed-1/pretrain"))

@@ -62,6 +62,8 @@ MISTAKES = {
     "two budgets": ("{steps: 4}", "{steps: 4, flops: 4}", "budget must have one entry: steps, tokens, flops, minutes"),
     "a budget of nothing": ("{steps: 4}", "{steps: 0}", "budget.steps is 0: give a number above 0"),
     "an unknown task": ("task: sentiment", "task: sentient", "test.task is 'sentient', which is no task of"),
+    "an evaluation without no arm": ("probe: [task=sentiment]", "probe: {without: [brt]}",
+                                     "evaluations.probe.without has 'brt', which is no arm: did you mean bert"),
     "a checkpoint": ("title:", "checkpoint: newest\ntitle:", "checkpoint is 'newest': it must be last or best"),
     "no title": ("title: Which is better?\n", "", "title is missing: give a text"),
     "no arms": ("title:", "titel:", "titel is not a key of a study: did you mean title"),
