@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bert_lightning.compare.figures import check_matplotlib
 from bert_lightning.compare.page.curve_plots import Lines, axis_unit, lines_of, spread, visible_range
-from bert_lightning.compare.page.display import difference_unit, headline, titled
+from bert_lightning.compare.page.display import difference_unit, titled
 from bert_lightning.compare.page.drawing import Scale
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.results import Comparison, Difference, Measure
@@ -113,7 +113,7 @@ def _draw_intervals(axes: Axes, look: Lookup, measure: Measure, rows: Sequence[t
     better = "right" if measure.higher_is_better else "left"
     unit = f" ({difference_unit(measure)})" if measure.unit else ""
     axes.set_xlabel(f"difference to {_short(look.comparison.baseline)}{unit}; better to the {better}")
-    axes.set_title(headline(titled(measure)), loc="left")
+    axes.set_title(titled(measure), loc="left")
 
 
 def _curves(look: Lookup, name: str) -> Figure | None:
@@ -147,7 +147,7 @@ def _curves(look: Lookup, name: str) -> Figure | None:
     _name_lines(axes, look, lines, scale)
     axes.set(
         xlabel=unit,
-        ylabel=headline(titled(measure)),
+        ylabel=titled(measure),
         xlim=(0, largest / divisor),
         ylim=(scale.low * measure.factor, scale.high * measure.factor),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bert_lightning.compare.page.display import headline, shown, titled
+from bert_lightning.compare.page.display import shown, titled
 from bert_lightning.compare.page.drawing import Scale, path, thinned, tick_labels
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.page.markup import Markup, element, isolated, note
@@ -79,7 +79,7 @@ def visible_range(lines: Sequence[Lines], measure: Measure) -> Scale:
     values = [value for line in lines for seed in line.seeds for _, value in seed]
     late = [value for line in lines for seed in line.seeds for _, value in seed[len(seed) // 5 :]]
     low, high = min(late), max(late)
-    room = (high - low) * 0.08
+    room = (high - low) * 0.08 or abs(high) * 0.08 or 1.0
     if not measure.higher_is_better and max(values) > high + (high - low):
         return Scale(low - room, high + room)
     return Scale.around(values)
@@ -105,17 +105,16 @@ def _mean(seeds: Sequence[Points]) -> Points:
 def _figure(look: Lookup, name: str, curves: Sequence[Curve], axes: Sequence[str]) -> Markup:
     measure = look.measure(name)
     drawn = [_plot(look, measure, lines_of(curves, axis), axis) for axis in axes]
-    return element("figure", element("figcaption", isolated(headline(titled(measure)))), drawn)
+    return element("figure", element("figcaption", isolated(titled(measure))), drawn)
 
 
 def _plot(look: Lookup, measure: Measure, lines: Sequence[Lines], axis: str) -> Markup:
     if not lines:
-        return element(
-            "div", note(f"No run logged {measure.label or measure.name} over {AXES[axis]}."), class_=f"x-{axis}"
-        )
+        sentence = f"No run logged {measure.label or measure.name} over {AXES[axis]}."
+        return element("div", note(sentence), class_=f"plot empty x-{axis}")
     largest = max(x for line in lines for seed in line.seeds for x, _ in seed)
     divisor, unit = axis_unit(axis, largest)
-    x, y = Scale(0.0, largest or 1.0), visible_range(lines, measure)
+    x, y = Scale(0.0, largest if largest > 0 else 1.0), visible_range(lines, measure)
     shown_x, shown_y = Scale(0.0, x.high / divisor), Scale(y.low * measure.factor, y.high * measure.factor)
     across, up = shown_x.ticks(5), shown_y.ticks(5)
     grid = [element("path", d=f"M0 {1000 - 10 * shown_y.percent(tick):.0f}H1000", class_="grid") for tick in up]
@@ -144,6 +143,7 @@ def _plot(look: Lookup, measure: Measure, lines: Sequence[Lines], axis: str) -> 
         element("div", _end_labels(look, lines, y, measure), class_="names", aria_hidden="true"),
         element("div", places, class_="axis", aria_hidden="true"),
         element("div", f"{unit}; the first values lie above the plot" if cut else unit, class_="unit"),
+        data_scale=f"{shown_x.high:.6g} {shown_y.low:.8g} {shown_y.high:.8g} {max(measure.decimals, 0)}",
         class_=f"plot x-{axis}",
         style=f"--h:{HEIGHT}px",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from bert_lightning.compare.results import Cell, Difference, Measure
 
@@ -45,12 +46,6 @@ def titled(measure: Measure) -> str:
     """Return the label of a measure with its unit."""
     label = measure.label or measure.name
     return f"{label} ({measure.unit})" if measure.unit and measure.unit.lower() not in label.lower() else label
-
-
-def headline(text: str) -> str:
-    """Return a text with a capital at its start, unless it begins with a name such as `val/mlm/loss`."""
-    first = text.partition(" ")[0]
-    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
 
 
 def difference_unit(measure: Measure) -> str:
@@ -96,6 +91,11 @@ def number(value: float | None, decimals: int = 2) -> str:
 def sortable(value: float | None) -> str:
     """Return the number that a cell is sorted by. It is empty where there is none, and such cells stay last."""
     return "" if value is None or not math.isfinite(value) else f"{value:.10g}"
+
+
+def with_minus_signs(text: str) -> str:
+    """Return a sentence whose negative numbers have a minus sign in place of a hyphen."""
+    return re.sub(r"(?<=[\s(\[])-(?=\d)", MINUS, text)
 
 
 def plural(count: int, noun: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bert_lightning.compare.page.display import MISSING, headline, known, shown, sortable, titled
+from bert_lightning.compare.page.display import MISSING, known, shown, sortable, titled
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note
 from bert_lightning.compare.page.sortable_table import details, scrolling
@@ -39,9 +39,7 @@ def _breakdown(look: Lookup, breakdown: Breakdown) -> list[Markup]:
     if not rows:
         return []
     table = _table(look, breakdown.title, rows, whole=False)
-    heading = element(
-        "h3", isolated(headline(breakdown.title)), " ", element("span", isolated(titled(measure)), class_="soft")
-    )
+    heading = element("h3", isolated(breakdown.title), " ", element("span", isolated(titled(measure)), class_="soft"))
     return [heading, details(f"{len(rows)} categories", table) if len(rows) > LONG else table]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from bert_lightning.compare.page.display import (
     MISSING,
     difference_unit,
-    headline,
     interval,
     known,
     number,
@@ -15,6 +14,7 @@ from bert_lightning.compare.page.display import (
     shown,
     sortable,
     titled,
+    with_minus_signs,
 )
 from bert_lightning.compare.page.drawing import Scale, level, placed, tick_labels, upright
 from bert_lightning.compare.page.lookup import Lookup
@@ -94,9 +94,7 @@ def interval_panel(look: Lookup, measure: Measure, heading: bool = True) -> Mark
         ),
         class_="forest",
     )
-    return element(
-        "div", element("h3", isolated(headline(titled(measure)))) if heading else None, table, class_="panel"
-    )
+    return element("div", element("h3", isolated(titled(measure))) if heading else None, table, class_="panel")
 
 
 def _row(look: Lookup, measure: Measure, difference: Difference, scale: Scale, ticks: Iterable[float]) -> Markup:
@@ -119,7 +117,7 @@ def _row(look: Lookup, measure: Measure, difference: Difference, scale: Scale, t
     lines.append(element("svg", marks, y="50%", width="100%", height=1, overflow="visible"))
     numbers = f"{shown(difference.estimate, measure, True)} {interval(difference, measure)}"
     words = f"{look.comparison.baseline} and {difference.arm}: {numbers}, {VERDICTS[verdict]}"
-    drawing = element("svg", lines, role="img", aria_label=words, class_="wide")
+    drawing = element("svg", lines, role="img", aria_label=words)
     return element(
         "tr",
         element("th", look.name(difference.arm), scope="row"),
@@ -183,16 +181,16 @@ def _table(look: Lookup, measures: list[Measure]) -> Markup:
     columns = [Column("measure"), Column("arm"), *[Column(name, True) for name in _COLUMNS]]
     columns += [Column("seeds"), Column("verdict"), Column("note")]
     rows = [_numbers(look, measure, difference) for measure in measures for difference in _of(look, measure)]
-    return data_table("Differences to the baseline", columns, rows)
+    return data_table("Differences to the baseline", columns, rows, "wide")
 
 
 _COLUMNS = [
-    *("difference", "95 % interval", "standard error", "degrees of freedom", "Multi-Bootstrap, 95 %", "p"),
-    *("p, Multi-Bootstrap", "p, Holm over arms", "p, Holm over arms and tasks", "p, permutation"),
+    *("difference", "95 % interval", "standard error", "degrees of freedom", "Multi-Bootstrap", "p"),
+    *("bootstrap p", "Holm p, arms", "Holm p, arms and tasks", "permutation p"),
     *(
-        "smallest p of permutation",
+        "smallest possible p",
         "detectable",
-        "detectable with any number of seeds",
+        "detectable, any seeds",
         "seeds to settle",
         "correlation of seeds",
     ),
@@ -247,6 +245,6 @@ def settled_by(look: Lookup) -> Markup:
     return element(
         "p",
         element("b", "What would settle it. "),
-        element("span", look.comparison.to_settle, dir="auto"),
+        element("span", with_minus_signs(look.comparison.to_settle), dir="auto"),
         class_="settle",
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from bert_lightning.compare.page.display import headline, plural
+from bert_lightning.compare.page.display import plural, titled, with_minus_signs
 from bert_lightning.compare.page.interval_plots import interval_panel, settled_by
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note, unseen
 from bert_lightning.compare.results import FairnessCheck
 
+LONG_ANSWER = 160  # characters of a first sentence that is set in the largest type
 _STATUS = {"equal": ("=", "equal"), "different": ("≠", "different"), "unknown": ("?", "unknown")}
 
 
@@ -17,10 +19,16 @@ def answer_section(look: Lookup) -> list[Markup]:
     """Return the answer in one sentence, its interval, and what would settle an open question."""
     comparison = look.comparison
     answer = comparison.answer or "This comparison has no answer: no two arms share a measure."
-    parts = [element("p", answer, class_="answer", dir="auto"), settled_by(look), _facts(look)]
+    first, rest = _first_sentence(with_minus_signs(answer))
+    css = "answer" if len(first) <= LONG_ANSWER else "answer long"
+    parts = [
+        element("p", element("span", first, class_=css), rest, dir="auto", class_="lead"),
+        settled_by(look),
+        _facts(look),
+    ]
     if any(measure == comparison.primary for _, measure in look.differences):
         primary = look.measure(comparison.primary)
-        label = f"{headline(primary.label or primary.name)}: difference to {comparison.baseline}"
+        label = f"Difference to {comparison.baseline}: {titled(primary)}"
         parts.append(
             element(
                 "figure",
@@ -52,6 +60,12 @@ def fairness_section(look: Lookup) -> list[Markup]:
     elif equal:
         parts.append(note("Nothing that was checked differs between the arms, apart from what is compared."))
     return parts
+
+
+def _first_sentence(answer: str) -> tuple[str, Markup | None]:
+    """Return the first sentence, which is set large, and what follows."""
+    first, *rest = re.split(r"(?<=\.)\s+(?=[A-Z])", answer, maxsplit=1)
+    return first, element("span", *rest, class_="more") if rest else None
 
 
 def _facts(look: Lookup) -> Markup:

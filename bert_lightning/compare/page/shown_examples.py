@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from bert_lightning.compare.page.display import MISSING, headline, number, plural, titled
+from bert_lightning.compare.page.display import MISSING, number, plural, titled
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.page.markup import Markup, element, escaped, isolated, joined, note, unseen
 from bert_lightning.compare.page.sortable_table import details
@@ -29,7 +29,7 @@ def examples_section(look: Lookup) -> list[Markup]:
     others = {example.measure for example in examples if not example.masked}
     for name in sorted(others, key=lambda name: [*names, name].index(name)):
         own = [example for example in examples if not example.masked and example.measure == name]
-        parts += [element("h3", isolated(headline(titled(look.measure(name))))), *_cards(look, own)]
+        parts += [element("h3", isolated(titled(look.measure(name)))), *_cards(look, own)]
     return parts
 
 

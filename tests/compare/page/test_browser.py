@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from bert_lightning.compare.page import write_page
@@ -113,6 +114,22 @@ def test_the_legend_hides_an_arm_and_the_switch_changes_the_axis(visit, address,
     assert [axis for axis, plot in plots.items() if plot.is_visible()] == ["tokens"]
     assert "million tokens" in plots["tokens"].inner_text()
     assert not plots["tokens"].locator("g.a2").is_visible()
+
+
+def test_the_pointer_reads_values_off_a_plot(visit, address):
+    page = visit(address)
+    plot = page.locator("#curves .plot.x-steps")
+    labels, unit = plot.locator(".names b"), plot.locator(".unit")
+    last, words = labels.all_inner_texts(), unit.inner_text()
+    plot.locator(".box").hover()
+    assert unit.inner_text() == "1,000 training steps"
+    middle = [float(text) for text in labels.all_inner_texts()]
+    assert all(a > float(b) for a, b in zip(middle, last, strict=True))
+    seeds = [c for c in made().curves if c.arm == "ALBERT"]
+    mean = sum(np.interp(1000, c.steps, c.values) for c in seeds) / len(seeds)
+    assert abs(middle[0] - mean) < 0.01
+    page.locator("h1").hover()
+    assert (labels.all_inner_texts(), unit.inner_text()) == (last, words)
 
 
 def test_all_is_readable_without_javascript(visit, address):

@@ -189,6 +189,22 @@ def test_numbers_that_are_not_finite_are_dashes():
     assert "NaN%" not in page
 
 
+@pytest.mark.parametrize("values", [[3, 1, 1, 1, 1, 1, 1], [2] * 7, [0] * 7, [-1, -2, -3, -4, -5, -6, -7]], ids=str)
+def test_any_curve_can_be_drawn(values):
+    curve = Curve("a", 1, "loss", values, list(range(7)), [0] * 7, [1, 2], [])
+    read = Reader(page_html(empty(curves=[curve])))
+    assert "No run logged loss over" not in read.words
+    assert "ends at" in " ".join(value for _, name, value in read.attributes if name == "aria-label")
+
+
+def test_an_axis_that_one_measure_lacks_is_said():
+    curves = [
+        Curve("a", 1, "loss", [2, 1], [1, 2], [8, 16], [], []),
+        Curve("a", 1, "other", [2, 1], [1, 2], [], [], []),
+    ]
+    assert "No run logged other over tokens." in Reader(page_html(empty(curves=curves))).words
+
+
 def test_a_smaller_loss_is_shown_as_better(page):
     panel = page[page.index('<caption class="unseen">bits per byte: difference') :]
     head = panel[: panel.index("</thead>")]
