@@ -134,7 +134,7 @@ def averaged_tasks(measures: Sequence[Measure]) -> tuple[list[Measure], list[str
     first: dict[str, Measure] = {}
     for measure in measures:
         if measure.kind == "task":
-            first.setdefault(measure.name.partition("/")[0], measure)
+            first.setdefault(measure.name.rpartition("/")[0] or measure.name, measure)
     tasks, warnings = [], []
     for measure in first.values():
         reference = next(iter(first.values()))

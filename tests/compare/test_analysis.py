@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from bert_lightning.compare.analysis import analyse
+from bert_lightning.compare.analysis import analyse, averaged_tasks
 from bert_lightning.compare.measurements import Measurement
 from bert_lightning.compare.pairs import SeedSeconds
 from bert_lightning.compare.results import Measure
@@ -246,6 +246,14 @@ def test_an_average_needs_one_scale():
     analysis = analyse(measured, [SST, correlation], "bert")
     assert "average: sts/pearson is left out: its scale is not that of sst/accuracy" in analysis.warnings
     assert [m.name for m in analysis.measures] == [SST.name, correlation.name]
+
+
+def test_a_task_enters_the_average_once_by_its_first_measure():
+    names = ["glue/sst2/accuracy", "glue/sst2/f1", "glue/rte/accuracy", "recall"]
+    measures = [Measure(name, name, True) for name in names]
+    losses_too = [LOSS, Measure("blimp/accuracy", "BLiMP", True, kind="evaluation")]
+    tasks, warnings = averaged_tasks([*measures, *losses_too])
+    assert ([task.name for task in tasks], warnings) == (["glue/sst2/accuracy", "glue/rte/accuracy", "recall"], [])
 
 
 def test_pairing_is_asked_for():
