@@ -17,7 +17,7 @@ from bert_lightning.compare.page.display import (
 )
 from bert_lightning.compare.page.drawing import Scale, level, placed
 from bert_lightning.compare.page.lookup import Lookup, marker_path
-from bert_lightning.compare.page.markup import Markup, element, note, unseen
+from bert_lightning.compare.page.markup import Markup, element, note, notes, unseen
 from bert_lightning.compare.page.sortable_table import scrolling
 from bert_lightning.compare.results import Cell, Measure
 
@@ -73,7 +73,12 @@ def results_section(look: Lookup) -> list[Markup]:
         element("tbody", rows),
         class_="data results sortable",
     )
-    return [scrolling(caption, table), _explained(look)]
+    remarks = notes(_remark(look, cell) for cell in look.cells.values())
+    return [scrolling(caption, table), _explained(look), *([remarks] if remarks else [])]
+
+
+def _remark(look: Lookup, cell: Cell) -> str:
+    return f"{cell.arm}, {titled(look.measure(cell.measure))}: {cell.note}" if cell.note else ""
 
 
 class _Padding:

@@ -55,6 +55,12 @@ def breakable(path: str) -> Markup:
     return element("bdi", Markup("<wbr>".join(escaped(part) for part in parts)))
 
 
+def notes(texts: Iterable[str]) -> Markup | None:
+    """Return texts as a list without repetitions, or None without any text."""
+    items = [element("li", isolated(text)) for text in dict.fromkeys(texts) if text]
+    return element("ul", items, class_="notes") if items else None
+
+
 def unseen(text: str) -> Markup:
     """Return a text that only screen readers get."""
     return element("span", text, class_="unseen")

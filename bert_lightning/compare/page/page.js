@@ -41,6 +41,17 @@
     }
   }
 
+  // Only a table that is wider than its box takes the focus, to be scrolled by keyboard.
+  const boxes = document.querySelectorAll(".scroll");
+  const reach = () => {
+    for (const box of boxes) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  };
+  window.addEventListener("resize", reach);
+  reach();
+
   // Under the pointer, a plot's axis shows the place, and the labels show the arms' values there.
   const places = (path) => path.getAttribute("d").slice(1).split(" ").map(Number);
   const at = (points, x) => {

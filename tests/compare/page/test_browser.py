@@ -215,8 +215,9 @@ def test_a_hundred_runs_are_usable(visit, tmp_path):
     assert len(comparison.runs) == 100
     write_page(comparison, tmp_path / "page.html")
     page = visit((tmp_path / "page.html").as_uri())
-    timing = page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive")
-    assert timing < 3000  # milliseconds; 2 slow cores, shared
+    timing = page.evaluate("""() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(
+        () => done(performance.now()))))""")
+    assert timing < 4000  # milliseconds until the script has run and the page is drawn; 2 slow cores, shared
     page.locator("#results thead button").nth(1).click()
     assert column(page, 2) == sorted(column(page, 2), reverse=True)
     print(f"{(tmp_path / 'page.html').stat().st_size / 1e6:.1f} MB, interactive after {timing:.0f} ms")

@@ -189,6 +189,14 @@ def test_numbers_that_are_not_finite_are_dashes():
     assert "NaN%" not in page
 
 
+def test_why_there_is_no_interval_is_said_once():
+    base = made()
+    cells = [dataclasses.replace(cell, low=None, high=None, note="one <seed>") for cell in base.cells[:2]]
+    words = Reader(page_html(dataclasses.replace(base, cells=[*cells, *base.cells[2:]]))).words
+    assert words.count("BERT, average of tasks (%): one <seed>") == 1
+    assert "no interval" in words
+
+
 @pytest.mark.parametrize("values", [[3, 1, 1, 1, 1, 1, 1], [2] * 7, [0] * 7, [-1, -2, -3, -4, -5, -6, -7]], ids=str)
 def test_any_curve_can_be_drawn(values):
     curve = Curve("a", 1, "loss", values, list(range(7)), [0] * 7, [1, 2], [])
