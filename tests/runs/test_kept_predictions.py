@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from bert_lightning.compare.task_measurements import task_measurements
+from bert_lightning.errors import UserError
 from bert_lightning.runs.predictions_file import read_predictions
+from bert_lightning.tasks import task_predictions
 from tests.runs.test_kills import finished, started
 from tests.runs.test_resume import cut
 
@@ -48,6 +50,44 @@ def test_a_run_leaves_what_its_last_validation_predicts(runs):
         assert files(resumed) == files(whole), f"resumed after step {step}"
 
 
+STOP = ("{_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: val/classification/accuracy, mode: max, "
+        "patience: 1, min_delta: 9.0}")  # fmt: skip
+
+
+def test_a_run_that_early_stopping_ends_leaves_its_last_validation_too(runs):
+    run = tuned(runs, "stopped", "trainer.val_check_interval=1", "trainer.accumulate_grad_batches=2",
+                f"+callbacks.stop={STOP}")  # fmt: skip
+    assert json.loads((run / "summary.json").read_text())["steps"] == 2
+    assert kept(run).about["checkpoint"] == "step-2.ckpt"
+
+
+def test_a_run_that_fails_while_it_keeps_them_repeats_its_last_validation(runs, monkeypatch):
+    whole = tuned(runs, "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(task_predictions, "write_predictions", lambda *_: 1 / 0)
+        with pytest.raises(AssertionError, match="division by zero"):
+            tuned(runs, "failed")
+    failed = runs.path / "failed"
+    assert not (failed / "predictions").exists()
+    assert runs.command("resume", "runs/failed")[0] == 0
+    assert files(failed) == files(whole)
+
+
+def test_a_full_disk_costs_the_predictions_and_not_the_run(runs, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task_predictions, "write_predictions", full)
+        run = tuned(runs, "full")
+    with pytest.raises(UserError, match=r"bert-lightning evaluate run=.*/full/checkpoints/last\.ckpt$"):
+        task_measurements(run, "bert", 0, 0)
+    assert runs.command("evaluate", "run=runs/full/checkpoints/last.ckpt")[0] == 0
+    metrics = json.loads((run / "summary.json").read_text())["metrics"]
+    for measurement in task_measurements(run, "bert", 0, 0):
+        assert measurement.value == pytest.approx(metrics[f"val/classification/{measurement.measure[20:]}"], abs=1e-6)
+
+
 def test_ids_are_those_of_the_examples(runs):
     """Another seed, another encoder with its tokenizer, a shuffled file: the examples are the same."""
     one = kept(tuned(runs, "one"))
@@ -56,9 +96,6 @@ def test_ids_are_those_of_the_examples(runs):
     two = kept(tuned(runs, "two", "seed=5", "task.path=shuffled.csv", "random_weights=true"))
     assert two.about["fingerprint"] == one.about["fingerprint"]
     assert [row["id"] for row in two.rows] == [row["id"] for row in reversed(one.rows)]
-    few = kept(tuned(runs, "few", "validation_examples=4"))
-    gold = {row["id"]: row["gold"] for row in one.rows}
-    assert {row["id"]: row["gold"] for row in few.rows}.items() < gold.items()
 
 
 def test_what_is_evaluated_is_kept_under_a_name_that_says_what_it_is(runs):
