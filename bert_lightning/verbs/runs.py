@@ -41,7 +41,8 @@ def run(config: DictConfig) -> None:
     print(table([[row[i] for i in kept] for row in rows], [kept.index(i) for i in _NUMBERS if i in kept]))
     counts = Counter(record.state for record in records)
     states = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-    print(f"\n{len(records)} runs: {states}; {_in_unit(sum(record.size for record in records), _SIZES)}")
+    total = _in_unit(sum(record.size for record in records), _SIZES)
+    print(f"\n{len(records)} {'run' if len(records) == 1 else 'runs'}: {states}; {total}")
 
 
 def list_runs(config: DictConfig, now: float) -> list[RunRecord]:

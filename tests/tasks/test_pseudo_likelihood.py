@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -164,6 +165,18 @@ def test_a_unigram_model_scores_what_its_frequencies_say(weights, tokenizer):
     assert accuracy(answers) == (sum(right) + 0.5) / 5
 
 
+def test_the_same_random_pairs_of_each_paradigm_are_taken():
+    rows = [Row("", {"id": i, GOOD: f"{i}", BAD: "b", "paradigm": "pq"[i % 2]}) for i in range(200)]
+    rows.append(Row("", {"id": 0, GOOD: "c", BAD: "d", "paradigm": "r"}))
+    pairs = MinimalPairs(pairs_per_paradigm=30)
+    found = [example.id for example in pairs.examples(rows)]
+    assert found == [example.id for example in pairs.examples(rows)]
+    assert Counter(name[0] for name in found) == {"p": 30, "q": 30, "r": 1}
+    assert len({*found}) == 61
+    assert 5 < sum(int(name[2:]) % 4 == 0 for name in found if name[0] == "p") < 25  # not every second one
+    assert pairs.measured_name("blimp") == "blimp_30"
+
+
 def test_every_word_of_the_film_pairs_is_right_as_often_as_it_is_wrong(film_pairs):
     assert len({tuple(e.inputs.values()) for e in film_pairs}) == len({e.id for e in film_pairs}) == 300
     for paradigm in {e.inputs["paradigm"] for e in film_pairs}:
@@ -181,7 +194,7 @@ def test_the_breakdown_has_intervals_over_paradigms():
     assert found["paradigms"] == {"a": 0.7, "b": 0.95, "c": 0.5, "d": 1.0}
     low, high = stats.t.interval(0.95, 3, 0.7875, np.std([0.7, 0.95, 0.5, 1.0], ddof=1) / 2)
     assert found["overall"] == {
-        "accuracy": 0.7875, "low": pytest.approx(low, abs=1e-4), "high": pytest.approx(high, abs=1e-4),
+        "accuracy": 0.7875, "low": pytest.approx(low, abs=1e-4), "high": pytest.approx(min(high, 1), abs=1e-4),
         "pairs": 40, "paradigms": 4,
     }  # fmt: skip
     assert found["phenomena"]["y"] == {"accuracy": 1.0, "low": None, "high": None, "pairs": 10, "paradigms": 1}

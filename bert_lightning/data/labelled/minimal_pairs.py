@@ -20,7 +20,9 @@ from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit
+from bert_lightning.data.randomness import RandomStream, random_bits, random_permutation
 from bert_lightning.errors import UserError
+from bert_lightning.ranges import Count
 from bert_lightning.text.files.lines import inner_suffix, read_lines
 from bert_lightning.text.files.rows import Row
 from bert_lightning.text.sentences import clean
@@ -39,16 +41,19 @@ class MinimalPairs(TaskType):
     Args:
         mask_rest_of_word: whether the tokens of a word to the right of the predicted token are masked too
             (PLL-word-l2r, Kauf and Ivanova 2023). If not, only the predicted token is (Salazar et al. 2020).
+        pairs_per_paradigm: number of random pairs of each paradigm, the same for every encoder; None: all.
     """
 
     mask_rest_of_word: bool = True
+    pairs_per_paradigm: Count | None = None
 
     parts: ClassVar[tuple[str, ...]] = (GOOD, BAD)
 
     def examples(self, rows: Sequence[Row], answered: bool = True, first: int = 0) -> list[Example]:
         """Return the examples of rows. The ids of a data set are unique only within a paradigm, which is put before."""
         found = super().examples(rows, answered, first)
-        return [replace(example, id=f"{example.inputs['paradigm']}/{example.id}") for example in found]
+        named = [replace(example, id=f"{example.inputs['paradigm']}/{example.id}") for example in found]
+        return named if self.pairs_per_paradigm is None else list(_sample(named, self.pairs_per_paradigm))
 
     def inputs(self, row: Row) -> dict[str, Any]:
         texts = {part: clean(self._text(row, part)).strip() for part in self.parts}
@@ -88,7 +93,8 @@ class MinimalPairs(TaskType):
         }  # fmt: skip
 
     def measured_name(self, task: str) -> str:
-        return task if self.mask_rest_of_word else f"{task}_plain"
+        some = "" if self.pairs_per_paradigm is None else f"_{self.pairs_per_paradigm}"
+        return f"{task}{'' if self.mask_rest_of_word else '_plain'}{some}"
 
     def breakdown(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, Any]:
         """Return the accuracy overall, by phenomenon and by paradigm.
@@ -136,6 +142,16 @@ def read_alternating_lines(path: Path) -> Iterator[Row]:
         yield Row(f"{path}:{number + 1}", {**values, **named})
 
 
+def _sample(examples: Sequence[Example], count: int) -> Iterator[Example]:
+    """Yield `count` random examples of each paradigm, the same in each call; all if there are fewer."""
+    paradigms: dict[str, list[Example]] = {}
+    for example in examples:
+        paradigms.setdefault(example.inputs["paradigm"], []).append(example)
+    for found in paradigms.values():
+        chosen = np.arange(min(count, len(found)))
+        yield from (found[i] for i in random_permutation(chosen, len(found), random_bits(0, RandomStream.SUBSET)))
+
+
 def _accuracy(correct: npt.NDArray[np.float64], clusters: npt.NDArray[np.str_]) -> dict[str, Any]:
     """Return the mean, and its interval of 95 % by Student's t over clusters, with the numbers of pairs and clusters.
 
@@ -150,4 +166,5 @@ def _accuracy(correct: npt.NDArray[np.float64], clusters: npt.NDArray[np.str_]) 
     sums = np.array([(correct[clusters == name] - mean).sum() for name in names])
     error = math.sqrt(len(names) / (len(names) - 1) * (sums**2).sum()) / len(correct)
     half = float(t.ppf(0.975, len(names) - 1)) * error
-    return {"accuracy": round(mean, 4), "low": round(mean - half, 4), "high": round(mean + half, 4), **counts}
+    low, high = max(0.0, mean - half), min(1.0, mean + half)
+    return {"accuracy": round(mean, 4), "low": round(low, 4), "high": round(high, 4), **counts}
