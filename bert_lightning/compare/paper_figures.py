@@ -27,7 +27,7 @@ VERDICTS = {
     "unknown": ("#59616b", "x"),
 }
 COLUMN = 3.4  # inches: one column of a paper
-CURVES_HEIGHT, LINE = 2.5, 0.155  # inches: a figure of curves, and a line of text
+CURVES_HEIGHT, LINE = 2.5, 0.155  # inches: a figure of curves with few arms, and a line of text
 _STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -126,7 +126,8 @@ def _curves(look: Lookup, name: str) -> Figure | None:
     lines, measure = lines_of(curves, axis), look.measure(name)
     largest = max(x for line in lines for seed in line.seeds for x, _ in seed)
     divisor, unit = axis_unit(axis, largest)
-    figure = Figure(figsize=(COLUMN * 1.3, CURVES_HEIGHT), layout="constrained")
+    height = max(CURVES_HEIGHT, 0.6 + LINE * len(lines))
+    figure = Figure(figsize=(COLUMN * 1.3, height), layout="constrained")
     axes = figure.subplots()
     for line in lines:
         number = look.number(line.arm)
@@ -144,7 +145,7 @@ def _curves(look: Lookup, name: str) -> Figure | None:
             )
     scale = visible_range(lines, measure)
     axes.locator_params(nbins=5)
-    _name_lines(axes, look, lines, scale)
+    _name_lines(axes, look, lines, scale, LINE / (height - 0.5))
     axes.set(
         xlabel=unit,
         ylabel=titled(measure),
@@ -154,10 +155,10 @@ def _curves(look: Lookup, name: str) -> Figure | None:
     return figure
 
 
-def _name_lines(axes: Axes, look: Lookup, lines: Sequence[Lines], scale: Scale) -> None:
+def _name_lines(axes: Axes, look: Lookup, lines: Sequence[Lines], scale: Scale, gap: float) -> None:
     """Write the arms' labels at the ends of their lines, one below the other."""
     ends = sorted([((line.mean or line.seeds[0])[-1][1], line.arm) for line in lines], reverse=True)
-    tops = spread([(scale.high - value) / (scale.high - scale.low) for value, _ in ends], LINE / CURVES_HEIGHT, 1.0)
+    tops = spread([(scale.high - value) / (scale.high - scale.low) for value, _ in ends], gap, 1.0)
     for top, (_, arm) in zip(tops, ends, strict=True):
         colour = COLOURS[look.number(arm) % len(COLOURS)]
         axes.text(1.02, 1 - top, _short(arm), color=colour, transform=axes.transAxes, verticalalignment="center")

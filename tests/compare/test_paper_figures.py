@@ -24,11 +24,13 @@ def test_intervals_and_curves_are_written_as_png_and_svg(tmp_path):
             assert label in words
 
 
+@pytest.mark.slow
 def test_the_same_comparison_gives_the_same_svg(tmp_path):
     first, second = (figures(made(LABELS[:2], seeds=1, points=5), tmp_path / name)[1].read_bytes() for name in "ab")
     assert first == second
 
 
+@pytest.mark.slow
 def test_any_label_can_be_drawn(tmp_path, recwarn):
     paths = figures(made(["BERT", "$\\alpha", "x" * 300, "<script>", "a\nb", "_{", "\u05e2\u05d1"], points=5), tmp_path)
     assert "<script>" in "".join(ElementTree.parse(paths[1]).getroot().itertext())

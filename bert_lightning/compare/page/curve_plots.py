@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from bert_lightning.compare.page.display import shown, titled
-from bert_lightning.compare.page.drawing import Scale, path, thinned, tick_labels
+from bert_lightning.compare.page.drawing import MAX_POINTS, Scale, path, thinned, tick_labels
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.page.markup import Markup, element, isolated, note
 from bert_lightning.compare.results import Curve, Measure
 
 HEIGHT = 340  # pixels of a plot
 LABEL = 17  # pixels between the labels at the ends of the curves
+SEED_POINTS = 80_000  # of all lines of seeds together, so that the page stays small
 MOST_LABELS = 12  # arms with a label at the end of their curve; more are told apart by the legend
 AXES = {"steps": "steps", "tokens": "tokens", "flops": "FLOPs", "seconds": "time"}
 _UNITS = {
@@ -54,7 +55,8 @@ def plots(look: Lookup) -> list[Markup]:
         return [note("There are no curves: no run logged values during training, or these values come without runs.")]
     arms = [arm.label for arm in look.arms if any(curve.arm == arm.label for curve in curves)]
     legend = note("Thin lines are seeds; the thick line is their mean, as far as all seeds have values.")
-    figures = [_figure(look, name, [c for c in curves if c.measure == name], axes) for name in found]
+    limit = max(60, min(MAX_POINTS, SEED_POINTS // (len(curves) * len(axes))))
+    figures = [_figure(look, name, [c for c in curves if c.measure == name], axes, limit) for name in found]
     return [element("div", _controls(look, axes, arms), figures, legend, class_="curves")]
 
 
@@ -102,13 +104,13 @@ def _mean(seeds: Sequence[Points]) -> Points:
     return list(zip(places, values.tolist(), strict=True))
 
 
-def _figure(look: Lookup, name: str, curves: Sequence[Curve], axes: Sequence[str]) -> Markup:
+def _figure(look: Lookup, name: str, curves: Sequence[Curve], axes: Sequence[str], limit: int) -> Markup:
     measure = look.measure(name)
-    drawn = [_plot(look, measure, lines_of(curves, axis), axis) for axis in axes]
+    drawn = [_plot(look, measure, lines_of(curves, axis), axis, limit) for axis in axes]
     return element("figure", element("figcaption", isolated(titled(measure))), drawn)
 
 
-def _plot(look: Lookup, measure: Measure, lines: Sequence[Lines], axis: str) -> Markup:
+def _plot(look: Lookup, measure: Measure, lines: Sequence[Lines], axis: str, limit: int) -> Markup:
     if not lines:
         sentence = f"No run logged {measure.label or measure.name} over {AXES[axis]}."
         return element("div", note(sentence), class_=f"plot empty x-{axis}")
@@ -121,7 +123,7 @@ def _plot(look: Lookup, measure: Measure, lines: Sequence[Lines], axis: str) -> 
     drawing = element(
         "svg",
         grid,
-        [_paths(look, line, x, y) for line in lines],
+        [_paths(look, line, x, y, limit) for line in lines],
         viewBox="0 0 1000 1000",
         preserveAspectRatio="none",
         role="img",
@@ -149,9 +151,9 @@ def _plot(look: Lookup, measure: Measure, lines: Sequence[Lines], axis: str) -> 
     )
 
 
-def _paths(look: Lookup, line: Lines, x: Scale, y: Scale) -> Markup:
+def _paths(look: Lookup, line: Lines, x: Scale, y: Scale, limit: int) -> Markup:
     several = len(line.seeds) > 1
-    seeds = [path(thinned(seed), x, y, "seed") for seed in line.seeds] if several else []
+    seeds = [path(thinned(seed, limit), x, y, "seed") for seed in line.seeds] if several else []
     mean = path(thinned(line.mean), x, y, "mean") if line.mean else None
     return element("g", seeds, mean, class_=look.css(line.arm))
 

@@ -16,7 +16,7 @@ from bert_lightning.compare.page.drawing import MAX_POINTS
 from bert_lightning.compare.page.markup import Markup, element, note
 from bert_lightning.compare.results import Cell, Comparison, Curve, Difference
 
-CURVE_POINTS = 16_000  # of all curves together: browsers refuse links of more than 2 MB
+CURVE_POINTS = 10_000  # of all curves together: browsers refuse links of more than 2 MB
 
 
 def downloads_section(comparison: Comparison) -> list[Markup]:
