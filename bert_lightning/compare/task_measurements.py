@@ -18,6 +18,7 @@ from bert_lightning.runs.predictions_file import Predictions, read_predictions
 from bert_lightning.runs.run_folder import RunFolder
 
 Rows = Sequence[Mapping[str, Any]]
+_MOST_CLASSES = 200  # the counts of more classes take seconds for each metric
 # The value of a metric, and the values of the examples, whose mean it is. NaN: the example does not count.
 Found = tuple[float, Floats | None]
 
@@ -33,8 +34,8 @@ def task_measurements(
     """Return a measurement for each metric of a run's predictions, such as `sst2/accuracy`.
 
     The units are those of the metrics: `exact` and `f1` of questions are in %. The value is NaN if the metric is. The
-    values of the examples are None for a metric that this module does not know, such as one of the user's own, and for
-    a loss that cannot be computed from the predictions.
+    values of the examples are None for a metric that this module does not know, such as one of the user's own, for a
+    loss that cannot be computed from the predictions, and for F1 and Matthews' correlation of over 200 classes.
 
     Args:
         folder: the folder of the run.
@@ -129,6 +130,8 @@ def _numbers(rows: Rows) -> tuple[Floats, Floats]:
 def _of_classes(metric: Callable[[example_values.Counts, Mapping[str, Any]], float]) -> Callable[..., Found]:
     def compute(rows: Rows, about: Mapping[str, Any]) -> Found:
         index = {label: i for i, label in enumerate(about["labels"])}
+        if len(index) > _MOST_CLASSES:
+            return math.nan, None
         gold, found = (np.array([index[row[key]] for row in rows]) for key in ("gold", "prediction"))
         return example_values.class_metric(gold, found, len(index), lambda counts: metric(counts, about))
 

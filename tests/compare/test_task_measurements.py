@@ -149,6 +149,15 @@ def test_values_that_cannot_be_computed_from_the_rows_are_whole(tmp_path):
     assert found["own/accuracy"].values is not None
 
 
+def test_many_classes_take_no_time(tmp_path):
+    official = kept(tmp_path, "classes")
+    changed(tmp_path, lambda rows, about: about["labels"].extend(map(str, range(10**5))))
+    found = read(tmp_path)
+    assert found["own/accuracy"].values is not None
+    assert found["own/macro_f1"].values is None
+    assert found["own/macro_f1"].value == pytest.approx(official["macro_f1"], abs=1e-6)
+
+
 def test_a_task_may_have_another_name(tmp_path):
     kept(tmp_path, "choices")
     (measurement,) = task_measurements(tmp_path, "bert", 1, None, task="swag")
