@@ -23,6 +23,7 @@ VERBS = {
     "predict": "fill in masks, or answer the task that the model was fine-tuned for",
     "export": "write a model as a folder that transformers loads",
     "study": "make all runs of a study (arms, seeds, tasks), or show how far it is",
+    "compare": "set runs side by side: intervals, tests, fairness, and a page to pass around",
     "glue": "fine-tune on every GLUE task with several seeds, and print one table",
     "models": "list every size and variant: parameters, FLOPs, memory, source",
     "diff": "list the config keys in which two pretraining configs differ",

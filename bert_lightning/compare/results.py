@@ -6,7 +6,9 @@ is JSON. All values are in the unit of their measure: an accuracy is between 0 a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -227,3 +229,32 @@ class Comparison:
     command: str  # the command that makes this comparison again
     commit: str | None
     version: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain data for JSON. A number that is not finite becomes None."""
+        plain: dict[str, Any] = _finite(asdict(self))
+        return plain
+
+    def to_html(self) -> str:
+        """Return the page of the comparison: one HTML document that needs no other file."""
+        from bert_lightning.compare.page import page_html
+
+        return page_html(self)
+
+    def plot(self, folder: str | Path = ".") -> list[Path]:
+        """Draw the figures of the comparison into a folder as PNG and SVG, and return their paths.
+
+        Raises:
+            UserError: if matplotlib is not installed.
+        """
+        from bert_lightning.compare.paper_figures import figures
+
+        return figures(self, Path(folder))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(child) for child in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -218,6 +218,20 @@ class OverridesConfig(Root):
 
 
 @dataclass
+class CompareConfig(Root):
+    """Keys of `bert-lightning compare`."""
+
+    sources: list[str] = MISSING
+    baseline: str | None = None
+    primary: str | None = None
+    paired: bool = False
+    format: Annotated[str, OneOf(("text", "markdown", "latex", "json", "csv"))] = MISSING
+    output: str | None = None
+    report: str | None = None
+    figures: str | None = None
+
+
+@dataclass
 class RunsConfig(Root):
     """Keys of `bert-lightning runs`."""
 
@@ -236,6 +250,7 @@ SCHEMAS: dict[str, type[Root]] = {
     "predict": PredictConfig,
     "export": ExportConfig,
     "glue": GlueConfig,
+    "compare": CompareConfig,
     "models": OverridesConfig,
     "diff": OverridesConfig,
     "runs": RunsConfig,

@@ -12,8 +12,8 @@ from bert_lightning.quoting import shortened
 
 # Verbs that take plain arguments -> the config key that holds them. For `models` and `diff`, overrides are plain
 # arguments too. They apply to the pretraining config that is shown, and a key may be given twice.
-POSITIONAL_KEYS = {"predict": "texts", "runs": "folders", "study": "arguments", "models": "overrides",
-                   "diff": "overrides"}  # fmt: skip
+POSITIONAL_KEYS = {"predict": "texts", "runs": "folders", "study": "arguments", "compare": "sources",
+                   "models": "overrides", "diff": "overrides"}  # fmt: skip
 JSON_VERBS = ("runs", "study")  # verbs with a key `format`, for which --json is short for format=json
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 

@@ -81,6 +81,8 @@ def check_sweep(verb: str, arguments: Arguments) -> None:
     given = {key: value for key, _, value in (o.partition("=") for o in arguments.overrides)}
     if verb in ("models", "diff"):
         raise UserError(f"{verb} shows several configs without -m: leave -m out")
+    if verb == "compare":
+        raise UserError("compare sets all its runs side by side without -m: give their folders, and leave -m out")
     if verb == "study":
         raise UserError("study makes many runs without -m: write the values into its study.yaml, and leave -m out")
     if verb == "predict" and not arguments.plain and not given.keys() & {"file", "texts"}:

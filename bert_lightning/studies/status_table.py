@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from bert_lightning.compare.tables import table
 from bert_lightning.studies.definition import Study
 from bert_lightning.studies.run_states import CHANGED, DONE, FAILED, RunState, hours_left
+from bert_lightning.text_table import table
 
 
 def status_text(study: Study, states: Sequence[RunState]) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bert_lightning.compare.tables import table
 from bert_lightning.config.composition import composed_pretraining
 from bert_lightning.errors import UserError
+from bert_lightning.text_table import table
 
 _ABSENT = "-"  # shown for a key that a config does not have
 

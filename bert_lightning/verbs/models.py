@@ -8,9 +8,9 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, open_dict
 
 from bert_lightning.compare.costs import Costs, costs
-from bert_lightning.compare.tables import table
 from bert_lightning.config.building import build
 from bert_lightning.config.composition import composed_pretraining
+from bert_lightning.text_table import table
 
 _HEADER = (
     "variant", "model", "vocab_size", "parameters", "embeddings", "layers", "length", "forward", "training", "memory",

@@ -12,8 +12,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from bert_lightning.compare.run_list import finite, in_order, metric, selected, short_names, shown, varied_settings
-from bert_lightning.compare.tables import table
 from bert_lightning.runs.run_records import STATES, RunRecord, find_runs, read_runs
+from bert_lightning.text_table import table
 
 _HEADER = ("run", "state", "verb", "differs in", "metric", "", "changed", "size", "note")
 _NUMBERS = (5, 6, 7)  # the columns that hold numbers
