@@ -24,7 +24,7 @@ Source = str | Path | Mapping[str, Any]
 
 @dataclass
 class Material:
-    """What is compared: measurements, the runs that they come from, and what a study says of them."""
+    """The things that are compared: measurements, the runs that they come from, and what a study says of them."""
 
     measurements: list[Measurement] = field(default_factory=list)
     runs: list[LabelledRun] = field(default_factory=list)

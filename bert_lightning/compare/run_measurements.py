@@ -29,7 +29,7 @@ _UNITS = {"loss": "nats", "bits_per_byte": "bits per byte"}
 
 @dataclass(frozen=True)
 class Measured:
-    """What the runs measured. `notes` has for the folder of a run why it, or a part of it, is left out."""
+    """The values that the runs measured. `notes` has for the folder of a run why it, or a part of it, is left out."""
 
     measurements: list[Measurement] = field(default_factory=list)
     notes: dict[Path, list[str]] = field(default_factory=dict)
