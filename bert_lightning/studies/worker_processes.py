@@ -11,17 +11,22 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
+import torch
+
 from bert_lightning.runs.ranks import MAIN_SCRIPT
 from bert_lightning.runtime.signals import Interrupted
 
 # Environment variable of a worker: the time at which the study was started, and the id of the process that started it.
 WORKER_ENV = "BERT_LIGHTNING_STUDY_WORKER"
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_DEVICES = "CUDA_VISIBLE_DEVICES"
 _LOOKS_EVERY = 0.5  # seconds between two checks that the process that started a worker is alive
 
 
 def run_workers(arguments: Sequence[str], jobs: int, threads: int, since: float) -> list[int]:
     """Run the command line with these arguments in several processes, and return the exit codes.
+
+    The GPUs of the machine are divided among the processes.
 
     Args:
         arguments: the arguments of the command line; each process finds in the environment that it is a worker.
@@ -44,7 +49,9 @@ def run_workers(arguments: Sequence[str], jobs: int, threads: int, since: float)
     before = {number: signal.signal(number, forward) for number in _FORWARDED}
     try:
         command = [sys.executable, MAIN_SCRIPT, *arguments]
-        processes += [subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL) for _ in range(jobs)]
+        for devices in device_groups(_visible_devices(), jobs):
+            own = environment if devices is None else {**environment, _DEVICES: devices}
+            processes.append(subprocess.Popen(command, env=own, stdin=subprocess.DEVNULL))
         codes = [process.wait() for process in processes]
     finally:
         for number, handler in before.items():
@@ -71,6 +78,20 @@ def start_of_worker() -> float | None:
 
     threading.Thread(target=watch, daemon=True).start()
     return float(since)
+
+
+def device_groups(devices: Sequence[str], jobs: int) -> list[str | None]:
+    """Return the value of CUDA_VISIBLE_DEVICES for each job; None if there are not several GPUs to divide."""
+    if len(devices) < 2:
+        return [None] * jobs
+    each = max(1, len(devices) // jobs)
+    starts = [job * each % len(devices) for job in range(jobs)]
+    return [",".join(devices[start : start + each]) for start in starts]
+
+
+def _visible_devices() -> list[str]:
+    given = os.environ.get(_DEVICES)
+    return list(map(str, range(torch.cuda.device_count()))) if given is None else [d for d in given.split(",") if d]
 
 
 def threads_of_job(threads: int | None, jobs: int) -> int:

@@ -16,7 +16,7 @@ from bert_lightning.studies.planned_runs import planned_runs
 from bert_lightning.studies.run_states import CHANGED, DONE, FAILED, RUNNING, WAITING, RunState
 from bert_lightning.studies.study_file import read_study
 from bert_lightning.studies.worker import Worker
-from bert_lightning.studies.worker_processes import threads_of_job
+from bert_lightning.studies.worker_processes import device_groups, threads_of_job
 
 from .conftest import holding
 
@@ -150,3 +150,9 @@ def test_the_cores_are_divided_among_the_jobs(monkeypatch):
     assert [threads_of_job(None, jobs) for jobs in (1, 2, 3, 16)] == [8, 4, 2, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert (threads_of_job(None, 2), threads_of_job(5, 2)) == (3, 5)
+
+
+def test_the_gpus_are_divided_among_the_jobs():
+    assert device_groups(["0", "1", "2", "3"], 2) == ["0,1", "2,3"]
+    assert device_groups(["4", "6"], 3) == ["4", "6", "4"]
+    assert device_groups(["0"], 2) == device_groups([], 2) == [None, None]
