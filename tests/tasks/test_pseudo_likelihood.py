@@ -203,7 +203,9 @@ def test_the_breakdown_has_intervals_over_paradigms():
 
 def test_zorro_and_blimp_are_read(test_data, tmp_path):
     (tmp_path / "case-subjective_pronoun.txt").write_text("him ran .\nhe ran .\n\nme ran .\ni ran .\n")
-    (first, second) = MinimalPairs().examples(list(read_alternating_lines(tmp_path / "case-subjective_pronoun.txt")))
+    lines = list(read_alternating_lines(tmp_path / "case-subjective_pronoun.txt"))
+    assert list(MinimalPairs().remarks(lines)) == []
+    first, second = MinimalPairs().examples(lines)
     assert first.inputs == {
         GOOD: "he ran .", BAD: "him ran .", "paradigm": "case-subjective_pronoun", "phenomenon": "case",
     }  # fmt: skip

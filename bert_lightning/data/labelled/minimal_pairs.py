@@ -137,7 +137,7 @@ def read_alternating_lines(path: Path) -> Iterator[Row]:
     if len(lines) % 2:
         raise UserError(f"{path} has {len(lines)} lines: a pair is a bad line and a good line, so give an even number")
     for number in range(0, len(lines), 2):
-        values = {"id": number // 2, BAD: lines[number], GOOD: lines[number + 1]}
+        values = {"id": str(number // 2), BAD: lines[number], GOOD: lines[number + 1]}
         named = {"paradigm": paradigm, "phenomenon": paradigm.rpartition("-")[0] or paradigm}
         yield Row(f"{path}:{number + 1}", {**values, **named})
 
