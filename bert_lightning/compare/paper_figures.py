@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ["#59616b", "#0b6fb8", "#c2530a", "#0a7f5f", "#a4407f", "#8a6a00", "#5a52c8", "#7a4526"]
+COLOURS = ["#5a6169", "#0b6fb8", "#e47017", "#1d9b78", "#c963a3", "#7c6003", "#5a52c8", "#7a4526"]
 VERDICTS = {
     "better": ("#0b61a8", "^"),
     "worse": ("#a9430a", "v"),
@@ -130,8 +130,7 @@ def _curves(look: Lookup, name: str) -> Figure | None:
     figure = Figure(figsize=(COLUMN * 1.3, height), layout="constrained")
     axes = figure.subplots()
     for line in lines:
-        number = look.number(line.arm)
-        colour, dash = COLOURS[number % len(COLOURS)], ["-", "--", ":"][number // len(COLOURS) % 3]
+        colour, dash = _line_style(look.number(line.arm))
         for points in [*line.seeds, line.mean]:
             thick = points is line.mean
             xs, ys = [x / divisor for x, _ in points], [y * measure.factor for _, y in points]
@@ -160,8 +159,14 @@ def _name_lines(axes: Axes, look: Lookup, lines: Sequence[Lines], scale: Scale, 
     ends = sorted([((line.mean or line.seeds[0])[-1][1], line.arm) for line in lines], reverse=True)
     tops = spread([(scale.high - value) / (scale.high - scale.low) for value, _ in ends], gap, 1.0)
     for top, (_, arm) in zip(tops, ends, strict=True):
-        colour = COLOURS[look.number(arm) % len(COLOURS)]
-        axes.text(1.02, 1 - top, _short(arm), color=colour, transform=axes.transAxes, verticalalignment="center")
+        colour, dash = _line_style(look.number(arm))
+        place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
+        axes.plot([1.015, 1.04], [1 - top, 1 - top], color=colour, linestyle=dash, linewidth=1.6, **place)
+        axes.text(1.055, 1 - top, _short(arm), verticalalignment="center", **place)
+
+
+def _line_style(number: int) -> tuple[str, str]:
+    return COLOURS[number % len(COLOURS)], ["-", "--", ":"][number // len(COLOURS) % 3]
 
 
 def _saved(figure: Figure, stem: Path) -> list[Path]:

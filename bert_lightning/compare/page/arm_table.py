@@ -89,16 +89,14 @@ class _Padding:
         self.scale = Scale.around(
             [x for c in cells for x in (c.mean, c.low, c.high, *(v.value for v in c.values))], margin=0.08
         )
-        self.half = max((len(shown(half_width(cell), measure)) for cell in cells), default=0)
+        halves = [half for cell in cells if (half := half_width(cell)) is not None]
+        self.half = max((len(shown(half, measure)) for half in halves), default=0)
 
 
 def _cell(look: Lookup, cell: Cell | None, measure: Measure, padding: _Padding) -> Markup:
     if cell is None:
         return element("td", element("span", "not measured", class_="soft"), class_="measure", data_key="")
-    half = half_width(cell)
-    width = f"± {shown(half, measure).rjust(padding.half, FIGURE_SPACE)}" if half is not None else "one seed"
-    if half is None and len(cell.values) > 1:
-        width = "no interval"
+    width = _width(cell, measure, padding)
     best = (
         element("span", "★", class_="best", title="may be the best", aria_hidden="true") if cell.may_be_best else None
     )
@@ -117,10 +115,19 @@ def _cell(look: Lookup, cell: Cell | None, measure: Measure, padding: _Padding) 
     )
 
 
+def _width(cell: Cell, measure: Measure, padding: _Padding) -> str:
+    half = half_width(cell)
+    if half is not None:
+        return f"± {shown(half, measure).rjust(padding.half, FIGURE_SPACE)}"
+    if known(cell.low) and known(cell.high):  # an accuracy near 100 %: its interval ends there
+        return f"[{shown(cell.low, measure)}, {shown(cell.high, measure)}]"
+    return "no interval" if len(cell.values) > 1 else "one seed"
+
+
 def _strip(look: Lookup, cell: Cell, measure: Measure, scale: Scale) -> Markup:
     middle = STRIP / 2
     shapes = [level(0, 100, middle, "base")]
-    if cell.low is not None and cell.high is not None and half_width(cell) is not None:
+    if cell.low is not None and cell.high is not None and known(cell.low) and known(cell.high):
         shapes.append(level(scale.percent(cell.low), scale.percent(cell.high), middle, "interval"))
     marker = marker_path(look.number(cell.arm))
     shapes += [placed(scale.percent(v.value), middle, marker, "dot") for v in cell.values if known(v.value)]
@@ -146,7 +153,9 @@ def _explained(look: Lookup) -> Markup:
     seeds = "Each mark is one pretraining seed, the mean over its fine-tuning seeds."
     if not any(value.finetuned for cell in look.cells.values() for value in cell.values):
         seeds = "Each mark is one pretraining seed."
-    known_width = any(half_width(cell) is not None for cell in look.cells.values())
-    width = "± is half the 95 % interval over new seeds and new examples. " if known_width else ""
+    widths = "± is half the 95 % interval over new seeds and new examples. "
+    if any(known(cell.low) and half_width(cell) is None for cell in look.cells.values()):
+        widths = "± is half the 95 % interval over new seeds and new examples, [ ] are its ends. "
+    width = widths if any(known(cell.low) for cell in look.cells.values()) else ""
     best = "★ and bold: cannot be excluded as the best arm. " if any(c.may_be_best for c in look.cells.values()) else ""
     return element("p", f"{best}{width}{seeds}", class_="note")

@@ -29,10 +29,11 @@ def shown(value: float | None, measure: Measure, signed: bool = False) -> str:
 
 
 def half_width(cell: Cell) -> float | None:
-    """Return half the width of a cell's interval."""
+    """Return half the width of a cell's interval, or None if it has none that reaches as far on both sides."""
     if cell.low is None or cell.high is None or not (known(cell.low) and known(cell.high)):
         return None
-    return (cell.high - cell.low) / 2
+    half = (cell.high - cell.low) / 2
+    return half if abs((cell.high + cell.low) / 2 - cell.mean) <= 0.02 * half else None
 
 
 def interval(difference: Difference, measure: Measure) -> str:

@@ -192,6 +192,13 @@ def test_numbers_that_are_not_finite_are_dashes():
     assert "NaN%" not in page
 
 
+def test_an_interval_that_is_not_symmetric_shows_its_ends():
+    base = made()
+    cells = [dataclasses.replace(base.cells[0], mean=0.99, low=0.95, high=1.0), *base.cells[1:]]
+    words = " ".join(Reader(page_html(dataclasses.replace(base, cells=cells))).words.split())
+    assert "99.00 [95.00, 100.00]" in words
+
+
 def test_why_there_is_no_interval_is_said_once():
     base = made()
     cells = [dataclasses.replace(cell, low=None, high=None, note="one <seed>") for cell in base.cells[:2]]
