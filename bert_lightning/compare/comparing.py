@@ -8,7 +8,7 @@ from typing import Any
 from bert_lightning import __version__
 from bert_lightning.compare import curves
 from bert_lightning.compare.analysis import AVERAGE, analyse
-from bert_lightning.compare.fairness import DIFFERENT, fairness_checks
+from bert_lightning.compare.fairness import DIFFERENT, fairness_checks, incomparable_losses
 from bert_lightning.compare.labelled_runs import LabelledRun
 from bert_lightning.compare.material import Material, Source, read_material
 from bert_lightning.compare.results import Arm, ComparedRun, Comparison, FairnessCheck, Measure
@@ -62,6 +62,8 @@ def compare_material(
     checks = fairness_checks(material.runs, material.equal)
     warnings = [*_unfair(checks), *material.warnings, *found.warnings, *_few_seeds(material)]
     drawn = curves.curves([run for run in material.runs if run.task is None])
+    if incomparable_losses(material.runs):
+        drawn = [curve for curve in drawn if curve.measure.endswith("/bits_per_byte")]
     return Comparison(
         title=material.title,
         baseline=chosen,

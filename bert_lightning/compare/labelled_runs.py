@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bert_lightning.compare.encoder_sources import checkpoint_name, short_locations, source_run
 from bert_lightning.compare.run_list import short_names, shown, varied_settings
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.run_records import RunRecord, flatten, read_run
@@ -57,11 +58,17 @@ def label_runs(records: Sequence[RunRecord]) -> list[LabelledRun]:
     """
     known = {record.path.resolve(): record for record in records if record.config}
     finetuned = [record for record in known.values() if record.verb == "finetune"]
-    encoders = {record.path: _run_at(record.config.get("encoder"), known) for record in finetuned}
+    encoders = {record.path: source_run(record.config.get("encoder"), record, known) for record in finetuned}
     pretrained = {record.path.resolve(): record for record in known.values() if record.verb == "pretrain"}
     pretrained |= {run.path.resolve(): run for run in encoders.values() if run is not None and run.verb == "pretrain"}
     names = _pretraining_names(list(pretrained.values()), known)
     tuning = _finetuning_names(finetuned)
+    arms_of_encoders = {path: names.get(run.path.resolve()) for path, run in encoders.items() if run is not None}
+    checkpoints: dict[str | None, set[str]] = {}
+    for path, arm_of_encoder in arms_of_encoders.items():
+        checkpoints.setdefault(arm_of_encoder, set()).add(checkpoint_name(_encoder(known[path.resolve()])))
+    outside = [_encoder(record) for record in finetuned if arms_of_encoders.get(record.path) is None]
+    outside_names = short_locations(outside, names.values())
     found = [
         LabelledRun(record, names[path], _seed(record), settings=_settings(record, known))
         for path, record in pretrained.items()
@@ -69,11 +76,13 @@ def label_runs(records: Sequence[RunRecord]) -> list[LabelledRun]:
     ]
     for record in finetuned:
         source = encoders[record.path]
-        place = None if source is None else source.path.resolve()
-        outside = str(record.config.get("encoder")).rstrip("/").rpartition("/")[2]
-        base = names.get(place, outside) if place is not None else outside
-        arm = ", ".join(filter(None, (base, tuning[record.path])))
-        settings = {**(_settings(source, known) if source is not None else {}), **_settings(record, known, "finetune.")}
+        location = _encoder(record)
+        pretraining = arms_of_encoders.get(record.path)
+        checkpoint = checkpoint_name(location) if pretraining and len(checkpoints[pretraining]) > 1 else ""
+        base = pretraining or outside_names[location]
+        arm = ", ".join(filter(None, (base, checkpoint, tuning[record.path])))
+        read = _settings(source, known) if source is not None else {"encoder": location}
+        settings = {**read, **_settings(record, known, "finetune.")}
         seed = _seed(source) if source is not None else 0
         found.append(LabelledRun(record, arm, seed, _seed(record), _task(record), settings))
     return found
@@ -139,21 +148,14 @@ def _settings(record: RunRecord, known: Mapping[Path, RunRecord], prefix: str = 
             continue
         if prefix and top in ("task", *_WEIGHTS):
             continue
-        if top in _WEIGHTS and (source := _run_at(value, known)) is not None:
+        if top in _WEIGHTS and (source := source_run(value, record, known)) is not None:
             value = f"run with {json.dumps(_settings(source, known), sort_keys=True, default=str)}"
         settings[prefix + key] = value
     return settings
 
 
-def _run_at(location: Any, known: Mapping[Path, RunRecord]) -> RunRecord | None:
-    """Return the run whose folder or checkpoint lies at a location; None if there is no such run here."""
-    if not isinstance(location, str) or ":" in location.partition("/")[0]:
-        return None
-    path = Path(location).expanduser()
-    place = path.parent.parent if path.suffix == ".ckpt" else path
-    if (found := known.get(place.resolve())) is not None:
-        return found
-    return read_run(place) if RunFolder(place).config.is_file() else None
+def _encoder(record: RunRecord) -> str:
+    return str(record.config.get("encoder"))
 
 
 def _seed(record: RunRecord) -> int:

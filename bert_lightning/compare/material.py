@@ -79,7 +79,9 @@ def read_material(source: Source | Sequence[Source]) -> Material:
 
 
 def _add_runs(found: Material, folders: Sequence[Path]) -> None:
-    records = read_runs(dict.fromkeys(folders))
+    in_study = {run.record.path.resolve() for run in found.runs}
+    unique = {folder.resolve(): folder for folder in reversed(folders)}  # one run may be given by several paths
+    records = read_runs(folder for place, folder in reversed(unique.items()) if place not in in_study)
     labelled = label_runs(records)
     known = {run.record.path for run in labelled}
     for record in records:

@@ -25,6 +25,8 @@ def run(config: DictConfig) -> None:
     """Compare, print the result or write it to `output`, and write the page and the figures that are asked for."""
     if not config.sources:
         raise UserError("compare needs runs: write bert-lightning compare <folders of runs, a study or a .csv>")
+    for key in ("output", "report"):
+        _check_file(key, config[key])
     if config.figures is not None:
         check_matplotlib()
     sources = list(config.sources)
@@ -55,6 +57,19 @@ def _formatted(found: Comparison, material: Material, name: str) -> str:
         write_table(material.measurements, file)
         return file.getvalue().rstrip("\n")
     return _TEXTS[name](found).rstrip("\n")
+
+
+def _check_file(key: str, name: str | None) -> None:
+    """Fail before the comparison, which takes a while, if a file could not be written.
+
+    Raises:
+        UserError: if the path is a folder, or lies in none.
+    """
+    path = Path(name or "").expanduser()
+    if name is not None and path.is_dir():
+        raise UserError(f"{key}={name} is a folder: give the name of a file")
+    if not path.parent.is_dir():
+        raise UserError(f"{key}={name}: the folder {path.parent} does not exist: create it first")
 
 
 def _write(path: Path, text: str) -> None:
