@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bert_lightning.errors import UserError
+from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.runs.atomic_writes import replace_atomically
 from bert_lightning.runs.run_files import read_json
 from bert_lightning.runtime.environment import note
@@ -151,7 +151,8 @@ class RunFolder:
 
     def record_failure(self, error: BaseException) -> None:
         """Write the error that ended the run to `failed.json`, in one line. A disk that is full leaves no file."""
-        record = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_ERROR], "time": time.time()}
+        text = str(error) if isinstance(error, ExpectedError) else f"{type(error).__name__}: {error}"
+        record = {"error": " ".join(text.split())[:_LONGEST_ERROR], "time": time.time()}
         with suppress(OSError), replace_atomically(self.failure) as file:
             file.write(json.dumps(record) + "\n")
 

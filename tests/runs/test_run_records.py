@@ -73,6 +73,8 @@ def test_a_failed_run_says_why(run):
     run.record_failure(ValueError("loss is\nnan"))
     found = read_run(run.path)
     assert (found.state, found.note) == (FAILED, "ValueError: loss is nan")
+    run.record_failure(UserError("loss is nan: lower optimizer.lr"))
+    assert read_run(run.path).note == "loss is nan: lower optimizer.lr"
     with run.held():  # resumed
         assert read_run(run.path).state == RUNNING
 
