@@ -41,11 +41,15 @@ class Throughput(Callback):
       the model's width with the run's settings, measured at the start. On a GPU it is the datasheet's number (we have
       not run this on a GPU). For a GPU that Lightning does not know, there is no `mfu`.
     - `peak_memory`: peak memory in bytes, of the process on a CPU or allocated by torch on a GPU.
+
+    It also logs what the run has spent so far, as coordinates of its curves: `tokens`, `flops` and `seconds`, the
+    seconds of training without validation.
     """
 
     def __init__(self) -> None:
         self.total, self._recent = _Counts(), _Counts()
         self.total_tokens = 0  # tokens of all ranks, including those before this run was resumed
+        self.seconds_before = 0.0  # seconds of training before this run was resumed
         self.flops_per_token: float | None = None
         self.ceiling: float | None = None
         self._counted: tuple[FlopCounterMode, int] | None = None  # the running FLOP counter, and its batch's tokens
@@ -98,6 +102,10 @@ class Throughput(Callback):
         """Return the rates over the run. `self.total` counts the tokens of all ranks, and the seconds of this rank."""
         return self._rates(self.total)
 
+    def total_flops(self) -> float | None:
+        """Return the FLOPs of all training steps of the run; None if no step was counted."""
+        return None if self.flops_per_token is None else self.flops_per_token * self.total_tokens
+
     def state_dict(self) -> dict[str, Any]:
         """Return the counts summed over ranks, including those since the last log."""
         recent = gather_over_ranks((self._recent.tokens, self._recent.positions))
@@ -105,16 +113,21 @@ class Throughput(Callback):
             "total_tokens": self.total_tokens,
             "recent": [sum(counts) for counts in zip(*recent, strict=True)],
             "flops_per_token": self.flops_per_token,
+            "seconds": self.seconds_before + self.total.seconds + self._recent.seconds,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.total_tokens, self._continued = state_dict["total_tokens"], state_dict["recent"]
         self.flops_per_token = state_dict["flops_per_token"]
+        self.seconds_before = state_dict.get("seconds", 0.0)  # a checkpoint of an older version has none
 
     def _log(self, trainer: Trainer, pl_module: LightningModule) -> None:
         rates = self._rates(self._take(trainer))
         pl_module.log("train/tokens_per_second", rates.pop("tokens_per_second") or 0.0, prog_bar=True)
-        pl_module.log_dict({f"train/{name}": value for name, value in rates.items() if value is not None})
+        seconds = self.seconds_before + self.total.seconds
+        spent = {"tokens": float(self.total_tokens), "flops": self.total_flops(), "seconds": seconds}
+        logged = {**rates, **spent}
+        pl_module.log_dict({f"train/{name}": value for name, value in logged.items() if value is not None})
 
     def _take(self, trainer: Trainer) -> _Counts:
         """Return the counts since the last call and reset them. Tokens and positions are summed over ranks."""

@@ -48,6 +48,7 @@ def make_summary(
         "tokenizer_fingerprint": module.tokenizer_fingerprint,
         "steps": trainer.global_step,
         "tokens": None if throughput is None else throughput.total_tokens,
+        "flops": None if throughput is None else throughput.total_flops(),
         "budget": module.budget.summary(),
         "throughput": None if throughput is None else throughput.summary(),
         "metrics": dict(sorted(exact.metrics.items())),

@@ -60,6 +60,10 @@ def test_tokens_padding_waiting_and_flops_of_a_run(tmp_path, accumulate):
     assert summary["flops_per_second"] == pytest.approx(throughput.flops_per_token * summary["tokens_per_second"])
     assert summary["mfu"] == pytest.approx(summary["flops_per_second"] / throughput.ceiling)
     assert trainer.callback_metrics["train/padding"] == pytest.approx(0.25)
+    spent = {name: trainer.callback_metrics[f"train/{name}"].item() for name in ("tokens", "flops", "seconds")}
+    assert spent["tokens"] == {1: 54, 2: 36}[accumulate]  # the last log is after update 9 of 10, and after 3 of 5
+    assert spent["flops"] == pytest.approx(throughput.flops_per_token * spent["tokens"])
+    assert 0 < spent["seconds"] < throughput.total.seconds
 
 
 def test_the_ceiling_is_that_of_a_product_of_this_machine():
@@ -80,11 +84,12 @@ def test_peak_memory_is_not_that_of_the_process_that_started_this_one():
     assert 2**26 < int(found) < held.numel() * 4
 
 
-def test_the_count_of_tokens_goes_on_after_a_checkpoint():
+def test_tokens_flops_and_seconds_go_on_after_a_checkpoint():
     first, second = Throughput(), Throughput()
-    first.total_tokens = 12
+    first.total_tokens, first.total.seconds, first.flops_per_token = 12, 3.0, 2.0
     second.load_state_dict(first.state_dict())
-    assert second.total_tokens == 12
+    assert (second.total_tokens, second.total_flops()) == (12, 24.0)
+    assert second.state_dict()["seconds"] == 3.0
 
 
 @pytest.mark.parametrize(("bf16", "precision"), [(2.0, "bf16-mixed"), (1.2, "32-true"), (0.3, "32-true")])

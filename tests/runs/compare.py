@@ -5,7 +5,8 @@ import json
 
 import torch
 
-CLOCK = ("tokens_per_second", "data_wait", "flops_per_second", "mfu", "peak_memory")  # what the machine decides
+# What the machine decides, not the run.
+CLOCK = ("tokens_per_second", "seconds", "data_wait", "flops_per_second", "mfu", "peak_memory")
 
 
 def differences(one, two):
