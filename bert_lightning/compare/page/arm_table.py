@@ -28,7 +28,7 @@ _COSTS: dict[str, tuple[str, Callable[[float], str]]] = {
     "tokens": ("tokens", compact),
     "tokens_per_second": ("tokens/s", compact),
     "flops": ("FLOPs", compact),
-    "mfu": ("MFU", "{:.0%}".format),
+    "mfu": ("MFU", lambda value: f"{100 * value:.1f} %"),
     "memory_bytes": ("memory", lambda value: f"{compact(value)}B"),
     "wall_seconds": ("time", duration),
 }

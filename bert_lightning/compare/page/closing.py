@@ -91,7 +91,7 @@ def _run(look: Lookup, run: ComparedRun) -> list[Entry]:
 def _value(value: Any, muted: bool) -> Entry:
     if value is _ABSENT:
         return element("span", MISSING, unseen("not set"), class_="soft")
-    return element("code", isolated(_yaml(value)), class_="soft" if muted else None)
+    return element("code", breakable(_yaml(value)), class_="soft" if muted else None)
 
 
 def _yaml(value: Any) -> str:

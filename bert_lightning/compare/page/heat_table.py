@@ -49,7 +49,7 @@ def _table(look: Lookup, title: str, rows: Sequence[Row], whole: bool) -> Markup
     heads = [element("th", "task" if whole else "category", scope="col")]
     heads += [] if whole else [element("th", "examples", scope="col", class_="number")]
     heads += [element("th", look.name(label), scope="col", class_="number") for label in labels]
-    largest = _largest(rows, baseline)
+    largest = _largest(look, rows, baseline)
     body = []
     for name, count, measure, values in rows:
         reference = values[baseline] if baseline is not None else None
@@ -91,8 +91,12 @@ def _cell(measure: Measure, value: float | None, reference: float | None, larges
     return element("td", shown(value, measure), change, class_=css, style=style, data_key=sortable(value))
 
 
-def _largest(rows: Sequence[Row], baseline: int | None) -> dict[tuple[str, float], float]:
-    """Return the largest difference to the baseline for each unit, which gets the strongest colour."""
+def _largest(look: Lookup, rows: Sequence[Row], baseline: int | None) -> dict[tuple[str, float], float]:
+    """Return the difference that gets the strongest colour, for each unit.
+
+    It is the largest difference to the baseline, or the smallest detectable one: noise alone has pale colours.
+    """
+    detectable = {power.measure: power.detectable for power in look.comparison.power}
     largest: dict[tuple[str, float], float] = {}
     for _, _, measure, values in rows:
         reference = values[baseline] if baseline is not None else None
@@ -100,7 +104,9 @@ def _largest(rows: Sequence[Row], baseline: int | None) -> dict[tuple[str, float
             abs(v - reference) for v in values if v is not None and reference is not None and known(v - reference)
         ]
         key = (measure.unit, measure.factor)
-        largest[key] = max([largest.get(key, 0.0), *differences])
+        noise = detectable.get(measure.name)
+        floor = noise if noise is not None and known(noise) else 0.0
+        largest[key] = max([largest.get(key, 0.0), floor, *differences])
     return largest
 
 
@@ -113,8 +119,8 @@ def _key() -> Markup:
                 element("span", "better", class_="sample good"),
                 " ",
                 element("span", "worse", class_="sample bad"),
-                " The strongest colour is the largest difference "
-                "of the table. Colours say nothing of noise: the intervals do.",
+                " The strongest colour is the largest difference of the table, or the smallest detectable one if that "
+                "is larger. Only the intervals tell a difference from noise.",
             ]
         ),
         class_="note",

@@ -44,8 +44,10 @@ def fairness_section(look: Lookup) -> list[Markup]:
     """Return the warnings, what differs with its values, and what was equal."""
     comparison = look.comparison
     parts = []
-    if comparison.warnings:
-        items = [element("li", isolated(warning)) for warning in comparison.warnings]
+    listed = tuple(f"{check.name}: " for check in comparison.checks if check.status != "equal" and check.matters)
+    warnings = [warning for warning in comparison.warnings if not warning.startswith(listed)]  # the list below has them
+    if warnings:
+        items = [element("li", isolated(warning)) for warning in warnings]
         parts.append(element("ul", items, class_="warnings", aria_label="Warnings"))
     if not comparison.checks:
         return [*parts, note("What was held equal was not checked: the values come without their runs.")]

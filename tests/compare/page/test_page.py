@@ -199,6 +199,14 @@ def test_an_interval_that_is_not_symmetric_shows_its_ends():
     assert "99.00 [95.00, 100.00]" in words
 
 
+def test_a_warning_that_a_check_repeats_is_shown_once():
+    base = made()
+    warnings = ["tokenizer: losses per token do not compare; bits per byte do (BERT: a)", "tokenizers are slow"]
+    words = Reader(page_html(dataclasses.replace(base, warnings=warnings))).words
+    assert words.count("losses per token do not compare") == 1
+    assert "tokenizers are slow" in words
+
+
 def test_why_there_is_no_interval_is_said_once():
     base = made()
     cells = [dataclasses.replace(cell, low=None, high=None, note="one <seed>") for cell in base.cells[:2]]
