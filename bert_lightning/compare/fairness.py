@@ -12,6 +12,7 @@ from bert_lightning.compare.labelled_runs import LabelledRun
 from bert_lightning.compare.results import FairnessCheck
 from bert_lightning.runs.run_records import RunRecord
 
+_TOKENIZER = "tokenizer fingerprint"
 EQUAL, DIFFERENT, UNKNOWN = "equal", "different", "unknown"
 BUDGET_TOLERANCE = 0.01  # budgets that differ by less are equal
 
@@ -29,9 +30,9 @@ def fairness_checks(runs: Sequence[LabelledRun], equal: Sequence[str] = ()) -> l
     """Return the checks of the runs that have a summary. `equal` has config keys that a study wants to be equal."""
     measured = [run for run in runs if run.record.summary]
     pretrained = [run for run in measured if run.task is None]
-    checks = [_check(respect, pretrained) for respect in _PRETRAINING if pretrained]
+    checks = []
     if pretrained:
-        checks.insert(1, _budget_check(pretrained))
+        checks = [_data_check(pretrained), _budget_check(pretrained), *(_check(r, pretrained) for r in _PRETRAINING)]
     for task in dict.fromkeys(run.task for run in measured if run.task is not None):
         own = [run for run in measured if run.task == task]
         checks.append(_check(_Respect(f"{task}: training examples", _data, "the arms learned from other data"), own))
@@ -51,9 +52,11 @@ def incomparable_losses(runs: Sequence[LabelledRun]) -> str:
     They compare if all arms predict the same tokens: the same tokenizer, data and validation sequences.
     """
     pretrained = [run for run in runs if run.task is None and run.record.summary]
-    checks = [_check(respect, pretrained) for respect in _SAME_VALIDATION]
-    spoiled = [check.name for check in checks if check.status == DIFFERENT]
-    return " and ".join(spoiled)
+    if not pretrained:
+        return ""
+    checks = [_data_check(pretrained), *(_check(respect, pretrained) for respect in _SAME_VALIDATION)]
+    *others, last = [check.name for check in checks if check.status == DIFFERENT] or [""]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _check(respect: _Respect, runs: Sequence[LabelledRun]) -> FairnessCheck:
@@ -73,6 +76,23 @@ def _check(respect: _Respect, runs: Sequence[LabelledRun]) -> FairnessCheck:
             text = " | ".join(dict.fromkeys(found))
             values[arm] = f"{values[arm]}, {key}={text}" if arm in values else f"{key}={text}"
     return FairnessCheck(respect.name, DIFFERENT, differing, values, respect.matters)
+
+
+def _data_check(runs: Sequence[LabelledRun]) -> FairnessCheck:
+    """Compare the text of pretraining: the settings of the corpus, and the fingerprints of its tokens.
+
+    The fingerprint is of token ids, so it is compared among runs of one tokenizer.
+    """
+    matters = "the arms learned from other text"
+    check = _check(_Respect("training data", _corpus, matters), runs)
+    if check.status == DIFFERENT:
+        return check
+    for tokenizer in dict.fromkeys(_tokenizer(run).get(_TOKENIZER) for run in runs):
+        same = [run for run in runs if _tokenizer(run).get(_TOKENIZER) == tokenizer]
+        found = _check(_Respect("training data", _data, matters), same)
+        if found.status != EQUAL:
+            return found
+    return FairnessCheck("training data", EQUAL, ["data", "data fingerprint"], matters=matters)
 
 
 def _budget_check(runs: Sequence[LabelledRun]) -> FairnessCheck:
@@ -100,8 +120,12 @@ def _data(run: LabelledRun) -> dict[str, Any]:
     return {"data fingerprint": run.record.summary.get("data_fingerprint")}
 
 
+def _corpus(run: LabelledRun) -> dict[str, Any]:
+    return {key: value for key, value in run.settings.items() if key.startswith("data.")}
+
+
 def _tokenizer(run: LabelledRun) -> dict[str, Any]:
-    return {"tokenizer fingerprint": run.record.summary.get("tokenizer_fingerprint")}
+    return {_TOKENIZER: run.record.summary.get("tokenizer_fingerprint")}
 
 
 def _validation(run: LabelledRun) -> dict[str, Any]:
@@ -141,9 +165,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_TRAINING_DATA = _Respect("training data", _data, "the arms learned from other text")
 _SAME_VALIDATION = (
-    _TRAINING_DATA,
     _Respect("tokenizer", _tokenizer, "losses per token of different tokenizers do not compare"),
     _Respect("validation sequences", _validation, "the arms predict other tokens, so their losses do not compare"),
 )

@@ -81,6 +81,13 @@ def test_the_data_that_differ_are_named_and_losses_are_not_compared(tmp_path):
     assert any("val/mlm/loss" in warning and "training data" in warning for warning in found.warnings)
 
 
+def test_one_text_with_two_tokenizers_is_the_same_training_data(tmp_path):
+    write_pretraining(tmp_path / "a", "bert")
+    write_pretraining(tmp_path / "b", "roberta", data_fingerprint="d2", tokenizer_fingerprint="t2")
+    checks = {check.name: check.status for check in compare(tmp_path).checks}
+    assert (checks["training data"], checks["tokenizer"]) == ("equal", "different")
+
+
 def test_budgets_may_differ_by_one_per_cent(tmp_path):
     for name, spent in (("bert", 1000), ("albert", 1009), ("roberta", 1011)):
         write_pretraining(tmp_path / name, name, budget={"unit": "flops", "spent": spent, "total": spent, "share": 1.0})
