@@ -150,6 +150,6 @@ def _compared_run(run: LabelledRun, material: Material) -> ComparedRun:
     notes = [*material.notes.get(record.path, ()), *filter(None, [record.note])]
     return ComparedRun(
         str(record.path), run.arm, record.verb or "", record.state, run.seed, run.finetuning_seed, run.task,
-        record.summary.get("commit"), float(seconds) if isinstance(seconds, int | float) else None,
+        run.commit, float(seconds) if isinstance(seconds, int | float) else None,
         "; ".join(dict.fromkeys(notes)),
     )  # fmt: skip

@@ -41,6 +41,12 @@ class LabelledRun:
     task: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # what the arm computes, by dotted key
 
+    @property
+    def commit(self) -> str | None:
+        """The commit that made the run, if its summary has one."""
+        commit = self.record.summary.get("commit")
+        return commit if isinstance(commit, str) else None
+
 
 def label_study(study: Study) -> list[LabelledRun]:
     """Return the runs of a study that have a folder. Arms and seeds are those that the study gives."""

@@ -114,7 +114,7 @@ def _lost(run: LabelledRun, note: str) -> ComparedRun:
     record = run.record
     return ComparedRun(
         str(record.path), run.arm, record.verb or "", record.state, run.seed if run.arm else None,
-        run.finetuning_seed, run.task, record.summary.get("commit"), None, note,
+        run.finetuning_seed, run.task, run.commit, None, note,
     )  # fmt: skip
 
 

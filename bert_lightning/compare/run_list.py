@@ -40,7 +40,7 @@ def facts(record: RunRecord, now: float) -> dict[str, Any]:
 def metric(record: RunRecord) -> tuple[str, float | None]:
     """Return the name of the monitored metric and its best value; its last value if no best one is known."""
     best = record.summary.get("best")
-    if best is not None and best["value"] is not None:
+    if best and best.get("value") is not None:
         return best["metric"], best["value"]
     name = str(record.settings().get("monitor.metric", ""))
     return name, record.summary.get("metrics", {}).get(name)
@@ -108,7 +108,8 @@ def _given_keys(record: RunRecord) -> list[str]:
     """Return today's names of the keys and groups that the command line of a run set."""
     origin = record.config.get("origin")
     overrides = origin.get("overrides") if isinstance(origin, dict) else None
-    given = [str(o).lstrip("+~").partition("=")[0].partition("@")[0] for o in overrides or ()]
+    listed = overrides if isinstance(overrides, list) else []
+    given = [str(o).lstrip("+~").partition("=")[0].partition("@")[0] for o in listed]
     keys = [GROUPS.get(key, new_key(key)) for key in given]
     return [key for key in keys if key not in _PLACES and not key.startswith(("callbacks.", "logger"))]
 

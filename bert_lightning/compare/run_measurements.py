@@ -103,7 +103,7 @@ def costs_of_arm(runs: Sequence[LabelledRun]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for run in own:
         summary = run.record.summary
-        throughput, parameters = summary.get("throughput") or {}, summary.get("parameters") or {}
+        throughput, parameters = _mapping(summary.get("throughput")), _mapping(summary.get("parameters"))
         tokens, seconds = summary.get("tokens"), summary.get("wall_seconds")
         values = {
             "parameters": parameters.get("encoder"),
@@ -195,6 +195,10 @@ def _task_values(run: LabelledRun) -> list[Measurement]:
     ]
     target = str(run.record.settings().get("task.type._target_"))
     return [_as_fraction(value) for value in values] if target.endswith(".Questions") else values
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
 
 
 def _number(value: object) -> float:

@@ -87,7 +87,7 @@ def metric_values(kept: Predictions) -> dict[str, Found]:
             known = compute.get(name) or _OF_ANY_TASK.get(name)
             mine = known(kept.rows, kept.about) if known and kept.rows and math.isfinite(value) else None
             found[name] = mine if mine and _equal(mine[0], value) else (float(value), None)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise UserError(
             f"{kept.path} is damaged ({reason}): measure the run again with bert-lightning evaluate"

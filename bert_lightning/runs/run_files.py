@@ -54,12 +54,19 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: if the file cannot be read, or does not hold a JSON object.
     """
     try:
-        value = json.loads(read_text(path))
+        value = json.loads(read_text(path), parse_int=_whole_number)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, _reason(error)) from None
     if not isinstance(value, dict):
         raise _damaged(path, f"it holds a {type(value).__name__}, not an object")
     return value
+
+
+def _whole_number(text: str) -> int:
+    """Return a whole number of JSON. One that no float can hold is damage: arithmetic with it would fail later."""
+    if len(text) > 300:
+        raise ValueError(f"a number has {len(text)} digits")
+    return int(text)
 
 
 def read_yaml(path: Path) -> DictConfig:

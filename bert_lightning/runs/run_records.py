@@ -106,8 +106,8 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def _with_todays_names(summary: dict[str, Any]) -> dict[str, Any]:
     """Return a summary with today's names of its metrics."""
     renamed = {**summary, "metrics": {new_metric(name): value for name, value in summary["metrics"].items()}}
-    if summary["best"] is not None:
-        renamed["best"] = {**summary["best"], "metric": new_metric(summary["best"]["metric"])}
+    if best := summary["best"]:
+        renamed["best"] = {**best, "metric": new_metric(best["metric"])}
     return renamed
 
 
