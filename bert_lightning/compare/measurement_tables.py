@@ -30,15 +30,18 @@ def read_table(path: Path) -> list[Measurement]:
         UserError: if a column is missing, or a row has no seed or number. The message names the line.
     """
     reader = csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff")))
-    if missing := [name for name in _REQUIRED if name not in (reader.fieldnames or ())]:
-        raise UserError(
-            f"{path} has no column {missing[0]}: its first line must name the columns {', '.join(COLUMNS)} "
-            "(finetuning_seed, example and cluster may be left out)"
-        )
     try:
-        return measurements_of_rows(reader, str(path).replace("{", "{{").replace("}", "}}") + ", row {}")
+        if missing := [name for name in _REQUIRED if name not in (reader.fieldnames or ())]:
+            raise UserError(
+                f"{path} has no column {missing[0]}: its first line must name the columns {', '.join(COLUMNS)} "
+                "(finetuning_seed, example and cluster may be left out)"
+            )
+        found = measurements_of_rows(reader, str(path).replace("{", "{{").replace("}", "}}") + ", row {}")
     except csv.Error as error:
-        raise UserError(f"{path}, row {reader.line_num}: {error}") from None
+        raise UserError(f"{path}, line {reader.line_num + 1}: {error}: write it as CSV in UTF-8") from None
+    if not found:
+        raise UserError(f"{path} has no row below its first line: add a row for each value")
+    return found
 
 
 def measurements_of_rows(rows: Iterable[Mapping[str, Any]], where: str = "row {}") -> list[Measurement]:

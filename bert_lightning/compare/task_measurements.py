@@ -13,7 +13,6 @@ from bert_lightning.compare import example_values
 from bert_lightning.compare.measurements import Floats, Measurement
 from bert_lightning.data.labelled.conll import entities
 from bert_lightning.errors import UserError
-from bert_lightning.metrics.squad import question_scores
 from bert_lightning.runs.predictions_file import Predictions, read_predictions
 from bert_lightning.runs.run_folder import RunFolder
 
@@ -164,6 +163,8 @@ def _of_questions(column: int, answerable: bool | None = None) -> Callable[..., 
     """
 
     def compute(rows: Rows, about: Mapping[str, Any]) -> Found:
+        from bert_lightning.metrics.squad import question_scores  # imports torch, which other tasks do not need
+
         unanswerable = "no_answer_f1" in about["metrics"]
         scores = np.array([question_scores(row["prediction"], row["gold"], unanswerable) for row in rows])
         counts = answerable is None or (scores[:, 2] == answerable)

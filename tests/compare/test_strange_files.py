@@ -1,11 +1,14 @@
 """Folders of runs whose files are valid JSON with values that no run writes: no traceback, and the rest is compared."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from bert_lightning.compare import compare
 from bert_lightning.compare.text_formats import as_text
+from bert_lightning.errors import UserError
 from tests.compare.run_folders import write_two_arms
 
 
@@ -45,3 +48,25 @@ def test_strange_values_are_no_traceback(tmp_path, file, keys, value):
     assert "albert" in as_text(found)
     assert found.to_html()
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("arm,seed,task,value\n", "has no row below its first line"),
+        ("x" * 200_000 + "\n1\n", "line 1: field larger than field limit"),
+        ("", "has no column arm"),
+    ],
+)
+def test_a_csv_without_values_gives_one_line(tmp_path, text, message):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        compare(tmp_path / "t.csv")
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_is_compared_without_torch(tmp_path):
+    (tmp_path / "t.csv").write_text("arm,seed,task,value\na,1,t,0\na,2,t,1\nb,1,t,1\nb,2,t,1\n")
+    program = "import sys; from bert_lightning.compare import compare; compare('t.csv'); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
