@@ -50,7 +50,8 @@ def read_log(path: Path) -> dict[str, list[tuple[float, float]]]:
     found: dict[str, list[tuple[float, float]]] = {}
     try:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
-            for row in csv.DictReader(line.replace("\0", "") for line in file):
+            whole = (line.replace("\0", "") for line in file if line.endswith("\n"))  # a number may be cut off, too
+            for row in csv.DictReader(whole):
                 step = _number(row.get(_STEP))
                 if step is None or None in row.values():  # a row that a killed process did not finish
                     continue
