@@ -118,10 +118,19 @@ def _arms(material: Material, labels: Sequence[str]) -> list[Arm]:
     for label in labels:
         own = [m for m in material.measurements if m.arm == label]
         costs = costs_of_arm([run for run in material.runs if run.arm == label])
-        chosen = {key: settings[label].get(key) for key in differing}
+        chosen = _readable({key: settings[label].get(key) for key in differing})
         finetuned = {m.finetuning_seed for m in own if m.finetuning_seed is not None}
         arms.append(Arm(label, chosen, costs, sorted({m.seed for m in own}), sorted(finetuned)))
     return arms
+
+
+def _readable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that follow from others, and with classes without their modules."""
+    return {
+        key.removesuffix("._target_"): str(value).rpartition(".")[2] if key.endswith("_target_") and value else value
+        for key, value in settings.items()
+        if not (key.endswith("_partial_") or key.startswith("metrics."))
+    }
 
 
 def _unfair(checks: Sequence[FairnessCheck]) -> list[str]:

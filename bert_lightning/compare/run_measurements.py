@@ -160,19 +160,21 @@ def _predicted_values(run: LabelledRun) -> list[Measurement]:
         own = path.stem == _VALIDATION
         task = run.task if own else None
         values = task_measurements(run.record.path, run.arm, run.seed, run.finetuning_seed, path.stem, task)
-        if read_json(path.with_suffix(".json")).get("task_type") == "questions":
+        about = read_json(path.with_suffix(".json"))
+        if about.get("task_type") == "questions":
             values = list(map(_as_fraction, values))
-        found += [value if own else _named(value, path.stem, run) for value in values]
+        best = str(about.get("checkpoint")).startswith("best")
+        found += [value if own else _named(value, path.stem, run, best) for value in values]
     if run.task is not None and not any(m.measure.startswith(f"{run.task}/") for m in found):
         found += _task_values(run)
     return found
 
 
-def _named(value: Measurement, file: str, run: LabelledRun) -> Measurement:
-    """Return a measurement whose name tells it from the task's own validation."""
+def _named(value: Measurement, file: str, run: LabelledRun, best: bool) -> Measurement:
+    """Return a measurement whose name tells it from the validation of the last weights."""
     task, _, metric = value.measure.rpartition("/")
     if run.task is None:  # an evaluation of a pretrained encoder
-        return value
+        return replace(value, measure=f"{task} (best checkpoint)/{metric}") if best else value
     return replace(value, measure=f"{task} ({file})/{metric}")
 
 

@@ -13,6 +13,7 @@ import pytest
 from bert_lightning.compare import compare
 from bert_lightning.compare.text_formats import as_latex, as_markdown, as_text, latex_escaped
 from bert_lightning.errors import UserError
+from bert_lightning.runs.predictions_file import write_predictions
 from tests.compare.run_folders import write_finetuning, write_pretraining, write_two_arms
 
 
@@ -79,6 +80,18 @@ def test_the_data_that_differ_are_named_and_losses_are_not_compared(tmp_path):
     assert different["batch size"] == ["batch_size"]
     assert not found.cells
     assert any("val/mlm/loss" in warning and "training data" in warning for warning in found.warnings)
+
+
+def test_the_best_checkpoint_is_another_measure_than_the_last(tmp_path):
+    for name in ("bert", "albert"):
+        run = write_finetuning(tmp_path / f"{name}-tuned", write_pretraining(tmp_path / name, name), answers=[1, 0, 1])
+        rows = [{"id": f"p{i}", "gold": "good", "prediction": "good", "correct": 1} for i in range(3)]
+        about = {"split": "test", "task": "pairs", "metrics": {"accuracy": 1.0}, "task_type": "minimal_pairs"}
+        about["checkpoint"] = {"bert": "best.ckpt", "albert": "step-100.ckpt"}[name]
+        write_predictions(tmp_path / name / "predictions", "pairs-test", rows, about)
+        assert run.exists()
+    found = {(cell.arm, cell.measure) for cell in compare(tmp_path).cells if cell.measure.startswith("pairs")}
+    assert found == {("bert", "pairs (best checkpoint)/accuracy"), ("albert", "pairs/accuracy")}
 
 
 def test_one_text_with_two_tokenizers_is_the_same_training_data(tmp_path):
