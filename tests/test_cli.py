@@ -180,6 +180,7 @@ def test_finetuning_starts_from_the_encoder_and_its_pooler(command, tiny_run, la
     assert code == 0, errors
 
 
+@pytest.mark.slow
 def test_sweeps_make_a_folder_for_each_job(command, tiny_run, tmp_path):
     code, _, errors = command("pretrain", "-m", *tiny_run, "name=study", "seed=1,2", "objective=mlm,mlm_nsp")
     assert code == 0, errors
@@ -221,6 +222,7 @@ def test_prepare_says_what_it_wrote(command, tiny_run):
     assert "Next: bert-lightning pretrain" in output
 
 
+@pytest.mark.slow
 def test_wandb_works_offline(command, tiny_run, tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="needs the wandb extra")
     monkeypatch.setenv("WANDB_MODE", "offline")

@@ -439,6 +439,7 @@ def test_a_checkpoint_does_not_choose_what_is_executed(command, encoder, files):
     assert not (files / "owned").exists()
 
 
+@pytest.mark.slow
 def test_glue_is_a_table_of_means(command, encoder, tmp_path):
     glue = tmp_path / "glue"
     rows = {

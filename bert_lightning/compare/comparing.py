@@ -35,7 +35,7 @@ def compare(
     Args:
         source: folders of runs, sweeps or a study, or patterns of their paths; or a CSV file with the columns arm,
             seed, task, example, value; or rows with these keys. Several may be given.
-        baseline: the arm that others are compared with; None: that of the study, `bert` if there is one, or the first.
+        baseline: the arm that others are compared with; None: that of the study, or the first.
         primary: the measure that the answer is about, such as `sentiment/accuracy`; None: that of the study, the
             average over tasks, or the first measure.
         paired: whether arms share something real where they share a seed. Intervals are then about pairs of seeds.
@@ -90,7 +90,7 @@ def compare_material(
 
 def _baseline(wanted: str | None, of_study: str | None, labels: Sequence[str]) -> str:
     if wanted is None:
-        return of_study or ("bert" if "bert" in labels else labels[0])
+        return of_study or labels[0]
     if wanted not in labels:
         raise UserError(f"baseline={wanted} is no arm here: the arms are {', '.join(labels)}")
     return wanted

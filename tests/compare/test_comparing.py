@@ -24,7 +24,7 @@ def two_arms(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def compared(two_arms):
-    return compare(two_arms)
+    return compare(two_arms, baseline="bert")
 
 
 def test_arms_are_the_settings_that_differ_and_seeds_are_seeds(compared):
@@ -209,9 +209,9 @@ class TestTables:
         assert difference.permutation_floor == pytest.approx(2 / 70)
 
     def test_values_written_as_csv_give_the_same_comparison(self, two_arms, compared, command, tmp_path):
-        code, _, errors = command("compare", str(two_arms), "format=csv", "output=values.csv")
+        code, _, errors = command("compare", str(two_arms), "format=csv", "output=values.csv", "baseline=bert")
         assert code == 0, errors
-        again = compare(tmp_path / "values.csv")
+        again = compare(tmp_path / "values.csv", baseline="bert")
         expected = [(d.arm, d.measure, d.estimate, d.low, d.permutation_p) for d in compared.differences]
         found = [(d.arm, d.measure, d.estimate, d.low, d.permutation_p) for d in again.differences]
         assert {row[:2]: row[2:] for row in found} == {row[:2]: pytest.approx(row[2:]) for row in expected}
@@ -246,11 +246,11 @@ class TestTables:
 
 class TestFormats:
     def test_the_verb_prints_the_answer_first_and_writes_the_page(self, two_arms, compared, command, tmp_path):
-        code, out, errors = command("compare", str(two_arms), "report=page.html")
+        code, out, errors = command("compare", str(two_arms), "baseline=bert", "report=page.html")
         assert code == 0, errors
         assert out.startswith(compared.answer.split(":")[0])
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
-        assert f"bert-lightning compare {two_arms} report=page.html" in page
+        assert f"bert-lightning compare {two_arms} baseline=bert report=page.html" in page
 
     def test_json_has_only_finite_numbers(self, two_arms, command):
         code, out, errors = command("compare", str(two_arms), "format=json")

