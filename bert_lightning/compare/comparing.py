@@ -19,6 +19,7 @@ from bert_lightning.compare.run_measurements import (
     seconds_of_seeds,
 )
 from bert_lightning.compare.shown_predictions import breakdowns, compared_examples
+from bert_lightning.compare.word_measurements import BITS_PER_BYTE
 from bert_lightning.errors import UserError
 from bert_lightning.runtime.environment import git_commit
 
@@ -63,7 +64,7 @@ def compare_material(
     warnings = [*_unfair(checks), *material.warnings, *found.warnings, *_few_seeds(material)]
     drawn = curves.curves([run for run in material.runs if run.task is None])
     if incomparable_losses(material.runs):
-        drawn = [curve for curve in drawn if curve.measure.endswith("/bits_per_byte")]
+        drawn = [curve for curve in drawn if curve.measure in names]  # these losses were left out
     return Comparison(
         title=material.title,
         baseline=chosen,
@@ -104,7 +105,7 @@ def _primary(wanted: str | None, of_study: str | None, measures: Sequence[Measur
     if wanted or of_study:
         return wanted or of_study
     tasks = any(measure.kind == "task" for measure in measures)
-    return None if tasks else next((name for name in names if name.endswith("bits_per_byte")), None)
+    return None if tasks else BITS_PER_BYTE if BITS_PER_BYTE in names else None
 
 
 def _arms(material: Material, labels: Sequence[str]) -> list[Arm]:

@@ -13,6 +13,7 @@ import numpy as np
 from bert_lightning.compare.labelled_runs import LabelledRun
 from bert_lightning.compare.measurements import Floats
 from bert_lightning.compare.results import Curve, TimeToTarget
+from bert_lightning.compare.word_measurements import BITS_PER_BYTE
 
 MOST_POINTS = 300  # of one curve
 _STEP, _TOKENS, _FLOPS, _SECONDS = "step", "train/tokens", "train/flops", "train/seconds"
@@ -67,7 +68,8 @@ def _curve(run: LabelledRun, name: str, columns: dict[str, list[tuple[float, flo
     points = _thinned(columns[name])
     steps = [step for step, _ in points]
     axes = [_at(columns.get(axis, []), steps) for axis in (_TOKENS, _FLOPS, _SECONDS)]
-    return Curve(run.arm, run.seed, name, [value for _, value in points], steps, *axes)
+    measure = BITS_PER_BYTE if name.endswith(BITS_PER_BYTE) else name
+    return Curve(run.arm, run.seed, measure, [value for _, value in points], steps, *axes)
 
 
 def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -14,6 +14,7 @@ from bert_lightning.compare.measurement_tables import measurements_of_rows, read
 from bert_lightning.compare.measurements import Measurement
 from bert_lightning.compare.results import ComparedRun
 from bert_lightning.compare.run_measurements import measure_runs
+from bert_lightning.compare.word_measurements import BITS_PER_BYTE
 from bert_lightning.errors import UserError
 from bert_lightning.runs.run_records import find_runs, read_runs
 from bert_lightning.studies.definition import STUDY_FILE
@@ -139,3 +140,7 @@ def _drop_incomparable_losses(found: Material) -> None:
     if spoiled and names:
         found.warnings.append(f"{', '.join(names)}: not compared, because the arms differ in {spoiled}")
         found.measurements = [m for m in found.measurements if m.measure not in names]
+    words = [m for m in found.measurements if m.measure == BITS_PER_BYTE]
+    if len({frozenset(m.examples or ()) for m in words}) > 1:
+        found.warnings.append(f"{BITS_PER_BYTE}: not compared, because the runs masked words of different texts")
+        found.measurements = [m for m in found.measurements if m.measure != BITS_PER_BYTE]

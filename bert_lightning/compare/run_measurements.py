@@ -14,12 +14,13 @@ from bert_lightning.compare.measurements import Measurement
 from bert_lightning.compare.pairs import SeedSeconds
 from bert_lightning.compare.results import Measure
 from bert_lightning.compare.task_measurements import task_measurements
+from bert_lightning.compare.word_measurements import BITS_PER_BYTE, word_measurement
 from bert_lightning.errors import UserError
+from bert_lightning.runs.predictions_file import MASKED_WORDS
 from bert_lightning.runs.run_files import read_json
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.run_records import ENDED
 
-MASKED_WORDS = "masked_words"  # name of the predictions that a pretraining leaves for masked words
 _VALIDATION = "validation"
 _LOWER_IS_BETTER = re.compile(r"(^|[/_])(loss|perplexity|bits_per_byte|error)$")
 _IN_PERCENT = re.compile(r"(^|[/_])(accuracy|f1|exact|precision|recall)$")
@@ -64,9 +65,10 @@ def describe(name: str, measurements: Iterable[Measurement]) -> Measure:
     percent, correlation = _IN_PERCENT.search(name) is not None, _CORRELATIONS.search(name) is not None
     pretraining = name.startswith(("val/", "words/"))
     task, _, metric = name.rpartition("/")
+    label = f"{task.removeprefix('val/')} {metric.replace('_', ' ')}".strip()
     return Measure(
         name=name,
-        label=f"{task.removeprefix('val/')} {metric.replace('_', ' ')}".strip(),
+        label="masked words" if name == BITS_PER_BYTE else label,
         higher_is_better=_LOWER_IS_BETTER.search(name) is None,
         unit="%" if percent else _UNITS.get(last, ""),
         factor=100.0 if percent or correlation else 1.0,
@@ -155,7 +157,10 @@ def _predicted_values(run: LabelledRun) -> list[Measurement]:
     """Return the measurements of all files of predictions of a run. Those of its own validation have no addition."""
     found = []
     for path in sorted(RunFolder(run.record.path).predictions.glob("*.jsonl")):
-        if path.stem == MASKED_WORDS or path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        if path.stem == MASKED_WORDS:
+            found.append(word_measurement(path, run.arm, run.seed))
             continue
         own = path.stem == _VALIDATION
         task = run.task if own else None

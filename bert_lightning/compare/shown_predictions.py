@@ -11,17 +11,16 @@ import numpy as np
 
 from bert_lightning.compare.labelled_runs import LabelledRun
 from bert_lightning.compare.results import Breakdown, ComparedExample
-from bert_lightning.compare.run_measurements import MASKED_WORDS
 from bert_lightning.compare.task_measurements import metric_values
+from bert_lightning.compare.word_measurements import BITS_PER_BYTE
 from bert_lightning.errors import UserError
-from bert_lightning.runs.predictions_file import Predictions, read_predictions
+from bert_lightning.runs.predictions_file import MASKED_WORDS, Predictions, read_predictions
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.run_records import ENDED
 
 MOST_EXAMPLES = 20  # examples shown for each task, and masked sentences
 MOST_CATEGORIES = 80  # more categories make no readable table
 _LONGEST = 400  # characters of a text
-_WORDS = "words/bits_per_byte"
 
 Kept = list[tuple[LabelledRun, Predictions]]
 
@@ -101,7 +100,7 @@ def _masked_sentences(kept: Kept) -> list[ComparedExample]:
             try:
                 text, (start, end), word = row["text"], row["words"][0], row["predictions"][0]
                 sentence = f"{text[:start]}[MASK]{text[end:]}"[:_LONGEST]
-                shown = ComparedExample(_WORDS, row["id"], sentence, text[start:end], {}, 0.0, masked=True)
+                shown = ComparedExample(BITS_PER_BYTE, row["id"], sentence, text[start:end], {}, 0.0, masked=True)
             except (KeyError, IndexError, TypeError, ValueError):
                 continue
             found.setdefault(row["id"], shown).predictions.setdefault(run.arm, []).append(_text(word))

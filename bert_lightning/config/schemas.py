@@ -109,6 +109,7 @@ class PretrainConfig(TrainingConfig):
     model: Part = MISSING
     init_from: str | None = None
     teacher: str | None = None
+    measure_words: bool = True
     examples: Maker = MISSING
     masking: Part = MISSING
     objective: Maker = MISSING

@@ -44,6 +44,7 @@ from bert_lightning.runs.atomic_writes import replace_atomically
 from bert_lightning.runs.run_files import read_json, unreadable_message
 
 FORMAT = 1
+MASKED_WORDS = "masked_words"  # the name of what the last weights of a pretraining predict for masked words
 # Types of the values that every description has.
 _DESCRIBED: dict[str, tuple[type, ...]] = {
     "split": (str,),

@@ -34,6 +34,7 @@ from bert_lightning.runs.ranks import device_count, shard_count
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.session import RunParts
 from bert_lightning.runs.warm_start import copy_weights
+from bert_lightning.tasks.masked_words import MaskedWords
 from bert_lightning.text.tokenizers.recipes import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.training import check_new_run, start_run
 from bert_lightning.verbs.prepare import prepared_data
@@ -128,7 +129,10 @@ def _parts(config: DictConfig, data: PreparedData, make_objective: Callable[[Ber
     module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
     first = range(module.budget.batch_size(config.batch_size, 0.0))
     module.budget.check(lambda: replace(batches.train, plan=BatchPlan(fraction_spent=0.0))[first]["num_tokens"])
-    return RunParts(module, batches, data.tokenizer, lambda: data.fingerprint)
+    callbacks = []
+    if config.get("measure_words"):  # a run of an older version has no such key, and resumes without
+        callbacks.append(MaskedWords(data.passages, data.tokenizer, module.max_length))
+    return RunParts(module, batches, data.tokenizer, lambda: data.fingerprint, callbacks)
 
 
 def _vocabulary_size(config: DictConfig, data: PreparedData) -> int:

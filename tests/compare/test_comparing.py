@@ -101,6 +101,32 @@ def test_one_text_with_two_tokenizers_is_the_same_training_data(tmp_path):
     assert (checks["training data"], checks["tokenizer"]) == ("equal", "different")
 
 
+def write_words(run, bits, texts=("a film of words", "an actor in a play")):
+    rows = [{"id": text, "text": text, "words": [[2, 6]], "bits": [bits + i]} for i, text in enumerate(texts)]
+    about = {"split": "validation", "task": "words", "checkpoint": "step-100.ckpt", "metrics": {"bits_per_byte": bits}}
+    write_predictions(run / "predictions", "masked_words", rows, about, gold="words")
+
+
+def test_two_tokenizers_are_compared_by_bits_per_byte_of_the_same_words(tmp_path):
+    for name, bits, tokens in (("bert", 12.0, "t1"), ("roberta", 8.0, "t2")):
+        for seed in (1, 2):
+            run = write_pretraining(tmp_path / f"{name}-{seed}", name, seed, tokenizer_fingerprint=tokens)
+            write_words(run, bits + 0.1 * seed)
+    found = compare(tmp_path)
+    assert found.primary == "words/bits_per_byte"
+    (difference,) = found.differences
+    assert difference.estimate == pytest.approx((8 - 12) / 4)
+    assert found.measures[0].unit == "bits per byte"
+
+
+def test_masked_words_of_other_texts_are_not_compared(tmp_path):
+    write_words(write_pretraining(tmp_path / "bert", "bert"), 12.0)
+    write_words(write_pretraining(tmp_path / "roberta", "roberta"), 8.0, ("a film of words", "some other text"))
+    found = compare(tmp_path)
+    assert "words/bits_per_byte" not in [measure.name for measure in found.measures]
+    assert any("different texts" in warning for warning in found.warnings)
+
+
 def test_budgets_may_differ_by_one_per_cent(tmp_path):
     for name, spent in (("bert", 1000), ("albert", 1009), ("roberta", 1011)):
         write_pretraining(tmp_path / name, name, budget={"unit": "flops", "spent": spent, "total": spent, "share": 1.0})

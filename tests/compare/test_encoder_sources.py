@@ -6,6 +6,7 @@ import pytest
 
 from bert_lightning.compare import compare
 from bert_lightning.compare.encoder_sources import short_locations
+from bert_lightning.runs.predictions_file import write_predictions
 from tests.compare.run_folders import write_finetuning, write_pretraining
 
 
@@ -65,8 +66,11 @@ def test_no_time_to_a_loss_that_other_tokens_have(tmp_path):
     for name, fingerprint in (("bert", "t1"), ("albert", "t2")):
         path = write_pretraining(tmp_path / name, name, tokenizer_fingerprint=fingerprint)
         (path / "metrics.csv").write_text("step,val/mlm/loss,val/words/bits_per_byte\n1,6,3\n2,5,2\n")
+        rows = [{"id": f"{i}", "text": "a film of words", "words": [[2, 6]], "bits": [8 + i]} for i in range(2)]
+        about = {"split": "validation", "task": "words", "checkpoint": "step-2.ckpt", "metrics": {}}
+        write_predictions(path / "predictions", "masked_words", rows, about, gold="words")
     found = compare(tmp_path)
-    assert {each.measure for each in (*found.curves, *found.times_to_target)} == {"val/words/bits_per_byte"}
+    assert {each.measure for each in (*found.curves, *found.times_to_target)} == {"words/bits_per_byte"}
 
 
 @pytest.mark.parametrize(("key", "path"), [("report", "."), ("output", "nowhere/table.md")])

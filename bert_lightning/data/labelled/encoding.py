@@ -39,13 +39,14 @@ def encode(
     max_length: int,
     with_masks: bool = False,
     with_word_starts: bool = False,
+    with_offsets: bool = False,
 ) -> list[TokenSequence]:
     """Encode each text as `[CLS] text [SEP]`, and each pair as `[CLS] a [SEP] b [SEP]`, cut to `max_length` tokens.
 
     The longer text of a pair is cut first. As in pretraining, special tokens in a text are plain text. If `with_masks`
     is true, `[MASK]` is the mask token. If `with_word_starts` is true, `first` has the words of a text as the tokenizer
-    divides it. A list of words is encoded as a sentence, with a space before each word; see
-    `text_reader`.
+    divides it. If `with_offsets` is true, `offsets` has the characters of each token. A list of words is encoded as a
+    sentence, with a space before each word; see `text_reader`.
     """
     found: list[TokenSequence] = []
     of_words = bool(texts) and isinstance(texts[0], list)
@@ -56,7 +57,8 @@ def encode(
             for text, encoding in zip(chunk, reader.encode_batch(chunk, is_pretokenized=of_words), strict=True):
                 first = _first_pieces(encoding, len(text)) if of_words else _NONE
                 first = _word_starts(encoding) if with_word_starts else first
-                found.append(_tokens(encoding, first, _NONE, bool(encoding.overflowing)))
+                offsets = np.array(encoding.offsets, np.int32) if with_offsets else _NONE
+                found.append(_tokens(encoding, first, offsets, bool(encoding.overflowing)))
     return found
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bert_lightning.data.store.passages import PassageSample
 from bert_lightning.data.store.splitting import SplitRule
 from bert_lightning.data.store.token_store import StoreWriter, file_sha256, read_part, tokenize_documents
 from bert_lightning.errors import UserError
@@ -55,10 +56,11 @@ class TokenizationJob:
 
 @dataclass(frozen=True)
 class PartRecord:
-    """The content of part.json: the counts of each split, and the hash of each file."""
+    """The content of part.json: the counts of each split, the hash of each file, and passages of validation text."""
 
     counts: dict[str, dict[str, int]]
     hashes: dict[str, str] = field(default_factory=dict)
+    passages: list[str] = field(default_factory=list)
 
 
 def write_parts(job: TokenizationJob, parts: Mapping[int, Part], workers: int, say: Callable[[str], None]) -> None:
@@ -110,7 +112,7 @@ def _write_part_in_worker(number: int, part: Part) -> None:
 def _write_part(job: TokenizationJob, number: int, part: Part, tokenize: BatchTokenizer) -> None:
     """Tokenize one part into a temporary folder, then give the folder its final name."""
     target = job.part_folder(number)
-    beside = target.with_name(f"{target.name}.{os.getpid()}")
+    beside, passages = target.with_name(f"{target.name}.{os.getpid()}"), PassageSample()
     shutil.rmtree(beside, ignore_errors=True)
     try:
         with (
@@ -125,9 +127,11 @@ def _write_part(job: TokenizationJob, number: int, part: Part, tokenize: BatchTo
                     train.take(piece, part.copy)
                 for piece in for_validation if part.copy == 0 else ():  # validation sees each document once
                     validation.take(piece, part.copy)
+                    passages.take(piece)
         record = PartRecord(
             {name: writer.store.counts for name, writer in zip(SPLITS, (train, validation), strict=True)},
             {str(file.relative_to(beside)): file_sha256(file) for file in sorted(beside.rglob("*.bin"))},
+            passages.passages(),
         )
         (beside / "part.json").write_text(json.dumps(asdict(record)), encoding="utf-8")
         try:
@@ -204,6 +208,12 @@ def join_parts(job: TokenizationJob, count: int, target: Path, dtype: IdType) ->
         if kept is not None:
             counts[split]["duplicates_dropped"] = int((~kept).sum())
     return counts
+
+
+def join_passages(job: TokenizationJob, count: int) -> list[str]:
+    """Return the passages of all parts. Call `join_parts` first, which checks the parts."""
+    records = (json.loads((job.part_folder(number) / "part.json").read_text()) for number in range(count))
+    return PassageSample(passage for record in records for passage in record.get("passages", ())).passages()
 
 
 def _check_part(folder: Path) -> None:

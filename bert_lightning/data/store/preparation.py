@@ -24,7 +24,7 @@ from bert_lightning.data.store.manifest import (
     settings_differences,
     write_manifest,
 )
-from bert_lightning.data.store.parts import TokenizationJob, join_parts, write_parts
+from bert_lightning.data.store.parts import SPLITS, TokenizationJob, join_parts, join_passages, write_parts
 from bert_lightning.data.store.splitting import (
     SplitRule,
     SplitWithinDocuments,
@@ -60,6 +60,7 @@ class PreparedData:
     validation: TokenStore
     fingerprint: str  # 16 hexadecimal digits that change if any token of the stores or the tokenizer changes
     notes: tuple[str, ...] = ()  # remarks for the user
+    passages: tuple[str, ...] = ()  # some validation text, for losses that compare between tokenizers
 
 
 @dataclass(frozen=True)
@@ -196,14 +197,9 @@ def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
             f"{folder}/tokenizer.json is not the tokenizer that made these ids: delete the folder and run prepare again"
         )
     content = json_sha256({name: file["sha256"] for name, file in known["files"].items()})[:16]
-    return PreparedData(
-        folder,
-        tokenizer,
-        TokenStore(folder / "train"),
-        TokenStore(folder / "validation"),
-        content,
-        tuple(known.get("notes", ())),
-    )
+    train, validation = (TokenStore(folder / split) for split in SPLITS)
+    notes, passages = (tuple(known.get(key, ())) for key in ("notes", "passages"))  # older folders have no passages
+    return PreparedData(folder, tokenizer, train, validation, content, notes, passages)
 
 
 def _finish(plan: StorePlan, job: TokenizationJob, say: Say) -> None:
@@ -219,6 +215,7 @@ def _finish(plan: StorePlan, job: TokenizationJob, say: Say) -> None:
         "tokenizer_fingerprint": fingerprint(tokenizer),
         "vocab_size": vocabulary_size(tokenizer),
         "splits": counts,
+        "passages": join_passages(job, len(job.corpus.parts())),
     }
     if notes := FirstDecisions.read(job.folder).notes:
         description["notes"] = notes

@@ -1,0 +1,170 @@
+"""Measure the loss of masked words in bits per byte, which compares between tokenizers, during pretraining.
+
+The words and their passages are text from the validation documents. They are the same for every tokenizer, seed and
+variant. In each passage of 32 words, five are masked together, with all their tokens, as in whole-word masking. The
+loss of a word is the sum of the losses of its tokens. This is the code length of the word given its number of tokens:
+the probabilities of all words do not sum to 1, because a tokenizer splits each word in one way only. The sum over all
+words is divided by their bytes in UTF-8.
+
+A word that the model cannot predict costs 8 bits a byte, as without a model: one with an unknown token, or one beyond
+the maximal length. A tokenizer that ignores case or accents has less to predict, which this does not correct.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from bert_lightning.data.labelled.encoding import TokenSequence, collate, encode
+from bert_lightning.data.store.passages import passage_id
+from bert_lightning.model.encoder import BERT
+from bert_lightning.modules.base import EncoderModule
+from bert_lightning.runs.predictions_file import MASKED_WORDS, write_predictions
+from bert_lightning.runs.run_folder import RunFolder
+from bert_lightning.runtime.environment import note
+from bert_lightning.text.tokenizers.recipes import SpecialIds
+
+METRIC = "val/words/bits_per_byte"
+MASKED_FRACTION = 0.15
+UNPREDICTABLE = 8.0  # bits of a byte without a model
+_BATCH = 32  # passages
+_MASKED_LM = "masked_lm"  # type of the head that predicts masked tokens
+
+Span = tuple[int, int]  # characters [start, end) of a passage
+
+
+def masked_spans(passage: str) -> list[Span]:
+    """Return the words of a passage that are masked, in their order: those whose places have the smallest hashes."""
+    words = [found.span() for found in re.finditer(r"\S+", passage)]
+    count = max(1, round(MASKED_FRACTION * len(words)))
+    return sorted(sorted(words, key=lambda span: passage_id(f"{span[0]} {passage}"))[:count])
+
+
+class MaskedWords(Callback):
+    """A callback that measures masked words at each validation, and keeps the predictions of the last one.
+
+    It changes nothing in training. All ranks measure the same words. A model without a head that predicts masked words
+    is not measured, such as the discriminator of ELECTRA.
+
+    Args:
+        passages: the passages.
+        tokenizer: the tokenizer of the encoder.
+        max_length: the maximal number of tokens in a sequence.
+    """
+
+    def __init__(self, passages: Sequence[str], tokenizer: Tokenizer, max_length: int) -> None:
+        self.passages, self.tokenizer, self.max_length = list(passages), tokenizer, max_length
+        self.special = SpecialIds.of(tokenizer)
+        self._encoded: list[TokenSequence] | None = None
+        self._measured: list[dict[str, Any]] = []
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._measured = []
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, EncoderModule), "pretraining has an encoder and an objective"
+        types = pl_module.objective.head_types()
+        term = next((name for name, kind in types.items() if kind == _MASKED_LM), None)
+        if term is not None and self.passages:
+            head = pl_module.objective.terms[term].head
+            assert isinstance(head, nn.Module), "a term with a type of head has this head"
+            self._measured = self.measure(pl_module.encoder, head)
+            pl_module.log(METRIC, bits_per_byte(self._measured))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the predictions if training ends after this validation. Early stopping has decided about it already."""
+        if not (self._measured and trainer.should_stop and trainer.is_global_zero):
+            return
+        folder = RunFolder(Path(trainer.default_root_dir)).predictions
+        about = {
+            "split": "validation",
+            "task": "words",
+            "checkpoint": f"step-{trainer.global_step}.ckpt",
+            "metrics": {"bits_per_byte": bits_per_byte(self._measured)},
+        }
+        try:
+            write_predictions(folder, MASKED_WORDS, self._measured, about, gold="words")
+        except OSError as error:
+            note(f"{folder}: the predictions of masked words are not kept ({error.strerror})")
+
+    @torch.inference_mode()
+    def measure(self, encoder: BERT, head: nn.Module) -> list[dict[str, Any]]:
+        """Return a row for each passage: its id and text, the masked words, their bits and their likeliest tokens."""
+        if self._encoded is None:
+            self._encoded = encode(self.passages, self.tokenizer, self.max_length, with_offsets=True)
+        rows = []
+        for start in range(0, len(self.passages), _BATCH):
+            part = slice(start, start + _BATCH)
+            rows += self._rows(encoder, head, self.passages[part], self._encoded[part])
+        return rows
+
+    def _rows(
+        self, encoder: BERT, head: nn.Module, passages: Sequence[str], encoded: Sequence[TokenSequence]
+    ) -> list[dict[str, Any]]:
+        batch = collate(encoded, self.special.pad)
+        ids = batch["input_ids"]
+        words = [
+            [_tokens_of(tokens, span) for span in masked_spans(text)]
+            for text, tokens in zip(passages, encoded, strict=True)
+        ]
+        places = [(row, token) for row, spans in enumerate(words) for tokens in spans for token in tokens]
+        bits, likeliest = self._predict(encoder, head, ids, batch["attention_mask"], places)
+        found = iter(zip(bits, likeliest, strict=True))
+        return [
+            self._row(text, [(ids[row, tokens].tolist(), [next(found) for _ in tokens]) for tokens in spans])
+            for row, (text, spans) in enumerate(zip(passages, words, strict=True))
+        ]
+
+    def _predict(
+        self, encoder: BERT, head: nn.Module, ids: Tensor, real: Tensor, places: Sequence[tuple[int, int]]
+    ) -> tuple[list[float], list[int]]:
+        """Mask the tokens at the places (row, column), and return the loss of each in bits and the likeliest ids."""
+        if not places:
+            return [], []
+        device = encoder.embeddings.word.weight.device
+        rows, columns = (torch.tensor(axis) for axis in zip(*places, strict=True))
+        masked = ids.index_put((rows, columns), torch.tensor(self.special.require_mask()))
+        positions = rows * ids.shape[1] + columns
+        with torch.autocast(device.type, enabled=False):  # float32, whatever the precision of training
+            hidden = encoder(masked.to(device), None, real.to(device), positions.to(device))  # [M, H]
+            logits = head(hidden, encoder.embeddings.word.weight).float()  # [M, V]
+        chosen = logits.gather(1, ids[rows, columns].to(device)[:, None])[:, 0]
+        bits = (logits.logsumexp(1) - chosen) / math.log(2)
+        return bits.tolist(), logits.argmax(1).tolist()
+
+    def _row(self, text: str, words: Sequence[tuple[list[int], list[tuple[float, int]]]]) -> dict[str, Any]:
+        """Return the row of a passage from the true ids of each masked word, and the loss and likeliest id of each."""
+        spans, bits, predictions = masked_spans(text), [], []
+        for span, (ids, found) in zip(spans, words, strict=True):
+            known = ids and self.special.unk not in ids
+            bits.append(sum(loss for loss, _ in found) if known else UNPREDICTABLE * _num_bytes(text, span))
+            predictions.append(self.tokenizer.decode([number for _, number in found]).strip())
+        return {"id": passage_id(text), "text": text, "words": spans, "bits": bits, "predictions": predictions}
+
+
+def bits_per_byte(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Return the bits of all masked words divided by their bytes in UTF-8."""
+    size = sum(_num_bytes(row["text"], span) for row in rows for span in row["words"])
+    return float(sum(sum(row["bits"]) for row in rows) / max(1, size))
+
+
+def _num_bytes(text: str, span: Span) -> int:
+    return len(text[slice(*span)].encode(errors="surrogatepass"))
+
+
+def _tokens_of(tokens: TokenSequence, span: Span) -> list[int]:
+    """Return the positions of the tokens that have characters of a word; none if a part of the word was cut off."""
+    begins, ends = tokens.offsets[:, 0], tokens.offsets[:, 1]
+    if span[1] > int(ends.max()):
+        return []
+    return np.flatnonzero((begins < span[1]) & (ends > span[0])).tolist()
