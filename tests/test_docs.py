@@ -10,7 +10,9 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import pytest
 import yaml
@@ -194,12 +196,26 @@ def shared(tmp_path_factory):
     return tmp_path_factory.mktemp("prepared"), documented_files.few_reviews(tmp_path_factory.mktemp("packages"))
 
 
+@pytest.fixture(scope="session")
+def server(shared):
+    """A socket of a process that runs commands, which has imported what they need."""
+    path = os.pathsep.join(str(folder) for folder in (shared[1], REPOSITORY))
+    with tempfile.TemporaryDirectory() as folder:  # the path of a socket has 107 characters at most
+        command = [sys.executable, "-m", "tests.warm_process", f"{folder}/socket"]
+        with subprocess.Popen(
+            command, env=os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout.readline() == "ready\n"
+            yield Path(folder) / "socket"
+            process.kill()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ENGLISH, ids=name_of)
-def test_every_command_runs(page, tmp_path, shared):
+def test_every_command_runs(page, tmp_path, shared, server):
     data, packages = shared
     documented_files.write(tmp_path, packages)
-    programs = documented_files.programs(tmp_path / "bin")
+    programs = documented_files.programs(tmp_path / "bin", server)
     path = os.pathsep.join(str(folder) for folder in (packages, REPOSITORY))
     own = {"PATH": f"{programs}:{os.environ['PATH']}", "BERT_LIGHTNING_DATA": str(data), "PYTHONPATH": path}
     for block in blocks(page):
