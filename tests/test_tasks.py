@@ -11,6 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from bert_lightning.compare.task_measurements import task_measurements
+from bert_lightning.verbs.glue import average_scores, format_scores
 
 SENTENCES = ["the cat sleeps", "a dog runs away", "my uncle sings aloud", "the moon shines", "this film breaks down"]
 
@@ -439,6 +440,17 @@ def test_a_checkpoint_does_not_choose_what_is_executed(command, encoder, files):
     assert not (files / "owned").exists()
 
 
+def test_glue_averages_tasks_and_the_two_parts_of_mnli_are_one(command):
+    scores = {"cola": [10.0, 20.0], "mnli": [60.0, 70.0], "mnli_mismatched": [50.0, 80.0], "wnli": [40.0, 40.0]}
+    means = average_scores(scores)
+    assert means["average without WNLI"] == [(10 + 55) / 2, (20 + 75) / 2]
+    assert means["average"] == [(10 + 55 + 40) / 3, (20 + 75 + 40) / 3]
+    cola, *_, last = format_scores(scores, means).splitlines()
+    assert cola.split() == ["cola", "matthews", "15.00", "±", "7.07"]
+    assert last.split() == ["average", "without", "WNLI", "40.00", "±", "10.61"]
+    assert "'sst3' is not a task of GLUE" in command("glue", "tasks=[sst3]", "name=none")[2]
+
+
 @pytest.mark.slow
 def test_glue_is_a_table_of_means(command, encoder, tmp_path):
     glue = tmp_path / "glue"
@@ -466,4 +478,3 @@ def test_glue_is_a_table_of_means(command, encoder, tmp_path):
     assert table["averages"]["average without WNLI"][0] == pytest.approx((cola + mrpc + (mnli + other) / 2) / 3)
     assert mnli == pytest.approx(other, rel=1e-5)  # the same rows here
     assert command(*arguments, overrides)[0] == 2  # the table is there already
-    assert "'sst3' is not a task of GLUE" in command("glue", "tasks=[sst3]", "name=none")[2]

@@ -1,7 +1,8 @@
 """Run many commands as processes of their own without importing torch and Lightning in each.
 
 A server imports them once. For each command it forks, and the new process runs it in its own folder, with its own
-environment, arguments and standard streams, as a started one would.
+environment, arguments and standard streams, as a started one would. One command follows the other, so a pipe between
+two of them would wait forever.
 
     python -m tests.warm_process SOCKET
 """
@@ -10,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import traceback
 from pathlib import Path
 
 CLIENT = """#!{python} -IS
@@ -67,6 +69,8 @@ def _run(main, arguments, folder, environment, streams):
             code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
+        except BaseException:
+            traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
