@@ -1,4 +1,5 @@
 import os
+import shutil
 import sys
 from itertools import islice
 from pathlib import Path
@@ -100,13 +101,11 @@ def command(monkeypatch, tmp_path, capfd):
     return run
 
 
-@pytest.fixture
-def tiny_run(small_corpus, tmp_path):
-    """Overrides that make any training take a second."""
+def _tiny_settings(corpus, data):
     return (
         "data=sentences",
-        f"data.corpus.path={small_corpus}",
-        f"data.folder={tmp_path}/data/small",
+        f"data.corpus.path={corpus}",
+        f"data.folder={data}",
         "data.validation_fraction=0.2",
         "tokenizer.vocab_size=400",
         "model=tiny",
@@ -115,3 +114,28 @@ def tiny_run(small_corpus, tmp_path):
         "debug=smoke",
         "callbacks.progress=null",
     )
+
+
+@pytest.fixture
+def tiny_run(small_corpus, tmp_path):
+    """Overrides that make any training take a second."""
+    return _tiny_settings(small_corpus, f"{tmp_path}/data/small")
+
+
+@pytest.fixture(scope="session")
+def pretrained_once(small_corpus, tmp_path_factory):
+    """The folder of a tiny pretrained run, which `first_run` copies."""
+    folder = tmp_path_factory.mktemp("first")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONSAFEPATH", "1")
+        patch.chdir(folder)
+        settings = _tiny_settings(small_corpus, folder / "data" / "small")
+        patch.setattr(sys, "argv", ["bert-lightning", "pretrain", *settings, "name=first"])
+        cli.main()
+    return folder / "runs" / "first"
+
+
+@pytest.fixture
+def first_run(pretrained_once, tmp_path):
+    """A copy of a tiny pretrained run, at `runs/first` below the test's folder."""
+    return shutil.copytree(pretrained_once, tmp_path / "runs" / "first", symlinks=True)

@@ -80,8 +80,7 @@ def test_an_objective_of_the_users_own_in_pretraining(own, command, tiny_run, tm
     assert command("predict", f"run={half}", "the [MASK] sleeps")[0] == 0
 
 
-def test_a_task_of_the_users_own_is_answered_once_it_is_trusted(own, command, tiny_run, tmp_path, monkeypatch):
-    assert command("pretrain", *tiny_run, "name=first")[0] == 0
+def test_a_task_of_the_users_own_is_answered_once_it_is_trusted(own, command, first_run, tmp_path, monkeypatch):
     code, _, errors = command(*TASK, *OWN, "name=tuned")
     assert code == 0, errors
     assert [f"{TRUST_ENV}={own}.Sorted,{own}.Sorting" in note for note in notes(errors)] == [True]
@@ -97,8 +96,7 @@ def test_a_task_of_the_users_own_is_answered_once_it_is_trusted(own, command, ti
     assert json.loads(output)["examples"] == 8
 
 
-def test_a_checkpoint_that_could_not_be_used_is_not_trained(own, command, tiny_run, tmp_path):
-    assert command("pretrain", *tiny_run, "name=first")[0] == 0
+def test_a_checkpoint_that_could_not_be_used_is_not_trained(own, command, first_run, tmp_path):
     code, _, errors = command(*TASK, f"task.objective._target_={own}.sorting", "name=tuned")
     assert code == 2
     assert errors.splitlines()[-1] == (
@@ -109,9 +107,8 @@ def test_a_checkpoint_that_could_not_be_used_is_not_trained(own, command, tiny_r
 
 
 def test_a_task_type_of_the_users_own_is_evaluated_on_other_data_and_on_other_runs(
-    own, command, tiny_run, tmp_path, monkeypatch
+    own, command, first_run, tmp_path, monkeypatch
 ):
-    assert command("pretrain", *tiny_run, "name=first")[0] == 0
     (tmp_path / "others.csv").write_text("text,label\nthe dog sleeps,bad\nher garden grows,good\n")
     for name, overrides in (("mine", OWN[:1]), ("ours", ())):
         code, _, errors = command(*TASK, *overrides, f"name={name}")
@@ -136,9 +133,8 @@ def test_a_task_type_of_the_users_own_is_evaluated_on_other_data_and_on_other_ru
 
 
 def test_a_key_that_a_task_type_adds_to_the_batch_is_read_by_its_objective(
-    own, command, tiny_run, tmp_path, monkeypatch
+    own, command, first_run, tmp_path, monkeypatch
 ):
-    assert command("pretrain", *tiny_run, "name=first")[0] == 0
     code, _, errors = command(
         *TASK, f"task.type._target_={own}.Lettered", f"task.objective._target_={own}.ByLetter", "name=tuned"
     )
@@ -154,8 +150,7 @@ def test_a_key_that_a_task_type_adds_to_the_batch_is_read_by_its_objective(
     )  # fmt: skip
 
 
-def test_an_objective_that_knows_its_number_of_scores_need_not_take_it(own, command, tiny_run, monkeypatch):
-    assert command("pretrain", *tiny_run, "name=first")[0] == 0
+def test_an_objective_that_knows_its_number_of_scores_need_not_take_it(own, command, first_run, monkeypatch):
     mine = (*TASK, f"task.objective._target_={own}.TwoScores")
     code, _, errors = command(*mine, "name=tuned")
     assert code == 0, errors

@@ -17,10 +17,8 @@ SENTENCES = ["the cat sleeps", "a dog runs away", "my uncle sings aloud", "the m
 
 
 @pytest.fixture
-def encoder(command, tiny_run):
+def encoder(first_run):
     """A tiny pretrained encoder, `runs/first`."""
-    code, _, errors = command("pretrain", *tiny_run, "name=first")
-    assert code == 0, errors
     return "encoder=runs/first"
 
 
