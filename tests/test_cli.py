@@ -90,10 +90,9 @@ def test_a_compiled_model_learns_the_same_under_the_same_names(command, tiny_run
     assert names == other_names
 
 
-def test_a_checkpoint_is_plain_data_that_rebuilds_the_model(command, tiny_run, tmp_path):
+def test_a_checkpoint_is_plain_data_that_rebuilds_the_model(command, first_run, tmp_path):
     from bert_lightning.runs.pretrained import load_pretrained
 
-    trained(command, tiny_run)
     checkpoint = torch.load(tmp_path / "runs/first/checkpoints/last.ckpt", weights_only=True)
     roots = {".".join(name.split(".")[:3]) for name in checkpoint["state_dict"] if name.startswith("objective")}
     assert roots == {"objective.terms.mlm", "objective.terms.nsp"}
@@ -115,8 +114,7 @@ def test_the_same_command_gives_the_same_bits(command, tiny_run, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_predict_fills_in_masks(command, tiny_run, tmp_path):
-    trained(command, tiny_run)
+def test_predict_fills_in_masks(command, first_run, tmp_path):
     code, output, errors = command("predict", "The cat [MASK] and [MASK].", "top_k=3", "output=out.jsonl")
     assert code == 0, errors
     (row,) = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
@@ -145,8 +143,7 @@ def labelled(tmp_path):
     )
 
 
-def test_finetune_and_classify(command, tiny_run, labelled, tmp_path, monkeypatch):
-    trained(command, tiny_run)
+def test_finetune_and_classify(command, first_run, labelled, tmp_path, monkeypatch):
     code, output, errors = command("finetune", *labelled, "encoder=runs/first", "name=tuned")
     assert code == 0, errors
     assert "best val/classification/accuracy" in output
@@ -163,8 +160,7 @@ def test_finetune_and_classify(command, tiny_run, labelled, tmp_path, monkeypatc
     assert again.splitlines()[0] == output.splitlines()[0]
 
 
-def test_finetuning_starts_from_the_encoder_and_its_pooler(command, tiny_run, labelled, tmp_path):
-    trained(command, tiny_run)
+def test_finetuning_starts_from_the_encoder_and_its_pooler(command, first_run, labelled, tmp_path):
     code, _, errors = command("finetune", *labelled, "encoder=runs/first", "name=still", "optimizer.lr=0")
     assert code == 0, errors
     before, after = (
@@ -363,10 +359,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_mistakes_get_one_line_and_leave_nothing(case, command, tiny_run, tmp_path):
+def test_mistakes_get_one_line_and_leave_nothing(case, command, tiny_run, tmp_path, request):
     arguments, message = BAD[case]
     if "run=RUN" in arguments or case == "run exists":
-        trained(command, tiny_run)
+        request.getfixturevalue("first_run")
         arguments = [a.replace("RUN", "runs/first") for a in arguments]
     before = sorted(tmp_path.glob("runs/*"))
     code, output, errors = command(*(o for a in arguments for o in (tiny_run if a == "TINY" else [a])))
@@ -383,8 +379,7 @@ def damage(path, how):
 
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "other"])
-def test_a_damaged_checkpoint_is_named(how, command, tiny_run, tmp_path):
-    trained(command, tiny_run)
+def test_a_damaged_checkpoint_is_named(how, command, first_run, tmp_path):
     damage(tmp_path / "runs/first/checkpoints/best.ckpt", how)
     code, _, errors = command("predict", "run=runs/first", "a [MASK]")
     assert code == 2
@@ -393,12 +388,11 @@ def test_a_damaged_checkpoint_is_named(how, command, tiny_run, tmp_path):
     assert "damaged" in errors
 
 
-def test_a_checkpoint_that_wants_to_run_code_is_refused(command, tiny_run, tmp_path):
+def test_a_checkpoint_that_wants_to_run_code_is_refused(command, first_run, tmp_path):
     class Evil:
         def __reduce__(self):
             return (open, (str(tmp_path / "owned"), "w"))
 
-    trained(command, tiny_run)
     torch.save({"state_dict": {}, "bert_lightning": Evil()}, tmp_path / "runs/first/checkpoints/best.ckpt")
     code, _, errors = command("predict", "run=runs/first", "a [MASK]")
     assert code == 2
