@@ -22,9 +22,10 @@ from bert_lightning.studies.planned_runs import PlannedRun, planned_runs
 # Keys that say where, when and beside what a run runs, not what it computes. A key stands for all keys below it.
 _IGNORED = (
     "seed", "name", "runs", "job", "verb", "origin", "existing", "launch", "restarts", "num_workers", "logger",
-    "callbacks", "debug", "compile", "published", "monitor", "data.folder", "data.name", "trainer.devices",
-    "trainer.num_nodes", "trainer.accelerator", "trainer.default_root_dir", "trainer.log_every_n_steps",
-    "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing",
+    "callbacks", "debug", "compile", "measure_words", "published", "monitor", "data.folder", "data.name",
+    "trainer.devices", "trainer.num_nodes", "trainer.accelerator", "trainer.default_root_dir",
+    "trainer.log_every_n_steps", "trainer.enable_progress_bar", "trainer.enable_model_summary",
+    "trainer.enable_checkpointing",
 )  # fmt: skip
 _WEIGHTS = ("teacher", "init_from", "encoder")  # keys that name the run whose weights are read
 _NO_CAUSE = (*_WEIGHTS, "seed", "task", "monitor.metric")  # given keys that do not name an arm

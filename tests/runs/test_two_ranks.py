@@ -32,14 +32,14 @@ def validation(run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("objective", "accumulated"), [*((objective, 1) for objective in OBJECTIVES), ("mlm_nsp", 2)])
-def test_two_ranks_and_one_process_have_the_same_losses(objective, accumulated, tiny_run, tmp_path):
+def test_two_ranks_and_one_process_have_the_same_losses(objective, accumulated, command, tiny_run, tmp_path):
     if objective == "distillation":
-        finished(started(tmp_path, "pretrain", *tiny_run, "name=teacher"), tmp_path)
+        assert command("pretrain", *tiny_run, "name=teacher")[0] == 0
     settings = (*tiny_run, *NO_CHANCE, f"objective={objective}", *OBJECTIVES[objective], "trainer.accelerator=cpu")
     share = 8 // accumulated
     one = (f"batch_size={share}", f"trainer.accumulate_grad_batches={accumulated}", "name=one")
     two = (f"batch_size={share // 2}", f"trainer.accumulate_grad_batches={accumulated}", "name=two")
-    finished(started(tmp_path, "pretrain", *settings, *one), tmp_path)
+    assert command("pretrain", *settings, *one)[0] == 0
     finished(started(tmp_path, "pretrain", *settings, "trainer=ddp", "trainer.devices=2", *two), tmp_path)
     first, second = tmp_path / "runs" / "one", tmp_path / "runs" / "two"
     ours, theirs = losses(first), losses(second)
@@ -55,10 +55,10 @@ def test_two_ranks_and_one_process_have_the_same_losses(objective, accumulated, 
 
 
 @pytest.mark.slow
-def test_batches_of_tokens_are_weighed_by_what_each_predicts(tiny_run, tmp_path):
+def test_batches_of_tokens_are_weighed_by_what_each_predicts(command, tiny_run, tmp_path):
     """Two batches make an update, of different numbers of sequences: one after another, or on two ranks."""
     settings = (*tiny_run, *NO_CHANCE, "trainer.accelerator=cpu", "batch_tokens=256")
-    finished(started(tmp_path, "pretrain", *settings, "trainer.accumulate_grad_batches=2", "name=one"), tmp_path)
+    assert command("pretrain", *settings, "trainer.accumulate_grad_batches=2", "name=one")[0] == 0
     finished(started(tmp_path, "pretrain", *settings, "trainer=ddp", "trainer.devices=2", "name=two"), tmp_path)
     first, second = tmp_path / "runs" / "one", tmp_path / "runs" / "two"
     ours, theirs = losses(first), losses(second)
