@@ -20,7 +20,7 @@ install: $(VENV)/installed  ## make .venv with the package and all its extras
 demo: install  ## pretrain, fine-tune and compare on 25,000 film reviews: about 7 minutes on 2 cores
 	$(BIN)/bert-lightning demo
 
-test: install  ## the default tests, on at most four cores: 7 minutes on 2
+test: install  ## the default tests, on at most four cores: 4 minutes on 2
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 # The demo is given minutes, so it runs alone.
