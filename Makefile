@@ -23,10 +23,11 @@ demo: install  ## pretrain, fine-tune and compare on 25,000 film reviews: about 
 test: install  ## the default tests, on at most four cores: 4 minutes on 2
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
-# The demo is given minutes, so it runs alone.
+# The demo is given minutes, so it runs alone. Elsewhere ranks and tests share the cores: one thread each is faster.
 DEMO := tests/test_package.py::test_the_demo_learns_the_language_and_the_task
 test-slow: install  ## the tests that take minutes: kills, ranks, fine-tuning beside transformers, the wheel, the demo
-	$(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile -m 'slow and not gpu and not slurm' --deselect $(DEMO)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 2 --dist loadfile -m 'slow and not gpu and not slurm' \
+		--deselect $(DEMO)
 	$(BIN)/pytest -m slow $(DEMO)
 
 test-slurm: install  ## ranks, requeue and sweeps on a SLURM of its own; installs Debian's packages, as root
