@@ -26,7 +26,15 @@ def test_a_sweep_has_one_folder_a_job_and_none_nested(tiny_run, tmp_path):
         "0-variant-bert-seed-1", "1-variant-bert-seed-2", "2-variant-albert-seed-1", "3-variant-albert-seed-2",
     ]  # fmt: skip
     for folder in folders:
-        names = {"config.yaml", "tokenizer.json", "checkpoints", "metrics.csv", "tensorboard", "summary.json"}
+        names = {
+            "config.yaml",
+            "tokenizer.json",
+            "checkpoints",
+            "metrics.csv",
+            "predictions",
+            "tensorboard",
+            "summary.json",
+        }
         assert {path.name for path in folder.iterdir()} == names
         summary = json.loads((folder / "summary.json").read_text())
         assert (summary["ranks"], summary["steps"]) == (2, 4)
