@@ -9,10 +9,17 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from bert_lightning.compare.figures import logged
 from bert_lightning.runs.run_folder import RunFolder
 
+# The numbers of one seed are those of a version: `nn.init.trunc_normal_` of older ones draws other initial weights.
+WRITTEN_BY = (2, 13)
+pytestmark = pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < WRITTEN_BY,
+    reason="torch before 2.13 draws other initial weights from the same seed",
+)
 GOLDEN = Path(__file__).with_name("golden.json")
 # The first job's run is the teacher of the student's, which comes after it.
 VARIANTS = ["bert", "roberta", "albert", "distilbert", "electra", "spanbert", "modernbert", "cramming"]

@@ -6,7 +6,7 @@ import os
 import socket
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,17 +63,21 @@ class HubDataset(Corpus):
             return
         stream = self._stream()
         names = stream.column_names or [self.text_column]
-        if self.text_column not in names:
-            there = ", ".join(map(repr, names))
-            raise UserError(
-                f"{self.dataset} has no column {self.text_column!r}, only {there}: name the right one by {TEXT_COLUMN}"
-            )
+        self._check_column(names)
         for row in self._rows(stream.shard(num_shards=stream.num_shards, index=part.start)):
+            self._check_column(row)  # older versions of the library know no names before the first row
             if row[self.text_column] is None:
                 continue
             text = Row(self.dataset, row).text(self.text_column, TEXT_COLUMN)
             if document := split_sentences(clean(text), self.language):
                 yield document
+
+    def _check_column(self, names: Collection[str]) -> None:
+        if self.text_column not in names:
+            there = ", ".join(map(repr, names))
+            raise UserError(
+                f"{self.dataset} has no column {self.text_column!r}, only {there}: name the right one by {TEXT_COLUMN}"
+            )
 
     def _rows(self, stream: Any) -> Iterator[dict[str, Any]]:
         try:

@@ -79,8 +79,11 @@ def _csv(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _harmless(cell: Any) -> Any:
-    """Return a cell that a spreadsheet does not take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+    """Return a cell that a spreadsheet does not take for a formula. Python 3.10 cannot write NUL."""
+    if not isinstance(cell, str):
+        return cell
+    cell = cell.replace("\0", "")
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def _json(comparison: Comparison) -> str:
