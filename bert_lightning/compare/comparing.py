@@ -19,8 +19,8 @@ from bert_lightning.compare.run_measurements import (
     seconds_of_seeds,
 )
 from bert_lightning.compare.shown_predictions import breakdowns, compared_examples
-from bert_lightning.compare.word_measurements import BITS_PER_BYTE
 from bert_lightning.errors import UserError
+from bert_lightning.runs.predictions_file import BITS_PER_BYTE
 from bert_lightning.runtime.environment import git_commit
 
 
@@ -156,10 +156,8 @@ def _few_seeds(material: Material) -> list[str]:
 
 def _compared_run(run: LabelledRun, material: Material) -> ComparedRun:
     record = run.record
-    seconds = record.summary.get("wall_seconds")
     notes = [*material.notes.get(record.path, ()), *filter(None, [record.note])]
     return ComparedRun(
         str(record.path), run.arm, record.verb or "", record.state, run.seed, run.finetuning_seed, run.task,
-        run.commit, float(seconds) if isinstance(seconds, int | float) else None,
-        "; ".join(dict.fromkeys(notes)),
+        run.commit, run.seconds, "; ".join(dict.fromkeys(notes)),
     )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from bert_lightning.compare.labelled_runs import LabelledRun
 from bert_lightning.compare.measurements import Floats
 from bert_lightning.compare.results import Curve, TimeToTarget
-from bert_lightning.compare.word_measurements import BITS_PER_BYTE
+from bert_lightning.runs.predictions_file import BITS_PER_BYTE
 
 MOST_POINTS = 300  # of one curve
 _STEP, _TOKENS, _FLOPS, _SECONDS = "step", "train/tokens", "train/flops", "train/seconds"

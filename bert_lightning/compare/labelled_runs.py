@@ -48,6 +48,12 @@ class LabelledRun:
         commit = self.record.summary.get("commit")
         return commit if isinstance(commit, str) else None
 
+    @property
+    def seconds(self) -> float | None:
+        """The wall time of the run, if its summary has it."""
+        seconds = self.record.summary.get("wall_seconds")
+        return float(seconds) if isinstance(seconds, int | float) else None
+
 
 def label_study(study: Study) -> list[LabelledRun]:
     """Return the runs of a study that have a folder. Arms and seeds are those that the study gives."""

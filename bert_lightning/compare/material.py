@@ -14,8 +14,8 @@ from bert_lightning.compare.measurement_tables import measurements_of_rows, read
 from bert_lightning.compare.measurements import Measurement
 from bert_lightning.compare.results import ComparedRun
 from bert_lightning.compare.run_measurements import measure_runs
-from bert_lightning.compare.word_measurements import BITS_PER_BYTE
 from bert_lightning.errors import UserError
+from bert_lightning.runs.predictions_file import BITS_PER_BYTE
 from bert_lightning.runs.run_records import find_runs, read_runs
 from bert_lightning.studies.definition import STUDY_FILE
 from bert_lightning.studies.study_file import read_study

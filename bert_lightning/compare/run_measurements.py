@@ -14,9 +14,9 @@ from bert_lightning.compare.measurements import Measurement
 from bert_lightning.compare.pairs import SeedSeconds
 from bert_lightning.compare.results import Measure
 from bert_lightning.compare.task_measurements import task_measurements
-from bert_lightning.compare.word_measurements import BITS_PER_BYTE, word_measurement
+from bert_lightning.compare.word_measurements import word_measurement
 from bert_lightning.errors import UserError
-from bert_lightning.runs.predictions_file import MASKED_WORDS
+from bert_lightning.runs.predictions_file import BITS_PER_BYTE, MASKED_WORDS
 from bert_lightning.runs.run_files import read_json
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.run_records import ENDED
@@ -127,20 +127,15 @@ def seconds_of_seeds(runs: Sequence[LabelledRun]) -> SeedSeconds:
     arms: dict[str, float] = {}
     finetuning: dict[str, list[float]] = {}
     for arm in dict.fromkeys(run.arm for run in runs):
-        own = [run for run in runs if run.arm == arm and _seconds(run) is not None]
+        own = [run for run in runs if run.arm == arm and run.seconds is not None]
         seeds = {run.seed for run in own}
         if seeds:
-            arms[arm] = sum(_seconds(run) or 0.0 for run in own) / len(seeds)
+            arms[arm] = sum(run.seconds or 0.0 for run in own) / len(seeds)
     for run in runs:
-        if run.task is not None and (seconds := _seconds(run)) is not None:
+        if run.task is not None and (seconds := run.seconds) is not None:
             for measure in run.record.summary.get("metrics", {}):
                 finetuning.setdefault(f"{run.task}/{measure.rpartition('/')[2]}", []).append(seconds)
     return SeedSeconds(arms, {name: statistics.fmean(values) for name, values in finetuning.items()})
-
-
-def _seconds(run: LabelledRun) -> float | None:
-    seconds = run.record.summary.get("wall_seconds")
-    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def _pretraining_values(run: LabelledRun) -> list[Measurement]:

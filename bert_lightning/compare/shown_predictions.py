@@ -12,9 +12,8 @@ import numpy as np
 from bert_lightning.compare.labelled_runs import LabelledRun
 from bert_lightning.compare.results import Breakdown, ComparedExample
 from bert_lightning.compare.task_measurements import metric_values
-from bert_lightning.compare.word_measurements import BITS_PER_BYTE
 from bert_lightning.errors import UserError
-from bert_lightning.runs.predictions_file import MASKED_WORDS, Predictions, read_predictions
+from bert_lightning.runs.predictions_file import BITS_PER_BYTE, MASKED_WORDS, Predictions, read_predictions
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.run_records import ENDED
 
@@ -114,22 +113,22 @@ def _masked_sentences(kept: Kept) -> list[ComparedExample]:
 
 
 def _texts(runs: Sequence[LabelledRun]) -> dict[str, str]:
-    """Return the text of each example of a task by its id, from the data of the first run whose data are at hand."""
+    """Return the text of each example of a task by its id, from the data of the first run, if they are at hand."""
     from bert_lightning.config.saved import saved_task
     from bert_lightning.tasks.data import read_examples, task_type_of
     from bert_lightning.tasks.task_predictions import example_ids
 
-    for run in runs[:1]:
-        try:
-            task = saved_task(RunFolder(run.record.path))
-            if task is None or (task.path is None and task.hub is not None):
-                continue  # the hub is not asked: a comparison needs no network
-            examples = read_examples(task, task.validation_split, task_type_of(task), None)
-            texts = [" | ".join(_text(part) for part in example.inputs.values()) for example in examples]
-            return dict(zip(example_ids(examples), texts, strict=True))
-        except (UserError, OSError):
-            continue
-    return {}
+    if not runs:
+        return {}
+    try:
+        task = saved_task(RunFolder(runs[0].record.path))
+        if task is None or (task.path is None and task.hub is not None):
+            return {}  # the hub is not asked: a comparison needs no network
+        examples = read_examples(task, task.validation_split, task_type_of(task), None)
+    except (UserError, OSError):
+        return {}
+    texts = [" | ".join(_text(part) for part in example.inputs.values()) for example in examples]
+    return dict(zip(example_ids(examples), texts, strict=True))
 
 
 def _by_category(title: str, measure: str, kept: Kept, key: str) -> list[Breakdown]:
@@ -138,7 +137,7 @@ def _by_category(title: str, measure: str, kept: Kept, key: str) -> list[Breakdo
     counts: Counter[str] = Counter()
     for number, (run, predictions) in enumerate(kept):
         try:
-            values = metric_values(predictions).get("accuracy", (0.0, None))[1]
+            values = metric_values(predictions, "accuracy").get("accuracy", (0.0, None))[1]
         except UserError:
             values = None
         if values is None:

@@ -68,8 +68,8 @@ def task_measurements(
     return measurements
 
 
-def metric_values(kept: Predictions) -> dict[str, Found]:
-    """Return the value of each official metric, and the values of the examples.
+def metric_values(kept: Predictions, only: str | None = None) -> dict[str, Found]:
+    """Return the value of each official metric, and the values of the examples. `only` names the one that is wanted.
 
     The values of the examples are None if they are not known, or if their mean is not the official value. A loss with
     class weights is such a case. For a metric over some examples only, such as those with an answer, the values of the
@@ -78,7 +78,8 @@ def metric_values(kept: Predictions) -> dict[str, Found]:
     Raises:
         UserError: if the rows are not those of the task type.
     """
-    official = {name: math.nan if value is None else value for name, value in kept.about["metrics"].items()}
+    wanted = {name: value for name, value in kept.about["metrics"].items() if only in (None, name)}
+    official = {name: math.nan if value is None else value for name, value in wanted.items()}
     compute = _OF_TASK_TYPE.get(str(kept.about.get("task_type")), {})
     found: dict[str, Found] = {}
     try:

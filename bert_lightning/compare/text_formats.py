@@ -20,7 +20,7 @@ _BAR = r"\|"  # a bar that ends no cell of a table in Markdown
 
 def as_text(found: Comparison) -> str:
     """Return the comparison for a terminal: the answer, then tables, then warnings."""
-    return _document(found, lambda title, rows: f"{title}\n{_indented(table(rows, range(1, len(rows[0]))))}", "\n\n")
+    return _document(found, lambda title, rows: f"{title}\n{_indented(table(rows, range(1, len(rows[0]))))}")
 
 
 def as_markdown(found: Comparison) -> str:
@@ -30,7 +30,7 @@ def as_markdown(found: Comparison) -> str:
         rule = ["---", *["---:"] * (len(rows[0]) - 1)]
         return f"## {title}\n\n" + "\n".join(map(_row, [rows[0], rule, *rows[1:]]))
 
-    return _document(found, section, "\n\n") + "\n"
+    return _document(found, section) + "\n"
 
 
 def as_latex(found: Comparison) -> str:
@@ -104,14 +104,14 @@ def signed(value: float, measure: Measure) -> str:
     return f"{measure.factor * value:+.{measure.decimals}f}"
 
 
-def _document(found: Comparison, section: Callable[[str, Rows], str], gap: str) -> str:
+def _document(found: Comparison, section: Callable[[str, Rows], str]) -> str:
     head = " ".join(filter(None, [found.answer, found.to_settle]))
     tables = [section(t, r) for t, r in (arm_rows(found), difference_rows(found), power_rows(found)) if len(r) > 1]
     equal = [check.name for check in found.checks if check.status == EQUAL]
     different = [check.name for check in found.checks if check.status == DIFFERENT]
     fairness = [f"Equal: {', '.join(equal)}."] * bool(equal) + [f"Different: {', '.join(different)}."] * bool(different)
     warnings = [f"warning: {warning}" for warning in found.warnings]
-    return gap.join(filter(None, [head, *tables, "\n".join(fairness), "\n".join(warnings)]))
+    return "\n\n".join(filter(None, [head, *tables, "\n".join(fairness), "\n".join(warnings)]))
 
 
 def _head(measure: Measure) -> str:

@@ -8,10 +8,9 @@ import numpy as np
 
 from bert_lightning.compare.example_values import ratio_metric
 from bert_lightning.compare.measurements import Measurement
+from bert_lightning.data.store.passages import num_bytes
 from bert_lightning.errors import UserError
-from bert_lightning.runs.predictions_file import read_predictions
-
-BITS_PER_BYTE = "words/bits_per_byte"
+from bert_lightning.runs.predictions_file import BITS_PER_BYTE, read_predictions
 
 
 def word_measurement(path: Path, arm: str, seed: int) -> Measurement:
@@ -25,12 +24,8 @@ def word_measurement(path: Path, arm: str, seed: int) -> Measurement:
     kept = read_predictions(path)
     try:
         bits = np.array([float(sum(row["bits"])) for row in kept.rows])
-        sizes = np.array([float(sum(_num_bytes(row["text"], *span) for span in row["words"])) for row in kept.rows])
+        sizes = np.array([float(sum(num_bytes(row["text"], *span) for span in row["words"])) for row in kept.rows])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({type(error).__name__}: {error}): pretrain the run again") from None
     value, values = ratio_metric(bits, sizes)
     return Measurement(arm, seed, None, BITS_PER_BYTE, value, tuple(row["id"] for row in kept.rows), values)
-
-
-def _num_bytes(text: str, start: int, end: int) -> int:
-    return len(text[start:end].encode(errors="surrogatepass"))

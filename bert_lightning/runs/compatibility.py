@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.renames import translated
 from bert_lightning.runs.run_files import read_yaml
 from bert_lightning.runs.run_folder import RunFolder
+from bert_lightning.runs.run_records import flatten
 from bert_lightning.runs.trust import check_no_interpolations
 from bert_lightning.runtime.environment import note
 
@@ -111,7 +112,7 @@ def _decisive(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
 
     The factors of the number of examples per update are replaced by their product.
     """
-    leaves = dict(_leaves(OmegaConf.to_container(config) if isinstance(config, DictConfig) else config))
+    leaves = dict(flatten(OmegaConf.to_container(config) if isinstance(config, DictConfig) else config))
     decisive = {key: value for key, value in leaves.items() if not _executes(key)}
     factors = [leaves.get(key) for key in _UPDATE if key != "batch_size" or leaves.get("batch_tokens") is None]
     decisive[" * ".join(_UPDATE)] = math.prod(factors) if all(type(value) is int for value in factors) else factors
@@ -134,12 +135,3 @@ def _apart(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
 def _executes(key: str) -> bool:
     """Return whether a dotted key says how a run is executed or where it comes from, rather than what it trains."""
     return f"{key}.".startswith((*EXECUTION_KEYS, "existing.", "origin.", "published.")) or key in BATCH_SHARE_KEYS
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value of each leaf of a nested config. An empty mapping is a leaf."""
-    if not isinstance(value, dict) or not value:
-        yield path, value
-        return
-    for key, child in value.items():
-        yield from _leaves(child, f"{path}.{key}".lstrip("."))

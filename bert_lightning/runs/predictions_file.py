@@ -3,7 +3,10 @@
 A run's folder has a folder `predictions/`. In it, `<name>.jsonl` has the rows, and `<name>.json` describes them.
 `validation` is the name of what the last weights of a fine-tuning predict for its validation examples.
 
-Each line of `<name>.jsonl` is a JSON object. No input is stored. Its keys are:
+`masked_words` is the name of what the last weights of a pretraining predict for masked words. Its rows are described in
+`tasks/masked_words.py`.
+
+Each line of `<name>.jsonl` is a JSON object. The inputs of a task are not stored. Its keys are:
 
 id          identifies the example; it does not depend on the order of the examples, the seed, the arm or the tokenizer
 gold        the right answer
@@ -44,7 +47,8 @@ from bert_lightning.runs.atomic_writes import replace_atomically
 from bert_lightning.runs.run_files import read_json, unreadable_message
 
 FORMAT = 1
-MASKED_WORDS = "masked_words"  # the name of what the last weights of a pretraining predict for masked words
+MASKED_WORDS = "masked_words"
+BITS_PER_BYTE = "words/bits_per_byte"  # the name of the measure of masked words
 # Types of the values that every description has.
 _DESCRIBED: dict[str, tuple[type, ...]] = {
     "split": (str,),

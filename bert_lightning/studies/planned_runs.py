@@ -54,12 +54,6 @@ def planned_runs(study: Study) -> list[PlannedRun]:
     return found
 
 
-def run_of_folder(runs: Iterable[PlannedRun], folder: Path) -> PlannedRun | None:
-    """Return the planned run that lies in a folder, however its path is written; None if there is none."""
-    wanted = folder.resolve()
-    return next((run for run in runs if run.folder.resolve() == wanted), None)
-
-
 def merged_overrides(*lists: Iterable[str]) -> tuple[str, ...]:
     """Return the overrides of all lists. An override replaces those of the same key in earlier lists."""
     found: dict[str, str] = {}

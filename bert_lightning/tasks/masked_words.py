@@ -8,6 +8,9 @@ words is divided by their bytes in UTF-8.
 
 A word that the model cannot predict costs 8 bits a byte, as without a model: one with an unknown token, or one beyond
 the maximal length. A tokenizer that ignores case or accents has less to predict, which this does not correct.
+
+A row of `predictions/masked_words.jsonl` is a passage: `id`, a hash of its `text`; `words`, the characters [start, end)
+of its masked words; and for each word its `bits` and the likeliest tokens as text in `predictions`.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -26,21 +30,29 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from bert_lightning.data.labelled.encoding import TokenSequence, collate, encode
-from bert_lightning.data.store.passages import passage_id
+from bert_lightning.data.store.passages import num_bytes, passage_id
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.base import EncoderModule
-from bert_lightning.runs.predictions_file import MASKED_WORDS, write_predictions
+from bert_lightning.runs.predictions_file import BITS_PER_BYTE, MASKED_WORDS, write_predictions
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runtime.environment import note
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
-METRIC = "val/words/bits_per_byte"
 MASKED_FRACTION = 0.15
 UNPREDICTABLE = 8.0  # bits of a byte without a model
 _BATCH = 32  # passages
 _MASKED_LM = "masked_lm"  # type of the head that predicts masked tokens
 
 Span = tuple[int, int]  # characters [start, end) of a passage
+
+
+class _Passage(NamedTuple):
+    """A passage with its tokens, the characters of its masked words, and the positions of the tokens of each."""
+
+    text: str
+    tokens: TokenSequence
+    spans: list[Span]
+    words: list[list[int]]
 
 
 def masked_spans(passage: str) -> list[Span]:
@@ -65,7 +77,6 @@ class MaskedWords(Callback):
     def __init__(self, passages: Sequence[str], tokenizer: Tokenizer, max_length: int) -> None:
         self.passages, self.tokenizer, self.max_length = list(passages), tokenizer, max_length
         self.special = SpecialIds.of(tokenizer)
-        self._encoded: list[TokenSequence] | None = None
         self._measured: list[dict[str, Any]] = []
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -79,7 +90,7 @@ class MaskedWords(Callback):
             head = pl_module.objective.terms[term].head
             assert isinstance(head, nn.Module), "a term with a type of head has this head"
             self._measured = self.measure(pl_module.encoder, head)
-            pl_module.log(METRIC, bits_per_byte(self._measured))
+            pl_module.log(f"val/{BITS_PER_BYTE}", bits_per_byte(self._measured))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the predictions if training ends after this validation. Early stopping has decided about it already."""
@@ -100,30 +111,27 @@ class MaskedWords(Callback):
     @torch.inference_mode()
     def measure(self, encoder: BERT, head: nn.Module) -> list[dict[str, Any]]:
         """Return a row for each passage: its id and text, the masked words, their bits and their likeliest tokens."""
-        if self._encoded is None:
-            self._encoded = encode(self.passages, self.tokenizer, self.max_length, with_offsets=True)
         rows = []
-        for start in range(0, len(self.passages), _BATCH):
-            part = slice(start, start + _BATCH)
-            rows += self._rows(encoder, head, self.passages[part], self._encoded[part])
+        for start in range(0, len(self._passages), _BATCH):
+            rows += self._rows(encoder, head, self._passages[start : start + _BATCH])
         return rows
 
-    def _rows(
-        self, encoder: BERT, head: nn.Module, passages: Sequence[str], encoded: Sequence[TokenSequence]
-    ) -> list[dict[str, Any]]:
-        batch = collate(encoded, self.special.pad)
-        ids = batch["input_ids"]
-        words = [
-            [_tokens_of(tokens, span) for span in masked_spans(text)]
-            for text, tokens in zip(passages, encoded, strict=True)
-        ]
-        places = [(row, token) for row, spans in enumerate(words) for tokens in spans for token in tokens]
-        bits, likeliest = self._predict(encoder, head, ids, batch["attention_mask"], places)
+    @cached_property
+    def _passages(self) -> list[_Passage]:
+        """The passages with their tokens and masked words, which are the same at every validation."""
+        encoded = encode(self.passages, self.tokenizer, self.max_length, with_offsets=True)
+        found = []
+        for text, tokens in zip(self.passages, encoded, strict=True):
+            spans = masked_spans(text)
+            found.append(_Passage(text, tokens, spans, [_tokens_of(tokens, span) for span in spans]))
+        return found
+
+    def _rows(self, encoder: BERT, head: nn.Module, passages: Sequence[_Passage]) -> list[dict[str, Any]]:
+        batch = collate([passage.tokens for passage in passages], self.special.pad)
+        places = [(row, token) for row, p in enumerate(passages) for tokens in p.words for token in tokens]
+        bits, likeliest = self._predict(encoder, head, batch["input_ids"], batch["attention_mask"], places)
         found = iter(zip(bits, likeliest, strict=True))
-        return [
-            self._row(text, [(ids[row, tokens].tolist(), [next(found) for _ in tokens]) for tokens in spans])
-            for row, (text, spans) in enumerate(zip(passages, words, strict=True))
-        ]
+        return [self._row(passage, [[next(found) for _ in tokens] for tokens in passage.words]) for passage in passages]
 
     def _predict(
         self, encoder: BERT, head: nn.Module, ids: Tensor, real: Tensor, places: Sequence[tuple[int, int]]
@@ -142,24 +150,20 @@ class MaskedWords(Callback):
         bits = (logits.logsumexp(1) - chosen) / math.log(2)
         return bits.tolist(), logits.argmax(1).tolist()
 
-    def _row(self, text: str, words: Sequence[tuple[list[int], list[tuple[float, int]]]]) -> dict[str, Any]:
-        """Return the row of a passage from the true ids of each masked word, and the loss and likeliest id of each."""
-        spans, bits, predictions = masked_spans(text), [], []
-        for span, (ids, found) in zip(spans, words, strict=True):
-            known = ids and self.special.unk not in ids
-            bits.append(sum(loss for loss, _ in found) if known else UNPREDICTABLE * _num_bytes(text, span))
-            predictions.append(self.tokenizer.decode([number for _, number in found]).strip())
-        return {"id": passage_id(text), "text": text, "words": spans, "bits": bits, "predictions": predictions}
+    def _row(self, passage: _Passage, found: Sequence[Sequence[tuple[float, int]]]) -> dict[str, Any]:
+        """Return the row of a passage from the loss and the likeliest id of each token of each masked word."""
+        text, bits, predictions = passage.text, [], []
+        for span, tokens, predicted in zip(passage.spans, passage.words, found, strict=True):
+            known = tokens and self.special.unk not in passage.tokens.ids[tokens]
+            bits.append(sum(loss for loss, _ in predicted) if known else UNPREDICTABLE * num_bytes(text, *span))
+            predictions.append(self.tokenizer.decode([number for _, number in predicted]).strip())
+        return {"id": passage_id(text), "text": text, "words": passage.spans, "bits": bits, "predictions": predictions}
 
 
 def bits_per_byte(rows: Sequence[Mapping[str, Any]]) -> float:
     """Return the bits of all masked words divided by their bytes in UTF-8."""
-    size = sum(_num_bytes(row["text"], span) for row in rows for span in row["words"])
+    size = sum(num_bytes(row["text"], *span) for row in rows for span in row["words"])
     return float(sum(sum(row["bits"]) for row in rows) / max(1, size))
-
-
-def _num_bytes(text: str, span: Span) -> int:
-    return len(text[slice(*span)].encode(errors="surrogatepass"))
 
 
 def _tokens_of(tokens: TokenSequence, span: Span) -> list[int]:

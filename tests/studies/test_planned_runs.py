@@ -1,11 +1,9 @@
 """The runs of a study, their folders and their order."""
 
-from pathlib import Path
-
 import pytest
 
 from bert_lightning.errors import UserError
-from bert_lightning.studies.planned_runs import merged_overrides, planned_runs, run_of_folder
+from bert_lightning.studies.planned_runs import merged_overrides, planned_runs
 from bert_lightning.studies.shards import independent_parts, runs_of_shard
 from bert_lightning.studies.study_file import read_study
 
@@ -83,13 +81,6 @@ def test_an_evaluation_may_leave_out_arms(written):
     runs = planned_runs(read_study(written(("probe: [task=sentiment]", "probe: {overrides: [], without: [bert]}"))))
     assert {run.arm for run in runs if run.evaluation == "probe"} == {"distilbert", "published"}
     assert "bert" in {run.arm for run in runs if run.evaluation == "test"}
-
-
-def test_a_run_is_found_by_its_folder(runs, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    found = run_of_folder(runs, Path("study/../study/runs/bert/seed-1/pretrain"))
-    assert found.name == "bert/seed-1/pretrain"
-    assert run_of_folder(runs, Path("study/runs/bert")) is None
 
 
 def test_a_later_override_replaces_an_earlier_one():

@@ -43,6 +43,11 @@ class PassageSample:
             self._hashes.remove(-heapq.heappop(self._heap)[0])
 
 
+def num_bytes(text: str, start: int, end: int) -> int:
+    """Return the bytes in UTF-8 of the characters [start, end) of a text."""
+    return len(text[start:end].encode(errors="surrogatepass"))
+
+
 def passage_id(passage: str) -> str:
     """Return 16 hexadecimal digits that identify a passage."""
     return hashlib.blake2b(passage.encode(errors="surrogatepass"), digest_size=8).hexdigest()
