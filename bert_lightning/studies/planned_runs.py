@@ -33,8 +33,9 @@ class PlannedRun:
 
     @property
     def overrides(self) -> list[str]:
-        """Return the overrides of the run's verb."""
-        return [*self.settings, *(f"{key}={quote_for_hydra(value)}" for key, value in self.values.items())]
+        """Return the overrides of the run's verb, deletions last: Hydra deletes no key while its value is null."""
+        given = [*self.settings, *(f"{key}={quote_for_hydra(value)}" for key, value in self.values.items())]
+        return sorted(given, key=lambda override: override.startswith("~"))
 
     @property
     def kind(self) -> str:
