@@ -1,6 +1,7 @@
 """The states of a study's runs, from folders that the tests make by hand."""
 
 import json
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -25,6 +26,7 @@ SUMMARY = {
 }  # fmt: skip
 
 
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 COMPOSED = {}  # compositions, which the studies of all tests share to save time
 
 
@@ -217,3 +219,16 @@ def test_two_arms_that_are_the_same_give_a_note(written, hydra_configs, capsys):
     assert capsys.readouterr().err == ""
     checked(written(("b: [variant=bert]", "b: [variant=roberta]"), text=text))
     assert "arms a and b are the same, so all that differs is chance" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", sorted(EXPERIMENTS.glob("*/study.yaml")), ids=lambda file: file.parent.name)
+def test_the_committed_studies_are_without_mistake(file, hydra_configs):
+    checked(file.parent)
+
+
+def test_a_key_that_gets_its_value_from_another_arm_can_be_deleted(written, hydra_configs):
+    text = (
+        "title: Which?\nbudget: {steps: 4}\narms:\n  bert: []\n  student:\n    teacher: bert\n"
+        "    overrides: [variant=distilbert, model.num_hidden_layers=1, tokenizer=wordpiece, ~tokenizer.path]\n"
+    )
+    checked(written(text=text))
