@@ -14,8 +14,8 @@ bert-lightning resume: continue an interrupted run. The result is bit for bit th
   bert-lightning resume runs/my-run
 
 The run's folder is all that it needs. It starts from the newest intact checkpoint.
-Keys that may change (key=value): num_workers, compile, restarts, launch, measure_words, callbacks.*, logger.*,
-trainer.devices, trainer.num_nodes, trainer.accelerator, trainer.strategy. Also batch_size and
+Keys that may change (key=value): num_workers, compile, restarts, launch, measure_words, evaluations.*, callbacks.*,
+logger.*, trainer.devices, trainer.num_nodes, trainer.accelerator, trainer.strategy. Also batch_size and
 trainer.accumulate_grad_batches, as long as an update has as many examples as before: with twice
 the devices, give half the batch_size.
 """

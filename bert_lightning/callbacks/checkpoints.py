@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from bert_lightning.callbacks.exact_resume import ExactResume
+from bert_lightning.callbacks.pause import validation_follows
 from bert_lightning.errors import UserError
 from bert_lightning.runtime.collectives import AllRanksError, distributed, max_over_ranks
 from bert_lightning.runtime.signals import Interrupted, SignalFlag
@@ -77,10 +78,8 @@ class Checkpoints(Checkpoint):
         self._intact = False
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        done = trainer.fit_loop.total_batch_idx + 1
-        interval = trainer.val_check_batch
-        due = trainer.should_stop or (interval and done % interval == 0)
-        self._intact = not due  # a checkpoint made before a validation that is due would skip it when resumed
+        # A checkpoint made before a validation that is due would skip it when resumed.
+        self._intact = not validation_follows(trainer)
 
     def on_validation_end(self, *_: Any) -> None:
         self._intact = True

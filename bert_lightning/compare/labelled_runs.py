@@ -22,7 +22,7 @@ from bert_lightning.studies.planned_runs import PlannedRun, planned_runs
 # Keys that say where, when and beside what a run runs, not what it computes. A key stands for all keys below it.
 _IGNORED = (
     "seed", "name", "runs", "job", "verb", "origin", "existing", "launch", "restarts", "num_workers", "logger",
-    "callbacks", "debug", "compile", "measure_words", "published", "monitor", "data.folder", "data.name",
+    "callbacks", "debug", "compile", "measure_words", "evaluations", "published", "monitor", "data.folder", "data.name",
     "trainer.devices", "trainer.num_nodes", "trainer.accelerator", "trainer.default_root_dir",
     "trainer.log_every_n_steps", "trainer.enable_progress_bar", "trainer.enable_model_summary",
     "trainer.enable_checkpointing",

@@ -48,6 +48,15 @@ class TaskConfig(Schema):
 
 
 @dataclass
+class EvaluationConfig(Schema):
+    """Keys of an entry of the config group `evaluations`: what is measured during pretraining, and when."""
+
+    task: TaskConfig = field(default_factory=TaskConfig)
+    at: list[Annotated[float, Range(above=0, most=1)]] = MISSING  # fractions of the budget
+    every_steps: Count | None = MISSING
+
+
+@dataclass
 class MonitorConfig(Schema):
     """Keys that choose the best checkpoint: a validation metric, and whether its lowest or highest value is best."""
 

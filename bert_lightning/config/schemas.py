@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from omegaconf import MISSING
 
-from bert_lightning.config.schema_parts import DataConfig, MonitorConfig, Root, Schema, TaskConfig
+from bert_lightning.config.schema_parts import DataConfig, EvaluationConfig, MonitorConfig, Root, Schema, TaskConfig
 from bert_lightning.ranges import (  # fmt: skip
     Count,
     Empty,
@@ -110,6 +110,7 @@ class PretrainConfig(TrainingConfig):
     init_from: str | None = None
     teacher: str | None = None
     measure_words: bool = True
+    evaluations: dict[str, EvaluationConfig] = field(default_factory=dict)
     examples: Maker = MISSING
     masking: Part = MISSING
     objective: Maker = MISSING

@@ -29,7 +29,7 @@ from bert_lightning.renames import renamed
 
 _HYDRA = {"_partial_": bool, "_recursive_": bool, "_convert_": str, "_args_": list[Any]}
 _LARGEST = 2**63 - 1  # largest integer that torch and NumPy can hold
-_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+_REFERENCE = re.compile(r"\$\{(\.*)([\w.]+)\}")  # n dots: relative to the n-th mapping around the key
 
 
 def check_config(config: DictConfig, overrides: Iterable[str] = (), complete: bool = True) -> None:
@@ -260,7 +260,7 @@ def _references(written: Any, path: str = "") -> Iterable[tuple[str, str]]:
         for name, value in written.items():
             yield from _references(value, _join(path, name))
     elif isinstance(written, str) and (found := _REFERENCE.fullmatch(written)):
-        yield path, found[1]
+        yield path, _join(path.rsplit(".", len(found[1]))[0], found[2]) if found[1] else found[2]
 
 
 def _check_known(node: Mapping[str, Any], path: str, known: list[str], owner: str) -> None:

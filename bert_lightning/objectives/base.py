@@ -181,6 +181,12 @@ class JointObjective(nn.Module):
         """Return the type of each head that other runs can use, by the name of its term. Checkpoints store this."""
         return {name: kind for name, objective in self.objectives().items() if (kind := objective.head_type)}
 
+    def masked_lm_head(self) -> MaskedLMHead | None:
+        """Return the first head that predicts masked tokens from the encoder's hidden states; None if there is none."""
+        wanted = HEAD_TYPES[MaskedLMHead]
+        found: Any = next((each.head for each in self.objectives().values() if each.head_type == wanted), None)
+        return found
+
     def shares(self, batch: Batch) -> dict[str, float]:
         """Return a factor for each term: its number of predictions divided by the mean over the update's batches.
 

@@ -22,8 +22,9 @@ TRAINING_VERBS = ("pretrain", "finetune")  # the verbs that create runs
 
 # Keys that say how a run is executed and measured. They may change when a run resumes; any other change would make
 # another run.
-EXECUTION_KEYS = ("num_workers", "compile", "launch", "restarts", "measure_words", "logger.", "callbacks.",
-             "trainer.devices", "trainer.num_nodes", "trainer.accelerator", "trainer.strategy")  # fmt: skip
+EXECUTION_KEYS = ("num_workers", "compile", "launch", "restarts", "measure_words", "evaluations.", "logger.",
+                  "callbacks.", "trainer.devices", "trainer.num_nodes", "trainer.accelerator",
+                  "trainer.strategy")  # fmt: skip
 # Keys that may also change when a run resumes, as long as their product with the number of ranks stays equal.
 BATCH_SHARE_KEYS = ("batch_size", "trainer.accumulate_grad_batches")
 

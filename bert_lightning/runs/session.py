@@ -49,6 +49,7 @@ class RunParts:
     tokenizer: Tokenizer
     data_fingerprint: Callable[[], str]  # returns a fingerprint of the content of the examples, not of their paths
     callbacks: Sequence[Callback] = ()  # added to those of the config
+    metric_names: Sequence[str] = ()  # the validation metrics that these callbacks log
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Session:
                 or the checkpoint belongs to another run.
         """
         _silence_known_warnings()
-        known = [f"val/{name}" for name in parts.module.validation_metrics.names()]
+        known = [*(f"val/{name}" for name in parts.module.validation_metrics.names()), *parts.metric_names]
         if config.monitor.metric not in known:
             raise UserError(f"monitor.metric={config.monitor.metric} is not measured: choose one of {', '.join(known)}")
         throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)

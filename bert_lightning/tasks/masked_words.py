@@ -41,7 +41,6 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds
 MASKED_FRACTION = 0.15
 UNPREDICTABLE = 8.0  # bits of a byte without a model
 _BATCH = 32  # passages
-_MASKED_LM = "masked_lm"  # type of the head that predicts masked tokens
 
 Span = tuple[int, int]  # characters [start, end) of a passage
 
@@ -65,14 +64,15 @@ def masked_spans(passage: str) -> list[Span]:
 class MaskedWords(Callback):
     """A callback that measures masked words at each validation, and keeps the predictions of the last one.
 
-    It changes nothing in training. All ranks measure the same words. A model without a head that predicts masked words
-    is not measured, such as the discriminator of ELECTRA.
+    It changes nothing in training. All ranks measure the same words. The model must have a masked language model head.
 
     Args:
         passages: the passages.
         tokenizer: the tokenizer of the encoder.
         max_length: the maximal number of tokens in a sequence.
     """
+
+    metric_names = (f"val/{BITS_PER_BYTE}",)
 
     def __init__(self, passages: Sequence[str], tokenizer: Tokenizer, max_length: int) -> None:
         self.passages, self.tokenizer, self.max_length = list(passages), tokenizer, max_length
@@ -84,13 +84,10 @@ class MaskedWords(Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, EncoderModule), "pretraining has an encoder and an objective"
-        types = pl_module.objective.head_types()
-        term = next((name for name, kind in types.items() if kind == _MASKED_LM), None)
-        if term is not None and self.passages:
-            head = pl_module.objective.terms[term].head
-            assert isinstance(head, nn.Module), "a term with a type of head has this head"
-            self._measured = self.measure(pl_module.encoder, head)
-            pl_module.log(f"val/{BITS_PER_BYTE}", bits_per_byte(self._measured))
+        head = pl_module.objective.masked_lm_head()
+        assert head is not None, "without this head, pretraining measures no words"
+        self._measured = self.measure(pl_module.encoder, head)
+        pl_module.log(f"val/{BITS_PER_BYTE}", bits_per_byte(self._measured))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the predictions if training ends after this validation. Early stopping has decided about it already."""

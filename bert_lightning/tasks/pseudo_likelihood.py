@@ -27,7 +27,7 @@ from bert_lightning.tasks.answering import check_numbers
 from bert_lightning.tasks.output import progress
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
-_TOKENS = 256  # tokens in a batch for each unit of `batch_size`
+TOKENS_PER_UNIT = 256  # tokens in a batch for each unit of `batch_size`
 Integers = npt.NDArray[np.int64]
 
 
@@ -40,11 +40,14 @@ class PseudoLikelihood:
         mask: id of the mask token.
         pad: id of the padding token.
         mask_rest_of_word: whether the tokens of a word to the right of the predicted token are masked too.
+        bar: whether a progress bar is shown.
     """
 
-    def __init__(self, encoder: BERT, head: MaskedLMHead, mask: int, pad: int, mask_rest_of_word: bool = True) -> None:
+    def __init__(
+        self, encoder: BERT, head: MaskedLMHead, mask: int, pad: int, mask_rest_of_word: bool = True, bar: bool = True
+    ) -> None:
         self.encoder, self.head, self.mask, self.pad = encoder.eval(), head.eval(), mask, pad
-        self.mask_rest_of_word = mask_rest_of_word
+        self.mask_rest_of_word, self.bar = mask_rest_of_word, bar
 
     @torch.inference_mode()
     def __call__(self, sequences: Sequence[TokenSequence], batch_tokens: int) -> Tensor:
@@ -61,7 +64,7 @@ class PseudoLikelihood:
         totals = torch.zeros(len(distinct), dtype=torch.double)
         by_length = list(distinct.values())
         batches = _batches(by_length, batch_tokens)
-        for copies in progress(batches, len(batches)):
+        for copies in progress(batches, len(batches)) if self.bar else batches:
             totals.index_add_(0, torch.from_numpy(copies[:, 0].copy()), self._log_probabilities(by_length, copies))
         places = torch.tensor([index[tokens.ids.tobytes()] for tokens in sequences], dtype=torch.long)
         return totals[places]
@@ -117,7 +120,7 @@ class PairScorer:
         """Yield each pair with its prediction, in the given order."""
         units = self.task_type.encode(examples, self.tokenizer, self.max_length) if examples else []
         self.num_cut += sum(unit.is_cut for unit in units)
-        scores = self.score([tokens for unit in units for tokens in unit.sequences], batch_size * _TOKENS)
+        scores = self.score([tokens for unit in units for tokens in unit.sequences], batch_size * TOKENS_PER_UNIT)
         check_numbers(self.path, scores)
         yield from zip(examples, self.task_type.decode(scores.view(-1, 2), units, self.labels), strict=True)
 

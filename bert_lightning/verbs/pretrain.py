@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.session import RunParts
 from bert_lightning.runs.warm_start import copy_weights
 from bert_lightning.tasks.masked_words import MaskedWords
+from bert_lightning.tasks.pair_evaluation import MeasuredPairs, PairEvaluation, read_measured_pairs
 from bert_lightning.text.tokenizers.recipes import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.training import check_new_run, start_run
 from bert_lightning.verbs.prepare import prepared_data
@@ -82,13 +83,14 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     derived["trainer.devices"] = device_count(config.trainer)
     make_objective = _check_parts(config, derived["trainer.devices"])
     objective = OmegaConf.to_container(config.objective, resolve=True)
+    measured = read_measured_pairs(config.evaluations)
     data = prepared_data(config)
     derived["model.vocab_size"] = _vocabulary_size(config, data)
 
     def parts_of(config: DictConfig) -> RunParts:
         # An objective that refers to a derived value is built again, with that value.
         same = OmegaConf.to_container(config.objective) == objective
-        return _parts(config, data, make_objective if same else build(config.objective))
+        return _parts(config, data, make_objective if same else build(config.objective), measured)
 
     return start_run(finalize(config, derived), parts_of)
 
@@ -119,20 +121,29 @@ def _check_parts(config: DictConfig, devices: int) -> Callable[[BertConfig], Joi
 def build_parts(config: DictConfig) -> RunParts:
     """Return the parts of a run (module, data, tokenizer) from its resolved config."""
     make_objective = build(config.objective)  # reads the teacher, if there is one
-    return _parts(config, prepared_data(config), make_objective)
+    measured = read_measured_pairs(config.get("evaluations", {}))
+    return _parts(config, prepared_data(config), make_objective, measured)
 
 
-def _parts(config: DictConfig, data: PreparedData, make_objective: Callable[[BertConfig], JointObjective]) -> RunParts:
+def _parts(
+    config: DictConfig,
+    data: PreparedData,
+    make_objective: Callable[[BertConfig], JointObjective],
+    measured: Sequence[MeasuredPairs],
+) -> RunParts:
     pl.seed_everything(config.seed, verbose=False)
     batches = pretraining_batches(config, data)
     module = _module(config, data, batches.train.phases, make_objective)
     module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
     first = range(module.budget.batch_size(config.batch_size, 0.0))
     module.budget.check(lambda: replace(batches.train, plan=BatchPlan(fraction_spent=0.0))[first]["num_tokens"])
-    callbacks = []
-    if config.get("measure_words"):  # a run of an older version has no such key, and resumes without
+    callbacks: list[MaskedWords | PairEvaluation] = [PairEvaluation(m, data.tokenizer, module) for m in measured]
+    head = module.objective.masked_lm_head()
+    # A run of an older version has no key `measure_words`, and resumes without.
+    if config.get("measure_words") and data.passages and head is not None:
         callbacks.append(MaskedWords(data.passages, data.tokenizer, module.max_length))
-    return RunParts(module, batches, data.tokenizer, lambda: data.fingerprint, callbacks)
+    names = [name for callback in callbacks for name in callback.metric_names]
+    return RunParts(module, batches, data.tokenizer, lambda: data.fingerprint, callbacks, names)
 
 
 def _vocabulary_size(config: DictConfig, data: PreparedData) -> int:
