@@ -20,6 +20,7 @@ VERBS = {
     "finetune": "train an encoder for a task, such as classification or question answering",
     "resume": "continue an interrupted run: the result is bit for bit the same",
     "evaluate": "measure a model: on its task, or a pretrained one by minimal pairs",
+    "probe": "what a linear probe reads from each layer of frozen encoders",
     "predict": "fill in masks, or answer the task that the model was fine-tuned for",
     "export": "write a model as a folder that transformers loads",
     "study": "make all runs of a study (arms, seeds, tasks), or show how far it is",

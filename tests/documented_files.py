@@ -19,6 +19,7 @@ TINY = {
     "finetune": ["debug=smoke", "callbacks.progress=null"],
     "glue": ["finetune=['debug=smoke','task.max_length=32','callbacks.progress=null']"],
     "evaluate": ["max_examples=16"],
+    "probe": ["max_states=100"],
     "inspect": ["sample=64"],
     "bench": ["steps=1"],
 }  # fmt: skip

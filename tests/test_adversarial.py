@@ -22,6 +22,7 @@ from omegaconf import OmegaConf, open_dict
 
 from bert_lightning import cli
 from bert_lightning.config.hydra_registry import register
+from bert_lightning.probes.probing import Probing
 from bert_lightning.runs.session import Session
 from bert_lightning.verbs import bench
 
@@ -51,6 +52,7 @@ BASE = {
     "pretrain": (*TINY, "name=new"),
     "finetune": (*TASK, "encoder=runs/first", "name=new", "callbacks.progress=null"),
     "evaluate": ("run=runs/tuned", "batch_size=8"),
+    "probe": (*TASK, "run=runs/first", "random_weights=true", "max_states=40"),
     "predict": ("run=runs/first", "texts=['the [MASK]']"),
     "export": ("run=runs/first", "output=exported"),
     "glue": ("encoder=runs/first", "tasks=[rte]", "seeds=[1]", "path=glue"),
@@ -117,6 +119,7 @@ def stopped(monkeypatch):
     monkeypatch.setattr(hydra, "main", compose_once)
     monkeypatch.setattr(Session, "write_folder", accept)
     monkeypatch.setattr(bench, "_step", accept)
+    monkeypatch.setattr(Probing, "probe", accept)
 
 
 @contextmanager

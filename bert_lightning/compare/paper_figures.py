@@ -28,7 +28,7 @@ VERDICTS = {
 }
 COLUMN = 3.4  # inches: one column of a paper
 CURVES_HEIGHT, LINE = 2.5, 0.155  # inches: a figure of curves with few arms, and a line of text
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.spines.top": False,
@@ -57,7 +57,7 @@ def figures(comparison: Comparison, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     look = Lookup(comparison)
     written: list[Path] = []
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         if comparison.differences:
             written += _saved(_intervals(look), folder / "differences")
         for name in sorted({curve.measure for curve in comparison.curves}):
@@ -76,7 +76,7 @@ def _intervals(look: Lookup) -> Figure:
     lines = math.ceil(len(measures) / columns)
     figure = Figure(figsize=(COLUMN * columns, (0.75 + 0.2 * len(arms)) * lines), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False, sharey=True).flatten().tolist()
-    axes[0].set_yticks(range(len(arms)), [_short(label) for label in arms])
+    axes[0].set_yticks(range(len(arms)), [short_label(label) for label in arms])
     axes[0].set_ylim(len(arms) - 0.4, -0.6)
     for axis, measure in zip(axes, measures, strict=False):
         found = [(place, look.differences.get((label, measure.name))) for place, label in enumerate(arms)]
@@ -112,7 +112,7 @@ def _draw_intervals(axes: Axes, look: Lookup, measure: Measure, rows: Sequence[t
     axes.spines["left"].set_visible(False)
     better = "right" if measure.higher_is_better else "left"
     unit = f" ({difference_unit(measure)})" if measure.unit else ""
-    axes.set_xlabel(f"difference to {_short(look.comparison.baseline)}{unit}; better to the {better}")
+    axes.set_xlabel(f"difference to {short_label(look.comparison.baseline)}{unit}; better to the {better}")
     axes.set_title(titled(measure), loc="left")
 
 
@@ -162,7 +162,7 @@ def _name_lines(axes: Axes, look: Lookup, lines: Sequence[Lines], scale: Scale, 
         colour, dash = _line_style(look.number(arm))
         place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
         axes.plot([1.015, 1.04], [1 - top, 1 - top], color=colour, linestyle=dash, linewidth=1.6, **place)
-        axes.text(1.055, 1 - top, _short(arm), verticalalignment="center", **place)
+        axes.text(1.055, 1 - top, short_label(arm), verticalalignment="center", **place)
 
 
 def _line_style(number: int) -> tuple[str, str]:
@@ -176,5 +176,6 @@ def _saved(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def _short(label: str) -> str:
+def short_label(label: str) -> str:
+    """Return a label that fits into a figure."""
     return label if len(label) <= 28 else f"{label[:27]}…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,13 @@ def _pair_accuracy(rows: Rows, about: Mapping[str, Any]) -> Found:
     return _mean(np.array([float(row["correct"]) for row in rows]))  # a tie counts one half
 
 
+def _word_accuracy(rows: Rows, about: Mapping[str, Any]) -> Found:
+    """Return the fraction of all words that have the right label, with the values of the sentences."""
+    right = [sum(map(operator.eq, row["prediction"], row["gold"])) for row in rows]
+    words = [len(row["gold"]) for row in rows]
+    return example_values.ratio_metric(np.array(right, dtype=np.float64), np.array(words, dtype=np.float64))
+
+
 def _cross_entropy(rows: Rows, about: Mapping[str, Any]) -> Found:
     """Return the negative logarithm of the probability of the true class or choice. A float32 is at least 1e-45."""
     return _mean(-np.log(np.maximum([row["scores"][row["gold"]] for row in rows], 1e-45)))
@@ -197,6 +205,7 @@ _OF_TASK_TYPE: dict[str, dict[str, Callable[..., Found]]] = {
         "recall": _of_entities((1, 0, 0), (0, 0, 1)),
         "f1": _of_entities((2, 0, 0), (0, 1, 1)),
     },
+    "word_classification": {"accuracy": _word_accuracy},
     "minimal_pairs": {"accuracy": _pair_accuracy},
     "questions": {
         f"{prefix}{name}": _of_questions(column, answerable)

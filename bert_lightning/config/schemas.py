@@ -145,6 +145,21 @@ class EvaluateConfig(Root):
 
 
 @dataclass
+class ProbeConfig(Root):
+    """Keys of `bert-lightning probe`."""
+
+    run: Any = MISSING  # a location, or a list of them
+    random_weights: bool = MISSING
+    seed: Seed = MISSING
+    task: TaskConfig = MISSING
+    split: str | None = None
+    max_states: Count = MISSING
+    batch_tokens: Count = MISSING
+    output: str | None = None
+    figure: str | None = None
+
+
+@dataclass
 class PredictConfig(Root):
     """Keys of `bert-lightning predict`."""
 
@@ -249,6 +264,7 @@ SCHEMAS: dict[str, type[Root]] = {
     "pretrain": PretrainConfig,
     "finetune": FinetuneConfig,
     "evaluate": EvaluateConfig,
+    "probe": ProbeConfig,
     "predict": PredictConfig,
     "export": ExportConfig,
     "glue": GlueConfig,

@@ -87,12 +87,12 @@ def check_sweep(verb: str, arguments: Arguments) -> None:
         raise UserError("study makes many runs without -m: write the values into its study.yaml, and leave -m out")
     if verb == "predict" and not arguments.plain and not given.keys() & {"file", "texts"}:
         raise UserError("predict -m needs texts or file=...: standard input can be read only once")
-    if verb in ("evaluate", "predict", "export"):
-        output = given.get("output", "" if verb == "export" else None)
-        if output is not None and "${" not in output and "output" not in swept_keys(arguments.overrides):
+    for key in ("output", "figure") if verb in ("evaluate", "predict", "probe", "export") else ():
+        path = given.get(key, "exported" if (verb, key) == ("export", "output") else None)
+        if path is not None and "${" not in path and key not in swept_keys(arguments.overrides):
             raise UserError(
-                f"{verb} -m needs an output for each job, and output={output or 'exported'} is the same for all: "
-                "give 'output=out-${hydra:job.num}'"
+                f"{verb} -m needs {'an output' if key == 'output' else f'a {key}'} for each job, and {key}={path} is "
+                f"the same for all: give '{key}=out-${{hydra:job.num}}{Path(path).suffix}'"
             )
 
 

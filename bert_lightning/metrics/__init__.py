@@ -1,6 +1,6 @@
 """Metrics: losses and logits of an objective's terms, and predictions measured as by the tasks' official scripts."""
 
-from bert_lightning.metrics.classification import F1, Accuracy, MacroF1, Matthews, PairAccuracy
+from bert_lightning.metrics.classification import F1, Accuracy, MacroF1, Matthews, PairAccuracy, WordAccuracy
 from bert_lightning.metrics.correlation import Correlations
 from bert_lightning.metrics.entities import EntityF1
 from bert_lightning.metrics.squad import Squad
@@ -20,4 +20,5 @@ __all__ = [
     "TaskMetric",
     "TaskMetrics",
     "TermMetrics",
+    "WordAccuracy",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -50,6 +51,27 @@ class Accuracy(TaskMetric):
     def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
         self.right += sum(p["answer"] == e.answer for p, e in zip(predictions, examples, strict=True))
         self.total += len(examples)
+
+    def compute(self) -> dict[str, Tensor]:
+        return {"accuracy": self.right.double() / self.total.clamp(min=1)}
+
+
+class WordAccuracy(TaskMetric):
+    """The fraction of the words of all examples that have the right label. A word without a prediction is wrong."""
+
+    values = ("accuracy",)
+    right: Tensor
+    total: Tensor
+
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        super().__init__(labels)
+        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
+        for prediction, example in zip(predictions, examples, strict=True):
+            self.right += sum(map(operator.eq, prediction["answer"], example.answer))
+            self.total += len(example.answer)
 
     def compute(self) -> dict[str, Tensor]:
         return {"accuracy": self.right.double() / self.total.clamp(min=1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -62,17 +63,32 @@ class BERT(nn.Module):
                 layer then computes queries, feed-forward and norms only for these. This costs less.
         """
         layout = self._layout(input_ids, attention_mask)
-        tokens = layout.pack(input_ids)
-        x = self.embeddings(tokens, None if token_type_ids is None else layout.pack(token_type_ids), layout.positions)
-        global_layout, local_layout = self._attention_layouts(layout)
+        x = self._embed(layout, input_ids, token_type_ids)
+        layouts = self._attention_layouts(layout)
         last = self.config.num_hidden_layers - 1
         for layer in range(last + 1):
             if layer == last and positions is not None:
                 layout = layout.select_queries(positions)
-                global_layout, local_layout = self._attention_layouts(layout)
-            block = self.blocks[layer * len(self.blocks) // (last + 1)]
-            x = block(x, local_layout if self.config.is_local(layer) else global_layout)
+                layouts = self._attention_layouts(layout)
+            x = self._apply_layer(layer, x, *layouts)
         return layout.unpack(self.norm(x))
+
+    def layer_states(
+        self, input_ids: Tensor, token_type_ids: Tensor | None = None, attention_mask: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Yield the hidden states of the embeddings, and then those of each layer, all [B, S, H], 0 at padding.
+
+        The arguments are those of `forward`. The states of the last layer are what `forward` returns. They include the
+        final norm, if there is one, as `hidden_states` of transformers do.
+        """
+        layout = self._layout(input_ids, attention_mask)
+        x = self._embed(layout, input_ids, token_type_ids)
+        yield layout.unpack(x)
+        layouts = self._attention_layouts(layout)
+        last = self.config.num_hidden_layers - 1
+        for layer in range(last + 1):
+            x = self._apply_layer(layer, x, *layouts)
+            yield layout.unpack(self.norm(x) if layer == last else x)
 
     def compile_feed_forward(self) -> None:
         """Compile the feed-forward layers with torch.compile, in place, so that parameter names do not change.
@@ -83,6 +99,16 @@ class BERT(nn.Module):
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
         for block in self.blocks:
             block.get_submodule("feed_forward").compile(dynamic=False)
+
+    def _embed(self, layout: Layout, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Return the embeddings of the tokens that are computed, [B, S] -> [T, H]."""
+        types = None if token_type_ids is None else layout.pack(token_type_ids)
+        return self.embeddings(layout.pack(input_ids), types, layout.positions)
+
+    def _apply_layer(self, layer: int, x: Tensor, global_layout: Layout, local_layout: Layout) -> Tensor:
+        """Apply a layer, [T, H] -> [Q, H]. Neighbouring layers may share a block."""
+        block = self.blocks[layer * len(self.blocks) // self.config.num_hidden_layers]
+        return block(x, local_layout if self.config.is_local(layer) else global_layout)
 
     def _attention_layouts(self, layout: Layout) -> tuple[Layout, Layout]:
         """Return two layouts, for layers with global and with local attention. Each has its own rotary angles."""

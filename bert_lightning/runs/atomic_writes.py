@@ -61,6 +61,19 @@ def output_file(path: Path) -> Iterator[IO[str]]:
         yield file
 
 
+def check_output_path(key: str, name: str | None) -> None:
+    """Fail before the work, which takes a while, if the file that a config key names could not be written.
+
+    Raises:
+        UserError: if the path is a folder, or lies in none.
+    """
+    path = Path(name or "").expanduser()
+    if name is not None and path.is_dir():
+        raise UserError(f"{key}={name} is a folder: give the name of a file")
+    if not path.parent.is_dir():
+        raise UserError(f"{key}={name}: the folder {path.parent} does not exist: create it first")
+
+
 @contextmanager
 def explain_output_errors(path: Path) -> Iterator[None]:
     """Turn an OSError in the `with` block into a UserError that names the path as the user gave it."""

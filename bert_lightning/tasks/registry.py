@@ -18,7 +18,7 @@ from bert_lightning.data.labelled.texts import (
     TextPairRegression,
     TextPairSimilarity,
 )
-from bert_lightning.data.labelled.words import TaggedWords
+from bert_lightning.data.labelled.words import TaggedWords, WordClassification
 from bert_lightning.model.heads import first_token_pooling, mean_pooling
 from bert_lightning.objectives.downstream import (
     Classification,
@@ -36,6 +36,7 @@ REGISTRY: dict[str, Callable[..., Any]] = {
     "text_pair_regression": TextPairRegression,
     "text_pair_similarity": TextPairSimilarity,
     "tagged_words": TaggedWords,
+    "word_classification": WordClassification,
     "questions": Questions,
     "choices": Choices,
     "minimal_pairs": MinimalPairs,

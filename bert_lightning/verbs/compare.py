@@ -16,7 +16,7 @@ from bert_lightning.compare.material import Material, read_material
 from bert_lightning.compare.measurement_tables import write_table
 from bert_lightning.compare.results import Comparison
 from bert_lightning.errors import UserError
-from bert_lightning.runs.atomic_writes import explain_output_errors, output_file
+from bert_lightning.runs.atomic_writes import check_output_path, explain_output_errors, output_file
 
 _TEXTS = {"text": text_formats.as_text, "markdown": text_formats.as_markdown, "latex": text_formats.as_latex}
 
@@ -26,7 +26,7 @@ def run(config: DictConfig) -> None:
     if not config.sources:
         raise UserError("compare needs runs: write bert-lightning compare <folders of runs, a study or a .csv>")
     for key in ("output", "report"):
-        _check_file(key, config[key])
+        check_output_path(key, config[key])
     if config.figures is not None:
         check_matplotlib()
     sources = list(config.sources)
@@ -57,19 +57,6 @@ def _formatted(found: Comparison, material: Material, name: str) -> str:
         write_table(material.measurements, file)
         return file.getvalue().rstrip("\n")
     return _TEXTS[name](found).rstrip("\n")
-
-
-def _check_file(key: str, name: str | None) -> None:
-    """Fail before the comparison, which takes a while, if a file could not be written.
-
-    Raises:
-        UserError: if the path is a folder, or lies in none.
-    """
-    path = Path(name or "").expanduser()
-    if name is not None and path.is_dir():
-        raise UserError(f"{key}={name} is a folder: give the name of a file")
-    if not path.parent.is_dir():
-        raise UserError(f"{key}={name}: the folder {path.parent} does not exist: create it first")
 
 
 def _write(path: Path, text: str) -> None:

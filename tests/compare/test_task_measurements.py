@@ -12,9 +12,19 @@ from bert_lightning.data.labelled.choices import Choices
 from bert_lightning.data.labelled.questions import Questions
 from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.data.labelled.texts import PairClassification, TextClassification, TextPairRegression
-from bert_lightning.data.labelled.words import TaggedWords
+from bert_lightning.data.labelled.words import TaggedWords, WordClassification
 from bert_lightning.errors import UserError
-from bert_lightning.metrics import F1, Accuracy, Correlations, EntityF1, MacroF1, Matthews, Squad, TaskMetrics
+from bert_lightning.metrics import (
+    F1,
+    Accuracy,
+    Correlations,
+    EntityF1,
+    MacroF1,
+    Matthews,
+    Squad,
+    TaskMetrics,
+    WordAccuracy,
+)
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.tasks.task_predictions import about_task, keep_predictions
 
@@ -43,6 +53,15 @@ def tag_cases(rng):
         yield gold, {"answer": found, "entities": [{"score": 0.5}]}
 
 
+def word_cases(rng):
+    for _ in range(SIZE):
+        gold = [str(tag) for tag in rng.choice(LABELS, rng.integers(1, 9))]
+        yield (
+            gold,
+            {"answer": [tag if rng.random() < 0.7 else None for tag in gold], "probabilities": [0.5] * len(gold)},
+        )
+
+
 def question_cases(rng, unanswerable):
     for i in range(SIZE):
         gold = [{"text": str(text)} for text in rng.choice(TEXTS, 2)] if not unanswerable or i % 3 else []
@@ -68,6 +87,7 @@ KINDS = {
     "classes": (TextClassification(), CLASSES, class_cases),
     "pairs": (PairClassification(), CLASSES, class_cases),
     "tags": (TaggedWords(), [EntityF1()], tag_cases),
+    "words": (WordClassification(), [WordAccuracy()], word_cases),
     "questions": (Questions(), [Squad()], lambda rng: question_cases(rng, False)),
     "unanswerable": (Questions(unanswerable=True), [Squad(unanswerable=True)], lambda rng: question_cases(rng, True)),
     "choices": (Choices(), [Accuracy()], choice_cases),

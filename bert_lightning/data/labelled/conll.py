@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,10 @@ from bert_lightning.text.files.rows import Row, is_table, read_rows
 
 _OUTSIDE = "O"
 _DOCUMENT = "-DOCSTART-"
+CONLLU = ".conllu"  # ending of files of Universal Dependencies, https://universaldependencies.org/format.html
+FORM = 1  # column of the words there
+# Lines of CoNLL-U that are no words: comments, words that are split into the words below (1-2), left-out words (1.1).
+_NO_WORD = re.compile(r"#|\d+[-.]\d+\t")
 # BIOES, BMES (M for inside) and BILOU (L for last, U for unit) are three names for the same four roles.
 _ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
 
@@ -29,7 +34,8 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
 
     Spaces or tabs separate the columns of a line. If a file uses tabs, a word may contain spaces. A row has the columns
     `words` and `tags`. Lines that start a document in CoNLL-2003 are left out. `where` is the line of the first word;
-    the other words are on the lines after it.
+    the other words are on the lines after it. In a file that ends in `.conllu`, comments, the numbers of words that are
+    split into several, and left-out words are skipped, and `_` is no tag.
 
     A table other than .tsv, such as .jsonl or .parquet, is read by `read_rows`. Its columns must contain lists.
 
@@ -39,11 +45,15 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
     if is_table(path) and inner_suffix(path).lower() != ".tsv":
         yield from read_rows(path)
         return
+    conllu = inner_suffix(path).lower() == CONLLU
     lines = list(read_lines(path))
     tabs = any("\t" in line.strip(" \t") for line in lines)
     words: list[str] = []
     tags: list[str] = []
+    first = 0  # line of the sentence's first word
     for number, line in enumerate([*lines, ""], 1):
+        if conllu and _NO_WORD.match(line):
+            continue
         if line.strip(" \t") and not line.startswith(_DOCUMENT):
             fields = _fields(line, tabs)
             try:
@@ -56,10 +66,13 @@ def read_columns(path: Path, word_column: int = 0, tag_column: int = -1) -> Iter
             if not word or not tag or (len(fields) < 2 and tag_column != word_column):
                 split = "; in a file with tabs, tabs alone separate" if tabs else ""
                 raise UserError(f"{path}:{number}: {line!r} has a word and no tag, or a tag and no word: fix it{split}")
+            if conllu and tag == "_" != word:
+                raise UserError(f"{path}:{number}: {word!r} has no tag in column {tag_column}: give an annotated file")
+            first = first if words else number
             words.append(word)
             tags.append(tag)
         elif words:
-            yield Row(f"{path}:{number - len(words)}", {"words": words, "tags": tags})
+            yield Row(f"{path}:{first}", {"words": words, "tags": tags})
             words, tags = [], []
 
 

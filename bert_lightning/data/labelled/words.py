@@ -1,8 +1,9 @@
-"""Token classification: words with one tag each, as in named entity recognition."""
+"""Token classification: words with one label each, such as their part of speech, or the tag of a named entity."""
 
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bert_lightning.data.labelled import remarks
-from bert_lightning.data.labelled.conll import entities, read_columns, to_iob2
+from bert_lightning.data.labelled.conll import CONLLU, FORM, entities, read_columns, to_iob2
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit, text_of, unknown_label
 from bert_lightning.errors import UserError
@@ -29,15 +30,13 @@ _COLUMNS = (".conll", ".iob", ".iob2", ".bio", ".bioes", ".bmes", ".testa", ".te
 
 
 @dataclass(frozen=True)
-class TaggedWords(TaskType):
-    """Token classification: words and their tags. The columns `words` and `tags` contain lists. Answers are in IOB2.
+class LabelledWords(TaskType):
+    """Base class of tasks with words that have one label each. The columns `words` and `tags` contain lists.
 
     Args:
-        scheme: tagging scheme of the rows, as for `to_iob2`.
         word_column: index of the column with the words, in the column files that `rows_of` reads.
     """
 
-    scheme: str = "auto"
     word_column: int = 0
 
     parts: ClassVar[tuple[str, ...]] = ("words",)
@@ -61,11 +60,11 @@ class TaggedWords(TaskType):
                     f"{described(of_row)}: fix the row"
                 )
             tags.append([self.names.get(str(tag), str(tag)) for tag in of_row])
-        return to_iob2(tags, [row.where for row in rows], self.scheme)
+        return tags
 
+    @abstractmethod
     def labels(self, examples: Sequence[Example]) -> list[str]:
-        types = {tag[2:] for example in examples for tag in example.answer if tag != "O"}
-        return ["O", *(f"{role}-{entity_type}" for entity_type in sorted(types) for role in "BI")]
+        """Return the labels that occur, sorted, and those that follow from them."""
 
     def check(self, examples: Sequence[Example], labels: Sequence[str]) -> None:
         known = set(labels)
@@ -100,34 +99,67 @@ class TaggedWords(TaskType):
         rows = [tokens.first[tokens.first >= 0] + i * length for i, (_, (tokens,)) in enumerate(units)]
         return torch.from_numpy(np.concatenate(rows).astype(np.int64))
 
+    def parse(self, line: str) -> dict[str, Any]:
+        return {self._column("words"): line}
+
+    def rows_of(self, path: Path) -> Iterator[Row] | None:
+        """Return the rows of a file of inputs for prediction. A column file needs no tags: only its words are read."""
+        if inner_suffix(path).lower() == CONLLU:
+            return read_columns(path, FORM, tag_column=FORM)
+        if inner_suffix(path).lower() not in _COLUMNS:
+            return super().rows_of(path)
+        return read_columns(path, self.word_column, tag_column=self.word_column)
+
+
+@dataclass(frozen=True)
+class WordClassification(LabelledWords):
+    """Word classification: words with a class each, such as their part of speech."""
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        return sorted({tag for example in examples for tag in example.answer})
+
+    def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
+        """Return a prediction for each unit, from the scores of a batch. Words without a token get no class: None."""
+        found = _likeliest(scores, units, labels)
+        return [{"answer": tags, "probabilities": certain} for tags, certain in found]
+
+    def show(self, example: Example, prediction: Prediction) -> str:
+        pairs = zip(example.inputs["words"], prediction["answer"], strict=True)
+        return " ".join(f"{word}/{tag or '?'}" for word, tag in pairs)
+
+
+@dataclass(frozen=True)
+class TaggedWords(LabelledWords):
+    """Named entities: words with tags that mark where entities begin and end. Answers are in IOB2.
+
+    Args:
+        scheme: tagging scheme of the rows, as for `to_iob2`.
+    """
+
+    scheme: str = "auto"
+
+    def answers(self, rows: Sequence[Row]) -> list[list[str]]:
+        return to_iob2(super().answers(rows), [row.where for row in rows], self.scheme)
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        types = {tag[2:] for example in examples for tag in example.answer if tag != "O"}
+        return ["O", *(f"{role}-{entity_type}" for entity_type in sorted(types) for role in "BI")]
+
     def decode(self, scores: Tensor, units: Sequence[Unit], labels: Sequence[str]) -> list[Prediction]:
         """Return a prediction for each unit, from the scores of a batch.
 
         Words without a token get the tag O. They are cut off, or consist of control characters only.
         """
-        probabilities, classes = (part.tolist() for part in scores.float().softmax(-1).max(-1))
-        predictions, at = [], 0
-        for example, (tokens,) in units:
-            tags, certain = ["O"] * len(tokens.first), [1.0] * len(tokens.first)
-            for word in np.flatnonzero(tokens.first >= 0):
-                tags[word], certain[word] = labels[classes[at]], probabilities[at]
-                at += 1
-            predictions.append({"answer": tags, "entities": list(_located(example, tags, certain))})
+        predictions = []
+        for unit, (found, certain) in zip(units, _likeliest(scores, units, labels), strict=True):
+            tags = [tag or "O" for tag in found]
+            predictions.append({"answer": tags, "entities": list(_located(unit.example, tags, certain))})
         return predictions
 
     def prediction_row(self, example: Example, prediction: Prediction) -> dict[str, Any]:
         """Return the tags of the words, and in `scores` the score of each predicted entity."""
         scores = [entity["score"] for entity in prediction["entities"]]
         return {"gold": example.answer, "prediction": prediction["answer"], "scores": scores}
-
-    def parse(self, line: str) -> dict[str, Any]:
-        return {self._column("words"): line}
-
-    def rows_of(self, path: Path) -> Iterator[Row] | None:
-        """Return the rows of a file of inputs for prediction. A column file needs no tags: only its words are read."""
-        if inner_suffix(path).lower() not in _COLUMNS:
-            return super().rows_of(path)
-        return read_columns(path, self.word_column, tag_column=self.word_column)
 
     def show(self, example: Example, prediction: Prediction) -> str:
         found = [
@@ -148,3 +180,24 @@ def _located(example: Example, tags: Sequence[str], certain: Sequence[float]) ->
         start, stop = starts[first], starts[end - 1] + len(words[end - 1])
         score = sum(certain[first:end]) / (end - first)
         yield {"type": entity_type, "text": text[start:stop], "start": start, "end": stop, "score": score}
+
+
+def _likeliest(
+    scores: Tensor, units: Sequence[Unit], labels: Sequence[str]
+) -> Iterator[tuple[list[str | None], list[float]]]:
+    """Yield the likeliest label of each word and its probability, for each unit of a batch.
+
+    Args:
+        scores: [n, C] the scores of the words that have a token.
+        units: the units.
+        labels: the C labels.
+    """
+    probabilities, classes = (part.tolist() for part in scores.float().softmax(-1).max(-1))
+    at = 0
+    for _, (tokens,) in units:
+        tags: list[str | None] = [None] * len(tokens.first)
+        certain = [1.0] * len(tokens.first)
+        for word in np.flatnonzero(tokens.first >= 0):
+            tags[word], certain[word] = labels[classes[at]], probabilities[at]
+            at += 1
+        yield tags, certain

@@ -25,6 +25,32 @@ def test_every_scheme_becomes_iob2(name):
         assert to_iob2([SCHEMES[name]], ["f:1"], name) == [IOB2]
 
 
+TREEBANK = """# text = vámonos al mar
+1-2\tvámonos\t_\t_\t_
+1\tvamos\tir\tVERB\tV
+2\tnos\tnosotros\tPRON\tP
+3.1\tnada\tnada\tPRON\tP
+3\tal\ta\tADP\tE
+4\tmar\tmar\tNOUN\tN
+
+1\t_\t_\tPUNCT\tZ
+2\t#\t#\tSYM\tZ
+"""
+
+
+def test_words_of_a_treebank_are_read_without_comments_and_contractions(tmp_path):
+    path = tmp_path / "es-ud-dev.conllu"
+    path.write_text(TREEBANK, encoding="utf-8")
+    first, second = read_columns(path, 1, 3)
+    assert first.values == {"words": ["vamos", "nos", "al", "mar"], "tags": ["VERB", "PRON", "ADP", "NOUN"]}
+    assert first.where == f"{path}:3"
+    assert second.values == {"words": ["_", "#"], "tags": ["PUNCT", "SYM"]}
+    assert [row.values["tags"] for row in read_columns(path, 1, 4)] == [["V", "P", "E", "N"], ["Z", "Z"]]
+    path.write_text(TREEBANK.replace("ADP", "_"), encoding="utf-8")
+    with pytest.raises(UserError, match=r":6: 'al' has no tag in column 3: give an annotated file"):
+        list(read_columns(path, 1, 3))
+
+
 @st.composite
 def iob2_tags(draw):
     tags = []

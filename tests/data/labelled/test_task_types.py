@@ -17,7 +17,7 @@ from bert_lightning.data.labelled.texts import (
     TextPairRegression,
     TextPairSimilarity,
 )
-from bert_lightning.data.labelled.words import TaggedWords, split_words
+from bert_lightning.data.labelled.words import TaggedWords, WordClassification, split_words
 from bert_lightning.errors import UserError
 from bert_lightning.text.files.rows import Row
 
@@ -146,6 +146,19 @@ def test_tags_come_back_with_their_places_in_the_text(tokenizer):
     text = units[1].example.inputs["text"]
     assert text[entity["start"] : entity["end"]] == entity["text"] == "unsleeping dog"
     assert entity["score"] == pytest.approx(1, abs=1e-3)
+
+
+def test_each_word_has_one_of_the_classes(tokenizer):
+    task_type = WordClassification(names={"N": "NOUN"})
+    rows = [Row("f:1", {"words": ["the", "\x07", "cat"], "tags": ["DET", "X", "N"]})]
+    examples = task_type.examples(rows)
+    assert task_type.labels(examples) == ["DET", "NOUN", "X"]
+    units = task_type.encode(examples, tokenizer, 32)
+    assert task_type.targets(units, ["DET", "NOUN", "X"]).tolist() == [0, 1]
+    (prediction,) = task_type.decode(torch.tensor([[9.0, 0, 0], [0, 0, 9.0]]), units, ["DET", "NOUN", "X"])
+    assert prediction["answer"] == ["DET", None, "X"]
+    assert task_type.show(examples[0], prediction) == "the/DET \x07/? cat/X"
+    assert task_type.prediction_row(examples[0], prediction)["gold"] == ["DET", "X", "NOUN"]
 
 
 def test_words_that_are_cut_off_are_outside(tokenizer):

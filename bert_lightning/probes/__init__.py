@@ -1,0 +1,1 @@
+"""Frozen probes: what a linear classifier reads from the states of each layer of an encoder, without training it."""
