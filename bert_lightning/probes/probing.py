@@ -51,7 +51,7 @@ class ProbedEncoder:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """What probes read from one layer.
+    """The results of the probes of one layer.
 
     `selection_accuracy` is that on the held-out training examples, which chose `strength`. `values` [examples] have the
     mean `accuracy`. `metrics` are those of the task. `control` and `selectivity` are None for texts.
