@@ -135,7 +135,8 @@ class FinetuneConfig(TrainingConfig):
 class EvaluateConfig(Root):
     """Keys of `bert-lightning evaluate`."""
 
-    run: str = MISSING
+    run: Any = MISSING  # a text, or a list of texts
+    checkpoints: Annotated[str, OneOf(("all", "best", "last"))] | None = None
     task: TaskConfig | None = None
     split: str = MISSING
     path: str | None = None

@@ -50,13 +50,17 @@ _HEAD = re.compile(r"^objective\.terms\.(\w+)\.head\.")
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Pretrained weights on the CPU, under the names of our checkpoints, with their config, tokenizer and metadata."""
+    """Pretrained weights on the CPU, under the names of our checkpoints, with their config, tokenizer and metadata.
+
+    `step` is the number of updates behind the weights; None if it is not known.
+    """
 
     path: Path
     config: BertConfig
     tokenizer: Tokenizer
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
+    step: int | None = None
 
     def encoder(self) -> BERT:
         """Return a new encoder with these weights."""
@@ -175,4 +179,6 @@ def _load_checkpoint(path: Path, tokenizer_path: Path) -> PretrainedWeights:
         raise UserError(
             f"{tokenizer_path} is not the tokenizer that {path.name} was trained with: restore the run's tokenizer.json"
         )
-    return PretrainedWeights(path, BertConfig(**metadata["config"]), tokenizer, tensors, metadata)
+    step = checkpoint.get("global_step")
+    known = step if isinstance(step, int) else None
+    return PretrainedWeights(path, BertConfig(**metadata["config"]), tokenizer, tensors, metadata, known)

@@ -17,6 +17,7 @@ from bert_lightning.objectives.downstream import TaskObjective
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.tasks.data import joint_objective
 from bert_lightning.tasks.metadata import built_part, class_of_part, task_metadata
+from bert_lightning.tasks.tokenized_examples import TokenizedExamples
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 
@@ -52,9 +53,12 @@ class Answerer:
         self.objective.to(self.device)
 
     @torch.inference_mode()
-    def __call__(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Example, Prediction]]:
-        """Yield each example with its prediction, in the given order."""
-        units = self.task_type.encode(examples, self.tokenizer, self.max_length) if examples else []
+    def __call__(
+        self, examples: Sequence[Example], batch_size: int, tokenized: TokenizedExamples | None = None
+    ) -> Iterator[tuple[Example, Prediction]]:
+        """Yield each example with its prediction, in the given order. `tokenized` may have the tokens already."""
+        tokenized = tokenized or TokenizedExamples()
+        units = tokenized.units(self.task_type, examples, self.tokenizer, self.max_length)
         self.num_cut += sum(unit.is_cut for unit in units)
         for start in range(0, len(units), batch_size):
             part = units[start : start + batch_size]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from bert_lightning.errors import UserError
 from bert_lightning.runs.atomic_writes import explain_output_errors, output_file
@@ -27,18 +27,34 @@ def json_lines(output: str | None, source: str | None) -> Iterator[Callable[[dic
     Raises:
         UserError: if the file cannot be written, is the input, or belongs to a run.
     """
+    with checked_output(output, source) as file:
+
+        def write(row: dict[str, Any]) -> None:
+            if file is not None and output is not None:
+                with explain_output_errors(Path(output).expanduser()):
+                    print(json.dumps(row, ensure_ascii=False), file=file)
+
+        yield write
+
+
+@contextmanager
+def checked_output(output: str | None, source: str | None) -> Iterator[IO[str] | None]:
+    """Open a text file for writing, after the checks of `json_lines`. The file gets its name at the end.
+
+    Args:
+        output: path of the file; None: there is no file.
+        source: path of the file that is read, if there is one.
+
+    Raises:
+        UserError: if the file cannot be written, is the input, or belongs to a run.
+    """
     if output is None:
-        yield lambda _: None
+        yield None
         return
     path = Path(output).expanduser()
     _check_not_needed(path, source)
     with output_file(path) as file:
-
-        def write(row: dict[str, Any]) -> None:
-            with explain_output_errors(path):
-                print(json.dumps(row, ensure_ascii=False), file=file)
-
-        yield write
+        yield file
 
 
 def _check_not_needed(path: Path, source: str | None) -> None:

@@ -25,6 +25,7 @@ from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.tasks.answering import check_numbers
 from bert_lightning.tasks.output import progress
+from bert_lightning.tasks.tokenized_examples import TokenizedExamples
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 TOKENS_PER_UNIT = 256  # tokens in a batch for each unit of `batch_size`
@@ -116,9 +117,12 @@ class PairScorer:
         mask = special.require_mask()
         self.score = PseudoLikelihood(encoder, head.to(device), mask, special.pad, task_type.mask_rest_of_word)
 
-    def __call__(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Example, Prediction]]:
-        """Yield each pair with its prediction, in the given order."""
-        units = self.task_type.encode(examples, self.tokenizer, self.max_length) if examples else []
+    def __call__(
+        self, examples: Sequence[Example], batch_size: int, tokenized: TokenizedExamples | None = None
+    ) -> Iterator[tuple[Example, Prediction]]:
+        """Yield each pair with its prediction, in the given order. `tokenized` may have the tokens already."""
+        tokenized = tokenized or TokenizedExamples()
+        units = tokenized.units(self.task_type, examples, self.tokenizer, self.max_length)
         self.num_cut += sum(unit.is_cut for unit in units)
         scores = self.score([tokens for unit in units for tokens in unit.sequences], batch_size * TOKENS_PER_UNIT)
         check_numbers(self.path, scores)

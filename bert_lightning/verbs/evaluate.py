@@ -1,4 +1,4 @@
-"""`bert-lightning evaluate`: measure a checkpoint on a split of its task, with the task's official metrics.
+"""`bert-lightning evaluate`: measure checkpoints on a split of a task, with the task's official metrics.
 
 A fine-tuned checkpoint answers its task. A pretrained one answers minimal pairs, by its masked-word head.
 """
@@ -14,170 +14,83 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from bert_lightning.callbacks.checkpoints import LAST
-from bert_lightning.config.saved import saved_task
-from bert_lightning.data.labelled.minimal_pairs import MinimalPairs
-from bert_lightning.data.labelled.task_types import Example, TaskType
-from bert_lightning.errors import UserError
-from bert_lightning.metrics import TaskMetrics
-from bert_lightning.runs.compatibility import read_run_config
-from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
-from bert_lightning.runs.run_folder import RunFolder, newest_finished_run
-from bert_lightning.runs.trust import trust_targets_of
-from bert_lightning.tasks.answering import Answerer
-from bert_lightning.tasks.data import read_examples, task_metrics, task_type_of
-from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
-from bert_lightning.tasks.pseudo_likelihood import PairScorer
-from bert_lightning.tasks.registry import is_registered
-from bert_lightning.tasks.task_predictions import (
-    VALIDATION,
-    about_task,
-    data_hash,
-    keep_predictions,
-    plain_name,
-    task_name,
-)
+from bert_lightning.errors import ExpectedError
+from bert_lightning.runs.pretrained import load_pretrained
+from bert_lightning.runs.run_folder import newest_finished_run
+from bert_lightning.tasks.checkpoint_choice import asks_for_several, checkpoint_locations
+from bert_lightning.tasks.checkpoint_evaluation import evaluate_checkpoint
+from bert_lightning.tasks.checkpoint_table import CheckpointTable
+from bert_lightning.tasks.output import note_written
+from bert_lightning.tasks.tokenized_examples import TokenizedExamples
+
+
+class NotAllMeasured(ExpectedError):
+    """The error for checkpoints that could not be measured. The others were."""
 
 
 def run(config: DictConfig) -> None:
-    """Evaluate, and print the metrics as JSON."""
-    print(json.dumps(evaluate(config), indent=1))
+    """Evaluate one checkpoint and print its metrics as JSON, or several and print a table."""
+    given = _given(config)
+    if asks_for_several(given, config.checkpoints):
+        _evaluate_several(config, checkpoint_locations(given, config.checkpoints))
+    else:
+        print(json.dumps(_evaluate_one(config, given, _chosen_task()), indent=1))
 
 
 def evaluate(config: DictConfig, task_option: str | None = None) -> dict[str, Any]:
-    """Return the metrics on `split` and the number of examples. The task is `task`, or else that of the run.
+    """Return the metrics of one checkpoint on `split`, and the number of examples.
 
     Args:
         config: the config of `evaluate`.
         task_option: the option of the group `task` in the config; None: that of the Hydra job of this process.
     """
-    location = config.run
-    if location == "newest":
-        verb = "finetune" if config.task is None or config.task.objective is not None else "pretrain"
-        location = str(newest_finished_run(Path(config.runs), (verb,)))
-        print(f"# {location}", file=sys.stderr)
-    source = load_pretrained(location)
-    task = _task_of_run(source) if config.task is None else _resolved_task(config)
-    if config.path is not None:
-        task.path = task.files.path = config.path
-        if not Path(config.path).expanduser().is_dir():
-            task.files.splits[config.split] = config.path
-    task_type = task_type_of(task)
-    answer = _predictor(config, source, task, task_type)
-    examples = read_examples(task, config.split, task_type, config.max_examples)
-    task_type.check(examples, answer.labels)
-    metrics = TaskMetrics(task.term, task_metrics(task, answer.labels))
-    predictions = []
-    with json_lines(config.output, config.path or task.path) as write:
-        for example, prediction in progress(answer(examples, config.batch_size), len(examples)):
-            metrics.update(None, [prediction], [example])
-            predictions.append(prediction)
-            write({"id": example.id, **example.inputs, "right": example.answer, "prediction": prediction})
-    note_cut(answer.num_cut, len(examples), "examples", answer.max_length)
-    note_written(config.output)
-    values = {name.removeprefix(f"{task.term}/"): v.item() for name, v in metrics.compute_and_reset().items()}
-    if config.max_examples is None:  # some of a split's examples are not what its name stands for
-        rows = [task_type.prediction_row(*pair) for pair in zip(examples, predictions, strict=True)]
-        name = task_type.measured_name(_task_name(config, source, task, task_option))
-        about = about_task(name, config.split, task_type, answer.labels, metrics.metrics.values())
-        _keep(config, source, task, examples, rows, {**about, "metrics": values})
-    counts = {"examples": len(examples), "cut": answer.num_cut}
-    groups = task_type.breakdown(examples, predictions)
-    return {"run": str(source.path), "split": config.split, **counts, "metrics": values, **groups}
+    return _evaluate_one(config, _given(config), task_option or _chosen_task())
 
 
-def _predictor(
-    config: DictConfig, source: PretrainedWeights, task: DictConfig, task_type: TaskType
-) -> Answerer | PairScorer:
-    """Return what predicts the examples of the task, after checking that the checkpoint can answer it."""
-    if isinstance(task_type, MinimalPairs):
-        return PairScorer(source, task_type, task.max_length)
-    given = None if config.task is None else task
-    with trust_targets_of(given):
-        answer = Answerer(source, given)
-    _check_same(task_type, answer, source, task)
-    return answer
+def _evaluate_one(config: DictConfig, run: str, task_option: str | None) -> dict[str, Any]:
+    (location,) = checkpoint_locations(run, config.checkpoints)
+    return evaluate_checkpoint(config, load_pretrained(location), task_option, TokenizedExamples(), config.output)
 
 
-def _task_of_run(source: PretrainedWeights) -> DictConfig:
-    """Return the task in the run's `config.yaml`. It gives the paths of the data, and the metrics.
+def _evaluate_several(config: DictConfig, locations: Sequence[str]) -> None:
+    """Evaluate several checkpoints, and print a table at the end. One that cannot be measured does not stop the others.
 
     Raises:
-        UserError: if there is no such file, or the run has no task.
+        NotAllMeasured: if a checkpoint could not be measured.
     """
-    run = _run_of(source)
-    if not run.config.exists():
-        raise UserError(f"{source.path} does not say which data it was trained on: add task=...")
-    task = saved_task(run)
-    if task is None:
-        raise UserError(f"{source.path} is not fine-tuned for a task: fine-tune it first")
-    return task
+    tokenized, failures = TokenizedExamples(), []
+    with CheckpointTable.writing(config.output) as table:
+        for number, location in enumerate(locations, 1):
+            print(f"# {number} of {len(locations)}: {location}", file=sys.stderr, flush=True)
+            try:
+                source = load_pretrained(location)
+                table.add(source, evaluate_checkpoint(config, source, _chosen_task(), tokenized))
+            except (ExpectedError, OSError) as error:
+                failures.append(f"{location}: {error}")
+    if table.rows:
+        print(table.text())
+    note_written(config.output)
+    if failures:
+        print("\n".join(failures), file=sys.stderr, flush=True)
+        raise NotAllMeasured(f"{len(failures)} of {len(locations)} checkpoints were not measured: see above")
 
 
-def _run_of(source: PretrainedWeights) -> RunFolder:
-    """Return the folder of the run that a checkpoint belongs to. It may not be the folder of a run."""
-    return RunFolder(source.path if source.path.is_dir() else source.path.parent.parent)
+def _given(config: DictConfig) -> Any:
+    """Return the key `run` as a text or a list of texts, with the folder of the newest run in the place of `newest`."""
+    given: Any = OmegaConf.to_container(config, resolve=True)["run"]  # type: ignore[index, call-overload]
+    return [_text(config, each) for each in given] if isinstance(given, list) else _text(config, given)
 
 
-def _task_name(config: DictConfig, source: PretrainedWeights, task: DictConfig, option: str | None) -> str:
-    """Return the name of the task: the option of the group `task`, here or in the run's config, or else the term."""
-    if config.task is None:
-        return task_name(read_run_config(_run_of(source)))
+def _text(config: DictConfig, location: Any) -> Any:
+    if location != "newest":
+        return str(location) if isinstance(location, int) else location  # a folder may be named by a number
+    verb = "finetune" if config.task is None or config.task.objective is not None else "pretrain"
+    found = str(newest_finished_run(Path(config.runs), (verb,)))
+    print(f"# {found}", file=sys.stderr)
+    return found
+
+
+def _chosen_task() -> str | None:
+    """Return the option of the group `task` in the Hydra job of this process, if that is an evaluation."""
     given = HydraConfig.get() if HydraConfig.initialized() else None
-    if option is None and given is not None and given.job.config_name == "evaluate":
-        option = given.runtime.choices.get("task")
-    return str(option or task.term)
-
-
-def _keep(
-    config: DictConfig,
-    source: PretrainedWeights,
-    task: DictConfig,
-    examples: Sequence[Example],
-    rows: Sequence[dict[str, Any]],
-    about: dict[str, Any],
-) -> None:
-    """Keep the predictions in the folder of the run, if the weights are those of a run.
-
-    The name of the file is the split. It tells other data than the run's own, and other weights than the last.
-    """
-    run, weights = _run_of(source), source.path.resolve()
-    if not run.config.exists() or source.path.parent != run.checkpoints:
-        return
-    name = [VALIDATION if config.split == task.validation_split else config.split]
-    if config.task is not None or config.path is not None:
-        name = [about["task"], config.split, data_hash(examples)]
-    if weights != (run.checkpoints / LAST).resolve():
-        name.append(weights.stem)
-    about = {**about, "checkpoint": weights.name}
-    changes = not weights.name.startswith("step-")  # best.ckpt changes while the run trains
-    path = keep_predictions(run, plain_name(*name), examples, rows, about, replace=changes)
-    note_written(None if path is None else str(path))
-
-
-def _resolved_task(config: DictConfig) -> DictConfig:
-    return OmegaConf.create(OmegaConf.to_container(config.task, resolve=True, throw_on_missing=True))  # type: ignore[return-value]
-
-
-def _alike(one: TaskType, other: TaskType) -> bool:
-    """Return whether two task types read the same parts, and are of one registered task type or derived from it.
-
-    Task types that are derived from none of these are alike if one class of the user's own is the base of both.
-    """
-    return one.parts == other.parts and _origin(type(one)) is _origin(type(other))
-
-
-def _origin(task_type: type[TaskType]) -> type[Any]:
-    classes = [base for base in task_type.__mro__ if issubclass(base, TaskType) and base is not TaskType]
-    return next(filter(is_registered, classes), classes[-1])
-
-
-def _check_same(task_type: TaskType, answer: Answerer, source: PretrainedWeights, task: DictConfig) -> None:
-    if not _alike(task_type, answer.task_type):
-        have, want = type(answer.task_type).__name__, type(task_type).__name__
-        raise UserError(f"{source.path} has no head for {want}: it was trained for {have}; choose such a task")
-    if task.labels is not None and list(task.labels) != answer.labels:
-        raise UserError(
-            f"{source.path} was trained with the labels {', '.join(answer.labels)}; "
-            f"the task has {', '.join(task.labels)}: choose the task that it was trained for"
-        )
+    return given.runtime.choices.get("task") if given is not None and given.job.config_name == "evaluate" else None
