@@ -20,7 +20,7 @@ def draw_layers(result: ProbeResult, title: str, path: Path) -> None:
     from matplotlib.ticker import MaxNLocator
 
     with rc_context(STYLE):
-        figure = Figure(figsize=(1.2 * COLUMN, 2.8 + 0.09 * len(result.encoders)), layout="constrained")
+        figure = Figure(figsize=(1.5 * COLUMN, 2.8 + 0.09 * len(result.encoders)), layout="constrained")
         axes = figure.subplots()
         for number, encoder in enumerate(result.encoders):
             colour = COLOURS[(number + 1) % len(COLOURS)]

@@ -14,6 +14,7 @@ from bert_lightning.data.labelled.texts import TextClassification, TextPairRegre
 from bert_lightning.data.labelled.words import LabelledWords
 from bert_lightning.errors import UserError
 from bert_lightning.probes.linear_probe import Classes
+from bert_lightning.runtime.environment import note
 from bert_lightning.tasks.data import read_examples, training_data
 from bert_lightning.text.sentences import hash_fraction
 
@@ -76,6 +77,10 @@ def read_probe_examples(task: DictConfig, split: str | None, max_states: int) ->
     if split not in (None, task.validation_split):
         measured = read_examples(task, str(split), kind, None)
         kind.check(measured, data.labels)
+        if both := {example.where for example in measured} & {example.where for example in data.train}:
+            note(
+                f"{len(both)} of the {len(measured)} measured rows train the probe too: what is measured is no estimate"
+            )
     size = _num_words if isinstance(kind, LabelledWords) else _one
     return ProbeExamples(
         kind, data.labels, *(select_examples(side, max_states, size) for side in (data.train, measured))

@@ -77,6 +77,7 @@ def _encoders(config: DictConfig) -> list[ProbedEncoder]:
     """Return the encoders that `run` names, and one with random weights for each architecture if that is asked for."""
     locations = [*_locations(config)]
     names = short_locations(locations, taken=("model", "last.ckpt", "best.ckpt"))
+    names = {location: name.removeprefix("pkg:").removesuffix("/model") for location, name in names.items()}
     found = [ProbedEncoder(names[location], location, load_pretrained(location)) for location in locations]
     if not config.random_weights:
         return found

@@ -136,6 +136,17 @@ def batch(pair):
     return inputs
 
 
+def test_states_of_every_layer(pair, batch):
+    ours, theirs, _ = pair
+    real = batch["attention_mask"].bool()
+    wanted = theirs(**batch, output_hidden_states=True).hidden_states
+    found = [*ours.bert.layer_states(**batch)]
+    assert len(found) == len(wanted) == 1 + ours.bert.config.num_hidden_layers
+    for mine, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(mine[real], other[real], atol=1e-5, rtol=1e-4)
+        assert not mine[~real].any()
+
+
 def test_hidden_states(pair, batch):
     ours, theirs, _ = pair
     real = batch["attention_mask"].bool()
