@@ -49,7 +49,9 @@ def main() -> None:
         take(browser, Path(sys.argv[1]).resolve())
         browser.close()
     for path in sorted(FOLDER.glob("page*.png")):
-        Image.open(path).convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+        Image.open(path).convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            path, optimize=True
+        )
         print(f"{path} {path.stat().st_size // 1024} KiB")
 
 
