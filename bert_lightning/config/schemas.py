@@ -149,7 +149,7 @@ class EvaluateConfig(Root):
 class ProbeConfig(Root):
     """Keys of `bert-lightning probe`."""
 
-    run: Any = MISSING  # a location, or a list of them
+    run: Any = MISSING  # a text, or a list of texts
     random_weights: bool = MISSING
     seed: Seed = MISSING
     task: TaskConfig = MISSING

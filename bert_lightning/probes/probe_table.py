@@ -15,8 +15,11 @@ from bert_lightning.text_table import table
 FORMATS = (".json", ".csv")
 
 
-def as_text(result: ProbeResult, title: str) -> str:
-    """Return the table: a row for each layer, columns for each encoder, and the baselines below it."""
+def as_text(result: ProbeResult, title: str, monitor: str = "accuracy") -> str:
+    """Return the table: a row for each layer, columns for each encoder, and the baselines below it.
+
+    `monitor` names the task's main metric. If it is not the accuracy, its values for the best layers are shown too.
+    """
     unit, examples = ("words", "sentences") if result.of_words else ("texts", "texts")
     counts = result.counts
     of = f" of {counts['measured_examples']:,} {examples}" if result.of_words else ""
@@ -31,6 +34,7 @@ def as_text(result: ProbeResult, title: str) -> str:
         "",
         "baselines: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in _baselines(result)),
         *_differences(result),
+        *_main_metric(result, monitor),
         "± is half of the 95 % interval over " + examples + "; * is the best layer on held-out training " + examples,
     ]
     if result.of_words:
@@ -78,6 +82,12 @@ def _differences(result: ProbeResult) -> Iterator[str]:
             f"{encoder.name} minus {first.name}, best layers: {100 * found.estimate:+.1f} "
             f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
         )
+
+
+def _main_metric(result: ProbeResult, monitor: str) -> Iterator[str]:
+    found = [(each.name, each.best.metrics[monitor]) for each in result.encoders if monitor in each.best.metrics]
+    if found and monitor != "accuracy":
+        yield f"{monitor} of the best layers: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in found)
 
 
 def _cautions(result: ProbeResult) -> Iterator[str]:

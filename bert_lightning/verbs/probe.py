@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
@@ -24,6 +23,7 @@ from bert_lightning.probes.probing import ProbedEncoder, ProbeResult, Probing
 from bert_lightning.runs.atomic_writes import check_output_path, explain_output_errors, output_file
 from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.run_folder import newest_finished_run
+from bert_lightning.tasks.checkpoint_choice import checkpoint_locations
 from bert_lightning.tasks.data import task_metrics
 from bert_lightning.tasks.output import note_cut
 
@@ -37,7 +37,7 @@ def run(config: DictConfig) -> None:
         check_matplotlib()
     title, found = probe(config)
     split = config.split or config.task.validation_split
-    print(as_text(found, f"{title}, {split}"))
+    print(as_text(found, f"{title}, {split}", config.task.monitor))
     about = {"task": title, "split": split, "held_out_share": HELD_OUT, "seed": config.seed}
     if config.output is not None:
         path = Path(config.output).expanduser()
@@ -47,6 +47,8 @@ def run(config: DictConfig) -> None:
         draw_layers(found, f"{title}, {split}", Path(config.figure).expanduser())
     if written := [name for name in (config.output, config.figure) if name is not None]:
         print(f"\nWritten: {', '.join(written)}")
+    else:
+        print("\nNext: add output=probes.json for all numbers, and figure=probes.png for the curves over layers")
 
 
 def probe(config: DictConfig) -> tuple[str, ProbeResult]:
@@ -75,7 +77,7 @@ def probe(config: DictConfig) -> tuple[str, ProbeResult]:
 
 def _encoders(config: DictConfig) -> list[ProbedEncoder]:
     """Return the encoders that `run` names, and one with random weights for each architecture if that is asked for."""
-    locations = [*_locations(config)]
+    locations = _locations(config)
     names = short_locations(locations, taken=("model", "last.ckpt", "best.ckpt"))
     names = {location: name.removeprefix("pkg:").removesuffix("/model") for location, name in names.items()}
     found = [ProbedEncoder(names[location], location, load_pretrained(location)) for location in locations]
@@ -96,22 +98,16 @@ def _encoders(config: DictConfig) -> list[ProbedEncoder]:
     ]
 
 
-def _locations(config: DictConfig) -> Iterator[str]:
-    """Yield the locations that `run` names.
+def _locations(config: DictConfig) -> list[str]:
+    """Return the locations that `run` names, with the folder of the newest run in the place of `newest`."""
+    given = list(config.run) if isinstance(config.run, ListConfig) else [config.run]
+    return checkpoint_locations([_newest(config) if each == "newest" else each for each in given], None)
 
-    Raises:
-        UserError: if it is neither a location nor a list of different ones.
-    """
-    given: Sequence[Any] = config.run if isinstance(config.run, ListConfig) else [config.run]
-    if not given or not all(isinstance(location, str) and location for location in given):
-        raise UserError(f"run={config.run} must be an encoder, or a list of encoders: run=[runs/a,runs/b]")
-    if twice := [location for location in given if list(given).count(location) > 1]:
-        raise UserError(f"run={config.run} names {twice[0]} twice: give each encoder once")
-    for location in given:
-        if location == "newest":
-            location = str(newest_finished_run(Path(config.runs), ("pretrain", "finetune")))
-            print(f"# {location}", file=sys.stderr)
-        yield location
+
+def _newest(config: DictConfig) -> str:
+    found = str(newest_finished_run(Path(config.runs), ("pretrain", "finetune")))
+    print(f"# {found}", file=sys.stderr)
+    return found
 
 
 def _task_name(config: DictConfig) -> str:

@@ -62,10 +62,12 @@ def test_words(place, tmp_path, pretrained_once):
     assert output.rstrip().endswith("Written: x.json, x.svg")
     assert "</svg>" in (tmp_path / "x.svg").read_text()
     # Again, as a table: the same numbers. A part of the words is the same for each call.
-    code, _, errors = place(*WORDS, "output=x.csv", "max_states=100")
+    again = f"run=[{pretrained_once},{pretrained_once}]"
+    code, output, errors = place(*WORDS, again, "output=x.csv", "max_states=100")
     assert code == 0, errors
     rows = [*csv.DictReader((tmp_path / "x.csv").read_text().splitlines())]
     assert [row["layer"] for row in rows] == ["0", "1", "2"]
+    assert 90 < int(re.search(r"trained on (\d+)", output)[1]) <= 100
     assert all(math.isfinite(float(row["accuracy"])) for row in rows)
 
 
@@ -73,8 +75,10 @@ def test_texts(place, tmp_path):
     rows = [(text, "yes" if "story 1" in text else "no") for i in range(60) for text in sentences(i, 1)]
     with (tmp_path / "texts.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
-    code, output, errors = place("task=text_classification", "task.path=texts.csv", "output=x.json")
+    task = ("task=text_classification", "task.path=texts.csv", "task.monitor=macro_f1")
+    code, output, errors = place(*task, "output=x.json")
     assert code == 0, errors
+    assert re.search(r"^macro_f1 of the best layers: first \d+\.\d$", output, re.MULTILINE)
     assert "selectivity" not in output
     (encoder,) = json.loads((tmp_path / "x.json").read_text())["encoders"]
     assert all(0 <= layer["macro_f1"] <= 1 and layer["control"] is None for layer in encoder["layers"])
@@ -88,8 +92,8 @@ WRONG = {
     "no tags": (["task=part_of_speech", "task.path=untagged"], "'cat' has no tag in column 3: give an annotated file"),
     "one class": (["task=part_of_speech", "task.path=nouns"], "all rows have the label 'NOUN'"),
     "one class left": ([*WORDS, "task.train_examples=2", "max_states=1"], "a probe needs two different training texts"),
-    "number": ([*WORDS, "run=3"], "run=3 must be an encoder, or a list of encoders"),
-    "twice": ([*WORDS, "run=[a,a]"], "names a twice: give each encoder once"),
+    "number": ([*WORDS, "run=3"], "run=[3] must be a run's folder, a .ckpt file, a pattern"),
+    "pattern": ([*WORDS, "run=a*"], "run=a* matches no run's folder"),
     "no run": ([*WORDS, "run=nothing"], "nothing"),
     "no weights": ([*WORDS, "run=empty"], "empty"),
     "newest": ([*WORDS, "run=newest"], "there is no finished pretrain or finetune run under runs/"),
