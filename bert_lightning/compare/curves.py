@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,16 +16,17 @@ from bert_lightning.compare.results import Curve, TimeToTarget
 from bert_lightning.runs.predictions_file import BITS_PER_BYTE
 
 MOST_POINTS = 300  # of one curve
+_ACCURACY = "/accuracy"
 _STEP, _TOKENS, _FLOPS, _SECONDS = "step", "train/tokens", "train/flops", "train/seconds"
 
 
 def curves(runs: Sequence[LabelledRun]) -> list[Curve]:
-    """Return the validation loss of each pretraining run over its budget."""
+    """Return the validation losses of each pretraining run over its budget, and its accuracy on minimal pairs."""
     found = []
     for run in runs:
         columns = read_log(run.record.path / "metrics.csv")
         for name in columns:
-            if name.startswith("val/") and name.endswith(("/loss", "/bits_per_byte")):
+            if _is_drawn(name, columns):
                 found.append(_curve(run, name, columns))
     return [curve for curve in found if curve.values]
 
@@ -41,8 +42,9 @@ def times_to_target(found: Sequence[Curve], baseline: str) -> list[TimeToTarget]
         ends = [curve.values[-1] for curve in own if curve.arm == baseline and math.isfinite(curve.values[-1])]
         if not ends or len({curve.arm for curve in own}) < 2:
             continue
-        target = max(ends)
-        result += [_time_to(curve, target) for curve in own]
+        rises = measure.endswith(_ACCURACY)
+        target = min(ends) if rises else max(ends)
+        result += [_time_to(curve, target, rises) for curve in own]
     return result
 
 
@@ -62,6 +64,12 @@ def read_log(path: Path) -> dict[str, list[tuple[float, float]]]:
     except (OSError, csv.Error):
         return found
     return found
+
+
+def _is_drawn(name: str, columns: Collection[str]) -> bool:
+    """Return whether a column becomes a curve. An accuracy without a loss is that of minimal pairs."""
+    alone = name.endswith(_ACCURACY) and f"{name.removesuffix(_ACCURACY)}/loss" not in columns
+    return name.startswith("val/") and (alone or name.endswith(("/loss", "/bits_per_byte")))
 
 
 def _curve(run: LabelledRun, name: str, columns: dict[str, list[tuple[float, float]]]) -> Curve:
@@ -94,8 +102,8 @@ def _at(logged: list[tuple[float, float]], steps: list[float]) -> list[float]:
     return [float(value) for value in values]
 
 
-def _time_to(curve: Curve, target: float) -> TimeToTarget:
-    reached = next((i for i, value in enumerate(curve.values) if value <= target), None)
+def _time_to(curve: Curve, target: float, rises: bool) -> TimeToTarget:
+    reached = next((i for i, v in enumerate(curve.values) if (v >= target if rises else v <= target)), None)
     axes = (curve.steps, curve.tokens, curve.flops, curve.seconds)
     spent = [None if reached is None or not axis else _crossing(curve.values, axis, reached, target) for axis in axes]
     return TimeToTarget(curve.arm, curve.seed, curve.measure, target, *spent)

@@ -9,12 +9,12 @@ from bert_lightning.compare.labelled_runs import LabelledRun
 from bert_lightning.runs.run_records import RunRecord
 
 
-def write_log(folder, losses, every=10):
+def write_log(folder, losses, every=10, column="val/mlm/loss"):
     """Write a log with a row of training and a row of validation at each of these losses."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "metrics.csv").open("w", newline="") as file:
         log = csv.writer(file)
-        log.writerow(["step", "train/tokens", "train/flops", "train/seconds", "val/mlm/loss"])
+        log.writerow(["step", "train/tokens", "train/flops", "train/seconds", column])
         for number, loss in enumerate(losses, 1):
             step = every * number
             log.writerow([step, 100 * step, 1e6 * step, 0.5 * step, ""])
@@ -36,6 +36,19 @@ def test_the_time_to_a_target_is_interpolated_and_censored(tmp_path):
     found = curves([fast, write_log(tmp_path / "bert", [6.0, 5.5, 5.0]), slow])
     times = {time.arm: (time.target, time.steps, time.seconds) for time in times_to_target(found, "bert")}
     assert times == {"fast": (5.0, 15.0, 7.5), "bert": (5.0, 30.0, 15.0), "slow": (5.0, None, None)}
+
+
+def test_the_accuracy_of_minimal_pairs_rises_to_its_target(tmp_path):
+    name = "val/film_pairs/accuracy"
+    logs = {"bert": [0.5, 0.55, 0.6], "fast": [0.5, 0.7, 0.8], "slow": [0.5, 0.4, 0.5]}
+    found = curves([write_log(tmp_path / arm, values, column=name) for arm, values in logs.items()])
+    assert {curve.measure for curve in found} == {name}
+    times = {time.arm: (time.target, time.steps) for time in times_to_target(found, "bert")}
+    assert times == {"bert": (0.6, 30.0), "fast": (0.6, pytest.approx(15.0)), "slow": (0.6, None)}
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "metrics.csv").write_text("step,val/mlm/accuracy,val/mlm/loss\n1,0.5,6.0\n")
+    own = LabelledRun(RunRecord(tmp_path / "loss", "ended", "pretrain"), "loss", 1)
+    assert [curve.measure for curve in curves([own])] == ["val/mlm/loss"]  # not its accuracy
 
 
 def test_long_curves_keep_their_ends_and_their_extremes(tmp_path):
