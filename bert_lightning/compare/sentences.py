@@ -9,6 +9,7 @@ from bert_lightning.compare.intervals import LEVEL
 from bert_lightning.compare.results import Cell, Difference, Measure
 
 MOST_NAMED = 3  # arms named one by one in what is to settle
+_TOLD = ("better", "worse")  # verdicts on arms that are told apart from the baseline
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def answer(found: Findings) -> str:
             f"It cannot be told whether {only.arm} or {only.baseline} is better {_on(measure)}: "
             f"the difference is {_interval(measure, only)}."
         )
+    if any(d.verdict == "better" for d in found.differences):
+        return f"{_told_apart(found)} Which arm is best cannot be told: {_listed(best, 'or')} may be{_reasons(found)}."
     return (
         f"It cannot be told which arm is best {_on(measure)}: {_listed(best, 'or')} may be{_reasons(found)}. "
         f"Compared with {found.baseline}: {'; '.join(_compared(measure, d) for d in found.differences)}."
@@ -125,6 +128,23 @@ def _one_best(found: Findings, best: str) -> str:
     return f"{name} is {among}{_reasons(found)}; {beside}{_interval(measure, shown)}."
 
 
+def _told_apart(found: Findings) -> str:
+    """Return a sentence for each arm that is told apart from the baseline, and one about those that are not."""
+    told = sorted((d for d in found.differences if d.verdict in _TOLD), key=lambda d: (d.verdict, d.p or 0.0))
+    than = f"than {found.baseline} {_on(found.measure)}"
+    sentences = [f"{d.arm} is {d.verdict} {than}: {_interval(found.measure, d)}{_adjusted(d)}." for d in told]
+    if same := [d.arm for d in found.differences if d.verdict == "open"]:
+        sentences.append(f"Not told apart from {found.baseline}: {_listed(same)}.")
+    return " ".join(sentences)
+
+
+def _adjusted(d: Difference) -> str:
+    """Return the reservation about a difference that is none any more after the adjustment for several arms."""
+    if d.verdict in _TOLD and d.holm_p is not None and d.holm_p > LEVEL:
+        return f", but not after Holm's adjustment for several arms (p = {d.holm_p:.2f})"
+    return ""
+
+
 def _reasons(found: Findings) -> str:
     """Return which arms cannot be compared and why, in brackets; it is empty if all can."""
     untold = {cell.arm for cell in found.cells if cell.may_be_best is None}
@@ -167,10 +187,7 @@ def _interval(measure: Measure, d: Difference) -> str:
 
 def _compared(measure: Measure, d: Difference) -> str:
     words = {"better": "is better", "worse": "is worse", "open": "is not told apart", "unknown": "has no interval"}
-    text = f"{d.arm} {words[d.verdict]}, {_interval(measure, d)}"
-    if d.verdict in ("better", "worse") and d.holm_p is not None and d.holm_p > LEVEL:
-        return f"{text}, but not after Holm's adjustment for several arms (p = {d.holm_p:.2f})"
-    return text
+    return f"{d.arm} {words[d.verdict]}, {_interval(measure, d)}{_adjusted(d)}"
 
 
 def _settled_by(found: Findings, d: Difference) -> str:

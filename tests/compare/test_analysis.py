@@ -111,6 +111,14 @@ def test_the_set_of_the_best_and_the_sentences(study):
     assert analysis.to_settle.endswith("These tests are adjusted for 3 arms.")
 
 
+def test_the_answer_begins_with_the_arms_that_are_better_than_the_baseline(study):
+    analysis = analyse(study[0], [SST, RTE], "albert")
+    first, second, third = re.split(r"(?<=[.]) (?=[a-zW])", analysis.answer)
+    assert re.match(r"(bert|roberta) is better than albert on average over 2 tasks: [+]\d+\.\d+ points \(95 %", first)
+    assert re.match(r"(bert|roberta) is better than albert", second)
+    assert third == "Which arm is best cannot be told: bert or roberta may be."
+
+
 def test_two_arms_have_the_same_numbers_in_the_table_and_in_the_sentence(study):
     analysis = analyse([m for m in study[0] if m.arm != "albert"], [SST, RTE], "bert", seconds=SeedSeconds())
     found = difference(analysis, "roberta", "average")

@@ -94,9 +94,9 @@ def sortable(value: float | None) -> str:
     return "" if value is None or not math.isfinite(value) else f"{value:.10g}"
 
 
-def with_minus_signs(text: str) -> str:
-    """Return a sentence whose negative numbers have a minus sign in place of a hyphen."""
-    return re.sub(r"(?<=[\s(\[])-(?=\d)", MINUS, text)
+def typeset(text: str) -> str:
+    """Return a sentence with minus signs in place of hyphens before numbers, and no line break before a percent."""
+    return re.sub(r"(?<=[\s(\[])-(?=\d)", MINUS, text).replace(" %", "\u00a0%")
 
 
 def plural(count: int, noun: str) -> str:

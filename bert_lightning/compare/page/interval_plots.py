@@ -14,7 +14,7 @@ from bert_lightning.compare.page.display import (
     shown,
     sortable,
     titled,
-    with_minus_signs,
+    typeset,
 )
 from bert_lightning.compare.page.drawing import Scale, level, placed, tick_labels, upright
 from bert_lightning.compare.page.lookup import Lookup
@@ -251,6 +251,6 @@ def settled_by(look: Lookup) -> Markup:
     return element(
         "p",
         element("b", "What would settle it. "),
-        element("span", with_minus_signs(look.comparison.to_settle), dir="auto"),
+        element("span", typeset(look.comparison.to_settle), dir="auto"),
         class_="settle",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bert_lightning.compare.page.display import plural, titled, with_minus_signs
+from bert_lightning.compare.page.display import plural, titled, typeset
 from bert_lightning.compare.page.interval_plots import interval_panel, settled_by
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note, unseen
@@ -19,7 +19,7 @@ def answer_section(look: Lookup) -> list[Markup]:
     """Return the answer in one sentence, its interval, and what would settle an open question."""
     comparison = look.comparison
     answer = comparison.answer or "This comparison has no answer: no two arms share a measure."
-    first, rest = _first_sentence(with_minus_signs(answer))
+    first, rest = _first_sentence(typeset(answer))
     css = "answer" if len(first) <= LONG_ANSWER else "answer long"
     parts = [
         element("p", element("span", first, class_=css), rest, dir="auto", class_="lead"),
