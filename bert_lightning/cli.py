@@ -30,7 +30,7 @@ VERBS = {
     "diff": "list the config keys in which two pretraining configs differ",
     "runs": "list the runs below a folder: state, what they vary, metric, age, size",
     "bench": "measure the speed of a training step on this machine",
-    "demo": "pretrain, fine-tune and compare on film reviews, in minutes",
+    "demo": "a small study on film reviews: what some minutes of pretraining buy",
 }
 
 

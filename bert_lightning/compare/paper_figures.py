@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert_lightning.compare.figures import check_matplotlib
 from bert_lightning.compare.page.curve_plots import Lines, axis_unit, lines_of, spread, visible_range
 from bert_lightning.compare.page.display import difference_unit, titled
 from bert_lightning.compare.page.drawing import Scale
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.results import Comparison, Difference, Measure
+from bert_lightning.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +41,16 @@ STYLE: Any = {
     "svg.hashsalt": "bert-lightning",
     "text.parse_math": False,  # a label may hold a dollar sign
 }
+
+
+def check_matplotlib() -> None:
+    """Check that matplotlib is installed.
+
+    Raises:
+        UserError: if it is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError("figures need matplotlib: pip install 'bert-lightning[demo]'")
 
 
 def figures(comparison: Comparison, folder: Path) -> list[Path]:

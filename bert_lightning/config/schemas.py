@@ -197,10 +197,8 @@ class GlueConfig(Root):
 class DemoConfig(Root):
     """Keys of `bert-lightning demo`."""
 
-    seed: Seed = MISSING
-    pretrain: list[str] = MISSING
-    finetune: list[str] = MISSING
-    seeds: Annotated[list[Seed], NotEmpty()] = MISSING
+    jobs: Count = MISSING
+    study: dict[str, Any] = MISSING
     sentences: Annotated[list[str], NotEmpty()] = MISSING
 
 

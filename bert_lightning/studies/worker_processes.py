@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from types import FrameType
 
 import torch
@@ -20,10 +22,17 @@ from bert_lightning.runtime.signals import Interrupted
 WORKER_ENV = "BERT_LIGHTNING_STUDY_WORKER"
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _DEVICES = "CUDA_VISIBLE_DEVICES"
-_LOOKS_EVERY = 0.5  # seconds between two checks that the process that started a worker is alive
+_LOOKS_EVERY = 0.5  # seconds between two checks that another process is alive
 
 
-def run_workers(arguments: Sequence[str], jobs: int, threads: int, since: float) -> list[int]:
+def run_workers(
+    arguments: Sequence[str],
+    jobs: int,
+    threads: int,
+    since: float,
+    log: Path | None = None,
+    look: Callable[[], None] = lambda: None,
+) -> list[int]:
     """Run the command line with these arguments in several processes, and return the exit codes.
 
     The GPUs of the machine are divided among the processes.
@@ -33,6 +42,8 @@ def run_workers(arguments: Sequence[str], jobs: int, threads: int, since: float)
         jobs: number of processes.
         threads: number of torch's threads in each process.
         since: the time at which the study was started, in seconds since 1970.
+        log: file that gets what the processes print; None: they print to the same place as this process.
+        look: function that is called again and again while the processes work.
 
     Raises:
         Interrupted: if a signal to stop came. It is passed on to the processes, which save their runs.
@@ -49,9 +60,15 @@ def run_workers(arguments: Sequence[str], jobs: int, threads: int, since: float)
     before = {number: signal.signal(number, forward) for number in _FORWARDED}
     try:
         command = [sys.executable, MAIN_SCRIPT, *arguments]
-        for devices in device_groups(_visible_devices(), jobs):
-            own = environment if devices is None else {**environment, _DEVICES: devices}
-            processes.append(subprocess.Popen(command, env=own, stdin=subprocess.DEVNULL))
+        with nullcontext() if log is None else log.open("ab") as output:
+            for devices in device_groups(_visible_devices(), jobs):
+                own = environment if devices is None else {**environment, _DEVICES: devices}
+                processes.append(
+                    subprocess.Popen(command, env=own, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+                )
+        while any(process.poll() is None for process in processes):
+            look()
+            time.sleep(_LOOKS_EVERY)
         codes = [process.wait() for process in processes]
     finally:
         for number, handler in before.items():

@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 
 from bert_lightning.compare import text_formats
 from bert_lightning.compare.comparing import compare_material
-from bert_lightning.compare.figures import check_matplotlib
 from bert_lightning.compare.material import Material, read_material
 from bert_lightning.compare.measurement_tables import write_table
+from bert_lightning.compare.paper_figures import check_matplotlib
 from bert_lightning.compare.results import Comparison
 from bert_lightning.errors import UserError
 from bert_lightning.runs.atomic_writes import check_output_path, explain_output_errors, output_file

@@ -1,126 +1,174 @@
-"""`bert-lightning demo`: pretrain and fine-tune on real text in minutes, and compare with random weights."""
+"""`bert-lightning demo`: a small study on real text that answers what some minutes of pretraining buy."""
 
 from __future__ import annotations
 
+import math
 import shlex
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from bert_lightning.compare.figures import check_matplotlib, comparison, learning_curves
-from bert_lightning.compare.unigram import unigram_perplexity
+from bert_lightning.compare.comparing import compare
+from bert_lightning.compare.results import Comparison, Measure
 from bert_lightning.config.building import run_folder
-from bert_lightning.config.composition import composed
 from bert_lightning.errors import UserError
-from bert_lightning.quoting import quote_for_hydra
+from bert_lightning.runs.atomic_writes import replace_atomically
 from bert_lightning.runs.pretrained import load_pretrained
-from bert_lightning.runs.run_folder import RunFolder
-from bert_lightning.text.tokenizers.recipes import vocabulary_size
-from bert_lightning.verbs.finetune import finetune, labelled_batches
+from bert_lightning.runtime.signals import Interrupted
+from bert_lightning.studies.definition import STUDY_FILE, Study
+from bert_lightning.studies.planned_runs import PlannedRun, planned_runs
+from bert_lightning.studies.run_configs import RunConfigs
+from bert_lightning.studies.run_states import DONE, run_states
+from bert_lightning.studies.stage_progress import Stage, StageProgress
+from bert_lightning.studies.study_file import read_study
+from bert_lightning.studies.worker_processes import run_workers, threads_of_job
+from bert_lightning.text_table import table
 from bert_lightning.verbs.predict import FillMask
-from bert_lightning.verbs.prepare import prepared_data
-from bert_lightning.verbs.pretrain import pretrain, pretraining_batches
+from bert_lightning.verbs.study import StudyIncomplete
 
-_MAJORITY, _RANDOM, _PRETRAINED = "majority class", "random weights", "pretrained"
+_PREPARATION = 60.0  # seconds that the corpus and the start of the processes take, about
+_LOG, _PAGE = "study.log", "page.html"
 
 
 def run(config: DictConfig) -> None:
-    """Pretrain, fine-tune from pretrained and from random weights with each seed, and print the comparison.
-
-    Two figures, the learning curves and the comparison, are written to the demo's folder.
-    """
-    started = time.time()
-    if not config.seeds:
-        raise UserError("seeds=[] is empty: give one seed or more")
+    """Write the study, make its runs, and show what they found: a table, filled-in sentences and a page."""
+    started = time.monotonic()
     if without := [sentence for sentence in config.sentences if "[MASK]" not in sentence]:
         raise UserError(f"sentences: {without[0]!r} has no [MASK] to fill in: add one")
-    check_matplotlib()
     folder = run_folder(config).path
-    composed("finetune", config.finetune)  # check it now, not after minutes of pretraining
-    pretraining = _composed("pretrain", config.pretrain, name="pretrain", runs=str(folder), seed=config.seed)
-    encoder, summary = pretrain(pretraining)
-    scores = _fine_tune(config, folder, encoder)
-    unigram = _unigram(pretraining)
-    learning_curves(encoder, float(np.log(unigram)), folder / "learning_curves.png")
-    comparison(scores, "accuracy on validation reviews, %", "Sentiment of film reviews", folder / "comparison.png")
-    print(_screen(config, folder, encoder, summary, unigram, scores, time.time() - started))
+    study = _written(config.study, folder)
+    runs, configs = planned_runs(study), RunConfigs(study)
+    try:
+        configs.check(runs)
+    except Exception:
+        study.file.unlink()  # so that the corrected command may take the same name
+        raise
+    print(_opening(study, runs), flush=True)
+    _make(study, runs, config.jobs)
+    if missing := [state for state in run_states(runs, configs) if state.state != DONE]:
+        first = f"{missing[0].run.name}: {missing[0].note or missing[0].state}"
+        raise StudyIncomplete(
+            f"{len(missing)} of {len(runs)} runs are missing, the first is {first}; see {folder / _LOG}. "
+            f"To try again: bert-lightning study run {shlex.quote(str(folder))}"
+        )
+    found = compare(str(folder), command=f"bert-lightning compare {shlex.quote(str(folder))}")
+    (folder / _PAGE).write_text(found.to_html(), encoding="utf-8")
+    print(_ending(config, study, runs, found, time.monotonic() - started))
 
 
-def _composed(verb: str, overrides: list[str], **values: Any) -> DictConfig:
-    overrides = [*overrides, *(f"{key}={quote_for_hydra(value)}" for key, value in values.items())]
-    print(f"\n$ bert-lightning {verb} {shlex.join(overrides)}", flush=True)
-    return composed(verb, overrides)
+def _written(given: DictConfig, folder: Path) -> Study:
+    """Write the study to its folder, and return it as read from there.
 
-
-def _fine_tune(config: DictConfig, folder: Path, encoder: RunFolder) -> dict[str, list[float]]:
-    """Return the accuracies of each arm in %, one per seed, and that of the majority class.
-
-    The arms differ only in their initial weights.
+    Raises:
+        UserError: if there is a study already, or the new one has a mistake.
     """
-    scores: dict[str, list[float]] = {_MAJORITY: [], _RANDOM: [], _PRETRAINED: []}
-    for seed in config.seeds:
-        for arm in (_RANDOM, _PRETRAINED):
-            tuning = _composed(
-                "finetune",
-                config.finetune,
-                name=f"finetune-{arm.split()[0]}-seed{seed}",
-                runs=str(folder),
-                encoder=str(encoder.path),
-                random_weights=str(arm == _RANDOM).lower(),
-                seed=seed,
-            )
-            _, summary = finetune(tuning)
-            scores[arm].append(100 * summary["metrics"]["val/classification/accuracy"])
-    batches = labelled_batches(tuning, load_pretrained(str(encoder.path))).val_dataloader()
-    classes = np.concatenate([batch["labels"].numpy() for batch in batches])
-    scores[_MAJORITY].append(100 * np.bincount(classes).max() / len(classes))
-    return scores
+    file = folder / STUDY_FILE
+    if file.exists():
+        raise UserError(f"{folder} has a study: give another name, or continue it by bert-lightning study run {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with replace_atomically(file) as stream:
+        stream.write(OmegaConf.to_yaml(given, resolve=True))
+    try:
+        return read_study(folder)
+    except UserError:
+        file.unlink()
+        raise
 
 
-def _unigram(config: DictConfig) -> float:
-    """Return the perplexity of the unigram model on the masked tokens of validation."""
-    data = prepared_data(config)
-    batches = pretraining_batches(config, data).val_dataloader()
-    words = np.concatenate([batch["masked_labels"].numpy() for batch in batches])
-    return unigram_perplexity(data.train, words, vocabulary_size(data.tokenizer))
-
-
-def _screen(
-    config: DictConfig,
-    folder: Path,
-    run_folder: RunFolder,
-    summary: dict[str, Any],
-    unigram: float,
-    scores: dict[str, list[float]],
-    seconds: float,
-) -> str:
-    metrics = summary["metrics"]
-    lines = [
-        "",
-        f"Pretraining: {summary['steps']:,} steps, {summary['tokens'] / 1e6:.1f} M tokens, "
-        f"{summary['wall_seconds']:.0f} s on {summary['processor']}",
-        f"  {'perplexity of masked tokens, validation':41}{metrics['val/mlm/perplexity']:7.1f}   unigram {unigram:.1f}",
-        f"  {'next-sentence accuracy, validation':41}{100 * metrics['val/nsp/accuracy']:7.1f} %   chance 50.0 %",
-        "",
-        f"Sentiment of reviews, accuracy on validation, {len(config.seeds)} seeds (same labels, same steps)",
+def _opening(study: Study, runs: Sequence[PlannedRun]) -> str:
+    """Return the first screen: the question, the arms, and where the output of the runs goes."""
+    arms = [
+        (f"  {arm.label}", f"{arm.shared} without its pretraining" if arm.shared else " ".join(arm.overrides))
+        for arm in study.arms.values()
     ]
-    for arm, values in scores.items():
-        spread = f"± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-        lines.append(f"  {arm:41}{statistics.mean(values):7.1f} %   {spread}")
-    lines += ["", "Masks filled in by the pretrained model"]
-    for prediction in FillMask(load_pretrained(str(run_folder.path)), top_k=3)(list(config.sentences)):
-        guesses = ", ".join(guess["word"] for guess in prediction["masks"][0])
-        lines.append(f"  {prediction['text']:58}{guesses}")
-    lines += [
-        "",
-        f"Run       {run_folder.path}",
-        f"Figures   {folder / 'learning_curves.png'}",
-        f"          {folder / 'comparison.png'}",
-        f"Took {seconds / 60:.1f} minutes. "
-        f'Next: bert-lightning predict run={run_folder.path} "I want to [MASK] it again."',
-    ]
-    return "\n".join(lines)
+    return f"{study.title}\n\n{table(arms)}\n\n{len(runs)} runs on film reviews; their output: {study.folder / _LOG}\n"
+
+
+def _make(study: Study, runs: Sequence[PlannedRun], jobs: int) -> None:
+    """Make the runs in processes of their own, and show how far they are.
+
+    Raises:
+        Interrupted: if a signal to stop came. The message says how to go on.
+    """
+    place = shlex.quote(str(study.folder))
+    progress = StageProgress(_stages(study, runs, jobs))
+    threads, log = threads_of_job(None, jobs), study.folder / _LOG
+    try:
+        run_workers(["study", "--", "run", str(study.folder)], jobs, threads, time.time(), log, progress.update)
+    except Interrupted as stop:
+        stopped = str(stop).partition(":")[0]
+        raise Interrupted.from_message(f"{stopped}: to continue, run bert-lightning study run {place}") from None
+    progress.update()
+
+
+def _stages(study: Study, runs: Sequence[PlannedRun], jobs: int) -> list[Stage]:
+    """Return the two stages: pretraining, which takes a known time if the budget is one of minutes, and the rest."""
+    pretraining = [run for run in runs if run.verb == "pretrain"]
+    rest = [run for run in runs if run.verb != "pretrain"]
+    label = f"pretrain {' and '.join(run.arm for run in pretraining)}"
+    given = dict(override.split("=", 1) for override in study.budget).get("budget.minutes")
+    seconds = None
+    if given is not None:
+        label += f", {float(given):g} minutes"
+        seconds = _PREPARATION + 60 * float(given) * math.ceil(len(pretraining) / jobs)
+    return [Stage(label, pretraining, seconds), Stage(f"fine-tune and evaluate, {len(rest)} runs", rest)]
+
+
+def _ending(config: DictConfig, study: Study, runs: Sequence[PlannedRun], found: Comparison, seconds: float) -> str:
+    """Return the last screen: what was measured, what the encoders fill in, and what to do next."""
+    encoders = {run.arm: run.folder for run in runs if run.verb == "pretrain"}
+    last, place = list(encoders.values())[-1], shlex.quote(str(study.folder))
+    return "\n".join(
+        [
+            "",
+            _results(found, list(encoders)),
+            "",
+            "The likeliest words for each [MASK]",
+            _filled_in(config.sentences, encoders),
+            "",
+            f"Page    {study.folder / _PAGE}: open it in a browser; it has curves, examples and every run",
+            f"Study   {study.file}: change it, copy it",
+            f"Took {seconds / 60:.1f} minutes. How much another seed of pretraining would change, one seed cannot say:",
+            f"write seeds: [0, 1, 2] into study.yaml, then bert-lightning study run {place}",
+            f'Next: bert-lightning predict run={shlex.quote(str(last))} "I want to [MASK] it again."',
+        ]
+    )
+
+
+def _results(found: Comparison, pretrained: Sequence[str]) -> str:
+    """Return the table of what was measured: arms in columns, and the standard deviation over seeds of fine-tuning.
+
+    `pretrained` are the arms with a pretraining of their own. Only these have costs.
+    """
+    cells = {(cell.arm, cell.measure): cell for cell in found.cells}
+    measures = [measure for measure in found.measures if measure.kind != "average" and measure.unit != "nats"]
+    rows = [["", *(arm.label for arm in found.arms)]]
+    for measure in measures:
+        label = f"{measure.label} ({measure.unit})" if measure.unit else measure.label
+        texts = [_cell(cells.get((arm.label, measure.name)), measure) for arm in found.arms]
+        rows.append([label + (" ↑" if measure.higher_is_better else " ↓"), *texts])
+    for label, key, factor in (("tokens read (M)", "tokens", 1e-6), ("training FLOPs (10^12)", "flops", 1e-12)):
+        costs = [arm.costs.get(key) if arm.label in pretrained else None for arm in found.arms]
+        rows.append([label, *("" if cost is None else f"{factor * cost:.1f}" for cost in costs)])
+    return table(rows, range(1, len(found.arms) + 1))
+
+
+def _cell(cell: Any, measure: Measure) -> str:
+    if cell is None:
+        return ""
+    finetuned = [value for seed in cell.values for value in seed.finetuned.values()]
+    spread = f" ± {measure.factor * statistics.stdev(finetuned):.1f}" if len(finetuned) > 1 else ""
+    return f"{measure.factor * cell.mean:.{measure.decimals}f}{spread}"
+
+
+def _filled_in(sentences: Sequence[str], encoders: dict[str, Path]) -> str:
+    """Return a table of sentences and the three likeliest words of each encoder."""
+    rows = [[sentence] for sentence in sentences]
+    for folder in encoders.values():
+        for row, prediction in zip(rows, FillMask(load_pretrained(str(folder)), 3)(list(sentences)), strict=True):
+            row.append("; ".join(", ".join(guess["word"] for guess in mask) for mask in prediction["masks"]))
+    return table([["", *encoders], *rows])

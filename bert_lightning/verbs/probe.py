@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
 from bert_lightning.compare.encoder_sources import short_locations
-from bert_lightning.compare.figures import check_matplotlib
+from bert_lightning.compare.paper_figures import check_matplotlib
 from bert_lightning.config.building import resolved
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetrics
