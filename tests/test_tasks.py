@@ -53,6 +53,10 @@ TASKS = {
     "text_pair_score": ("pairs.jsonl",),
     "similarity": ("pairs.jsonl",),
     "token_classification": ("ten.conll",),
+    "part_of_speech": (
+        "ten.conll", "task.files.reader.word_column=0", "task.files.reader.tag_column=1",
+        "task.files.splits.train=ten.conll", "task.files.splits.validation=ten.conll",
+    ),
     "question_answering": (
         "ten.json", "task.max_length=48", "task.type.overlap=8", "task.type.max_question_tokens=16",
     ),
