@@ -77,4 +77,5 @@ def anchors(page: Path) -> set[str]:
 def links(page: Path) -> list[str]:
     """Return the targets of all links and pictures."""
     body = prose(page)
-    return [*re.findall(r"\]\(([^)\s]+)\)", body), *re.findall(r"^\[[^\]]+\]: (\S+)$", body, re.MULTILINE)]
+    pictures = re.findall(r' (?:src|srcset)="([^"]+)"', body)
+    return [*pictures, *re.findall(r"\]\(([^)\s]+)\)", body), *re.findall(r"^\[[^\]]+\]: (\S+)$", body, re.MULTILINE)]

@@ -5,7 +5,6 @@ whose first line is `# needs: ...` is checked, but not run: it needs a network, 
 A table whose first heading is `group=` lists exactly the options of that group in conf/.
 """
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -179,14 +178,6 @@ def test_the_readme_is_short_and_the_chinese_one_has_the_same_commands():
     assert ours == theirs
     assert [link for link in links(english) if link not in links(chinese)] == ["README.zh.md"]
     assert [len(table) for table in tables(english)] == [len(table) for table in tables(chinese)]
-
-
-def test_the_picture_is_drawn_from_the_committed_results():
-    spec = importlib.util.spec_from_file_location("picture", REPOSITORY / "docs" / "picture.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert text_of(module.PICTURE) == module.picture()
-    assert module.PICTURE.stat().st_size < 60_000
 
 
 @pytest.fixture(scope="session")
