@@ -56,25 +56,13 @@ class Accuracy(TaskMetric):
         return {"accuracy": self.right.double() / self.total.clamp(min=1)}
 
 
-class WordAccuracy(TaskMetric):
+class WordAccuracy(Accuracy):
     """The fraction of the words of all examples that have the right label. A word without a prediction is wrong."""
-
-    values = ("accuracy",)
-    right: Tensor
-    total: Tensor
-
-    def __init__(self, labels: Sequence[str] = ()) -> None:
-        super().__init__(labels)
-        self.add_state("right", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("total", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> None:
         for prediction, example in zip(predictions, examples, strict=True):
             self.right += sum(map(operator.eq, prediction["answer"], example.answer))
             self.total += len(example.answer)
-
-    def compute(self) -> dict[str, Tensor]:
-        return {"accuracy": self.right.double() / self.total.clamp(min=1)}
 
 
 class PairAccuracy(TaskMetric):
