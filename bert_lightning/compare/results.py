@@ -6,10 +6,11 @@ is JSON. All values are in the unit of their measure: an accuracy is between 0 a
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from bert_lightning.runs.json_numbers import finite
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain data for JSON. A number that is not finite becomes None."""
-        plain: dict[str, Any] = _finite(asdict(self))
+        plain: dict[str, Any] = finite(asdict(self))
         return plain
 
     def to_html(self) -> str:
@@ -250,11 +251,3 @@ class Comparison:
         from bert_lightning.compare.paper_figures import figures
 
         return figures(self, Path(folder))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _finite(child) for key, child in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(child) for child in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

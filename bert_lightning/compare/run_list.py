@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import operator
 import re
 from collections import Counter
@@ -168,12 +167,3 @@ def _rank(value: Any) -> tuple[bool, float, str]:
     """Return a key by which values of all types can be sorted: numbers first."""
     number = _number(value)
     return (number is None, 0.0 if number is None else number, "" if number is not None else str(value))
-
-
-def finite(value: Any) -> Any:
-    """Return plain data with null in the place of numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {str(key): finite(child) for key, child in value.items()}
-    if isinstance(value, list):
-        return [finite(child) for child in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -45,7 +45,7 @@ class StageProgress:
         """Draw the bar of the current stage, and go on to the next one if all its runs are over."""
         while self._current < len(self.stages):
             stage, now = self.stages[self._current], time.monotonic()
-            over = sum(is_over(run) for run in stage.runs)
+            over = sum(_is_over(run) for run in stage.runs)
             elapsed = now - self._since
             if over < len(stage.runs):
                 share = over / len(stage.runs) if stage.seconds is None else min(elapsed / stage.seconds, 0.99)
@@ -53,6 +53,12 @@ class StageProgress:
                 return
             self._draw(stage, 1.0, elapsed, ended=True)
             self._current, self._since = self._current + 1, now
+
+    def close(self) -> None:
+        """Draw the last state, and end the line of a stage that is not over."""
+        self.update()
+        if self._current < len(self.stages) and self.stream.isatty():
+            print(file=self.stream, flush=True)
 
     def _draw(self, stage: Stage, share: float, elapsed: float, ended: bool = False) -> None:
         if not (ended or self.stream.isatty()):
@@ -64,6 +70,6 @@ class StageProgress:
         print(f"{start}{line}", end="\n" if ended else "", file=self.stream, flush=True)
 
 
-def is_over(run: PlannedRun) -> bool:
+def _is_over(run: PlannedRun) -> bool:
     """Return whether a run has a result, or failed."""
     return result_file(run).exists() or claim_of(run).failure.exists()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from bert_lightning.runs.json_numbers import finite
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.tasks.checkpoint_evaluation import run_of
 from bert_lightning.tasks.output import checked_output
@@ -66,14 +66,7 @@ class CheckpointTable:
         return file.getvalue()
 
     def _as_json_lines(self) -> str:
-        return "".join(json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in self.rows)
-
-
-def _finite(value: Any) -> Any:
-    """Return plain data with null in the place of numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(child) for key, child in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return "".join(json.dumps(finite(row), ensure_ascii=False) + "\n" for row in self.rows)
 
 
 def _shown(value: Any) -> str:

@@ -40,13 +40,7 @@ def run(config: DictConfig) -> None:
     if without := [sentence for sentence in config.sentences if "[MASK]" not in sentence]:
         raise UserError(f"sentences: {without[0]!r} has no [MASK] to fill in: add one")
     folder = run_folder(config).path
-    study = _written(config.study, folder)
-    runs, configs = planned_runs(study), RunConfigs(study)
-    try:
-        configs.check(runs)
-    except Exception:
-        study.file.unlink()  # so that the corrected command may take the same name
-        raise
+    study, runs, configs = _planned(config.study, folder)
     print(_opening(study, runs), flush=True)
     _make(study, runs, config.jobs)
     if missing := [state for state in run_states(runs, configs) if state.state != DONE]:
@@ -56,15 +50,16 @@ def run(config: DictConfig) -> None:
             f"To try again: bert-lightning study run {shlex.quote(str(folder))}"
         )
     found = compare(str(folder), command=f"bert-lightning compare {shlex.quote(str(folder))}")
-    (folder / _PAGE).write_text(found.to_html(), encoding="utf-8")
+    with replace_atomically(folder / _PAGE) as file:
+        file.write(found.to_html())
     print(_ending(config, study, runs, found, time.monotonic() - started))
 
 
-def _written(given: DictConfig, folder: Path) -> Study:
-    """Write the study to its folder, and return it as read from there.
+def _planned(given: DictConfig, folder: Path) -> tuple[Study, list[PlannedRun], RunConfigs]:
+    """Write the study to its folder, and return it with its runs and their configs, all of which are checked.
 
     Raises:
-        UserError: if there is a study already, or the new one has a mistake.
+        UserError: if there is a study already.
     """
     file = folder / STUDY_FILE
     if file.exists():
@@ -73,10 +68,13 @@ def _written(given: DictConfig, folder: Path) -> Study:
     with replace_atomically(file) as stream:
         stream.write(OmegaConf.to_yaml(given, resolve=True))
     try:
-        return read_study(folder)
-    except UserError:
-        file.unlink()
+        study = read_study(folder)
+        runs, configs = planned_runs(study), RunConfigs(study)
+        configs.check(runs)
+    except Exception:
+        file.unlink()  # so that the corrected command may take the same name
         raise
+    return study, runs, configs
 
 
 def _opening(study: Study, runs: Sequence[PlannedRun]) -> str:
@@ -85,7 +83,7 @@ def _opening(study: Study, runs: Sequence[PlannedRun]) -> str:
         (f"  {arm.label}", f"{arm.shared} without its pretraining" if arm.shared else " ".join(arm.overrides))
         for arm in study.arms.values()
     ]
-    return f"{study.title}\n\n{table(arms)}\n\n{len(runs)} runs on film reviews; their output: {study.folder / _LOG}\n"
+    return f"{study.title}\n\n{table(arms)}\n\n{len(runs)} runs; their output: {study.folder / _LOG}\n"
 
 
 def _make(study: Study, runs: Sequence[PlannedRun], jobs: int) -> None:
@@ -102,7 +100,8 @@ def _make(study: Study, runs: Sequence[PlannedRun], jobs: int) -> None:
     except Interrupted as stop:
         stopped = str(stop).partition(":")[0]
         raise Interrupted.from_message(f"{stopped}: to continue, run bert-lightning study run {place}") from None
-    progress.update()
+    finally:
+        progress.close()
 
 
 def _stages(study: Study, runs: Sequence[PlannedRun], jobs: int) -> list[Stage]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from bert_lightning.compare.run_list import finite, in_order, metric, selected, short_names, shown, varied_settings
+from bert_lightning.compare.run_list import in_order, metric, selected, short_names, shown, varied_settings
+from bert_lightning.runs.json_numbers import finite
 from bert_lightning.runs.run_records import STATES, RunRecord, find_runs, read_runs
 from bert_lightning.text_table import table
 

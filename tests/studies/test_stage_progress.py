@@ -49,3 +49,6 @@ def test_a_terminal_gets_a_bar_of_the_runs_that_are_over_or_of_the_time(runs):
     StageProgress([Stage("a", runs[:2], seconds=1e-9)], by_time).update()
     assert by_time.getvalue().count("━") == 24  # longer than expected
     assert not by_time.getvalue().endswith("\n")
+    progress = StageProgress([Stage("a", runs[:2])], by_runs)
+    progress.close()
+    assert by_runs.getvalue().endswith("\n")  # what is printed next begins a line of its own
