@@ -24,7 +24,7 @@ from bert_lightning import cli
 from bert_lightning.config.hydra_registry import register
 from bert_lightning.probes.probing import Probing
 from bert_lightning.runs.session import Session
-from bert_lightning.verbs import bench
+from bert_lightning.verbs import bench, demo
 
 # torch.compile's own imports, where compile=3 is read as true.
 pytestmark = pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")
@@ -120,6 +120,7 @@ def stopped(monkeypatch):
     monkeypatch.setattr(Session, "write_folder", accept)
     monkeypatch.setattr(bench, "_step", accept)
     monkeypatch.setattr(Probing, "probe", accept)
+    monkeypatch.setattr(demo, "run_workers", accept)
 
 
 @contextmanager

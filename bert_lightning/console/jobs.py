@@ -25,6 +25,8 @@ from bert_lightning.console.streams import print_to_stderr
 from bert_lightning.errors import UserError
 from bert_lightning.help import conf_folder
 
+_GROUP_IS_NULL = ("Unexpected type for root", "reference_type=Optional[")  # OmegaConf's answers to a key below null
+
 
 @dataclass
 class JobRunner:
@@ -124,11 +126,11 @@ def _hydra(verb: str, arguments: Arguments, jobs: JobRunner, overrides: list[str
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors of composition instead of printing them
     try:
         hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(jobs)()
-    except AssertionError as error:  # OmegaConf's answer to a key below a group that is null
-        if "Unexpected type for root" not in str(error):
+    except (AssertionError, AttributeError) as error:
+        if not any(answer in str(error) for answer in _GROUP_IS_NULL):
             raise
-        below = [override for override in overrides if re.match(r"\+*\w+\.", override)]
-        group = below[0].lstrip("+").partition(".")[0] if below else "its group"
+        below = [override for override in overrides if re.match(r"\+*\w+(\.|=\{)", override)]
+        group = re.split(r"[.=]", below[0].lstrip("+"))[0] if below else "its group"
         raise UserError(f"{' '.join(below)}: no {group} is chosen: add {group}=<option>") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain_config_error(error, verb, arguments.overrides)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 import statistics
@@ -64,6 +65,7 @@ def _planned(given: DictConfig, folder: Path) -> tuple[Study, list[PlannedRun], 
     file = folder / STUDY_FILE
     if file.exists():
         raise UserError(f"{folder} has a study: give another name, or continue it by bert-lightning study run {folder}")
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with replace_atomically(file) as stream:
         stream.write(OmegaConf.to_yaml(given, resolve=True))
@@ -73,6 +75,9 @@ def _planned(given: DictConfig, folder: Path) -> tuple[Study, list[PlannedRun], 
         configs.check(runs)
     except Exception:
         file.unlink()  # so that the corrected command may take the same name
+        with contextlib.suppress(OSError):  # another run may have come to the folder of runs
+            for path in new:
+                path.rmdir()
         raise
     return study, runs, configs
 

@@ -29,7 +29,7 @@ def test_a_mistake_in_the_study_is_found_before_anything_runs(override, message,
     code, output, errors = command("demo", "name=demo", override)
     assert (code, output, errors.count("\n")) == (2, "", 1)
     assert message in errors
-    assert not (tmp_path / "runs/demo/study.yaml").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_first_screen_names_the_arms_and_missing_runs_are_named(command, without_workers, tmp_path):

@@ -164,7 +164,8 @@ def test_a_home_folder_is_meant_by_a_tilde(runs, command, tmp_path, monkeypatch)
     assert not (tmp_path / "~").exists()
 
 
-def test_a_key_of_a_task_that_is_not_chosen_says_so(runs, command):
-    code, _, errors = command("evaluate", runs["pairs"], "task.path=rows.csv")
+@pytest.mark.parametrize("override", ["task.path=rows.csv", "task={path:rows.csv}"])
+def test_a_key_of_a_task_that_is_not_chosen_says_so(override, runs, command):
+    code, _, errors = command("evaluate", runs["pairs"], override)
     assert code == 2
-    assert errors == "bert-lightning: error: task.path=rows.csv: no task is chosen: add task=<option>\n"
+    assert errors == f"bert-lightning: error: {override}: no task is chosen: add task=<option>\n"
