@@ -49,6 +49,8 @@ from bert_lightning.runs.run_files import read_json, unreadable_message
 FORMAT = 1
 MASKED_WORDS = "masked_words"
 BITS_PER_BYTE = "words/bits_per_byte"  # the name of the measure of masked words
+UNIGRAM = "words/unigram_bits_per_byte"  # the same measure of a unigram model
+PERPLEXITY = "words/perplexity"  # of a word, not of a token
 # Types of the values that every description has.
 _DESCRIBED: dict[str, tuple[type, ...]] = {
     "split": (str,),

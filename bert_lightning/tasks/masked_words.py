@@ -9,34 +9,49 @@ words is divided by their bytes in UTF-8.
 A word that the model cannot predict costs 8 bits a byte, as without a model: one with an unknown token, or one beyond
 the maximal length. A tokenizer that ignores case or accents has less to predict, which this does not correct.
 
+The measure is also logged for each frequency band of the words in the training text (`data/store/word_frequency.py`),
+as `val/words/bits_per_byte/<band>`, and for the unigram model of the tokenizer, as `val/words/unigram_bits_per_byte`.
+`val/words/perplexity` is 2 to the power of the mean bits of a word. All compare between tokenizers.
+
 A row of `predictions/masked_words.jsonl` is a passage: `id`, a hash of its `text`; `words`, the characters [start, end)
-of its masked words; and for each word its `bits` and the likeliest tokens as text in `predictions`.
+of its masked words; and for each word its `bits`, its `unigram_bits`, its band in `bands`, and the likeliest tokens as
+text in `predictions`. `bands` is missing if the token store has no counts of words, as those of older versions.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import Callback
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from bert_lightning.data.labelled.encoding import TokenSequence, collate, encode
 from bert_lightning.data.store.passages import num_bytes, passage_id
+from bert_lightning.data.store.preparation import PreparedData
+from bert_lightning.data.store.word_frequency import BANDS, UNSEEN
 from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.base import EncoderModule
-from bert_lightning.runs.predictions_file import BITS_PER_BYTE, MASKED_WORDS, write_predictions
+from bert_lightning.runs.predictions_file import (
+    BITS_PER_BYTE,
+    MASKED_WORDS,
+    PERPLEXITY,
+    UNIGRAM,
+    write_predictions,
+)
 from bert_lightning.runs.run_folder import RunFolder
+from bert_lightning.runs.word_sums import sum_words
 from bert_lightning.runtime.environment import note
-from bert_lightning.text.tokenizers.recipes import SpecialIds
+from bert_lightning.tasks.unigram import unigram_bits
+from bert_lightning.text.tokenizers.recipes import SpecialIds, vocabulary_size
 
 MASKED_FRACTION = 0.15
 UNPREDICTABLE = 8.0  # bits of a byte without a model
@@ -67,17 +82,21 @@ class MaskedWords(Callback):
     It changes nothing in training. All ranks measure the same words. The model must have a masked language model head.
 
     Args:
-        passages: the passages.
-        tokenizer: the tokenizer of the encoder.
+        data: the prepared data: passages, counts of words, training tokens, and the tokenizer of the encoder.
         max_length: the maximal number of tokens in a sequence.
     """
 
-    metric_names = (f"val/{BITS_PER_BYTE}",)
-
-    def __init__(self, passages: Sequence[str], tokenizer: Tokenizer, max_length: int) -> None:
-        self.passages, self.tokenizer, self.max_length = list(passages), tokenizer, max_length
-        self.special = SpecialIds.of(tokenizer)
+    def __init__(self, data: PreparedData, max_length: int) -> None:
+        self.data, self.tokenizer, self.max_length = data, data.tokenizer, max_length
+        self.special = SpecialIds.of(data.tokenizer)
         self._measured: list[dict[str, Any]] = []
+
+    @property
+    def metric_names(self) -> list[str]:
+        """The names of the measures that may choose a checkpoint: all but the reference, which is constant."""
+        found = {band for passage in self.data.passages for band in self._bands(passage, masked_spans(passage))}
+        bands = [band for band in (*BANDS, UNSEEN) if band in found]
+        return [f"val/{name}" for name in (BITS_PER_BYTE, *(f"{BITS_PER_BYTE}/{band}" for band in bands), PERPLEXITY)]
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._measured = []
@@ -87,7 +106,11 @@ class MaskedWords(Callback):
         head = pl_module.objective.masked_lm_head()
         assert head is not None, "without this head, pretraining measures no words"
         self._measured = self.measure(pl_module.encoder, head)
-        pl_module.log(f"val/{BITS_PER_BYTE}", bits_per_byte(self._measured))
+        whole, bands = sum_words(self._measured)
+        values = {BITS_PER_BYTE: whole.bits_per_byte(), UNIGRAM: whole.unigram_bits_per_byte()}
+        values |= {f"{BITS_PER_BYTE}/{band}": sums.bits_per_byte() for band, sums in bands.items()}
+        values[PERPLEXITY] = whole.perplexity()
+        pl_module.log_dict({f"val/{name}": value for name, value in values.items()})
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the predictions if training ends after this validation. Early stopping has decided about it already."""
@@ -98,7 +121,7 @@ class MaskedWords(Callback):
             "split": "validation",
             "task": "words",
             "checkpoint": f"step-{trainer.global_step}.ckpt",
-            "metrics": {"bits_per_byte": bits_per_byte(self._measured)},
+            "metrics": {"bits_per_byte": sum_words(self._measured)[0].bits_per_byte()},
         }
         try:
             write_predictions(folder, MASKED_WORDS, self._measured, about, gold="words")
@@ -116,9 +139,9 @@ class MaskedWords(Callback):
     @cached_property
     def _passages(self) -> list[_Passage]:
         """The passages with their tokens and masked words, which are the same at every validation."""
-        encoded = encode(self.passages, self.tokenizer, self.max_length, with_offsets=True)
+        encoded = encode(self.data.passages, self.tokenizer, self.max_length, with_offsets=True)
         found = []
-        for text, tokens in zip(self.passages, encoded, strict=True):
+        for text, tokens in zip(self.data.passages, encoded, strict=True):
             spans = masked_spans(text)
             found.append(_Passage(text, tokens, spans, [_tokens_of(tokens, span) for span in spans]))
         return found
@@ -149,18 +172,26 @@ class MaskedWords(Callback):
 
     def _row(self, passage: _Passage, found: Sequence[Sequence[tuple[float, int]]]) -> dict[str, Any]:
         """Return the row of a passage from the loss and the likeliest id of each token of each masked word."""
-        text, bits, predictions = passage.text, [], []
+        text, bits, unigram, predictions = passage.text, [], [], []
         for span, tokens, predicted in zip(passage.spans, passage.words, found, strict=True):
-            known = tokens and self.special.unk not in passage.tokens.ids[tokens]
-            bits.append(sum(loss for loss, _ in predicted) if known else UNPREDICTABLE * num_bytes(text, *span))
+            ids = passage.tokens.ids[tokens]
+            known, without = bool(tokens) and self.special.unk not in ids, UNPREDICTABLE * num_bytes(text, *span)
+            bits.append(sum(loss for loss, _ in predicted) if known else without)
+            unigram.append(float(self._unigram[ids].sum()) if known else without)
             predictions.append(self.tokenizer.decode([number for _, number in predicted]).strip())
-        return {"id": passage_id(text), "text": text, "words": passage.spans, "bits": bits, "predictions": predictions}
+        row = {"id": passage_id(text), "text": text, "words": passage.spans, "bits": bits, "unigram_bits": unigram}
+        bands = self._bands(text, passage.spans)
+        return {**row, **({"bands": bands} if bands else {}), "predictions": predictions}
 
+    def _bands(self, passage: str, spans: Sequence[Span]) -> list[str]:
+        """Return the frequency band of each word; none if the words of the training text are not counted."""
+        counts = self.data.word_counts
+        return [] if counts is None else [counts.band(passage[slice(*span)]) for span in spans]
 
-def bits_per_byte(rows: Sequence[Mapping[str, Any]]) -> float:
-    """Return the bits of all masked words divided by their bytes in UTF-8."""
-    size = sum(num_bytes(row["text"], *span) for row in rows for span in row["words"])
-    return float(sum(sum(row["bits"]) for row in rows) / max(1, size))
+    @cached_property
+    def _unigram(self) -> npt.NDArray[np.float64]:
+        """The bits of each token under a unigram model of the training tokens, [V]."""
+        return unigram_bits(self.data.train, vocabulary_size(self.tokenizer))
 
 
 def _tokens_of(tokens: TokenSequence, span: Span) -> list[int]:

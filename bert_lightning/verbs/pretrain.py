@@ -141,7 +141,7 @@ def _parts(
     head = module.objective.masked_lm_head()
     # A run of an older version has no key `measure_words`, and resumes without.
     if config.get("measure_words") and data.passages and head is not None:
-        callbacks.append(MaskedWords(data.passages, data.tokenizer, module.max_length))
+        callbacks.append(MaskedWords(data, module.max_length))
     names = [name for callback in callbacks for name in callback.metric_names]
     return RunParts(module, batches, data.tokenizer, lambda: data.fingerprint, callbacks, names)
 

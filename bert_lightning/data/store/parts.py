@@ -11,18 +11,17 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from bert_lightning.data.store.duplicates import DIGEST_BYTES, first_occurrences
 from bert_lightning.data.store.passages import PassageSample
 from bert_lightning.data.store.splitting import SplitRule
 from bert_lightning.data.store.token_store import StoreWriter, file_sha256, read_part, tokenize_documents
+from bert_lightning.data.store.word_frequency import COUNTED_PARTS, WordCounter, WordCounts
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Corpus, Document
 from bert_lightning.text.files.lines import Part
@@ -32,9 +31,7 @@ from bert_lightning.text.tokenizers.cached_tokenizer import fastest_tokenizer
 from bert_lightning.text.tokenizers.recipes import load_tokenizer
 
 SPLITS = ("train", "validation")
-_DIGEST_BYTES = 16
 _CHARACTERS_AT_ONCE = 2**20  # characters that are tokenized in one call
-_DIGESTS_AT_ONCE = 2**24  # digests in memory: 16 bytes each, and 16 more to sort them
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,7 @@ class TokenizationJob:
     split: SplitRule
     deduplicate: bool
     folder: Path  # has tokenizer.json and parts/
+    num_parts: int  # of the whole corpus
 
     def part_folder(self, number: int) -> Path:
         return self.folder / "parts" / f"{number:06d}"
@@ -53,14 +51,22 @@ class TokenizationJob:
         """Return whether part `number` is complete."""
         return (self.part_folder(number) / "part.json").exists()
 
+    def counts_words(self, number: int) -> bool:
+        """Return whether the words of part `number` are counted: of every part, or of some spread evenly."""
+        return number % -(-self.num_parts // COUNTED_PARTS) == 0
+
 
 @dataclass(frozen=True)
 class PartRecord:
-    """The content of part.json: the counts of each split, the hash of each file, and passages of validation text."""
+    """The content of part.json: the counts of each split, the hash of each file, and passages of validation text.
+
+    `words` has the occurrences of each word of the training text; None in a part whose words are not counted.
+    """
 
     counts: dict[str, dict[str, int]]
     hashes: dict[str, str] = field(default_factory=dict)
     passages: list[str] = field(default_factory=list)
+    words: dict[str, int] | None = None
 
 
 def write_parts(job: TokenizationJob, parts: Mapping[int, Part], workers: int, say: Callable[[str], None]) -> None:
@@ -113,6 +119,7 @@ def _write_part(job: TokenizationJob, number: int, part: Part, tokenize: BatchTo
     """Tokenize one part into a temporary folder, then give the folder its final name."""
     target = job.part_folder(number)
     beside, passages = target.with_name(f"{target.name}.{os.getpid()}"), PassageSample()
+    words = WordCounter() if job.counts_words(number) else None
     shutil.rmtree(beside, ignore_errors=True)
     try:
         with (
@@ -125,6 +132,8 @@ def _write_part(job: TokenizationJob, number: int, part: Part, tokenize: BatchTo
                 for_training, for_validation = job.split(document)
                 for piece in for_training:
                     train.take(piece, part.copy)
+                    if words is not None:
+                        words.take(piece)
                 for piece in for_validation if part.copy == 0 else ():  # validation sees each document once
                     validation.take(piece, part.copy)
                     passages.take(piece)
@@ -132,6 +141,7 @@ def _write_part(job: TokenizationJob, number: int, part: Part, tokenize: BatchTo
             {name: writer.store.counts for name, writer in zip(SPLITS, (train, validation), strict=True)},
             {str(file.relative_to(beside)): file_sha256(file) for file in sorted(beside.rglob("*.bin"))},
             passages.passages(),
+            None if words is None else words.counts(),
         )
         (beside / "part.json").write_text(json.dumps(asdict(record)), encoding="utf-8")
         try:
@@ -155,7 +165,7 @@ class _SplitWriter:
     def take(self, document: Document, copy: int) -> None:
         self.documents.append(document)
         if self.digests is not None:
-            self.digests.append(document_hash(document, _DIGEST_BYTES, salt=copy))
+            self.digests.append(document_hash(document, DIGEST_BYTES, salt=copy))
         self.characters += sum(map(len, document))
         if self.characters >= _CHARACTERS_AT_ONCE:
             self._flush()
@@ -182,7 +192,7 @@ class _SplitWriter:
             self.store.__exit__(*error)
 
 
-def join_parts(job: TokenizationJob, count: int, target: Path, dtype: IdType) -> dict[str, dict[str, int]]:
+def join_parts(job: TokenizationJob, target: Path, dtype: IdType) -> dict[str, dict[str, int]]:
     """Join all parts into finished stores in `target`, and return the counts of each split.
 
     If duplicates are dropped, the counts include their number.
@@ -190,11 +200,11 @@ def join_parts(job: TokenizationJob, count: int, target: Path, dtype: IdType) ->
     Raises:
         UserError: if a part is damaged.
     """
-    for number in range(count):
+    for number in range(job.num_parts):
         _check_part(job.part_folder(number))
     counts = {}
     for split in SPLITS:
-        folders = [job.part_folder(number) / split for number in range(count)]
+        folders = [job.part_folder(number) / split for number in range(job.num_parts)]
         kept = first_occurrences([folder / "digests.bin" for folder in folders]) if job.deduplicate else None
         with StoreWriter(target / split, dtype) as writer:
             at = 0
@@ -210,16 +220,28 @@ def join_parts(job: TokenizationJob, count: int, target: Path, dtype: IdType) ->
     return counts
 
 
-def join_passages(job: TokenizationJob, count: int) -> list[str]:
-    """Return the passages of all parts. Call `join_parts` first, which checks the parts."""
-    records = (json.loads((job.part_folder(number) / "part.json").read_text()) for number in range(count))
-    return PassageSample(passage for record in records for passage in record.get("passages", ())).passages()
+def join_words(job: TokenizationJob) -> dict[str, Any]:
+    """Return the passages of all parts, and how often their words occur, as the manifest of a store keeps them.
+
+    Call `join_parts` first, which checks the parts. There are no counts if an older version wrote one of the parts.
+    """
+    files = [job.part_folder(number) / "part.json" for number in range(job.num_parts)]
+    passages = PassageSample(text for file in files for text in _record(file).passages).passages()
+    counted = [file for number, file in enumerate(files) if job.counts_words(number)]
+    if any(_record(file).words is None for file in counted):
+        return {"passages": passages}
+    counts = WordCounts.of_parts((_record(file).words or {} for file in counted), passages)
+    return {"passages": passages, "word_counts": asdict(counts)}
+
+
+def _record(file: Path) -> PartRecord:
+    return PartRecord(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def _check_part(folder: Path) -> None:
     fix = f"delete {folder} and run the same command again"
     try:
-        record = PartRecord(**json.loads((folder / "part.json").read_text(encoding="utf-8")))
+        record = _record(folder / "part.json")
         hashes = [(str(name), str(expected)) for name, expected in record.hashes.items()]
         found = [file_sha256(folder / name) for name, _ in hashes]
     except PermissionError as error:
@@ -229,32 +251,3 @@ def _check_part(folder: Path) -> None:
     for (name, expected), actual in zip(hashes, found, strict=True):
         if actual != expected:
             raise UserError(f"{folder / name} is damaged: its sha256 is {actual}, expected {expected}; {fix}")
-
-
-def first_occurrences(files: Sequence[Path]) -> npt.NDArray[np.bool_]:
-    """Return an array that is true at the first occurrence of each digest, over all files in order.
-
-    A missing file counts as empty. The function needs memory for one byte per digest, and for 16 M digests at a time.
-    """
-    kept = np.ones(sum(path.stat().st_size for path in files if path.exists()) // _DIGEST_BYTES, np.bool_)
-    buckets = 1 + len(kept) // _DIGESTS_AT_ONCE
-    for bucket in range(buckets):
-        positions, digests = [np.zeros(0, np.int64)], [np.zeros((0, 2), "<u8")]
-        for begin, block in _digests(files):
-            mine = np.flatnonzero(block[:, 0] % buckets == bucket)
-            positions.append(begin + mine)
-            digests.append(block[mine])
-        position, digest = np.concatenate(positions), np.concatenate(digests)
-        order = np.lexsort((position, digest[:, 1], digest[:, 0]))
-        same = (digest[order[1:]] == digest[order[:-1]]).all(axis=1)
-        kept[position[order[1:][same]]] = False
-    return kept
-
-
-def _digests(files: Sequence[Path]) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
-    begin = 0
-    for path in files:
-        if path.exists():
-            block = np.fromfile(path, "<u8").reshape(-1, 2)
-            yield begin, block
-            begin += len(block)

@@ -24,7 +24,7 @@ from bert_lightning.data.store.manifest import (
     settings_differences,
     write_manifest,
 )
-from bert_lightning.data.store.parts import SPLITS, TokenizationJob, join_parts, join_passages, write_parts
+from bert_lightning.data.store.parts import SPLITS, TokenizationJob, join_parts, join_words, write_parts
 from bert_lightning.data.store.splitting import (
     SplitRule,
     SplitWithinDocuments,
@@ -34,6 +34,7 @@ from bert_lightning.data.store.splitting import (
 )
 from bert_lightning.data.store.token_store import TokenStore
 from bert_lightning.data.store.unfinished import FirstDecisions, remove_on_user_error, unfinished_folder
+from bert_lightning.data.store.word_frequency import WordCounts
 from bert_lightning.errors import UserError
 from bert_lightning.text import findings
 from bert_lightning.text.corpora import Corpus
@@ -61,6 +62,7 @@ class PreparedData:
     fingerprint: str  # 16 hexadecimal digits that change if any token of the stores or the tokenizer changes
     notes: tuple[str, ...] = ()  # remarks for the user
     passages: tuple[str, ...] = ()  # some validation text, for losses that compare between tokenizers
+    word_counts: WordCounts | None = None  # how often the words of the passages occur in the training text
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,8 @@ def open_prepared(folder: Path, thorough: bool = False) -> PreparedData:
     content = json_sha256({name: file["sha256"] for name, file in known["files"].items()})[:16]
     train, validation = (TokenStore(folder / split) for split in SPLITS)
     notes, passages = (tuple(known.get(key, ())) for key in ("notes", "passages"))  # older folders have no passages
-    return PreparedData(folder, tokenizer, train, validation, content, notes, passages)
+    words = WordCounts(**known["word_counts"]) if known.get("word_counts") else None
+    return PreparedData(folder, tokenizer, train, validation, content, notes, passages, words)
 
 
 def _finish(plan: StorePlan, job: TokenizationJob, say: Say) -> None:
@@ -207,7 +210,7 @@ def _finish(plan: StorePlan, job: TokenizationJob, say: Say) -> None:
     say("joining")
     tokenizer, joined = load_tokenizer(job.folder), job.folder / "joined"
     shutil.rmtree(joined, ignore_errors=True)
-    counts = join_parts(job, len(job.corpus.parts()), joined, id_type(tokenizer))
+    counts = join_parts(job, joined, id_type(tokenizer))
     check_counts(job.corpus, plan.validation_fraction, counts)
     shutil.copyfile(job.folder / "tokenizer.json", joined / "tokenizer.json")
     description = {
@@ -215,7 +218,7 @@ def _finish(plan: StorePlan, job: TokenizationJob, say: Say) -> None:
         "tokenizer_fingerprint": fingerprint(tokenizer),
         "vocab_size": vocabulary_size(tokenizer),
         "splits": counts,
-        "passages": join_passages(job, len(job.corpus.parts())),
+        **join_words(job),
     }
     if notes := FirstDecisions.read(job.folder).notes:
         description["notes"] = notes
@@ -242,7 +245,7 @@ def _started_job(plan: StorePlan, partial: Path, say: Say, note: Say) -> Tokeniz
 def _job(plan: StorePlan, partial: Path) -> TokenizationJob:
     """Return the job of a plan. Its split and tokenizer must be in the unfinished folder."""
     split = FirstDecisions.read(partial).split(plan.validation_fraction)
-    return TokenizationJob(plan.corpus, split, plan.deduplicate, partial)
+    return TokenizationJob(plan.corpus, split, plan.deduplicate, partial, len(plan.corpus.parts()))
 
 
 def _make_tokenizer(plan: StorePlan, partial: Path, split: SplitRule, notes: list[str]) -> None:

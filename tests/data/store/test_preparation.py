@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_lightning.data.store import parts
+from bert_lightning.data.store import duplicates
 from bert_lightning.data.store.preparation import StorePlan, merge_shards, open_prepared, prepare, prepare_shard
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Mixture, SentenceLines
@@ -132,12 +132,12 @@ def test_duplicates_are_dropped_and_counted(many_parts, tmp_path):
 
 
 def test_digests_are_compared_in_several_rounds(tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "_DIGESTS_AT_ONCE", 50)
+    monkeypatch.setattr(duplicates, "_DIGESTS_AT_ONCE", 50)
     rng = np.random.default_rng(0)
     digests = rng.integers(0, 2**63, (40, 2)).astype("<u8")[rng.integers(0, 40, 300)]
     digests[:100].tofile(tmp_path / "a")
     digests[100:].tofile(tmp_path / "c")
-    kept = parts.first_occurrences([tmp_path / name for name in ("a", "missing", "c")])
+    kept = duplicates.first_occurrences([tmp_path / name for name in ("a", "missing", "c")])
     seen = [tuple(digest) for digest in digests.tolist()]
     assert kept.tolist() == [digest not in seen[:i] for i, digest in enumerate(seen)]
 
