@@ -12,6 +12,7 @@ import numpy as np
 from bert_lightning.compare.labelled_runs import LabelledRun
 from bert_lightning.compare.results import Breakdown, ComparedExample
 from bert_lightning.compare.task_measurements import metric_values
+from bert_lightning.compare.word_measurements import words_by_band
 from bert_lightning.errors import UserError
 from bert_lightning.runs.predictions_file import BITS_PER_BYTE, MASKED_WORDS, Predictions, read_predictions
 from bert_lightning.runs.run_folder import RunFolder
@@ -34,7 +35,7 @@ def compared_examples(runs: Sequence[LabelledRun]) -> list[ComparedExample]:
 
 
 def breakdowns(runs: Sequence[LabelledRun]) -> list[Breakdown]:
-    """Return the accuracy of each arm by the right class of the examples, and other scores by their cluster."""
+    """Return the accuracy of each arm by the right class or the cluster of the examples, and masked words by band."""
     found = []
     for task in _tasks(runs):
         kept = _kept([run for run in runs if run.task == task], "validation")
@@ -45,7 +46,7 @@ def breakdowns(runs: Sequence[LabelledRun]) -> list[Breakdown]:
         kept = _kept(pretrained, name)
         title = str(kept[0][1].about["task"]) if kept else name
         found += _by_category(f"{title}: accuracy by category", f"{title}/accuracy", kept, "cluster")
-    return found
+    return found + words_by_band([(run.arm, predictions) for run, predictions in _kept(pretrained, MASKED_WORDS)])
 
 
 def _tasks(runs: Sequence[LabelledRun]) -> list[str]:

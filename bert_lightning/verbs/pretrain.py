@@ -61,8 +61,10 @@ def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]
     print(f"\n{folder.path}: {summary['steps']} steps in {summary['wall_seconds']:.0f} s")
     spent = summary["budget"]
     print(f"  budget: {spent['spent']:,.10g} of {spent['total']:,.10g} {spent['unit']}, {spent['share']:.1%}")
-    for name in sorted(name for name in metrics if name.startswith("val/")):
-        print(f"  {name:28} {metrics[name]:.4f}")
+    names = sorted(name for name in metrics if name.startswith("val/"))
+    width = max(map(len, names), default=0)
+    for name in names:
+        print(f"  {name:{width}} {metrics[name]:.4f}")
     print("Next: " + "\n      ".join(_next_commands(folder, summary.get("heads", {}))))
 
 

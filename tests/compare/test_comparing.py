@@ -119,6 +119,25 @@ def test_two_tokenizers_are_compared_by_bits_per_byte_of_the_same_words(tmp_path
     assert found.measures[0].unit == "bits per byte"
 
 
+def test_masked_words_are_shown_by_band_beside_a_unigram_model_and_tested_only_as_a_whole(tmp_path):
+    texts, bits = ["a film of words", "an actor in a play"], {"bert": [[8, 2], [4, 6]], "roberta": [[6, 2], [4, 2]]}
+    for name in bits:
+        rows = [
+            {"id": text, "text": text, "words": [[2, 6], [7, 9]], "bits": of_row, "unigram_bits": [12, 6],
+             "bands": ["rare", "frequent"]}
+            for text, of_row in zip(texts, bits[name], strict=True)
+        ]  # fmt: skip
+        about = {"split": "validation", "task": "words", "checkpoint": "step-100.ckpt", "metrics": {}}
+        run = write_pretraining(tmp_path / name, name)
+        write_predictions(run / "predictions", "masked_words", rows, about, gold="words")
+    found = compare(tmp_path)
+    (table,) = found.breakdowns
+    assert (table.categories, table.counts) == (["frequent", "rare", "all words, by a unigram model"], [2, 2, 4])
+    assert table.values == {"bert": [8 / 4, 12 / 8, 36 / 12], "roberta": [4 / 4, 10 / 8, 36 / 12]}
+    assert [measure.name for measure in found.measures if "words" in measure.name] == ["words/bits_per_byte"]
+    assert "by a unigram model" in found.to_html()
+
+
 def test_masked_words_of_other_texts_are_not_compared(tmp_path):
     write_words(write_pretraining(tmp_path / "bert", "bert"), 12.0)
     write_words(write_pretraining(tmp_path / "roberta", "roberta"), 8.0, ("a film of words", "some other text"))

@@ -13,8 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_lightning.data.store import duplicates
+from bert_lightning.data.store import duplicates, word_frequency
+from bert_lightning.data.store.parts import TokenizationJob, join_words
 from bert_lightning.data.store.preparation import StorePlan, merge_shards, open_prepared, prepare, prepare_shard
+from bert_lightning.data.store.splitting import SplitByDocument
+from bert_lightning.data.store.word_frequency import WordCounter
 from bert_lightning.errors import UserError
 from bert_lightning.text.corpora import Mixture, SentenceLines
 from bert_lightning.text.files import lines
@@ -129,6 +132,28 @@ def test_duplicates_are_dropped_and_counted(many_parts, tmp_path):
     assert {name: counts["train"][name] for name in ("documents", "tokens")} == {
         name: without.train.counts()[name] for name in ("documents", "tokens")
     }
+
+
+def test_words_are_counted_in_some_parts_of_a_large_corpus(tmp_path, monkeypatch):
+    job = TokenizationJob(SentenceLines("x"), SplitByDocument(0.2), False, tmp_path, 70)
+    counted = [number for number in range(70) if job.counts_words(number)]
+    assert counted == list(range(0, 70, 3))
+    for number in range(70):
+        job.part_folder(number).mkdir(parents=True)
+        words = {"film": 2, "the": number} if number in counted else None
+        record = {"counts": {}, "passages": ["The film plays"] if number == 1 else [], "words": words}
+        (job.part_folder(number) / "part.json").write_text(json.dumps(record))
+    found = join_words(job)
+    assert found["passages"] == ["The film plays"]
+    expected = {"film": 2 * len(counted), "the": sum(counted)}
+    assert found["word_counts"] == {"total": sum(expected.values()), "counts": expected}
+    (job.part_folder(3) / "part.json").write_text(json.dumps({"counts": {}}))  # as an older version wrote it
+    assert "word_counts" not in join_words(job)
+    monkeypatch.setattr(word_frequency, "_COUNTED_CHARACTERS", 10)
+    counter = WordCounter()
+    for document in (["A film.", "a FILM"], ["no more"]):
+        counter.take(document)
+    assert counter.counts() == {"a": 2, "film": 2}
 
 
 def test_digests_are_compared_in_several_rounds(tmp_path, monkeypatch):
