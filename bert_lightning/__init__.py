@@ -1,13 +1,17 @@
 """Pretrain, fine-tune and compare BERT-family encoders.
 
-The names of the model API are imported at first use, so that the command line starts without importing torch.
+The public names are imported at first use, so that the command line starts without importing torch, and the model API
+without importing anything but torch.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bert_lightning.errors import UserError
+    from bert_lightning.inference.loaded_model import LoadedModel, load
     from bert_lightning.model import (
         BERT,
         BertConfig,
@@ -35,15 +39,23 @@ __all__ = [
     "BertForSequenceClassification",
     "BertForTokenClassification",
     "LayerNorm",
+    "LoadedModel",
     "MultiHeadAttention",
     "PositionwiseFeedForward",
     "TransformerBlock",
+    "UserError",
+    "load",
 ]
+
+# Public name -> the module that has it, below this package. All others are in `model`.
+_MODULES = {"LoadedModel": "inference.loaded_model", "load": "inference.loaded_model", "UserError": "errors"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from bert_lightning import model
-
-        return getattr(model, name)
+        return getattr(import_module(f"bert_lightning.{_MODULES.get(name, 'model')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

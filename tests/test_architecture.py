@@ -13,8 +13,8 @@ PACKAGE = Path(bert_lightning.__file__).parent
 # A module may import from its own stage and from those before it.
 STAGES = [
     "errors", "quoting", "text_table", "ranges", "renames", "runtime", "budget", "text", "data", "model", "objectives",
-    "metrics", "optim", "modules", "callbacks", "runs", "config", "tasks", "training", "studies", "compare", "probes",
-    "verbs", "help", "console", "cli", "__main__",
+    "metrics", "optim", "modules", "callbacks", "runs", "config", "tasks", "inference", "training", "studies",
+    "compare", "probes", "verbs", "help", "console", "api", "cli", "__main__",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

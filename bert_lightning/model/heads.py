@@ -145,6 +145,11 @@ def mean_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
     return (hidden * weights).sum(1) / weights.sum(1)
 
 
+def max_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the largest value of each feature over tokens that are not padding, [B, S, H] -> [B, H]."""
+    return (hidden if mask is None else hidden.masked_fill(~mask.bool()[..., None], -torch.inf)).amax(1)
+
+
 def first_token_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return the hidden state of [CLS], [B, S, H] -> [B, H]."""
     return hidden[:, 0]

@@ -10,8 +10,9 @@ import torch
 from omegaconf import DictConfig
 
 from bert_lightning.data.labelled.examples import labelled_batch
-from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType
+from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType, Unit
 from bert_lightning.errors import UserError
+from bert_lightning.model.encoder import BERT
 from bert_lightning.objectives.base import hidden_states
 from bert_lightning.objectives.downstream import TaskObjective
 from bert_lightning.runs.pretrained import PretrainedWeights
@@ -27,12 +28,13 @@ class Answerer:
     Args:
         source: the checkpoint.
         task: config of a task that needs no trained head, such as similarity. It is used if the checkpoint has no task.
+        encoder: its encoder, on the device where it runs; None: a new one, on a GPU if there is one.
 
     Raises:
         UserError: if the checkpoint lacks a task, or weights of the head.
     """
 
-    def __init__(self, source: PretrainedWeights, task: DictConfig | None = None) -> None:
+    def __init__(self, source: PretrainedWeights, task: DictConfig | None = None, encoder: BERT | None = None) -> None:
         metadata: Mapping[str, Any] | None = source.metadata.get("task")
         if metadata is None:
             metadata = _without_a_head(source, task)
@@ -45,30 +47,40 @@ class Answerer:
         (term,) = objective.terms.values()
         assert isinstance(term, TaskObjective), "a task has an objective of its own"
         self.path = source.path
-        self.objective, self.encoder = term.eval(), source.encoder().eval()
+        default = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.encoder = source.encoder().eval().to(default) if encoder is None else encoder
+        self.device = self.encoder.embeddings.word.weight.device
+        self.objective = term.eval()
         source.fill(term, f"objective.terms.{metadata['term']}.")
         self.tokenizer, self.pad = source.tokenizer, SpecialIds.of(source.tokenizer).pad
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.encoder.to(self.device)
         self.objective.to(self.device)
 
-    @torch.inference_mode()
     def __call__(
         self, examples: Sequence[Example], batch_size: int, tokenized: TokenizedExamples | None = None
     ) -> Iterator[tuple[Example, Prediction]]:
         """Yield each example with its prediction, in the given order. `tokenized` may have the tokens already."""
+        units = self.units(examples, tokenized)
+        for start in range(0, len(units), batch_size):
+            part = units[start : start + batch_size]
+            for unit, prediction in zip(part, self.predictions(part), strict=True):
+                yield unit.example, prediction
+
+    def units(self, examples: Sequence[Example], tokenized: TokenizedExamples | None = None) -> list[Unit]:
+        """Return the examples with their tokens. `tokenized` may have the tokens already."""
         tokenized = tokenized or TokenizedExamples()
         units = tokenized.units(self.task_type, examples, self.tokenizer, self.max_length)
         self.num_cut += sum(unit.is_cut for unit in units)
-        for start in range(0, len(units), batch_size):
-            part = units[start : start + batch_size]
-            batch = labelled_batch(self.task_type, part, self.pad)
-            inputs = {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-            (hidden,) = hidden_states(self.encoder, inputs, [self.objective.positions(inputs)])
-            scores = self.objective.scores(hidden, inputs)
-            check_numbers(self.path, scores)
-            for unit, prediction in zip(part, self.task_type.decode(scores, part, self.labels), strict=True):
-                yield unit.example, prediction
+        return units
+
+    @torch.inference_mode()
+    def predictions(self, units: Sequence[Unit]) -> list[Prediction]:
+        """Return the predictions for one batch."""
+        batch = labelled_batch(self.task_type, units, self.pad)
+        inputs = {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+        (hidden,) = hidden_states(self.encoder, inputs, [self.objective.positions(inputs)])
+        scores = self.objective.scores(hidden, inputs)
+        check_numbers(self.path, scores)
+        return self.task_type.decode(scores, units, self.labels)
 
 
 def check_numbers(path: Path, scores: torch.Tensor) -> None:

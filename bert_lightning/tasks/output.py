@@ -83,8 +83,9 @@ def note_written(path: str | None) -> None:
         print(f"# predictions: {path}", file=sys.stderr)
 
 
-def progress(items: Iterable[T], total: int) -> Iterable[T]:
-    """Return the items, with a progress bar if standard error is a terminal."""
+def progress(items: Iterable[T], total: int, show: bool | None = None) -> Iterable[T]:
+    """Return the items, with a progress bar on standard error. `show=None`: only if that is a terminal."""
     from tqdm import tqdm
 
-    return tqdm(items, total=total, leave=False, disable=not sys.stderr.isatty())  # type: ignore[no-any-return]
+    hidden = not sys.stderr.isatty() if show is None else not show
+    return tqdm(items, total=total, leave=False, disable=hidden)  # type: ignore[no-any-return]

@@ -41,11 +41,17 @@ class PseudoLikelihood:
         mask: id of the mask token.
         pad: id of the padding token.
         mask_rest_of_word: whether the tokens of a word to the right of the predicted token are masked too.
-        bar: whether a progress bar is shown.
+        bar: whether a progress bar is shown; None: if standard error is a terminal.
     """
 
     def __init__(
-        self, encoder: BERT, head: MaskedLMHead, mask: int, pad: int, mask_rest_of_word: bool = True, bar: bool = True
+        self,
+        encoder: BERT,
+        head: MaskedLMHead,
+        mask: int,
+        pad: int,
+        mask_rest_of_word: bool = True,
+        bar: bool | None = None,
     ) -> None:
         self.encoder, self.head, self.mask, self.pad = encoder.eval(), head.eval(), mask, pad
         self.mask_rest_of_word, self.bar = mask_rest_of_word, bar
@@ -65,7 +71,7 @@ class PseudoLikelihood:
         totals = torch.zeros(len(distinct), dtype=torch.double)
         by_length = list(distinct.values())
         batches = _batches(by_length, batch_tokens)
-        for copies in progress(batches, len(batches)) if self.bar else batches:
+        for copies in progress(batches, len(batches), self.bar):
             totals.index_add_(0, torch.from_numpy(copies[:, 0].copy()), self._log_probabilities(by_length, copies))
         places = torch.tensor([index[tokens.ids.tobytes()] for tokens in sequences], dtype=torch.long)
         return totals[places]

@@ -17,8 +17,8 @@ from bert_lightning.compare.comparing import compare
 from bert_lightning.compare.results import Comparison, Measure
 from bert_lightning.config.building import run_folder
 from bert_lightning.errors import UserError
+from bert_lightning.inference.loaded_model import load
 from bert_lightning.runs.atomic_writes import replace_atomically
-from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runtime.signals import Interrupted
 from bert_lightning.studies.definition import STUDY_FILE, Study
 from bert_lightning.studies.planned_runs import PlannedRun, planned_runs
@@ -28,7 +28,6 @@ from bert_lightning.studies.stage_progress import Stage, StageProgress
 from bert_lightning.studies.study_file import read_study
 from bert_lightning.studies.worker_processes import run_workers, threads_of_job
 from bert_lightning.text_table import table
-from bert_lightning.verbs.predict import FillMask
 from bert_lightning.verbs.study import StudyIncomplete
 
 _PREPARATION = 60.0  # seconds that the corpus and the start of the processes take, about
@@ -173,6 +172,6 @@ def _filled_in(sentences: Sequence[str], encoders: dict[str, Path]) -> str:
     """Return a table of sentences and the three likeliest words of each encoder."""
     rows = [[sentence] for sentence in sentences]
     for folder in encoders.values():
-        for row, prediction in zip(rows, FillMask(load_pretrained(str(folder)), 3)(list(sentences)), strict=True):
+        for row, prediction in zip(rows, load(folder).fill_mask(list(sentences), top_k=3), strict=True):
             row.append("; ".join(", ".join(guess["word"] for guess in mask) for mask in prediction["masks"]))
     return table([["", *encoders], *rows])

@@ -6,102 +6,50 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from omegaconf import DictConfig
-from torch import Tensor
 
-from bert_lightning.data.labelled.encoding import TokenSequence, collate, encode
 from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.errors import UserError
-from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
+from bert_lightning.inference.loaded_model import LoadedModel, load
+from bert_lightning.inference.mask_filling import MaskedText
 from bert_lightning.runs.run_folder import newest_finished_run
-from bert_lightning.tasks.answering import Answerer, check_numbers
 from bert_lightning.tasks.input_lines import STANDARD_INPUT, Lines, lines_of, valid
 from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
 from bert_lightning.text.files.rows import Row
-from bert_lightning.text.tokenizers.recipes import SpecialIds, vocabulary_size
-from bert_lightning.text.tokenizers.special_tokens import special_names
 
 
-class MaskedText(NamedTuple):
-    """A text that contains [MASK], and its tokens."""
+class MaskLines:
+    """A predictor of masked tokens: it reads lines of text, and finds the likeliest words for each [MASK] of a line."""
 
-    text: str
-    tokens: TokenSequence
-
-
-class FillMask:
-    """A predictor of masked tokens: it finds the likeliest words for each [MASK] of a text."""
-
-    def __init__(self, source: PretrainedWeights, top_k: int) -> None:
-        if not 1 <= top_k <= source.config.vocab_size:
-            raise UserError(f"top_k={top_k} must be from 1 to the vocabulary size, {source.config.vocab_size}")
-        self.source, self.top_k = source, top_k
-        self.max_length = source.metadata.get("max_length", source.config.max_position_embeddings)
-        self.encoder = source.encoder().eval()
-        head = source.masked_lm_head()
-        if head is None:
-            raise UserError(
-                f"{source.path} has no masked language model head: choose a run that was pretrained with one"
-            )
-        self.head = head.eval()
-        special = SpecialIds.of(source.tokenizer)
-        self.mask_id, self.pad_id = special.require_mask(), special.pad
-        self.mask = special_names(source.tokenizer)["mask"]  # <mask> in RoBERTa; users write [MASK] for every tokenizer
-
-    def __call__(self, texts: list[str]) -> list[dict[str, Any]]:
-        """Return the likeliest words for each [MASK] of each text.
-
-        Raises:
-            UserError: if a text has no [MASK], or has one beyond the maximal length.
-        """
-        return self.answer([self.read(text, number) for number, text in enumerate(texts, 1)])
+    def __init__(self, model: LoadedModel, top_k: int) -> None:
+        self.fill, self.top_k = model.mask_filler, top_k
+        self.fill.check_top_k(top_k)
 
     def read(self, text: str, number: int) -> MaskedText:
-        """Return a text with its tokens. `number` is not used: texts have no ids.
+        """Return a line with its tokens. `number` is not used: lines have no ids.
 
         Raises:
-            UserError: if the text has no [MASK], or has one beyond the maximal length.
+            UserError: if the line has no [MASK], or has one beyond the maximal length.
         """
-        if "[MASK]" not in text:
-            raise UserError(f"{text!r} has no [MASK] to fill in: write [MASK] where a word is missing")
-        masked = text.replace("[MASK]", self.mask)
-        (tokens,) = encode([masked], self.source.tokenizer, self.max_length, with_masks=True)
-        if (tokens.ids == self.mask_id).sum() < text.count("[MASK]"):
-            raise UserError(
-                f"{text[:60]!r}... has a [MASK] after the first {self.max_length} tokens, and only these are read: "
-                "shorten the text"
-            )
-        return MaskedText(text, tokens)
+        (found,) = self.fill.read([text])
+        return found
 
-    @torch.inference_mode()
     def answer(self, asked: Sequence[MaskedText]) -> list[dict[str, Any]]:
-        """Return the likeliest words for each [MASK] of each text, and the text to show."""
-        batch = collate([tokens for _, tokens in asked], self.pad_id)
-        hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"])
-        rows, columns = torch.nonzero(batch["input_ids"] == self.mask_id, as_tuple=True)
-        logits = self.head(hidden[rows, columns], self.encoder.embeddings.word.weight)  # [M, V]
-        check_numbers(self.source.path, logits)
-        top = logits[:, : vocabulary_size(self.source.tokenizer)].softmax(-1).topk(self.top_k)
-        masks = [list(map(self._words, *(part[rows == row] for part in top))) for row in range(len(asked))]
-        return [{"text": t, "masks": m, "shown": _shown(t, m)} for (t, _), m in zip(asked, masks, strict=True)]
+        """Return the likeliest words for each [MASK] of each line, and the text to show."""
+        return [{**filled, "shown": _shown(**filled)} for filled in self.fill(asked, self.top_k)]
 
     def empty_record(self, number: int) -> dict[str, Any]:
         """Return the output record of a line that has no answer."""
         return {"text": None, "masks": []}
 
-    def _words(self, probabilities: Tensor, ids: Tensor) -> list[dict[str, Any]]:
-        words = [self.source.tokenizer.decode([word], skip_special_tokens=False).strip() for word in ids.tolist()]
-        return [{"word": word, "probability": p} for word, p in zip(words, probabilities.tolist(), strict=True)]
-
 
 class AnswerLines:
     """A predictor of answers: it answers lines of text, or rows of a table, for the task of a checkpoint."""
 
-    def __init__(self, source: PretrainedWeights) -> None:
-        self.answers = Answerer(source)
+    def __init__(self, model: LoadedModel) -> None:
+        self.answers = model.answerer
         self.task_type, self.count = self.answers.task_type, 0
 
     def read(self, text: str, number: int) -> Example:
@@ -130,17 +78,18 @@ class AnswerLines:
         return {"id": str(number - 1), "answer": None}
 
 
-def predictor(source: PretrainedWeights, top_k: int = 5) -> FillMask | AnswerLines:
+def predictor(model: LoadedModel, top_k: int = 5) -> MaskLines | AnswerLines:
     """Return the predictor of a checkpoint. It answers the checkpoint's task, or else it fills in masked tokens.
 
     Raises:
         UserError: if the checkpoint has neither a task nor a masked language model head.
     """
-    if "task" in source.metadata:
-        return AnswerLines(source)
-    if source.masked_lm_term() is not None:
-        return FillMask(source, top_k)
-    raise UserError(f"{source.path} has neither a task nor a masked language model head: fine-tune it for a task first")
+    served = model.methods()
+    if "predict" in served:
+        return AnswerLines(model)
+    if "fill_mask" in served:
+        return MaskLines(model, top_k)
+    raise UserError(f"{model.path} has neither a task nor a masked language model head: fine-tune it for a task first")
 
 
 def run(config: DictConfig) -> None:
@@ -152,7 +101,7 @@ def run(config: DictConfig) -> None:
     if config.texts is not None and config.file is not None:
         raise UserError("texts and file=... are both given: give only one of them")
     lines = lines_of(config.file) if config.texts is None else None
-    predict = predictor(load_pretrained(location), config.top_k)
+    predict = predictor(load(location), config.top_k)
     wrong: list[int] = []
     with json_lines(config.output, config.file) as write:
         for prediction in _predictions(config, predict, lines, wrong):
@@ -166,7 +115,7 @@ def run(config: DictConfig) -> None:
 
 
 def _predictions(
-    config: DictConfig, predict: FillMask | AnswerLines, lines: Lines | None, wrong: list[int]
+    config: DictConfig, predict: MaskLines | AnswerLines, lines: Lines | None, wrong: list[int]
 ) -> Iterator[dict[str, Any]]:
     if lines is None:
         yield from _predict_texts(list(config.texts), predict, config.batch_size)
@@ -179,7 +128,7 @@ def _predictions(
         yield from _predict_lines(lines, predict, config.batch_size, wrong)
 
 
-def _predict_texts(texts: Sequence[str], predict: FillMask | AnswerLines, size: int) -> Iterator[dict[str, Any]]:
+def _predict_texts(texts: Sequence[str], predict: MaskLines | AnswerLines, size: int) -> Iterator[dict[str, Any]]:
     """Yield the predictions for texts from the command line.
 
     Raises:
@@ -193,7 +142,7 @@ def _predict_texts(texts: Sequence[str], predict: FillMask | AnswerLines, size: 
 
 
 def _predict_in_batches(
-    asked: Sequence[Any], predict: FillMask | AnswerLines, size: int, source: str
+    asked: Sequence[Any], predict: MaskLines | AnswerLines, size: int, source: str
 ) -> Iterator[dict[str, Any]]:
     if not asked:
         raise UserError(f"{source} is empty: there is nothing to answer")
@@ -202,7 +151,7 @@ def _predict_in_batches(
 
 
 def _predict_lines(
-    lines: Lines, predict: FillMask | AnswerLines, size: int, wrong: list[int]
+    lines: Lines, predict: MaskLines | AnswerLines, size: int, wrong: list[int]
 ) -> Iterator[dict[str, Any]]:
     """Yield one record per line, in order.
 

@@ -4,10 +4,12 @@ import gzip
 import io
 import json
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+import bert_lightning
 from bert_lightning import cli
 
 
@@ -78,6 +80,19 @@ def test_lines_of_output_belong_to_lines_of_input(ask):
     assert code == 2
     assert len(output) == len(records) == 5
     assert [line.rpartition("\t")[2] for line in output] == ["a dog", "", "(not answered)", "", "x"]
+
+
+def test_python_gives_what_the_command_gives(ask, runs):
+    lines = ["the [MASK] sleeps", "[MASK] and a dog and [MASK]"]
+    records = ask("first", "\n".join(lines).encode(), "top_k=2")[3]
+    filled = bert_lightning.load(runs["first"].removeprefix("run=")).fill_mask(lines, top_k=2)
+    for one, other in zip(filled, records, strict=True):
+        assert one["text"] == other["text"]
+        for found, expected in zip(chain(*one["masks"]), chain(*other["masks"]), strict=True):
+            assert found == {**expected, "probability": pytest.approx(expected["probability"], rel=1e-5)}
+    (record,) = ask("pairs", b"the cat ||| a dog")[3]
+    classified = bert_lightning.load(runs["pairs"].removeprefix("run=")).classify(("the cat", "a dog"))
+    assert classified == {key: record[key] for key in ("answer", "probabilities")}
 
 
 def test_a_line_without_a_mask_is_named(ask):
