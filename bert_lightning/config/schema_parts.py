@@ -54,6 +54,8 @@ class EvaluationConfig(Schema):
     task: TaskConfig = field(default_factory=TaskConfig)
     at: list[Annotated[float, Range(above=0, most=1)]] = MISSING  # fractions of the budget
     every_steps: Count | None = MISSING
+    max_states: Count | None = None  # words or texts of each split that probes get at most; null: minimal pairs
+    control_task: bool = False  # whether probes of words are measured on a control task too
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bert_lightning.compare.paper_figures import COLOURS, COLUMN, STYLE, short_label
-from bert_lightning.probes.probing import ProbeResult
+from bert_lightning.probes.probe_results import ProbeResult
 
 FIGURE_FORMATS = (".png", ".svg")
 

@@ -21,7 +21,12 @@ States = npt.NDArray[np.float32]
 
 @torch.inference_mode()
 def states_of_layers(
-    encoder: BERT, task_type: TaskType, units: Sequence[Unit], special: SpecialIds, batch_tokens: int
+    encoder: BERT,
+    task_type: TaskType,
+    units: Sequence[Unit],
+    special: SpecialIds,
+    batch_tokens: int,
+    bar: bool = True,
 ) -> States:
     """Return the states of all layers in float32, [L + 1, N, H]. Layer 0 are the embeddings.
 
@@ -34,6 +39,7 @@ def states_of_layers(
         units: examples with one token sequence each.
         special: ids of the special tokens.
         batch_tokens: the number of tokens in a batch, with padding.
+        bar: whether a progress bar is shown.
     """
     encoder.eval()
     device = encoder.embeddings.word.weight.device
@@ -41,7 +47,7 @@ def states_of_layers(
     starts = counts.cumsum() - counts
     states = np.empty((encoder.config.num_hidden_layers + 1, int(counts.sum()), encoder.config.hidden_size), np.float32)
     batches = [*_batches(units, batch_tokens)]
-    for chosen in progress(batches, len(batches)):
+    for chosen in progress(batches, len(batches)) if bar else batches:
         batch = labelled_batch(task_type, [units[i] for i in chosen], special.pad)
         rows = np.concatenate([np.arange(starts[i], starts[i] + counts[i]) for i in chosen])
         inputs = [batch[key].to(device) for key in ("input_ids", "token_type_ids", "attention_mask")]

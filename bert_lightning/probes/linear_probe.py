@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,19 @@ def check_scikit_learn() -> None:
     """
     if importlib.util.find_spec("sklearn") is None:
         raise UserError("probes need scikit-learn: pip install 'bert-lightning[probes]'")
+
+
+@contextmanager
+def blas_threads(number: int) -> Iterator[None]:
+    """Give the linear algebra of NumPy and SciPy this number of threads. By default it would take all cores.
+
+    So the ranks of one machine share its cores.
+    """
+    import scipy.linalg  # noqa: F401, only the libraries that are loaded get the limit
+    from threadpoolctl import threadpool_limits  # scikit-learn depends on it
+
+    with threadpool_limits(number, user_api="blas"):
+        yield
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from bert_lightning.compare.intervals import Interval
 from bert_lightning.probes.linear_probe import STRENGTHS
-from bert_lightning.probes.probing import EncoderResult, LayerResult, ProbeResult
+from bert_lightning.probes.probe_results import EncoderResult, LayerResult, ProbeResult
 from bert_lightning.text_table import table
 
 FORMATS = (".json", ".csv")

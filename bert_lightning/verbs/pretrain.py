@@ -28,6 +28,7 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.modules.pretraining import PretrainingModule
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.optim import build_optimizer, parameter_groups
+from bert_lightning.probes.probe_evaluation import MeasuredProbe, read_measured_probe
 from bert_lightning.quoting import quote_for_shell
 from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.ranks import device_count, shard_count
@@ -35,7 +36,8 @@ from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.session import RunParts
 from bert_lightning.runs.warm_start import copy_weights
 from bert_lightning.tasks.masked_words import MaskedWords
-from bert_lightning.tasks.pair_evaluation import MeasuredPairs, PairEvaluation, read_measured_pairs
+from bert_lightning.tasks.pair_evaluation import MeasuredPairs, read_measured_pairs
+from bert_lightning.tasks.scheduled_evaluation import ScheduledEvaluation
 from bert_lightning.text.tokenizers.recipes import SpecialIds, fingerprint, vocabulary_size
 from bert_lightning.training import check_new_run, start_run
 from bert_lightning.verbs.prepare import prepared_data
@@ -85,7 +87,7 @@ def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     derived["trainer.devices"] = device_count(config.trainer)
     make_objective = _check_parts(config, derived["trainer.devices"])
     objective = OmegaConf.to_container(config.objective, resolve=True)
-    measured = read_measured_pairs(config.evaluations)
+    measured = _evaluations(config.evaluations)
     data = prepared_data(config)
     derived["model.vocab_size"] = _vocabulary_size(config, data)
 
@@ -123,7 +125,7 @@ def _check_parts(config: DictConfig, devices: int) -> Callable[[BertConfig], Joi
 def build_parts(config: DictConfig) -> RunParts:
     """Return the parts of a run (module, data, tokenizer) from its resolved config."""
     make_objective = build(config.objective)  # reads the teacher, if there is one
-    measured = read_measured_pairs(config.get("evaluations", {}))
+    measured = _evaluations(config.get("evaluations", {}))
     return _parts(config, prepared_data(config), make_objective, measured)
 
 
@@ -131,7 +133,7 @@ def _parts(
     config: DictConfig,
     data: PreparedData,
     make_objective: Callable[[BertConfig], JointObjective],
-    measured: Sequence[MeasuredPairs],
+    measured: Sequence[MeasuredPairs | MeasuredProbe],
 ) -> RunParts:
     pl.seed_everything(config.seed, verbose=False)
     batches = pretraining_batches(config, data)
@@ -139,13 +141,21 @@ def _parts(
     module.objective.check(data.tokenizer, module.max_length, batches.train[range(1)])
     first = range(module.budget.batch_size(config.batch_size, 0.0))
     module.budget.check(lambda: replace(batches.train, plan=BatchPlan(fraction_spent=0.0))[first]["num_tokens"])
-    callbacks: list[MaskedWords | PairEvaluation] = [PairEvaluation(m, data.tokenizer, module) for m in measured]
+    callbacks: list[MaskedWords | ScheduledEvaluation] = [each.callback(data.tokenizer, module) for each in measured]
     head = module.objective.masked_lm_head()
     # A run of an older version has no key `measure_words`, and resumes without.
     if config.get("measure_words") and data.passages and head is not None:
         callbacks.append(MaskedWords(data, module.max_length))
     names = [name for callback in callbacks for name in callback.metric_names]
     return RunParts(module, batches, data.tokenizer, lambda: data.fingerprint, callbacks, names)
+
+
+def _evaluations(evaluations: Mapping[str, DictConfig]) -> list[MeasuredPairs | MeasuredProbe]:
+    """Return what each entry of `evaluations` measures: probes if it has `max_states`, otherwise minimal pairs."""
+    return [
+        (read_measured_pairs if entry.get("max_states") is None else read_measured_probe)(key, entry)
+        for key, entry in evaluations.items()
+    ]
 
 
 def _vocabulary_size(config: DictConfig, data: PreparedData) -> int:

@@ -18,8 +18,10 @@ from bert_lightning.metrics import TaskMetrics
 from bert_lightning.probes.layer_figure import FIGURE_FORMATS, draw_layers
 from bert_lightning.probes.linear_probe import check_scikit_learn
 from bert_lightning.probes.probe_examples import HELD_OUT, read_probe_examples
+from bert_lightning.probes.probe_results import ProbeResult
 from bert_lightning.probes.probe_table import FORMATS, as_text, write_results
-from bert_lightning.probes.probing import ProbedEncoder, ProbeResult, Probing
+from bert_lightning.probes.probed_encoder import ProbedEncoder
+from bert_lightning.probes.probing import Probing
 from bert_lightning.runs.atomic_writes import check_output_path, explain_output_errors, output_file
 from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.run_folder import newest_finished_run
@@ -58,9 +60,9 @@ def probe(config: DictConfig) -> tuple[str, ProbeResult]:
     examples = read_probe_examples(task, config.split, config.max_states)
     probing = Probing(
         examples,
-        encoders,
+        [encoder.input(task.max_length) for encoder in encoders],
         lambda: TaskMetrics(task.term, task_metrics(task, examples.labels)),
-        task.max_length,
+        control_task=True,
     )
     total = len(examples.train) + len(examples.measured)
     for encoder, cut in zip(encoders, probing.num_cut, strict=True):
@@ -70,7 +72,7 @@ def probe(config: DictConfig) -> tuple[str, ProbeResult]:
     for number, encoder in enumerate(encoders):
         print(f"# {encoder.name} ({number + 1} of {len(encoders)})", file=sys.stderr, flush=True)
         start = time.monotonic()
-        found.append(probing.probe(number, config.seed, config.batch_tokens))
+        found.append(encoder.probe(probing, number, config.seed, config.batch_tokens))
         print(f"#   {len(found[-1].layers)} layers in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     return _task_name(config), probing.result(found)
 

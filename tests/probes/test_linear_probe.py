@@ -10,7 +10,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.probes.control_task import control_labels, majority_class, most_frequent_labels
 from bert_lightning.probes.linear_probe import STRENGTHS, choose_strength, fit_probe
 from bert_lightning.probes.probe_examples import held_out_examples, select_examples
-from bert_lightning.probes.probing import interval_over_examples
+from bert_lightning.probes.probe_results import interval_over_examples
 
 pytest.importorskip("sklearn")
 
