@@ -18,11 +18,11 @@ from bert_lightning.tasks.pseudo_likelihood import PairScorer
 from bert_lightning.tasks.scheduled_evaluation import EvaluationSchedule
 from bert_lightning.text.files.rows import read_rows
 from tests.conftest import sentences
-from tests.probes.test_probe_command import treebank
 from tests.runs.compare import differences
 from tests.runs.test_kills import finished, started
 from tests.runs.test_resume import cut
 
+pytest.importorskip("sklearn")
 NAME, PROBE = "val/minimal_pairs/accuracy", "val/part_of_speech/accuracy"
 MEASURE = ("evaluations=[minimal_pairs,part_of_speech]", "evaluations.minimal_pairs.task.path=mine.csv",
            "evaluations.minimal_pairs.at=[0.1,0.5,0.51]", "evaluations.minimal_pairs.every_steps=5",
@@ -40,9 +40,16 @@ def settings(tiny_run, tmp_path):
     rows = [f"{good},{bad},{number} thing" for good, bad, number in swapped]
     (tmp_path / "mine.csv").write_text("\n".join(["good,bad,phenomenon", *rows]) + "\n")
     (tmp_path / "tree").mkdir()
-    treebank(tmp_path / "tree" / "x-ud-train.conllu", 120, 0)
-    treebank(tmp_path / "tree" / "x-ud-dev.conllu", 60, 1)
+    for number, name in enumerate(("train", "dev")):
+        texts = [text.split() for document in range(number, 80, 2) for text in sentences(document, 2)]
+        (tmp_path / "tree" / f"x-ud-{name}.conllu").write_text("\n\n".join(map(tagged, texts)) + "\n\n")
     return (*tiny_run, *SETTINGS)
+
+
+def tagged(words):
+    """A sentence of CoNLL-U whose tags depend on the next word, so that the layers know them to different degrees."""
+    tags = ["LONG" if len(word) > 4 else "SHORT" for word in [*words[1:], "."]]
+    return "\n".join(f"{i}\t{word}\t{word}\t{tag}\t_" for i, (word, tag) in enumerate(zip(words, tags, strict=True), 1))
 
 
 def rows_of(run, name=NAME):
