@@ -39,7 +39,7 @@ from bert_lightning.text.tokenizers.special_tokens import SpecialIds
 
 @dataclass(frozen=True)
 class ProbeInput:
-    """What an encoder reads: sequences of at most `max_length` tokens of its tokenizer."""
+    """The input of an encoder: sequences of at most `max_length` tokens of its tokenizer."""
 
     tokenizer: Tokenizer
     max_length: int
