@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bert_lightning.api import Run, evaluate, finetune, pretrain
     from bert_lightning.errors import UserError
     from bert_lightning.inference.loaded_model import LoadedModel, load
     from bert_lightning.model import (
@@ -42,13 +43,21 @@ __all__ = [
     "LoadedModel",
     "MultiHeadAttention",
     "PositionwiseFeedForward",
+    "Run",
     "TransformerBlock",
     "UserError",
+    "evaluate",
+    "finetune",
     "load",
+    "pretrain",
 ]
 
 # Public name -> the module that has it, below this package. All others are in `model`.
-_MODULES = {"LoadedModel": "inference.loaded_model", "load": "inference.loaded_model", "UserError": "errors"}
+_MODULES = {
+    **dict.fromkeys(("Run", "evaluate", "finetune", "pretrain"), "api"),
+    **dict.fromkeys(("LoadedModel", "load"), "inference.loaded_model"),
+    "UserError": "errors",
+}
 
 
 def __getattr__(name: str) -> Any:

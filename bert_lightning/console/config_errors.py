@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -14,7 +15,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import GrammarParseError, InterpolationKeyError, OmegaConfBaseException
 
 from bert_lightning.config import hydra_registry
+from bert_lightning.config.composition import NotComposable
 from bert_lightning.console.override_syntax import explain_unreadable, option_names
+from bert_lightning.errors import UserError
 from bert_lightning.help import conf_folder
 from bert_lightning.quoting import shortened
 from bert_lightning.renames import renamed
@@ -22,7 +25,31 @@ from bert_lightning.renames import renamed
 _NOISE = ("full_key:", "object_type=", "reference_type=", "To append to your", "Config search path:", "provider=",
           "See https://", "Set the environment")  # fmt: skip
 _MERGING = "Error merging override "
+_GROUP_IS_NULL = ("Unexpected type for root", "reference_type=Optional[")  # OmegaConf's answers to a key below null
 _COMPOSES = {"models": "pretrain", "diff": "pretrain", "glue": "finetune", "demo": "finetune"}
+
+
+@contextmanager
+def explained_config_errors(verb: str, overrides: Sequence[str]) -> Iterator[None]:
+    """Turn an error of Hydra or OmegaConf in this block into a UserError of one line.
+
+    Args:
+        verb: the verb whose config is composed or read.
+        overrides: the overrides that the user gave.
+    """
+    try:
+        yield
+    except NotComposable as error:
+        reason = explain_config_error(error.__cause__ or error, error.verb, error.overrides)
+        raise UserError(f"{error.where}: {reason}") from error
+    except (AssertionError, AttributeError) as error:
+        if not any(answer in str(error) for answer in _GROUP_IS_NULL):
+            raise
+        below = [override for override in overrides if re.match(r"\+*\w+(\.|=\{)", override)]
+        group = re.split(r"[.=]", below[0].lstrip("+"))[0] if below else "its group"
+        raise UserError(f"{' '.join(below)}: no {group} is chosen: add {group}=<option>") from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain_config_error(error, verb, overrides)) from error
 
 
 def explain_config_error(error: BaseException, verb: str = "", overrides: Sequence[str] = ()) -> str:

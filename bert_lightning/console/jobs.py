@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from dataclasses import dataclass, field
 from importlib import import_module
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from bert_lightning.config.composition import NotComposable
 from bert_lightning.config.hydra_registry import register
 from bert_lightning.config.schemas import SCHEMAS
 from bert_lightning.console import error_report, override_syntax, sweeps
 from bert_lightning.console.arguments import POSITIONAL_KEYS, Arguments
-from bert_lightning.console.config_errors import explain_config_error
+from bert_lightning.console.config_errors import explained_config_errors
 from bert_lightning.console.streams import print_to_stderr
 from bert_lightning.errors import UserError
 from bert_lightning.help import conf_folder
-
-_GROUP_IS_NULL = ("Unexpected type for root", "reference_type=Optional[")  # OmegaConf's answers to a key below null
 
 
 @dataclass
@@ -75,15 +69,10 @@ class JobRunner:
             config[POSITIONAL_KEYS[self.verb]] = [text.replace("${", r"\${") for text in plain]
         if job:
             config.job = job
-        try:
+        # The verb may compose further configs itself.
+        with explained_config_errors(self.verb, [*self.arguments.overrides, *self.arguments.plain]):
             import_module("bert_lightning.config.validation").check_config(config, [*self.arguments.overrides])
             import_module(f"bert_lightning.verbs.{self.verb}").run(config)
-        except NotComposable as error:
-            reason = explain_config_error(error.__cause__ or error, error.verb, error.overrides)
-            raise UserError(f"{error.where}: {reason}") from error
-        except (HydraException, OmegaConfBaseException) as error:  # the verb composes further configs itself
-            given = [*self.arguments.overrides, *self.arguments.plain]
-            raise UserError(explain_config_error(error, self.verb, given)) from error
 
 
 def run_verb(verb: str, arguments: Arguments) -> int:
@@ -125,14 +114,7 @@ def _hydra(verb: str, arguments: Arguments, jobs: JobRunner, overrides: list[str
     typed, sys.argv = sys.argv, [sys.argv[0], *arguments.of_flags(*without), *overrides]  # Hydra reads sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors of composition instead of printing them
     try:
-        hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(jobs)()
-    except (AssertionError, AttributeError) as error:
-        if not any(answer in str(error) for answer in _GROUP_IS_NULL):
-            raise
-        below = [override for override in overrides if re.match(r"\+*\w+(\.|=\{)", override)]
-        group = re.split(r"[.=]", below[0].lstrip("+"))[0] if below else "its group"
-        raise UserError(f"{' '.join(below)}: no {group} is chosen: add {group}=<option>") from None
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain_config_error(error, verb, arguments.overrides)) from error
+        with explained_config_errors(verb, overrides):
+            hydra.main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(jobs)()
     finally:
         sys.argv = typed

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from bert_lightning.errors import ExpectedError
+from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.run_folder import newest_finished_run
 from bert_lightning.tasks.checkpoint_choice import asks_for_several, checkpoint_locations
@@ -35,6 +35,26 @@ def run(config: DictConfig) -> None:
         _evaluate_several(config, checkpoint_locations(given, config.checkpoints))
     else:
         print(json.dumps(_evaluate_one(config, given, _chosen_task()), indent=1))
+
+
+def measure(config: DictConfig) -> Any:
+    """Return the metrics of one checkpoint as `evaluate` does, or a list of them if the config asks for several.
+
+    Raises:
+        UserError: if a checkpoint cannot be measured, or several are asked for with `output`.
+    """
+    given = _given(config)
+    if not asks_for_several(given, config.checkpoints):
+        return _evaluate_one(config, given, _chosen_task())
+    if config.output is not None:
+        raise UserError(
+            f"output={config.output} is for one checkpoint here: leave it out, and write the result yourself"
+        )
+    tokenized = TokenizedExamples()
+    return [
+        evaluate_checkpoint(config, load_pretrained(location), _chosen_task(), tokenized)
+        for location in checkpoint_locations(given, config.checkpoints)
+    ]
 
 
 def evaluate(config: DictConfig, task_option: str | None = None) -> dict[str, Any]:

@@ -45,11 +45,19 @@ from bert_lightning.training import check_new_run, start_run
 
 def run(config: DictConfig) -> None:
     """Fine-tune, and print the results and the next command."""
-    folder, summary = finetune(with_finetuning_of_encoder(with_choices(config)))
+    folder, summary = train(config)
     if not summary:
         print(f"Next: bert-lightning resume {folder.path}, on every rank if torchrun or srun starts them")
         return
     print_results(config, folder, summary)
+
+
+def train(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
+    """Fine-tune with the config of the current Hydra job, from the command line or from Python. See `finetune`.
+
+    Hyperparameters that nobody chose are those that were published for the encoder's family.
+    """
+    return finetune(with_finetuning_of_encoder(with_choices(config)))
 
 
 def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:

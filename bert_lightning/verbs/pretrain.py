@@ -49,12 +49,17 @@ _VALIDATION_MASKING = TokenMasking(rate=0.15, mask_prob=0.8, random_prob=0.1)
 
 def run(config: DictConfig) -> None:
     """Pretrain, and print the results and the next command."""
-    folder, summary = pretrain(with_choices(config))
+    folder, summary = train(config)
     if not summary:
         place = shlex.quote(str(folder.path))
         print(f"Next: bert-lightning resume {place}, on every rank if torchrun or srun starts them")
         return
     print_results(config, folder, summary)
+
+
+def train(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
+    """Pretrain with the config of the current Hydra job, from the command line or from Python. See `pretrain`."""
+    return pretrain(with_choices(config))
 
 
 def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
