@@ -21,7 +21,7 @@ _STEP, _TOKENS, _FLOPS, _SECONDS = "step", "train/tokens", "train/flops", "train
 
 
 def curves(runs: Sequence[LabelledRun]) -> list[Curve]:
-    """Return the validation losses of each pretraining run over its budget, and its accuracy on minimal pairs."""
+    """Return the validation losses of each pretraining run over its budget, and its accuracy on evaluations."""
     found = []
     for run in runs:
         columns = read_log(run.record.path / "metrics.csv")
@@ -67,7 +67,7 @@ def read_log(path: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def _is_drawn(name: str, columns: Collection[str]) -> bool:
-    """Return whether a column becomes a curve. An accuracy without a loss is that of minimal pairs."""
+    """Return whether a column becomes a curve. An accuracy without a loss is that of an evaluation."""
     alone = name.endswith(_ACCURACY) and f"{name.removesuffix(_ACCURACY)}/loss" not in columns
     return name.startswith("val/") and (alone or name.endswith(("/loss", "/bits_per_byte")))
 
