@@ -43,11 +43,15 @@ def test_imports_point_backwards(path):
         assert own[0] != "model" or imported[0] == "model", f"{'/'.join(own)} imports {'.'.join(imported)}"
 
 
-def test_the_model_needs_torch_alone():
-    program = "import sys, bert_lightning.model; print(*{m.partition('.')[0] for m in sys.modules})"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert "torch" in loaded
-    assert not {"lightning", "hydra", "omegaconf", "tokenizers", "torchmetrics", "transformers"} & set(loaded)
+def test_the_model_needs_torch_alone_and_a_loaded_checkpoint_no_lightning():
+    names = "print(*{m.partition('.')[0] for m in sys.modules})"
+    program = f"import sys, bert_lightning.model; {names}; import bert_lightning.inference.loaded_model; {names}"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    of_model, of_checkpoint = (set(line.split()) for line in loaded.splitlines())
+    assert "torch" in of_model
+    assert not {"lightning", "hydra", "omegaconf", "tokenizers", "torchmetrics", "transformers"} & of_model
+    assert "tokenizers" in of_checkpoint
+    assert not {"lightning", "torchmetrics", "transformers", "datasets", "scipy"} & of_checkpoint
 
 
 def test_the_command_line_starts_without_torch():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -12,14 +11,12 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
+from bert_lightning.callbacks.checkpoint_names import LAST, saved_steps, step_of
 from bert_lightning.callbacks.exact_resume import ExactResume
 from bert_lightning.callbacks.pause import validation_follows
 from bert_lightning.errors import UserError
 from bert_lightning.runtime.collectives import AllRanksError, distributed, max_over_ranks
 from bert_lightning.runtime.signals import Interrupted, SignalFlag
-
-LAST = "last.ckpt"
-_STEP = re.compile(r"step-[0-9]+\.ckpt")
 
 
 class Checkpoints(Checkpoint):
@@ -165,13 +162,3 @@ class BestCheckpoint(ModelCheckpoint):
         models = dict.fromkeys((mine for _ in state_dict["best_k_models"]), state_dict["best_model_score"])
         paths = {**here, "best_k_models": models, "dirpath": self.dirpath, "last_model_path": ""}
         super().load_state_dict({**state_dict, **paths})
-
-
-def saved_steps(folder: Path) -> list[Path]:
-    """Return the files `step-N.ckpt` in a folder, the newest first. Files with other names are ignored."""
-    return sorted((p for p in folder.glob("step-*.ckpt") if _STEP.fullmatch(p.name)), key=step_of, reverse=True)
-
-
-def step_of(path: Path) -> int:
-    """Return the number N of the update after which `step-N.ckpt` was written."""
-    return int(path.stem.partition("-")[2])

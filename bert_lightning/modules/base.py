@@ -15,12 +15,10 @@ from bert_lightning.budget import Budget
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TermMetrics
 from bert_lightning.model.encoder import BERT
+from bert_lightning.modules.checkpoint_keys import FORMAT_VERSION, METADATA_KEY
 from bert_lightning.modules.sharding import full_tensor, reshard, shard, unshard
 from bert_lightning.objectives.base import JointObjective, Term
 from bert_lightning.optim import build_optimizer, parameter_groups
-
-METADATA_KEY = "bert_lightning"  # key of the metadata in a checkpoint
-FORMAT_VERSION = 1  # version of the metadata; raise it if older code could misread new metadata
 
 
 class EncoderModule(pl.LightningModule):

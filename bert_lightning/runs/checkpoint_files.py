@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from bert_lightning.callbacks.checkpoints import saved_steps
+from bert_lightning.callbacks.checkpoint_names import saved_steps
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.runs.atomic_writes import replace_atomically

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_lightning.callbacks.checkpoints import step_of
+from bert_lightning.callbacks.checkpoint_names import step_of
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
-from bert_lightning.modules.base import FORMAT_VERSION, METADATA_KEY
+from bert_lightning.modules.checkpoint_keys import FORMAT_VERSION, METADATA_KEY
 from bert_lightning.renames import TERMS, new_metric, new_state, new_tensor, translated
 from bert_lightning.runs.run_files import unreadable_message
 

@@ -15,7 +15,7 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.model.hugging_face.loading import load_hugging_face
-from bert_lightning.modules.base import METADATA_KEY
+from bert_lightning.modules.checkpoint_keys import METADATA_KEY
 from bert_lightning.objectives.base import HEAD_TYPES
 from bert_lightning.runs.checkpoint_reading import check_finite_weights, read_checkpoint
 from bert_lightning.runs.run_files import unreadable_message

@@ -28,7 +28,8 @@ from bert_lightning.callbacks.exact_resume import ExactResume
 from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
-from bert_lightning.modules.base import METADATA_KEY, EncoderModule
+from bert_lightning.modules.base import EncoderModule
+from bert_lightning.modules.checkpoint_keys import METADATA_KEY
 from bert_lightning.runs.atomic_writes import replace_atomically
 from bert_lightning.runs.checkpoint_files import AtomicCheckpointIO, check_same_model, check_same_tensors
 from bert_lightning.runs.checkpoint_reading import RUN_KEY, load_tensors

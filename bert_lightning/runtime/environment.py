@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _PACKAGES = ("torch", "lightning", "hydra-core", "torchmetrics", "tokenizers", "numpy")
+_RANKS = {
+    "RANK",
+    "LOCAL_RANK",
+    "SLURM_PROCID",
+    "JSM_NAMESPACE_RANK",
+}  # environment variables that tell Lightning a rank
 
 
 def versions() -> dict[str, str]:
@@ -50,6 +58,9 @@ def processor() -> str:
 
 def note(text: str) -> None:
     """Print a note to the user on standard error, on rank 0 only: the run differs from what was requested."""
-    from lightning.pytorch.utilities import rank_zero_only  # imported here, since it takes seconds
+    say: Callable[..., None] = print
+    if "lightning" in sys.modules or not _RANKS.isdisjoint(os.environ):
+        from lightning.pytorch.utilities import rank_zero_only  # imported here, since it takes seconds
 
-    rank_zero_only(print)(f"note: {' '.join(text.split())[:300]}", file=sys.stderr, flush=True)
+        say = rank_zero_only(print)
+    say(f"note: {' '.join(text.split())[:300]}", file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from types import FrameType
@@ -60,7 +61,12 @@ class SignalFlag:
         self._owner, self._since = 0, 0.0
 
     def install(self) -> None:
-        """Install the handlers. A signal that the process ignores from its start, as with nohup, stays ignored."""
+        """Install the handlers. A signal that the process ignores from its start, as with nohup, stays ignored.
+
+        Python lets the main thread alone install handlers. A run in another thread of a program leaves signals to it.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
         self._owner = os.getpid()
         for number in self.numbers:
             if signal.getsignal(number) is not signal.SIG_IGN:

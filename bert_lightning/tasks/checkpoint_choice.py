@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_lightning.callbacks.checkpoints import LAST, saved_steps
+from bert_lightning.callbacks.checkpoint_names import LAST, saved_steps
 from bert_lightning.errors import UserError
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.run_records import find_runs

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from bert_lightning.callbacks.checkpoints import LAST
+from bert_lightning.callbacks.checkpoint_names import LAST
 from bert_lightning.config.saved import saved_task
 from bert_lightning.data.labelled.minimal_pairs import MinimalPairs
 from bert_lightning.data.labelled.task_types import Example, TaskType

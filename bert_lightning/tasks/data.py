@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import signature
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 from torch.nn import ModuleDict
@@ -21,13 +21,15 @@ from bert_lightning.data.labelled.remarks import in_both
 from bert_lightning.data.labelled.sources import Source, split_rows, subset
 from bert_lightning.data.labelled.task_types import Example, TaskType
 from bert_lightning.errors import UserError
-from bert_lightning.metrics import TaskMetric
 from bert_lightning.model.config import BertConfig
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.objectives.downstream import TaskObjective
 from bert_lightning.runtime.environment import note
 from bert_lightning.tasks.registry import is_registered
 from bert_lightning.text.files.rows import Row
+
+if TYPE_CHECKING:  # torchmetrics is slow to import, and predictions need none
+    from bert_lightning.metrics import TaskMetric
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
@@ -76,3 +77,10 @@ def test_a_signal_that_stopped_the_run_is_not_sent_again(received):
         os.kill(os.getpid(), signal.SIGTERM)
         raise RuntimeError("as Interrupted does")
     assert received == []
+
+
+def test_a_run_in_another_thread_leaves_signals_to_the_program():
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(SignalFlag(["SIGTERM"]).install).result()
+    assert signal.getsignal(signal.SIGTERM) == before
