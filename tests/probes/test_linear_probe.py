@@ -8,7 +8,7 @@ from scipy import stats
 from bert_lightning.data.labelled.task_types import Example
 from bert_lightning.errors import UserError
 from bert_lightning.probes.control_task import control_labels, majority_class, most_frequent_labels
-from bert_lightning.probes.linear_probe import STRENGTHS, choose_strength, fit_probe
+from bert_lightning.probes.linear_probe import STRENGTHS, blas_threads, choose_strength, fit_probe
 from bert_lightning.probes.probe_examples import held_out_examples, select_examples
 from bert_lightning.probes.probe_results import interval_over_examples
 
@@ -62,6 +62,20 @@ def test_a_class_without_training_examples_has_no_probability(seen):
     scores = probe.scores(states, 5)
     assert (scores.argmax(1) == probe.predict(states)).all()
     assert np.isneginf(scores[:, [label for label in range(5) if label not in seen]]).all()
+
+
+def test_linear_algebra_takes_as_many_threads_as_it_is_given():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def threads():
+        return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+
+    with blas_threads(1):  # loads the libraries
+        assert set(threads()) == {1}
+    with blas_threads(2):
+        with blas_threads(1):
+            assert set(threads()) == {1}
+        assert set(threads()) == {2}
 
 
 def test_control_labels_belong_to_word_types_and_not_to_their_order():
