@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.dropout import Dropout
 from bert_lightning.model.layers import ACTIVATIONS, initialize, make_norm
+from bert_lightning.model.unpadding.layout import bucket_size
 
 
 class MaskedLMHead(nn.Module):
@@ -32,6 +33,12 @@ class MaskedLMHead(nn.Module):
     def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
         hidden = self.norm(self.activation(self.transform(hidden)))  # [..., H] -> [..., E]
         return F.linear(hidden, word_embeddings if self.decoder is None else self.decoder.weight, self.bias)
+
+    def padded_logits(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
+        """Return logits with rows of padding at the end, [M, H] -> [bucket_size(M), V], so that few shapes occur."""
+        padding = bucket_size(len(hidden)) - len(hidden)
+        logits: Tensor = self(F.pad(hidden, (0, 0, 0, padding)), word_embeddings)
+        return logits
 
 
 class ReplacedTokenHead(nn.Module):

@@ -12,7 +12,10 @@ _BLOCK = 2**19  # number of logits in a block; their float32 probabilities take 
 
 
 def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy in float32, [n, C] and [n] -> []. Without targets, it is 0."""
+    """Return the mean cross-entropy in float32, [n or more, C] and [n] -> []. Without targets, it is 0.
+
+    Rows of logits after the last target are padding, and have no effect.
+    """
     loss: Tensor = _SummedCrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
     return loss / max(1, targets.numel())
 
@@ -26,10 +29,12 @@ class _SummedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
-        gradient = torch.empty_like(logits)  # [n, C]
+        gradient = torch.empty_like(logits)  # [n or more, C]
+        gradient[len(targets) :] = 0
+        ctx.gradient, used = gradient, slice(len(targets))
         rows = max(1, _BLOCK // logits.size(1) if logits.device.type == "cpu" else len(logits))
-        losses = [_block(*block) for block in zip(*(x.split(rows) for x in (logits, targets, gradient)), strict=True)]
-        ctx.gradient = gradient
+        parts = (x.split(rows) for x in (logits[used], targets, gradient[used]))
+        losses = [_block(*block) for block in zip(*parts, strict=True)]
         return torch.stack(losses).sum() if len(targets) else logits.new_zeros((), dtype=torch.float32)
 
     @staticmethod

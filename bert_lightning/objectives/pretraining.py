@@ -28,9 +28,9 @@ class MaskedLM(Objective):
         return batch["masked_positions"]
 
     def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
-        logits = self.head(hidden, encoder.embeddings.word.weight)  # [M, V]
-        loss = mean_cross_entropy(logits, batch["masked_labels"])
-        return Term(loss, logits, batch["masked_labels"])
+        labels = batch["masked_labels"]
+        logits = self.head.padded_logits(hidden, encoder.embeddings.word.weight)  # [M and padding, V]
+        return Term(mean_cross_entropy(logits, labels), logits[: len(labels)], labels)
 
 
 class SegmentPairObjective(Objective):

@@ -71,8 +71,8 @@ class Generator(Objective):
     def inputs(self, encoder: BERT, batch: Batch) -> Batch:
         positions, labels = batch["masked_positions"], batch["masked_labels"]
         hidden = self.encoder(batch["input_ids"], batch["token_type_ids"], batch["attention_mask"], positions)
-        logits = self.head(hidden, self.encoder.embeddings.word.weight)  # [M, H] -> [M, V]
-        words = sample(logits.detach(), batch["sampling_uniforms"])
+        logits = self.head.padded_logits(hidden, self.encoder.embeddings.word.weight)  # [M, H] -> [M and padding, V]
+        words = sample(logits[: len(labels)].detach(), batch["sampling_uniforms"])
         ids, replaced = batch["input_ids"].clone(), torch.zeros_like(batch["input_ids"])
         ids.view(-1)[positions] = words
         replaced.view(-1)[positions] = (words != labels).long()  # a correct guess is not a replacement
@@ -83,7 +83,7 @@ class Generator(Objective):
 
     def forward(self, hidden: Tensor, encoder: BERT, batch: Batch) -> Term:
         logits, labels = batch["generator_logits"], batch["masked_labels"]
-        return Term(mean_cross_entropy(logits, labels), logits, labels)
+        return Term(mean_cross_entropy(logits, labels), logits[: len(labels)], labels)
 
 
 class ReplacedTokenDetection(Objective):

@@ -98,6 +98,14 @@ def test_mlm_head_without_transform_or_bias():
     torch.testing.assert_close(head(hidden, words), hidden @ words.T)
 
 
+def test_padding_of_the_mlm_head_comes_after_its_logits():
+    head, words = MaskedLMHead(BertConfig(**TINY)), torch.randn(50, 16)
+    hidden = torch.randn(13, 16)
+    padded = head.padded_logits(hidden, words)
+    assert padded.shape == (16, 50)
+    torch.testing.assert_close(padded[:13], head(hidden, words))
+
+
 def test_what_adds_to_the_residual_starts_smaller():
     wide = dict(TINY, hidden_size=64, intermediate_size=256, num_hidden_layers=8)
     encoder = BERT(BertConfig(**wide, depth_scaled_init=True))

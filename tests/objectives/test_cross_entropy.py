@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bert_lightning.objectives import cross_entropy
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 
 
@@ -17,6 +18,20 @@ def test_value_and_gradient_are_those_of_torch(scale):
     (3 * expected).backward()
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("block", [2**19, 200])  # 200: blocks of two rows, which do not end where the targets end
+def test_rows_after_the_last_target_have_no_effect(block, monkeypatch):
+    monkeypatch.setattr(cross_entropy, "_BLOCK", block)
+    torch.manual_seed(0)
+    scores, targets = torch.randn(40, 91), torch.randint(91, (37,))
+    padded, exact = scores.clone().requires_grad_(), scores[:37].clone().requires_grad_()
+    losses = mean_cross_entropy(padded, targets), mean_cross_entropy(exact, targets)
+    for loss in losses:
+        loss.backward()
+    assert torch.equal(*losses)
+    assert torch.equal(padded.grad[:37], exact.grad)
+    assert not padded.grad[37:].any()
 
 
 def test_bfloat16_scores_give_a_float32_loss_and_a_bfloat16_gradient():

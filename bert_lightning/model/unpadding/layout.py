@@ -4,8 +4,8 @@ A batch arrives as [B, S] with padding. The encoder computes only its T real tok
 the two forms. Only attention needs to know where one sequence ends and the next begins. So a layout also has the groups
 of sequences that attention computes together.
 
-Sizes are rounded up a little, because oneDNN in bf16 compiles a program for each size. The first matrix product of a
-size takes several times as long as later ones.
+Sizes are rounded up a little, because oneDNN in bf16 compiles a program for each size, and keeps 1,024 of them. The
+first matrix product of a size takes several times as long as later ones.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_WIDTH_STEP = 8  # the width of padded rows is a multiple of this
+_WIDTH_STEP = 16  # the width of padded rows is a multiple of this, so that few shapes occur: see layout.py
 
 
 @dataclass(frozen=True)
 class PaddedRows:
     """The slots of `count` consecutive tokens in padded rows, [rows, width].
 
-    `slots` [count] has the index of each token in the flattened rows; None if every row is full.
+    `slots` [count] has the index of each token in the flattened rows; None if every slot has a token.
     """
 
     count: int
@@ -27,9 +27,9 @@ class PaddedRows:
     def from_sizes(cls, sizes: Tensor, host_sizes: Sequence[int]) -> PaddedRows:
         """Build rows from consecutive tokens, sizes[i] tokens in row i. `host_sizes` is the same numbers as a list."""
         count, rows, width = sum(host_sizes), len(host_sizes), max(host_sizes)
+        width = -(-width // _WIDTH_STEP) * _WIDTH_STEP
         if count == rows * width:
             return cls(count, rows, width, None)
-        width = -(-width // _WIDTH_STEP) * _WIDTH_STEP
         # Token t, the j-th of row i, goes to slot i * width + j: t plus the empty slots in the rows before i.
         empty_before = (width - sizes).cumsum(0) - (width - sizes)
         slots = torch.arange(count, device=sizes.device) + empty_before.repeat_interleave(sizes, output_size=count)
