@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import shlex
 import statistics
 import time
@@ -83,10 +82,7 @@ def _planned(given: DictConfig, folder: Path) -> tuple[Study, list[PlannedRun], 
 
 def _opening(study: Study, runs: Sequence[PlannedRun]) -> str:
     """Return the first screen: the question, the arms, and where the output of the runs goes."""
-    arms = [
-        (f"  {arm.label}", f"{arm.shared} without its pretraining" if arm.shared else " ".join(arm.overrides))
-        for arm in study.arms.values()
-    ]
+    arms = [(f"  {arm.label}", " ".join(arm.overrides)) for arm in study.arms.values()]
     return f"{study.title}\n\n{table(arms)}\n\n{len(runs)} runs; their output: {study.folder / _LOG}\n"
 
 
@@ -109,26 +105,26 @@ def _make(study: Study, runs: Sequence[PlannedRun], jobs: int) -> None:
 
 
 def _stages(study: Study, runs: Sequence[PlannedRun], jobs: int) -> list[Stage]:
-    """Return the two stages: pretraining, which takes a known time if the budget is one of minutes, and the rest."""
+    """Return the two stages: pretraining, which takes a known time if the budgets are of minutes, and the rest."""
     pretraining = [run for run in runs if run.verb == "pretrain"]
     rest = [run for run in runs if run.verb != "pretrain"]
-    label = f"pretrain {' and '.join(run.arm for run in pretraining)}"
-    given = dict(override.split("=", 1) for override in study.budget).get("budget.minutes")
+    settings = [dict(override.split("=", 1) for override in run.settings if "=" in override) for run in pretraining]
+    minutes = [float(each["budget.minutes"]) for each in settings if "budget.minutes" in each]
     seconds = None
-    if given is not None:
-        label += f", {float(given):g} minutes"
-        seconds = _PREPARATION + 60 * float(given) * math.ceil(len(pretraining) / jobs)
+    if len(minutes) == len(pretraining):
+        seconds = _PREPARATION + 60 * max(max(minutes), sum(minutes) / jobs)
+    label = f"pretrain, {len(pretraining)} runs"
     return [Stage(label, pretraining, seconds), Stage(f"fine-tune and evaluate, {len(rest)} runs", rest)]
 
 
 def _ending(config: DictConfig, study: Study, runs: Sequence[PlannedRun], found: Comparison, seconds: float) -> str:
     """Return the last screen: what was measured, what the encoders fill in, and what to do next."""
     encoders = {run.arm: run.folder for run in runs if run.verb == "pretrain"}
-    last, place = list(encoders.values())[-1], shlex.quote(str(study.folder))
+    best, place = encoders[_best_arm(found)], shlex.quote(str(study.folder))
     return "\n".join(
         [
             "",
-            _results(found, list(encoders)),
+            _results(found),
             "",
             "The likeliest words for each [MASK]",
             _filled_in(config.sentences, encoders),
@@ -137,16 +133,13 @@ def _ending(config: DictConfig, study: Study, runs: Sequence[PlannedRun], found:
             f"Study   {study.file}: change it, copy it",
             f"Took {seconds / 60:.1f} minutes. How much another seed of pretraining would change, one seed cannot say:",
             f"write seeds: [0, 1, 2] into study.yaml, then bert-lightning study run {place}",
-            f'Next: bert-lightning predict run={shlex.quote(str(last))} "I want to [MASK] it again."',
+            f'Next: bert-lightning predict run={shlex.quote(str(best))} "I want to [MASK] it again."',
         ]
     )
 
 
-def _results(found: Comparison, pretrained: Sequence[str]) -> str:
-    """Return the table of what was measured: arms in columns, and the standard deviation over seeds of fine-tuning.
-
-    `pretrained` are the arms with a pretraining of their own. Only these have costs.
-    """
+def _results(found: Comparison) -> str:
+    """Return the table of what was measured: arms in columns, and the standard deviation over seeds of fine-tuning."""
     cells = {(cell.arm, cell.measure): cell for cell in found.cells}
     measures = [measure for measure in found.measures if measure.kind != "average" and measure.unit != "nats"]
     rows = [["", *(arm.label for arm in found.arms)]]
@@ -155,9 +148,16 @@ def _results(found: Comparison, pretrained: Sequence[str]) -> str:
         texts = [_cell(cells.get((arm.label, measure.name)), measure) for arm in found.arms]
         rows.append([label + (" ↑" if measure.higher_is_better else " ↓"), *texts])
     for label, key, factor in (("tokens read (M)", "tokens", 1e-6), ("training FLOPs (10^12)", "flops", 1e-12)):
-        costs = [arm.costs.get(key) if arm.label in pretrained else None for arm in found.arms]
+        costs = [arm.costs.get(key) for arm in found.arms]
         rows.append([label, *("" if cost is None else f"{factor * cost:.1f}" for cost in costs)])
     return table(rows, range(1, len(found.arms) + 1))
+
+
+def _best_arm(found: Comparison) -> str:
+    """Return the label of the arm that is best in the first measure."""
+    first = found.measures[0]
+    means = {cell.arm: cell.mean for cell in found.cells if cell.measure == first.name}
+    return (max if first.higher_is_better else min)(means, key=lambda arm: means[arm])
 
 
 def _cell(cell: Any, measure: Measure) -> str:

@@ -36,7 +36,7 @@ def test_the_first_screen_names_the_arms_and_missing_runs_are_named(command, wit
     code, output, errors = command("demo", "name=demo", "study.budget.minutes=3")
     assert code == 1
     assert output.startswith("What do 3 minutes of pretraining buy?\n")
-    assert "modern without its pretraining" in output
+    assert "  modern          variant=modernbert" in output
     assert "runs are missing, the first is bert/seed-0/pretrain: waiting" in errors
     assert "To try again: bert-lightning study run runs/demo" in errors
     assert "${" not in (tmp_path / "runs/demo/study.yaml").read_text()  # the precision is that of this machine
