@@ -2,8 +2,8 @@
 
 A word is what stands between white space. Words that differ only in case or in the punctuation around them are counted
 together. The bands have fixed limits in occurrences per million words, so they mean the same in a small corpus and in a
-large one. The limits are 6 and 4 on the Zipf scale (van Heuven et al. 2014, doi:10.1080/17470218.2013.850521), on
-which function words lie above 6, and 4 is the border of frequent and rare words.
+large one. The limits of 1,000 and 10 are 6 and 4 on the Zipf scale (van Heuven et al. 2014,
+doi:10.1080/17470218.2013.850521). Most words above 6 are function words, and high-frequency words begin at 4.
 
 Words are counted while their documents are tokenized, and in at most 32 parts of a corpus (about 1 GB of plain text),
 spread evenly. So a word of the band `unseen` occurs in none of these. Duplicates that are dropped later are counted.
