@@ -73,13 +73,13 @@ class Run:
         logged = read_log(self.folder / "metrics.csv")
         return {name: [(int(step), value) for step, value in points] for name, points in logged.items()}
 
-    def load(self, device: str | torch.device | None = None) -> LoadedModel:
-        """Return the model of `best.ckpt`, or else of `last.ckpt`, ready to use.
+    def load(self, device: str | torch.device | None = None, precision: str = "32-true") -> LoadedModel:
+        """Return the model of `best.ckpt`, or else of `last.ckpt`, ready to use. The arguments are those of `load`.
 
         Raises:
-            UserError: if the run has no checkpoint yet, or there is no such device.
+            UserError: if the run has no checkpoint yet, or there is no such device or precision.
         """
-        return load(self.folder, device)
+        return load(self.folder, device, precision)
 
     def __repr__(self) -> str:
         return f"<Run {self.folder}, {'ended' if self._files.summary.exists() else 'not ended'}>"

@@ -16,6 +16,7 @@ from bert_lightning.inference.given_texts import Given
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.text.tokenizers.special_tokens import SpecialIds
 
+_PRECISIONS = ("32-true", "bf16-mixed")
 Loaded = TypeVar("Loaded", bound="LoadedEncoder")
 
 
@@ -25,12 +26,18 @@ class LoadedEncoder:
     Args:
         source: the checkpoint.
         device: a device of torch; None: a GPU if there is one.
+        precision: `32-true`, or `bf16-mixed` for matrix products in bfloat16, as in `trainer.precision`.
 
     Raises:
-        UserError: if there is no such device.
+        UserError: if there is no such device or precision.
     """
 
-    def __init__(self, source: PretrainedWeights, device: str | torch.device | None = None) -> None:
+    def __init__(
+        self, source: PretrainedWeights, device: str | torch.device | None = None, precision: str = "32-true"
+    ) -> None:
+        if precision not in _PRECISIONS:
+            raise UserError(f"precision={precision!r} must be one of {', '.join(_PRECISIONS)}")
+        self.precision = precision
         self.path, self.tokenizer = source.path, source.tokenizer
         self.model = source.encoder().eval().to(_device(device))
         self.max_length = int(source.metadata.get("max_length") or source.config.max_position_embeddings)
@@ -89,7 +96,8 @@ class LoadedEncoder:
         sequences = encode(given.items, self.tokenizer, length)
         warn_of_cuts(sum(tokens.is_cut for tokens in sequences), len(sequences), length)
         pad = SpecialIds.of(self.tokenizer).pad
-        found = embeddings(self.model, sequences, pad, pooling, layer, normalize, batch_size, progress)
+        with self._computing():
+            found = embeddings(self.model, sequences, pad, pooling, layer, normalize, batch_size, progress)
         result: Embeddings = given.shaped(found)  # type: ignore[arg-type]
         return result
 
@@ -108,6 +116,10 @@ class LoadedEncoder:
         left, right = (self._directions(given, pooling, batch_size) for given in (a, b))
         cosines = left @ right.T
         return float(cosines) if cosines.ndim == 0 else cosines
+
+    def _computing(self) -> torch.autocast:
+        """Return the context in which this model computes."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
 
     def _directions(self, given: Any, pooling: str, batch_size: int) -> Embeddings:
         """Return embeddings of length 1, of texts or of embeddings that were computed before."""

@@ -78,7 +78,7 @@ class FillMask:
         device = self.encoder.embeddings.word.weight.device
         inputs = (batch["input_ids"], batch["token_type_ids"], batch["attention_mask"], positions)
         hidden = self.encoder(*(tensor.to(device) for tensor in inputs))  # [M, H]
-        logits = self.head(hidden, self.encoder.embeddings.word.weight)  # [M, V]
+        logits = self.head(hidden, self.encoder.embeddings.word.weight).float()  # [M, V]
         check_numbers(self.path, logits)
         likeliest = (part.cpu() for part in logits[:, : self.num_words].softmax(-1).topk(top_k))
         words = list(map(self._words, *likeliest))

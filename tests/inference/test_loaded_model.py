@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -183,6 +184,25 @@ def test_a_long_text_is_cut_with_a_warning(model, films):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         np.testing.assert_allclose(model.embed(long), model.embed("garden " * 22), atol=1e-5)
+
+
+def test_bfloat16_is_near_float32(source, model):
+    rounded = LoadedModel(source, "cpu", "bf16-mixed")
+    for one, other in ((rounded.embed(TEXTS), model.embed(TEXTS)), (rounded.score(TEXTS), model.score(TEXTS))):
+        np.testing.assert_allclose(one, other, rtol=0.05, atol=0.2)
+        assert (one != other).any()
+        assert one.dtype == other.dtype
+    with pytest.raises(UserError, match=r"^precision='half' must be one of 32-true, bf16-mixed$"):
+        LoadedModel(source, "cpu", "half")
+
+
+def test_threads_share_a_model(model):
+    lengths = [4, 24] * 20
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("ignore")
+        found = list(pool.map(lambda length: model.embed("garden " * 40, max_length=length), lengths))
+        expected = {length: model.embed("garden " * 40, max_length=length) for length in (4, 24)}
+    np.testing.assert_allclose(found, [expected[length] for length in lengths], atol=1e-5)
 
 
 def test_moving_to_a_device_keeps_the_results(model, films):

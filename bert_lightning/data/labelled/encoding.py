@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,16 +101,20 @@ def collate(inputs: Sequence[TokenSequence], pad: int) -> EncoderInputs:
     return {"input_ids": ids, "token_type_ids": types, "attention_mask": mask, "num_tokens": int(lengths.sum())}
 
 
+_lock = threading.RLock()  # the settings of a tokenizer are shared by all threads
+
+
 @contextmanager
 def _reader(tokenizer: Tokenizer, with_masks: bool = False, of_words: bool = False) -> Iterator[Tokenizer]:
-    """Yield the tokenizer that reads texts or words, and restore its settings afterwards."""
-    reader = text_reader(tokenizer, of_words)
-    reader.encode_special_tokens = not with_masks
-    try:
-        yield reader
-    finally:
-        reader.no_truncation()
-        reader.encode_special_tokens = False
+    """Yield the tokenizer that reads texts or words, for this thread alone, and restore its settings afterwards."""
+    with _lock:
+        reader = text_reader(tokenizer, of_words)
+        reader.encode_special_tokens = not with_masks
+        try:
+            yield reader
+        finally:
+            reader.no_truncation()
+            reader.encode_special_tokens = False
 
 
 def _tokens(
