@@ -38,7 +38,7 @@ def run(config: DictConfig) -> None:
 
 
 def measure(config: DictConfig) -> Any:
-    """Return the metrics of one checkpoint as `evaluate` does, or a list of them if the config asks for several.
+    """Return the metrics of one checkpoint as `measure_one` does, or a list of them if the config asks for several.
 
     Raises:
         UserError: if a checkpoint cannot be measured, or several are asked for with `output`.
@@ -57,7 +57,7 @@ def measure(config: DictConfig) -> Any:
     ]
 
 
-def evaluate(config: DictConfig, task_option: str | None = None) -> dict[str, Any]:
+def measure_one(config: DictConfig, task_option: str | None = None) -> dict[str, Any]:
     """Return the metrics of one checkpoint on `split`, and the number of examples.
 
     Args:

@@ -53,11 +53,11 @@ def run(config: DictConfig) -> None:
 
 
 def train(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
-    """Fine-tune with the config of the current Hydra job, from the command line or from Python. See `finetune`.
+    """Fine-tune with the config of the current Hydra job, and return what `start_finetuning` returns.
 
     Hyperparameters that nobody chose are those that were published for the encoder's family.
     """
-    return finetune(with_finetuning_of_encoder(with_choices(config)))
+    return start_finetuning(with_finetuning_of_encoder(with_choices(config)))
 
 
 def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]
     print(f"Next: bert-lightning predict run={folder.path} ...   or evaluate run={folder.path} split={split}")
 
 
-def finetune(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
+def start_finetuning(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Fine-tune, and return the run's folder and its summary. All checks come before the folder is made.
 
     The summary is empty with `launch=none`, which only writes the folder.

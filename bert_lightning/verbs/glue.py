@@ -17,8 +17,8 @@ from bert_lightning.config.composition import composed
 from bert_lightning.errors import UserError
 from bert_lightning.quoting import quote_for_hydra
 from bert_lightning.runs.trust import trust_targets_of
-from bert_lightning.verbs.evaluate import evaluate
-from bert_lightning.verbs.finetune import finetune
+from bert_lightning.verbs.evaluate import measure_one
+from bert_lightning.verbs.finetune import start_finetuning
 
 # Wang et al. 2018, section 3: the score of a task with two metrics is their mean.
 SCORES = {
@@ -88,7 +88,7 @@ def _scores(task: str, config: DictConfig) -> dict[str, float]:
 
     The last checkpoint is measured, not the best: choosing it on the examples of the score would bias the score.
     """
-    folder, summary = finetune(config)
+    folder, summary = start_finetuning(config)
     found = {
         task: _score(task, {n.rpartition("/")[2]: v for n, v in summary["metrics"].items() if n.startswith("val/")})
     }
@@ -96,7 +96,7 @@ def _scores(task: str, config: DictConfig) -> dict[str, float]:
         last = quote_for_hydra(folder.checkpoints / "last.ckpt")
         other = compose("evaluate", [f"run={last}", "split=validation_mismatched"])
         with trust_targets_of(config):
-            found[_AVERAGED_AS_ONE[1]] = _score(task, evaluate(other)["metrics"])
+            found[_AVERAGED_AS_ONE[1]] = _score(task, measure_one(other)["metrics"])
     return found
 
 

@@ -58,8 +58,8 @@ def run(config: DictConfig) -> None:
 
 
 def train(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
-    """Pretrain with the config of the current Hydra job, from the command line or from Python. See `pretrain`."""
-    return pretrain(with_choices(config))
+    """Pretrain with the config of the current Hydra job, and return what `start_pretraining` returns."""
+    return start_pretraining(with_choices(config))
 
 
 def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ def _next_commands(folder: RunFolder, heads: Mapping[str, str]) -> list[str]:
     return [*fill_mask, f"bert-lightning finetune task=sentiment {encoder}"]
 
 
-def pretrain(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
+def start_pretraining(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Pretrain, and return the run's folder and its summary. All checks come before the folder is made.
 
     The summary is empty with `launch=none`, which only writes the folder.

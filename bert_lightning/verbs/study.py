@@ -31,11 +31,11 @@ from bert_lightning.studies.study_file import read_study
 from bert_lightning.studies.worker import Worker
 from bert_lightning.studies.worker_processes import run_workers, start_of_worker, threads_of_job
 from bert_lightning.training import continue_run
-from bert_lightning.verbs.evaluate import evaluate
-from bert_lightning.verbs.finetune import finetune
-from bert_lightning.verbs.pretrain import pretrain
+from bert_lightning.verbs.evaluate import measure_one
+from bert_lightning.verbs.finetune import start_finetuning
+from bert_lightning.verbs.pretrain import start_pretraining
 
-_TRAIN = {"pretrain": pretrain, "finetune": finetune}
+_TRAIN = {"pretrain": start_pretraining, "finetune": start_finetuning}
 
 
 class StudyIncomplete(ExpectedError):
@@ -87,7 +87,8 @@ def _execute(configs: RunConfigs, runs: Sequence[PlannedRun], run: PlannedRun) -
         for needed in (config, *(configs.new(each) for each in runs if each.folder in run.dependencies)):
             stack.enter_context(trust_targets_of(needed))
         if run.verb == "evaluate":
-            result = evaluate(config, next((o.partition("=")[2] for o in run.settings if o.startswith("task=")), None))
+            option = next((o.partition("=")[2] for o in run.settings if o.startswith("task=")), None)
+            result = measure_one(config, option)
             plain: Any = OmegaConf.to_container(resolved(config))
             write_evaluation(run, plain, result)
             return _shown(result["metrics"])
