@@ -44,11 +44,11 @@ def weights(tokenizer, term, head, metadata):
     return PretrainedWeights("x.ckpt", CONFIG, tokenizer, tensors, {"max_length": 24, **metadata})
 
 
-def task_model(tokenizer, task_type, objective, head, labels=()):
+def task_model(tokenizer, task_type, objective, head, labels=(), **parts):
     settings = {"overlap": 2, "max_question_tokens": 8} if task_type == "questions" else {}
     kept = {
         "type": {"_target_": task_type, **settings},
-        "objective": {"_target_": objective, "_partial_": True},
+        "objective": {"_target_": objective, "_partial_": True, **parts},
         "term": "t", "max_length": 24, "labels": list(labels),
     }  # fmt: skip
     return LoadedModel(weights(tokenizer, "t", head, {"task": kept}), "cpu")
@@ -146,6 +146,18 @@ def test_classes_come_in_the_order_of_the_texts(films):
     for one, other in zip(found, alone, strict=True):
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
     assert films.predict({"text": TEXTS[0]}) == films.predict(TEXTS[0]) == alone[0]
+
+
+def test_a_task_without_a_method_of_its_own_is_predicted(tokenizer):
+    parts = {"pooling": {"_target_": "mean", "_partial_": True}, "criterion": {"_target_": "cosine_error"}}
+    pairs = task_model(tokenizer, "text_pair_similarity", "similarity", torch.nn.Identity(), **parts)
+    expected = pytest.approx(pairs.similarity(*TEXTS[:2]), abs=1e-5)
+    assert pairs.predict((TEXTS[0], TEXTS[1]))["answer"] == expected
+    assert pairs.predict([f"{TEXTS[0]} ||| {TEXTS[1]}"])[0]["answer"] == expected
+    with pytest.raises(UserError, match="was fine-tuned for text_pair_similarity: use predict, embed, similarity"):
+        pairs.classify((TEXTS[0], TEXTS[1]))
+    with pytest.raises(UserError, match=r"^texts\[0\]: 'alone' has 1 parts: write TEXT \|\|\| TEXT_PAIR"):
+        pairs.predict(["alone"])
 
 
 def test_entities_are_pieces_of_their_text(names):
