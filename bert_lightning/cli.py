@@ -29,6 +29,7 @@ VERBS = {
     "models": "list every size and variant: parameters, FLOPs, memory, source",
     "diff": "list the config keys in which two pretraining configs differ",
     "runs": "list the runs below a folder: state, what they vary, metric, age, size",
+    "doctor": "check this machine and installation: one line each, with what to do",
     "bench": "measure the speed of a training step on this machine",
     "demo": "a small study on film reviews: what some minutes of pretraining buy",
 }
@@ -71,6 +72,8 @@ def _dispatch(arguments: list[str]) -> int:
 def _run(verb: str, arguments: list[str]) -> int:
     """Compose the config, run the verb or a sweep of it, and return the exit code."""
     found = Arguments.of(verb, arguments)
+    if verb == "doctor":  # before Hydra is imported, since a broken one is reported too
+        import_module("bert_lightning.verbs.doctor").report_broken_essentials("format=json" in found.overrides)
     from bert_lightning.console import jobs, override_syntax  # imported here, since they import Hydra, which is slow
 
     found.overrides = override_syntax.normalize_overrides(found.overrides, found.sweep)

@@ -43,7 +43,7 @@ def verb_help(verb: str, conf: Path) -> str:
     chosen = [found for line in lines[start:end] if (found := re.match(r" +- (?:optional )?(\w+): (\S+)", line))]
     groups = [_describe_group(conf / match[1], match[2]) for match in chosen]
     flags = _FLAGS.splitlines()
-    if verb in ("models", "diff"):  # they show several configs without a sweep
+    if verb in ("models", "diff", "doctor"):  # they take no sweep
         flags = [line for line in flags if not line.startswith("  -m")]
     return "\n".join(
         [

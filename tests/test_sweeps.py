@@ -125,6 +125,7 @@ def composed_without_checks(verb, overrides):
     [
         (["diff", "-m", "variant=bert,albert"], "diff shows several configs without -m: leave -m out"),
         (["models", "variant=bert,albert", "-m"], "models shows several configs without -m"),
+        (["doctor", "-m", "variant=bert,albert"], "doctor checks one config at a time: leave -m out"),
         (["resume", "-m", "runs/x"], "resume has no flag -m"),
         (["predict", "-m", "run=a,b"], "predict -m needs texts or file=...: standard input can be read only once"),
         (

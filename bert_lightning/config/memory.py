@@ -6,15 +6,58 @@ It is computed from the config. No network is built, so even 10,000 layers are r
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from omegaconf import DictConfig
 
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 
 _BYTES_PER_PARAMETER = 16  # weight, gradient and two moments of the optimizer, in float32
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
+# Fraction of real tokens that is assumed in a batch of pretraining: sentences are shorter than the maximal length.
+_FILLED = 0.25
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """The estimated memory of a training step on each device. All values are lower bounds.
+
+    Args:
+        parameters: number of parameters of the encoder.
+        tokens: number of tokens in a batch, without padding.
+        model: bytes of the parameters, their gradients and the optimizer's state.
+        batch: bytes of the activations that the backward pass of a batch needs.
+    """
+
+    parameters: int
+    tokens: int
+    model: int
+    batch: int
+
+    @classmethod
+    def estimate(cls, config: BertConfig, tokens: float, bytes_per_number: int = 4, shards: int = 1) -> TrainingMemory:
+        """Estimate the memory of a step. `check_memory` explains the arguments."""
+        parameters = parameter_count(config)
+        batch = int(tokens * activations_per_token(config) * bytes_per_number)
+        return cls(parameters, int(tokens), parameters * _BYTES_PER_PARAMETER // shards, batch)
+
+    @property
+    def total(self) -> int:
+        return self.model + self.batch
+
+
+def pretraining_tokens(config: DictConfig) -> float:
+    """Return about how many tokens a batch of a pretraining config has on each device, without padding."""
+    lengths = [int(config.examples.get(name) or 1) for name in ("max_length", "tokens")]
+    return float(config.batch_tokens or config.batch_size * max(lengths) * _FILLED)
+
+
+def value_bytes(precision: object) -> int:
+    """Return the bytes of one value of the hidden states with this `trainer.precision`."""
+    return 2 if "16" in str(precision) else 4
 
 
 def check_memory(config: BertConfig, tokens: float, bytes_per_number: int = 4, shards: int = 1) -> None:
@@ -29,13 +72,12 @@ def check_memory(config: BertConfig, tokens: float, bytes_per_number: int = 4, s
     Raises:
         UserError: if it does not fit; the message gives the memory that is needed and the memory of the machine.
     """
-    parameters, kept = parameter_count(config), activations_per_token(config)
-    model, batch = parameters * _BYTES_PER_PARAMETER // shards, int(tokens * kept * bytes_per_number)
-    if model + batch > (there := available_memory()):
+    step = TrainingMemory.estimate(config, tokens, bytes_per_number, shards)
+    if step.total > (there := available_memory()):
         raise UserError(
-            f"a training step needs {_gigabytes(model + batch)} or more, and this machine has {_gigabytes(there)}: "
-            f"{parameters:,} parameters take {_gigabytes(model)}, a batch of about {int(tokens):,} tokens "
-            f"{_gigabytes(batch)}. Choose a smaller model=..., or lower batch_size or the maximal length"
+            f"a training step needs {_gigabytes(step.total)} or more, and this machine has {_gigabytes(there)}: "
+            f"{step.parameters:,} parameters take {_gigabytes(step.model)}, a batch of about {step.tokens:,} tokens "
+            f"{_gigabytes(step.batch)}. Choose a smaller model=..., or lower batch_size or the maximal length"
         )
 
 
@@ -63,11 +105,15 @@ def available_memory() -> int:
 
     It is the larger of two: the machine's memory, limited by its container, and the memory of all GPUs.
     """
+    gpus = range(torch.cuda.device_count())
+    return max(host_memory(), sum(torch.cuda.get_device_properties(number).total_memory for number in gpus))
+
+
+def host_memory() -> int:
+    """Return the bytes of the machine's memory, or of its container's limit if that is lower."""
     host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit = _CGROUP.read_text().strip() if _CGROUP.exists() else "max"
-    host = min(host, int(limit)) if limit.isdigit() else host
-    gpus = range(torch.cuda.device_count())
-    return max(host, sum(torch.cuda.get_device_properties(number).total_memory for number in gpus))
+    return min(host, int(limit)) if limit.isdigit() else host
 
 
 def _gigabytes(number: int) -> str:

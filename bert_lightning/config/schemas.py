@@ -234,6 +234,13 @@ class OverridesConfig(Root):
 
 
 @dataclass
+class DoctorConfig(OverridesConfig):
+    """Keys of `bert-lightning doctor`."""
+
+    format: Annotated[str, OneOf(("table", "json"))] = MISSING
+
+
+@dataclass
 class CompareConfig(Root):
     """Keys of `bert-lightning compare`."""
 
@@ -270,6 +277,7 @@ SCHEMAS: dict[str, type[Root]] = {
     "compare": CompareConfig,
     "models": OverridesConfig,
     "diff": OverridesConfig,
+    "doctor": DoctorConfig,
     "runs": RunsConfig,
     "demo": DemoConfig,
     "bench": BenchConfig,

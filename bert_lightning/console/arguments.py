@@ -10,11 +10,11 @@ from pathlib import Path
 from bert_lightning.errors import UserError
 from bert_lightning.quoting import shortened
 
-# Verbs that take plain arguments -> the config key that holds them. For `models` and `diff`, overrides are plain
-# arguments too. They apply to the pretraining config that is shown, and a key may be given twice.
+# Verbs that take plain arguments -> the config key that holds them. For some, overrides are plain
+# arguments too. They apply to the pretraining config that is shown or checked, and a key may be given twice.
 POSITIONAL_KEYS = {"predict": "texts", "runs": "folders", "study": "arguments", "compare": "sources",
-                   "models": "overrides", "diff": "overrides"}  # fmt: skip
-JSON_VERBS = ("runs", "study")  # verbs with a key `format`, for which --json is short for format=json
+                   "models": "overrides", "diff": "overrides", "doctor": "overrides"}  # fmt: skip
+JSON_VERBS = ("runs", "study", "doctor")  # verbs with a key `format`, for which --json is short for format=json
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 
 _SHORT = {"-c": "--cfg", "-m": "--multirun", "-p": "--package", "-r": "--run", "-i": "--info", "-cd": "--config-dir",
@@ -63,6 +63,8 @@ class Arguments:
                 break
             if argument.startswith("-"):
                 found._add_flag(verb, argument, rest)
+            elif verb in JSON_VERBS and argument.startswith("format="):
+                found.overrides.append(argument)
             elif verb in POSITIONAL_KEYS and (POSITIONAL_KEYS[verb] == "overrides" or not _OVERRIDE.match(argument)):
                 found.plain.append(argument)
             else:

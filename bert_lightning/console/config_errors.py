@@ -26,7 +26,7 @@ _NOISE = ("full_key:", "object_type=", "reference_type=", "To append to your", "
           "See https://", "Set the environment")  # fmt: skip
 _MERGING = "Error merging override "
 _GROUP_IS_NULL = ("Unexpected type for root", "reference_type=Optional[")  # OmegaConf's answers to a key below null
-_COMPOSES = {"models": "pretrain", "diff": "pretrain", "glue": "finetune", "demo": "finetune"}
+_COMPOSES = {"models": "pretrain", "diff": "pretrain", "doctor": "pretrain", "glue": "finetune", "demo": "finetune"}
 
 
 @contextmanager

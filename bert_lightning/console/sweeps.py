@@ -81,6 +81,8 @@ def check_sweep(verb: str, arguments: Arguments) -> None:
     given = {key: value for key, _, value in (o.partition("=") for o in arguments.overrides)}
     if verb in ("models", "diff"):
         raise UserError(f"{verb} shows several configs without -m: leave -m out")
+    if verb == "doctor":
+        raise UserError("doctor checks one config at a time: leave -m out")
     if verb == "compare":
         raise UserError("compare sets all its runs side by side without -m: give their folders, and leave -m out")
     if verb == "study":

@@ -17,6 +17,7 @@ from torch import Tensor
 
 _TOKENS = 2048  # rows of the measured product: the tokens of a usual batch
 _SECONDS = 0.2
+_LEAST_ROUNDS = 8  # of products that take turns: on a busy machine few fit into the time
 _SIZE = 256  # rows and columns of the product that tests whether inputs are rounded
 
 
@@ -58,20 +59,44 @@ def peak_flops(device: torch.device, precision: str, width: int, matmul_precisio
     if device.type != "cpu":
         found = get_available_flops(device, dtype)
         return None if found is None else float(found)
-    left, right = torch.zeros(_TOKENS, width, dtype=dtype), torch.zeros(width, 4 * width, dtype=dtype)
     with float32_matmul_precision(matmul_precision):
-        seconds = _fastest_product(left, right)
+        seconds = _fastest_product(*_factors(width, dtype))
     return 2 * _TOKENS * width * 4 * width / seconds
+
+
+def _factors(width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return torch.zeros(_TOKENS, width, dtype=dtype), torch.zeros(width, 4 * width, dtype=dtype)
 
 
 def _fastest_product(left: Tensor, right: Tensor) -> float:
     """Repeat a matrix product for 0.2 seconds, and return the seconds of the fastest one."""
     best, started = float("inf"), time.perf_counter()
     while time.perf_counter() - started < _SECONDS:
-        begin = time.perf_counter()
-        left @ right
-        best = min(best, time.perf_counter() - begin)
+        best = min(best, _seconds_of_product(left, right))
     return best
+
+
+def _seconds_of_product(left: Tensor, right: Tensor) -> float:
+    begin = time.perf_counter()
+    left @ right
+    return time.perf_counter() - begin
+
+
+@cache
+def bf16_speedup() -> float:
+    """Return how many times as fast as float32 products bfloat16 products are on this CPU.
+
+    The products [2048, 256] x [256, 1024] take turns for 0.4 seconds or 8 rounds, so that other programs slow both.
+    The fastest of each count.
+    """
+    float32, bf16 = _factors(256, torch.float32), _factors(256, torch.bfloat16)
+    best_float32 = best_bf16 = float("inf")
+    started, rounds = time.perf_counter(), 0
+    while rounds < _LEAST_ROUNDS or time.perf_counter() - started < 2 * _SECONDS:
+        rounds += 1
+        best_float32 = min(best_float32, _seconds_of_product(*float32))
+        best_bf16 = min(best_bf16, _seconds_of_product(*bf16))
+    return best_float32 / best_bf16
 
 
 @cache
@@ -82,9 +107,7 @@ def training_precision() -> str:
     """
     if torch.cuda.is_available():  # we have not run this branch on a GPU
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    setting = torch.get_float32_matmul_precision()
-    bf16, float32 = (peak_flops(torch.device("cpu"), precision, 256, setting) or 0.0 for precision in ("bf16", "32"))
-    return "bf16-mixed" if bf16 > 1.5 * float32 else "32-true"
+    return "bf16-mixed" if bf16_speedup() > 1.5 else "32-true"
 
 
 def peak_memory() -> int:

@@ -16,7 +16,7 @@ from bert_lightning.config.building import build
 from bert_lightning.config.composition import with_choices
 from bert_lightning.config.finalize import epoch_steps, finalize, trainer_limits
 from bert_lightning.config.finetuning_options import with_finetuning_of_encoder
-from bert_lightning.config.memory import check_memory
+from bert_lightning.config.memory import check_memory, value_bytes
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.labelled.examples import LabelledExamples
 from bert_lightning.errors import UserError
@@ -124,8 +124,8 @@ def _check_memory(
     some = batches.train.lengths(np.arange(min(len(batches.train), 1000)))
     tokens = config.batch_tokens or config.batch_size * float(some.mean())
     if config.launch == "auto" and config.frozen_blocks is None:  # frozen weights have no gradients and states
-        half = "16" in str(config.trainer.precision)
-        check_memory(source.config, tokens, 2 if half else 4, shard_count(config.trainer, devices))
+        shards = shard_count(config.trainer, devices)
+        check_memory(source.config, tokens, value_bytes(config.trainer.precision), shards)
 
 
 _SHORTEST = 5  # two texts of one token each, and three special tokens

@@ -14,7 +14,7 @@ from torch import nn
 from bert_lightning.config.building import build
 from bert_lightning.config.composition import with_choices
 from bert_lightning.config.finalize import finalize, trainer_limits
-from bert_lightning.config.memory import check_memory
+from bert_lightning.config.memory import check_memory, pretraining_tokens, value_bytes
 from bert_lightning.data.batching.batch_plan import BatchPlan
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.data.pretraining.examples import Masking, PretrainingExamples
@@ -104,10 +104,6 @@ def start_pretraining(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     return start_run(finalize(config, derived), parts_of)
 
 
-# Fraction of real tokens that the memory check assumes in a batch: sentences are shorter than the maximal length.
-_FILLED = 0.25
-
-
 def _check_parts(config: DictConfig, devices: int) -> Callable[[BertConfig], JointObjective]:
     """Check the memory, and the parts that need no corpus. Nothing is read from the corpus or written.
 
@@ -118,11 +114,9 @@ def _check_parts(config: DictConfig, devices: int) -> Callable[[BertConfig], Joi
     build_optimizer(build(config.optimizer), parameter_groups(nn.Linear(1, 1), config.weight_decay, config.layer_decay))
     words = config.model.vocab_size or config.tokenizer.get("vocab_size", 1)
     architecture: BertConfig = build(config.model, vocab_size=words)
-    lengths = [int(config.examples.get(name) or 1) for name in ("max_length", "tokens")]
-    tokens = config.batch_tokens or config.batch_size * max(lengths) * _FILLED
     if config.launch == "auto":
-        value_bytes = 2 if "16" in str(config.trainer.precision) else 4
-        check_memory(architecture, tokens, value_bytes, shard_count(config.trainer, devices))
+        shards = shard_count(config.trainer, devices)
+        check_memory(architecture, pretraining_tokens(config), value_bytes(config.trainer.precision), shards)
     made: Callable[[BertConfig], JointObjective] = build(config.objective)  # finds a missing teacher before the corpus
     return made
 

@@ -97,5 +97,5 @@ def test_the_demo_trains_in_bfloat16_where_that_is_fast(bf16, precision, monkeyp
     from bert_lightning.runtime import hardware
 
     monkeypatch.setattr(hardware.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(hardware, "peak_flops", lambda device, kind, width, setting: bf16 if kind == "bf16" else 1.0)
+    monkeypatch.setattr(hardware, "bf16_speedup", lambda: bf16)
     assert hardware.training_precision.__wrapped__() == precision
