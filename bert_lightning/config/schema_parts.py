@@ -1,4 +1,4 @@
-"""The parts of the schemas that several verbs share: data, task, monitor, and the keys that every verb has."""
+"""The parts of the schemas: data, task, monitor, facts of a paper, and the keys that every verb has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from omegaconf import MISSING
 
-from bert_lightning.ranges import Count, Length, Maker, OneOf, Part, Parts, Range
+from bert_lightning.ranges import Count, Length, Maker, NotNegative, OneOf, Part, Parts, Range, Share
 
 
 @dataclass
@@ -64,6 +64,22 @@ class MonitorConfig(Schema):
 
     metric: str = MISSING
     mode: Annotated[str, OneOf(("min", "max"))] = MISSING
+
+
+@dataclass
+class PublishedConfig(Schema):
+    """Facts from the paper of a variant. `models` shows them; `scale=published` and `finetune` use them."""
+
+    source: str | None = None
+    sizes: list[str] = field(default_factory=list)  # options of the group `model` that were published
+    by_size: dict[str, list[str]] = field(default_factory=dict)  # option of `model` -> its published overrides
+    vocab_size: Count | None = None
+    batch_size: Count | None = None
+    max_steps: Count | None = None
+    max_length: Length | None = None
+    lr: NotNegative | None = None
+    warmup: Share | None = None  # fraction of the budget
+    finetuning: str | None = None  # option of the group `finetuning` for this variant's encoders; null: `bert`
 
 
 @dataclass

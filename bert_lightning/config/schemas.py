@@ -10,7 +10,14 @@ from typing import Annotated, Any
 
 from omegaconf import MISSING
 
-from bert_lightning.config.schema_parts import DataConfig, EvaluationConfig, MonitorConfig, Root, Schema, TaskConfig
+from bert_lightning.config.schema_parts import (
+    DataConfig,
+    EvaluationConfig,
+    MonitorConfig,
+    PublishedConfig,
+    Root,
+    TaskConfig,
+)
 from bert_lightning.ranges import (  # fmt: skip
     Count,
     Empty,
@@ -24,7 +31,6 @@ from bert_lightning.ranges import (  # fmt: skip
     Positive,
     Range,
     Seed,
-    Share,
     Whole,
 )
 
@@ -79,22 +85,6 @@ class TrainingConfig(Root):
     trainer: Maker = MISSING
     logger: Parts = field(default_factory=dict)
     callbacks: Parts = field(default_factory=dict)
-
-
-@dataclass
-class PublishedConfig(Schema):
-    """Facts from the paper of a variant. `models` shows them; `scale=published` and `finetune` use them."""
-
-    source: str | None = None
-    sizes: list[str] = field(default_factory=list)  # options of the group `model` that were published
-    by_size: dict[str, list[str]] = field(default_factory=dict)  # option of `model` -> its published overrides
-    vocab_size: Count | None = None
-    batch_size: Count | None = None
-    max_steps: Count | None = None
-    max_length: Length | None = None
-    lr: NotNegative | None = None
-    warmup: Share | None = None  # fraction of the budget
-    finetuning: str | None = None  # option of the group `finetuning` for this variant's encoders; null: `bert`
 
 
 @dataclass

@@ -41,7 +41,7 @@ class PackageFacts:
 
     @property
     def flaw(self) -> str:
-        """What is wrong with the package; empty if nothing is."""
+        """Return what is wrong with the package; empty if nothing is."""
         if self.version is None:
             return "not installed"
         if self.error:
