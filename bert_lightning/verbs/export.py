@@ -1,48 +1,14 @@
-"""`bert-lightning export`: write a checkpoint as a folder that transformers reads, with its tensors as safetensors."""
+"""`bert-lightning export`: write a checkpoint as a folder that transformers reads, with a model card."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
-from safetensors.torch import save_file
-from tokenizers import Tokenizer
-from torch import Tensor
 
-from bert_lightning.errors import UserError
-from bert_lightning.model.config import BertConfig
-from bert_lightning.model.hugging_face.conversion import (
-    config_from_hugging_face,
-    config_to_hugging_face,
-    differences,
-    has_head,
-    task_to_hugging_face,
-    to_hugging_face,
-)
-from bert_lightning.model.hugging_face.families import FAMILIES
-from bert_lightning.runs.atomic_writes import output_folder
-from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
+from bert_lightning.exports.transformers_folder import export
+from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.run_folder import newest_finished_run
-from bert_lightning.runtime.environment import note
-from bert_lightning.text.tokenizers.batch_tokenizer import with_spaced_words
-from bert_lightning.text.tokenizers.special_tokens import SpecialIds, special_names
-
-# Types of heads in our checkpoints -> names of heads in `model/hugging_face/conversion.py`.
-_HEADS = {
-    "masked_lm": "masked_lm",
-    "next_sentence": "next_sentence",
-    "sentence_order": "next_sentence",
-    "replaced_token": "replaced_tokens",
-    "sequence_classification": "classification",
-    "token_classification": "tagging",
-    "span": "spans",
-}
-_OF_TASKS = ("classification", "tagging", "spans")
 
 
 def run(config: DictConfig) -> None:
@@ -53,129 +19,3 @@ def run(config: DictConfig) -> None:
     output = Path(config.output).expanduser()
     family = export(load_pretrained(location), output, config.family)
     print(f"{output}: {family}, for transformers' from_pretrained")
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """A model family that has the checkpoint's architecture, its `config.json`, and the heads that it lacks."""
-
-    family: str
-    settings: dict[str, Any]
-    lost: dict[str, str]  # head, by its name in `model/hugging_face/conversion.py` -> the reason, or an empty text
-
-
-def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
-    """Write a checkpoint as a folder, and return the name of its model family. An error leaves no folder.
-
-    Raises:
-        UserError: if the folder exists or cannot be written, or the family does not have the architecture.
-    """
-    if os.path.lexists(output):
-        raise UserError(f"output={output} exists already: choose another path, or delete it")
-    ours, terms, left_out = _renamed(source)
-    special = SpecialIds.of(source.tokenizer)
-    layout = _layout(source, family, terms, special)
-    ours = {name: tensor for name, tensor in ours.items() if name.partition(".")[0] not in layout.lost}
-    theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, layout.family).items()}
-    # Token classification was trained on words with a space before them. Transformers needs a tokenizer setting for it.
-    tokenizer = with_spaced_words(source.tokenizer) if "tagging" in terms else source.tokenizer
-    with output_folder(output) as folder:
-        _write(folder / "config.json", {"pad_token_id": special.pad, **layout.settings})
-        save_file(theirs, folder / "model.safetensors", metadata={"format": "pt"})
-        tokenizer.save(str(folder / "tokenizer.json"))
-        _write(folder / "tokenizer_config.json", _tokenizer_settings(tokenizer, source.config))
-    left_out += [terms[head] + f" ({reason})" * bool(reason) for head, reason in layout.lost.items()]
-    if left_out:
-        note(f"{layout.family} has no head for {', '.join(left_out)}: left out")
-    return layout.family
-
-
-def _renamed(source: PretrainedWeights) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
-    """Return the tensors under the names of `model/hugging_face/conversion.py`.
-
-    Returns:
-        the renamed tensors; head -> the term that it belongs to; and the terms that are left out.
-    """
-    names = {term: _HEADS[kind] for term, kind in source.head_types().items() if kind in _HEADS}
-    ours: dict[str, Tensor] = {}
-    terms: dict[str, str] = {}
-    left_out: dict[str, None] = {}
-    for name, tensor in source.tensors.items():
-        if name.startswith("encoder."):
-            ours[f"bert.{name.removeprefix('encoder.')}"] = tensor
-            continue
-        term = ".".join(name.split(".")[:3])
-        head = names.get(term.rpartition(".")[2])
-        if head is None or not name.startswith(f"{term}.head.") or terms.setdefault(head, term) != term:
-            left_out[term] = None  # transformers has no such head, or another term has it already
-        else:
-            ours[f"{head}.{name.removeprefix(f'{term}.head.')}"] = tensor
-    return ours, terms, list(left_out)
-
-
-def _layout(source: PretrainedWeights, family: str | None, heads: Iterable[str], special: SpecialIds) -> _Layout:
-    """Return the layout of the family that has the architecture and the most heads.
-
-    Among equal families, one whose `config.json` gives back the same config is preferred.
-
-    Args:
-        source: the checkpoint.
-        family: name of the only family to try; None for all.
-        heads: heads of the checkpoint, as `model/hugging_face/conversion.py` names them.
-        special: ids of the special tokens.
-
-    Raises:
-        UserError: if no family has the architecture; the message gives a difference from the nearest one.
-    """
-    fitting: list[_Layout] = []
-    misfits: list[list[str]] = []
-    for name in FAMILIES if family is None else [family]:
-        try:
-            found = differences(source.config, name) or _other_padding(source.config, name, special)
-        except ValueError as error:
-            found = [str(error)] * (1 + len(fields(source.config)))  # farther away than any family that can be compared
-        if found:
-            misfits.append(found)
-            continue
-        settings = config_to_hugging_face(source.config, name)
-        lost: dict[str, str] = {}
-        for head in heads:
-            try:
-                if head not in _OF_TASKS or "task" not in source.metadata:
-                    lost |= {} if has_head(name, head) else {head: ""}
-                else:
-                    settings |= task_to_hugging_face(source.config, name, head, source.metadata["task"]["labels"])
-            except ValueError as error:
-                lost[head] = str(error)
-        fitting.append(_Layout(name, settings, lost))
-    if fitting:
-        return min(fitting, key=lambda it: (len(it.lost), config_from_hugging_face(it.settings) != source.config))
-    nearest = min(misfits, key=len)
-    more = f" (and {len(set(nearest)) - 1} more differences)" if len(set(nearest)) > 1 else ""
-    raise UserError(f"{source.path}: no model family of transformers has this architecture: {nearest[0]}{more}")
-
-
-def _other_padding(config: BertConfig, family: str, special: SpecialIds) -> list[str]:
-    """Return a list with one sentence if the family needs another padding id than the tokenizer's, else an empty list.
-
-    Some families count positions from the padding id.
-    """
-    pad = config_to_hugging_face(config, family).get("pad_token_id", special.pad)
-    if pad == special.pad:
-        return []
-    return [f"position_offset={config.position_offset} needs the padding id {pad} in {family}, not {special.pad}"]
-
-
-def _tokenizer_settings(tokenizer: Tokenizer, config: Any) -> dict[str, Any]:
-    names = {f"{role}_token": name for role, name in special_names(tokenizer).items()}
-    inputs = ["input_ids", *(["token_type_ids"] if config.type_vocab_size > 1 else []), "attention_mask"]
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": config.max_position_embeddings,
-        "model_input_names": inputs,
-        **names,
-    }
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.pretraining.masking import ReplacementVocabulary
 from bert_lightning.data.store.preparation import StorePlan, prepare
 from bert_lightning.errors import UserError
+from bert_lightning.exports.transformers_folder import export
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.runs.pretrained import PretrainedWeights
@@ -21,7 +22,6 @@ from bert_lightning.text.tokenizers.bpe_and_unigram import TrainByteLevelBPE, Tr
 from bert_lightning.text.tokenizers.cached_tokenizer import CachedTokenizer, fastest_tokenizer
 from bert_lightning.text.tokenizers.recipes import LoadTokenizer, TrainWordPiece, fingerprint, load_tokenizer
 from bert_lightning.text.tokenizers.special_tokens import SpecialIds, special_names
-from bert_lightning.verbs.export import export
 
 transformers = pytest.importorskip("transformers", minversion="5.20")  # older ones read some folders otherwise
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from bert_lightning.errors import UserError
+from bert_lightning.exports.transformers_folder import export
 from bert_lightning.model.heads import MaskedLMHead, NextSentenceHead, ReplacedTokenHead
 from bert_lightning.runs.pretrained import load_pretrained
-from bert_lightning.verbs.export import export
 
 transformers = pytest.importorskip("transformers")
 
