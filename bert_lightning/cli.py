@@ -22,7 +22,7 @@ VERBS = {
     "evaluate": "measure a model: on its task, or a pretrained one by minimal pairs",
     "probe": "what a linear probe reads from each layer of frozen encoders",
     "predict": "fill in masks, or answer the task that the model was fine-tuned for",
-    "export": "write a model as a folder that transformers loads",
+    "export": "write a model as a folder that transformers or sentence-transformers loads",
     "study": "make all runs of a study (arms, seeds, tasks), or show how far it is",
     "compare": "set runs side by side: intervals, tests, fairness, and a page to pass around",
     "glue": "fine-tune on every GLUE task with several seeds, and print one table",

@@ -168,7 +168,10 @@ class ExportConfig(Root):
 
     run: str = MISSING
     output: str = MISSING
+    to: Annotated[str, OneOf(("transformers", "sentence_transformers"))] = MISSING
     family: str | None = None
+    pooling: Annotated[str, OneOf(("mean", "cls", "max"))] | None = None
+    normalize: bool | None = None
 
 
 @dataclass

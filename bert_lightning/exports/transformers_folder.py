@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,59 @@ class _Layout:
     lost: dict[str, str]  # head, by its name in `model/hugging_face/conversion.py` -> the reason, or an empty text
 
 
+@dataclass(frozen=True)
+class TransformersModel:
+    """A checkpoint in the format of transformers. `heads` are those that its family has."""
+
+    family: str
+    settings: dict[str, Any]
+    tensors: dict[str, Tensor]
+    tokenizer: Tokenizer
+    tokenizer_settings: dict[str, Any]
+    heads: list[str]
+    left_out: list[str]  # terms whose heads the family lacks, with the reasons
+
+    def write(self, folder: Path) -> None:
+        """Write the files that `from_pretrained` reads into a folder."""
+        write_json(folder / "config.json", self.settings)
+        save_file(self.tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        write_json(folder / "tokenizer_config.json", self.tokenizer_settings)
+
+
 def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     """Write a checkpoint as a folder, and return the name of its model family. An error leaves no folder.
 
     Raises:
         UserError: if the folder exists or cannot be written, or the family does not have the architecture.
     """
+    check_is_new(output)
+    model = transformers_model(source, family)
+    with output_folder(output) as folder:
+        model.write(folder)
+        card = model_card(source, output.name, _target(output.name, model))
+        (folder / "README.md").write_text(card, encoding="utf-8")
+    if model.left_out:
+        note(f"{model.family} has no head for {', '.join(model.left_out)}: left out")
+    return model.family
+
+
+def check_is_new(output: Path) -> None:
+    """Raise UserError if something exists at the path of the new folder."""
     if os.path.lexists(output):
         raise UserError(f"output={output} exists already: choose another path, or delete it")
+
+
+def transformers_model(source: PretrainedWeights, family: str | None) -> TransformersModel:
+    """Return a checkpoint in the format of transformers.
+
+    Args:
+        source: the checkpoint.
+        family: name of the model family; None: the one that fits best.
+
+    Raises:
+        UserError: if the family, or every family, lacks the architecture.
+    """
     ours, terms, left_out = _renamed(source)
     special = SpecialIds.of(source.tokenizer)
     layout = _layout(source, family, terms, special)
@@ -75,28 +120,20 @@ def export(source: PretrainedWeights, output: Path, family: str | None) -> str:
     theirs = {name: tensor.contiguous() for name, tensor in to_hugging_face(ours, source.config, layout.family).items()}
     # Token classification was trained on words with a space before them. Transformers needs a tokenizer setting for it.
     tokenizer = with_spaced_words(source.tokenizer) if "tagging" in terms else source.tokenizer
-    with output_folder(output) as folder:
-        _write(folder / "config.json", {"pad_token_id": special.pad, **layout.settings})
-        save_file(theirs, folder / "model.safetensors", metadata={"format": "pt"})
-        tokenizer.save(str(folder / "tokenizer.json"))
-        _write(folder / "tokenizer_config.json", _tokenizer_settings(tokenizer, source.config))
-        target = _target(output.name, layout, [head for head in terms if head not in layout.lost])
-        (folder / "README.md").write_text(model_card(source, output.name, target), encoding="utf-8")
-    left_out += [terms[head] + f" ({reason})" * bool(reason) for head, reason in layout.lost.items()]
-    if left_out:
-        note(f"{layout.family} has no head for {', '.join(left_out)}: left out")
-    return layout.family
+    return TransformersModel(
+        layout.family,
+        {"pad_token_id": special.pad, **layout.settings},
+        theirs,
+        tokenizer,
+        _tokenizer_settings(tokenizer, source.config),
+        [head for head in terms if head not in layout.lost],
+        left_out + [terms[head] + f" ({reason})" * bool(reason) for head, reason in layout.lost.items()],
+    )
 
 
-def _target(name: str, layout: _Layout, heads: Sequence[str]) -> Target:
-    """Return what the model card says of the folder: its family, its head, and how it is loaded.
-
-    Args:
-        name: the name of the folder.
-        layout: the family and its settings.
-        heads: the heads that the folder has.
-    """
-    served = [_PIPELINES[head] for head in _PIPELINES if head in heads]
+def _target(name: str, model: TransformersModel) -> Target:
+    """Return what the model card says of a folder with this name: its family, its heads, and how it is loaded."""
+    served = [_PIPELINES[head] for head in _PIPELINES if head in model.heads]
     pipeline, loader = served[0] if served else ("feature-extraction", "AutoModel")
     transformers = (
         f"from transformers import AutoTokenizer, {loader}\n\n"
@@ -104,12 +141,12 @@ def _target(name: str, layout: _Layout, heads: Sequence[str]) -> Target:
         f"model = {loader}.from_pretrained({name!r})"
     )
     ours = f'import bert_lightning\n\nmodel = bert_lightning.load({name!r})\nvectors = model.embed(["A text."])'
-    of_heads = f", with its heads {', '.join(heads)}" if heads else ""
+    of_heads = f", with its heads {', '.join(model.heads)}" if model.heads else ""
     return Target(
         library="transformers",
         pipeline=pipeline,
-        tags=(layout.family,),
-        files=f"An encoder of the family {layout.family}, for transformers{of_heads}.",
+        tags=(model.family,),
+        files=f"An encoder of the family {model.family}, for transformers{of_heads}.",
         usage=(("With transformers:", transformers), ("Embeddings of texts, with bert-lightning:", ours)),
     )
 
@@ -201,5 +238,6 @@ def _tokenizer_settings(tokenizer: Tokenizer, config: Any) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, values: dict[str, Any]) -> None:
+def write_json(path: Path, values: Any) -> None:
+    """Write a file of JSON."""
     path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
