@@ -120,7 +120,7 @@ def stopped(monkeypatch):
     monkeypatch.setattr(hydra, "main", compose_once)
     monkeypatch.setattr(Session, "write_folder", accept)
     monkeypatch.setattr(bench, "_step", accept)
-    monkeypatch.setattr(Probing, "probe", accept)
+    monkeypatch.setattr(Probing, "states", accept)
     monkeypatch.setattr(demo, "run_workers", accept)
     monkeypatch.setattr(doctor, "report_broken_essentials", lambda as_json: None)
     monkeypatch.setattr(doctor, "machine_results", lambda planned: [])
