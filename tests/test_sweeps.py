@@ -102,7 +102,7 @@ def test_glue_runs_each_encoder(command, tmp_path, monkeypatch):
 
     made = []
     (tmp_path / "files/RTE").mkdir(parents=True)
-    monkeypatch.setattr("bert_lightning.verbs.glue.finetune", train)
+    monkeypatch.setattr("bert_lightning.verbs.glue.start_finetuning", train)
     monkeypatch.setattr("bert_lightning.verbs.glue.composed", composed_without_checks)
     (tmp_path / "runs/g/0-encoder-a").mkdir(parents=True)
     (tmp_path / "runs/g/1-encoder-b").mkdir()

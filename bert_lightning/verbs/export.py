@@ -19,9 +19,8 @@ def run(config: DictConfig) -> None:
     if config.to == "transformers":
         for key in ("pooling", "normalize"):
             if config[key] is not None:
-                raise UserError(
-                    f"{key}={config[key]} is a setting of to=sentence_transformers: add it, or leave {key} out"
-                )
+                value = str(config[key]).lower()
+                raise UserError(f"{key}={value} is a setting of to=sentence_transformers: add it, or leave {key} out")
     if location == "newest":
         location = str(newest_finished_run(Path(config.runs), ("pretrain", "finetune")))
     source = load_pretrained(location)
