@@ -38,6 +38,8 @@ VERBS = {
 def main() -> None:
     """Run one verb and exit. A mistake of the user gives one line on standard error and exit code 2."""
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes then import nothing from the working directory
+    # On a CPU, torch keeps the compiled matrix products of 1,024 shapes: 0.2 GB, and no faster than with 16 shapes.
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
     try:
         error_report.remember_command(sys.argv)
         streams.repair_standard_streams()
