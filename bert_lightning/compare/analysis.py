@@ -61,11 +61,15 @@ def analyse(
     for measure in measures:
         by_measure[measure.name], found = align(measurements, measure.name)
         warnings += found
+    arms = list(dict.fromkeys(m.arm for m in measurements))
+    if len(arms) > 1:
+        alone = {task.name: by_measure[task.name] for task in tasks if len(by_measure[task.name]) == 1}
+        tasks = [task for task in tasks if task.name not in alone]
+        warnings += [f"average: {name} is left out: only {next(iter(has))} has a value" for name, has in alone.items()]
     if len(tasks) > 1 and AVERAGE not in by_measure:
         measures.append(_average_measure(tasks))
         by_measure[AVERAGE], found = average({task.name: by_measure[task.name] for task in tasks})
         warnings += found
-    arms = list(dict.fromkeys(m.arm for m in measurements))
     results = [
         _compare(measure, baseline, by_measure[measure.name], _draws(arms, by_measure[measure.name], seed),
                  seconds or SeedSeconds(), paired)

@@ -39,6 +39,8 @@ def answer(found: Findings) -> str:
             f"{_leader(found)}."
         )
     best = [cell.arm for cell in cells if cell.may_be_best]
+    if not best and all(len(cell.values) == 1 for cell in cells):
+        return f"One pretraining seed of each arm does not tell which is best {_on(measure)}. {_leader(found)}."
     if not best:
         return f"It cannot be told which arm is best {_on(measure)}{_reasons(found)}. {_leader(found)}."
     if len(best) == 1:

@@ -188,7 +188,7 @@ def test_one_seed_says_so_and_shows_the_rest():
     assert (found.low, found.verdict, found.bootstrap_p, found.detectable) == (None, "unknown", None, None)
     assert found.estimate > 0
     assert "says nothing about other seeds; over examples alone the difference is +" in found.note
-    assert analysis.answer.startswith("It cannot be told which arm is best on SST-2 accuracy (bert and roberta cannot")
+    assert analysis.answer.startswith("One pretraining seed of each arm does not tell which is best on SST-2 accuracy.")
     assert "In these runs the means are: roberta 8" in analysis.answer
     assert "bert and roberta have one pretraining seed: run at least 3 seeds for each arm." in analysis.to_settle
     assert {c.may_be_best for c in analysis.cells} == {None}
@@ -254,6 +254,17 @@ def test_an_average_needs_one_scale():
     analysis = analyse(measured, [SST, correlation], "bert")
     assert "average: sts/pearson is left out: its scale is not that of sst/accuracy" in analysis.warnings
     assert [m.name for m in analysis.measures] == [SST.name, correlation.name]
+
+
+def test_a_task_that_one_arm_has_does_not_hide_the_others():
+    """BLiMP was measured for one arm later: the answer is still about the tasks of both."""
+    blimp = Measure("blimp/accuracy", "BLiMP", True, "%", 100.0)
+    both = [run for arm in ("bert", "roberta") for task in (SST, RTE) for run in runs(arm, 0.7, measure=task.name)]
+    analysis = analyse(both + runs("roberta", 0.9, measure=blimp.name), [SST, RTE, blimp], "bert")
+    assert analysis.warnings == ["average: blimp/accuracy is left out: only roberta has a value"]
+    alone = analyse(both, [SST, RTE], "bert")
+    assert analysis.answer == alone.answer
+    assert cell(analysis, "roberta", "average").mean == cell(alone, "roberta", "average").mean
 
 
 def test_a_task_enters_the_average_once_by_its_first_measure():

@@ -17,7 +17,7 @@ from bert_lightning.compare.page.display import (
 )
 from bert_lightning.compare.page.drawing import Scale, level, placed
 from bert_lightning.compare.page.lookup import Lookup, marker_path
-from bert_lightning.compare.page.markup import Markup, element, note, notes, unseen
+from bert_lightning.compare.page.markup import Markup, element, note, remarks, unseen
 from bert_lightning.compare.page.sortable_table import scrolling
 from bert_lightning.compare.results import Cell, Measure
 
@@ -73,12 +73,11 @@ def results_section(look: Lookup) -> list[Markup]:
         element("tbody", rows),
         class_="data results sortable",
     )
-    remarks = notes(_remark(look, cell) for cell in look.cells.values())
-    return [scrolling(caption, table), _explained(look), *([remarks] if remarks else [])]
-
-
-def _remark(look: Lookup, cell: Cell) -> str:
-    return f"{cell.arm}, {titled(look.measure(cell.measure))}: {cell.note}" if cell.note else ""
+    said = remarks(
+        ((f"{cell.arm}, {titled(look.measure(cell.measure))}", cell.note) for cell in look.cells.values()),
+        "All arms and measures",
+    )
+    return [scrolling(caption, table), _explained(look), *([said] if said else [])]
 
 
 class _Padding:

@@ -18,7 +18,7 @@ from bert_lightning.compare.page.display import (
 )
 from bert_lightning.compare.page.drawing import Scale, level, placed, tick_labels, upright
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note, notes, unseen
+from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note, remarks, unseen
 from bert_lightning.compare.page.sortable_table import Column, Entry, data_table, details
 from bert_lightning.compare.results import Difference, Measure
 
@@ -43,17 +43,13 @@ def differences_section(look: Lookup) -> list[Markup]:
     if not measures:
         return [note("There is no difference to show: this comparison has one arm, or no measure that two arms share.")]
     panels = [interval_panel(look, measure) for measure in measures]
+    said = [(f"{d.arm}, {titled(measure)}", d.note) for measure in measures for d in _of(look, measure)]
     return [
         _legend(),
         element("div", panels, class_="panels"),
-        notes(_remark(look, difference) for measure in measures for difference in _of(look, measure)) or joined([]),
+        remarks(said, "All differences") or joined([]),
         details("All numbers of the differences", _table(look, measures)),
     ]
-
-
-def _remark(look: Lookup, difference: Difference) -> str:
-    measure = titled(look.measure(difference.measure))
-    return f"{difference.arm}, {measure}: {difference.note}" if difference.note else ""
 
 
 def interval_panel(look: Lookup, measure: Measure, heading: bool = True) -> Markup:

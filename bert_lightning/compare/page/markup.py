@@ -61,6 +61,25 @@ def notes(texts: Iterable[str]) -> Markup | None:
     return element("ul", items, class_="notes") if items else None
 
 
+def remarks(said: Iterable[tuple[str, str]], everything: str) -> Markup | None:
+    """Return what is said about each subject as a list in which each clause stands once, before its subjects.
+
+    Args:
+        said: each subject with its clauses, which are joined by `; `.
+        everything: the name of all the subjects together, for a clause that is said of more than three and of all.
+    """
+    about: dict[str, dict[str, None]] = {}
+    subjects: dict[str, None] = {}
+    for subject, text in said:
+        subjects[subject] = None
+        for clause in filter(None, text.split("; ")):
+            about.setdefault(clause, {})[subject] = None
+    of_all = [clause for clause in about if len(about[clause]) == len(subjects) > 3]
+    lines = [f"{everything}: {clause}" for clause in of_all]
+    lines += [f"{'; '.join(about[clause])}: {clause}" for clause in about if clause not in of_all]
+    return notes(lines)
+
+
 def unseen(text: str) -> Markup:
     """Return a text that only screen readers get."""
     return element("span", text, class_="unseen")
