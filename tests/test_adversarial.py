@@ -235,7 +235,7 @@ def test_every_key_times_every_wrong_value(verb, place, stopped, capfd):
 
 
 def test_some_keys_times_wrong_values(place, stopped, capfd):
-    found, counts = failures(place, "pretrain", capfd, every=83)
+    found, counts = failures(place, "pretrain", capfd, every=167)
     assert not found, "\n".join(found)
     assert counts["refused"] > 5
 

@@ -41,6 +41,7 @@ def test_without_a_second_objective(command, tiny_run, tmp_path):
     check_golden("bert-mlm", tmp_path / "runs" / "golden")
 
 
+@pytest.mark.slow
 def test_the_family_as_one_command(command, tiny_run, tmp_path):
     small = [override for override in tiny_run if not override.startswith("tokenizer.")]  # a recipe has its own
     code, _, errors = command(

