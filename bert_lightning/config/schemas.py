@@ -168,10 +168,12 @@ class ExportConfig(Root):
 
     run: str = MISSING
     output: str = MISSING
-    to: Annotated[str, OneOf(("transformers", "sentence_transformers"))] = MISSING
+    to: Annotated[str, OneOf(("transformers", "sentence_transformers", "onnx", "torch_export"))] = MISSING
     family: str | None = None
     pooling: Annotated[str, OneOf(("mean", "cls", "max"))] | None = None
     normalize: bool | None = None
+    outputs: Annotated[str, OneOf(("logits", "hidden_states", "embeddings"))] | None = None
+    quantize: Annotated[str, OneOf(("int8",))] | None = None
 
 
 @dataclass
