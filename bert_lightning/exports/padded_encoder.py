@@ -20,7 +20,7 @@ from bert_lightning.model.positions import rotate, rotation
 
 @dataclass(frozen=True)
 class _PaddedBatch:
-    """What a block needs beside the hidden states. It stands for `Layout` of `model/unpadding/layout.py`.
+    """The inputs of a block beside the hidden states. It stands for `Layout` of `model/unpadding/layout.py`.
 
     `bias`, [B, 1, 1, S] or [B, 1, S, S], is added to the attention scores. `rotation` [S, 2, D / 2] rotates queries
     and keys.

@@ -31,7 +31,10 @@ _TRACED = (2, 8)
 
 @dataclass(frozen=True)
 class WrittenProgram:
-    """What was written: the names of the outputs, and their largest difference; None if nothing could compute it."""
+    """The record of a program that was written.
+
+    `difference` is the largest one between its outputs and this package's; None if nothing could compute it.
+    """
 
     outputs: tuple[str, ...]
     head: str | None
