@@ -12,9 +12,10 @@ import bert_lightning
 PACKAGE = Path(bert_lightning.__file__).parent
 # A module may import from its own stage and from those before it.
 STAGES = [
-    "errors", "quoting", "text_table", "ranges", "renames", "runtime", "budget", "text", "data", "model", "objectives",
-    "metrics", "optim", "modules", "callbacks", "runs", "config", "tasks", "inference", "training", "studies",
-    "compare", "probes", "diagnostics", "exports", "verbs", "help", "console", "api", "cli", "__main__",
+    "errors", "quoting", "text_table", "html_page", "ranges", "renames", "runtime", "budget", "text", "data", "model",
+    "objectives", "metrics", "optim", "modules", "callbacks", "runs", "config", "tasks", "inference", "training",
+    "studies", "compare", "probes", "diagnostics", "exports", "visualization", "verbs", "help", "console", "api", "cli",
+    "__main__",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

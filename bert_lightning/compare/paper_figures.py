@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from bert_lightning.compare.page.curve_plots import Lines, axis_unit, lines_of, spread, visible_range
 from bert_lightning.compare.page.display import difference_unit, titled
-from bert_lightning.compare.page.drawing import Scale
 from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.results import Comparison, Difference, Measure
 from bert_lightning.errors import UserError
+from bert_lightning.html_page.drawing import Scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

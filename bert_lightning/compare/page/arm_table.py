@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bert_lightning.compare.page.display import (
-    FIGURE_SPACE,
-    MISSING,
-    compact,
-    duration,
-    half_width,
-    known,
-    shown,
-    sortable,
-    titled,
-)
-from bert_lightning.compare.page.drawing import Scale, level, placed
-from bert_lightning.compare.page.lookup import Lookup, marker_path
-from bert_lightning.compare.page.markup import Markup, element, note, remarks, unseen
-from bert_lightning.compare.page.sortable_table import scrolling
+from bert_lightning.compare.page.display import half_width, shown, titled
+from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.results import Cell, Measure
+from bert_lightning.html_page.drawing import Scale, level, placed
+from bert_lightning.html_page.markers import marker_path
+from bert_lightning.html_page.markup import Markup, element, note, remarks, unseen
+from bert_lightning.html_page.number_formats import FIGURE_SPACE, MISSING, compact, duration, known, sortable
+from bert_lightning.html_page.sortable_table import scrolling
 
 NO_BREAK = "\u00a0"
 STRIP = 22  # pixels of a strip of dots

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bert_lightning.compare.page.display import MISSING, duration, sortable
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, breakable, element, isolated, note, unseen
-from bert_lightning.compare.page.sortable_table import Column, Entry, data_table
 from bert_lightning.compare.results import ComparedRun
+from bert_lightning.html_page.markup import Markup, breakable, element, isolated, note, unseen
+from bert_lightning.html_page.number_formats import MISSING, duration, sortable
+from bert_lightning.html_page.sortable_table import Column, Entry, data_table
 
 _STATES = {"ended": "✓", "running": "◐", "interrupted": "◌", "failed": "✕"}
 _ABSENT = object()

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bert_lightning.compare.page.display import shown, titled
-from bert_lightning.compare.page.drawing import MAX_POINTS, Scale, path, thinned, tick_labels
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, element, isolated, note
 from bert_lightning.compare.results import Curve, Measure
+from bert_lightning.html_page.drawing import MAX_POINTS, Scale, path, thinned, tick_labels
+from bert_lightning.html_page.markup import Markup, element, isolated, note
 
 HEIGHT = 340  # pixels of a plot
 LABEL = 17  # pixels between the labels at the ends of the curves

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bert_lightning.compare.page.drawing import MAX_POINTS
-from bert_lightning.compare.page.markup import Markup, element, note
 from bert_lightning.compare.results import Cell, Comparison, Curve, Difference
+from bert_lightning.html_page.drawing import MAX_POINTS
+from bert_lightning.html_page.markup import Markup, element, note
 
 CURVE_POINTS = 10_000  # of all curves together: browsers refuse links of more than 2 MB
 

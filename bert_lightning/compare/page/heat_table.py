@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bert_lightning.compare.page.display import MISSING, known, shown, sortable, titled
+from bert_lightning.compare.page.display import shown, titled
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note
-from bert_lightning.compare.page.sortable_table import details, scrolling
 from bert_lightning.compare.results import Breakdown, Measure
+from bert_lightning.html_page.markup import Markup, element, isolated, joined, note
+from bert_lightning.html_page.number_formats import MISSING, known, sortable
+from bert_lightning.html_page.sortable_table import details, scrolling
 
 LONG = 24  # categories; a longer table is folded away on the screen
 

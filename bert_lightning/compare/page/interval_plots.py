@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bert_lightning.compare.page.display import (
-    MISSING,
-    difference_unit,
-    interval,
-    known,
-    number,
-    probability,
-    shown,
-    sortable,
-    titled,
-    typeset,
-)
-from bert_lightning.compare.page.drawing import Scale, level, placed, tick_labels, upright
+from bert_lightning.compare.page.display import difference_unit, interval, shown, titled
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note, remarks, unseen
-from bert_lightning.compare.page.sortable_table import Column, Entry, data_table, details
 from bert_lightning.compare.results import Difference, Measure
+from bert_lightning.html_page.drawing import Scale, level, placed, tick_labels, upright
+from bert_lightning.html_page.markup import Markup, element, isolated, joined, note, remarks, unseen
+from bert_lightning.html_page.number_formats import MISSING, known, number, probability, sortable, typeset
+from bert_lightning.html_page.sortable_table import Column, Entry, data_table, details
 
 NARROW = 17  # characters of all tick labels that fit below a small plot
 _SHAPES = {

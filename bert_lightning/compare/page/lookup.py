@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from bert_lightning.compare.page.markup import Markup, element, isolated
 from bert_lightning.compare.results import Arm, Cell, Comparison, Curve, Difference, Measure
+from bert_lightning.html_page.markers import COLOURS, marker_path
+from bert_lightning.html_page.markup import Markup, element, isolated
 
-COLOURS = 8  # colours of page.css; later arms have the same colours and other markers
 LONG = 24  # characters of a label that stays on one line
-MARKERS = [
-    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",  # circle
-    "M-3.6-3.6h7.2v7.2h-7.2z",  # square
-    "M0-4.6L4.6 3.4H-4.6z",  # triangle
-    "M0-5L5 0L0 5L-5 0z",  # diamond
-    "M0 4.6L4.6-3.4H-4.6z",  # triangle that points down
-    "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",  # plus
-    "M-4.6 0L-2.3-4h4.6L4.6 0L2.3 4h-4.6z",  # hexagon
-    "M0-5.2L1.5-1.6L5.2-1.6L2.3 .8L3.4 4.6L0 2.3L-3.4 4.6L-2.3 .8L-5.2-1.6L-1.5-1.6z",  # star
-]
 
 
 class Lookup:
@@ -97,8 +87,3 @@ class Lookup:
             for number in range(len(self.arms) + 1)
         ]
         return Markup("".join(rules))
-
-
-def marker_path(number: int) -> Markup:
-    """Return the SVG path of an arm's marker, around the origin."""
-    return element("path", d=MARKERS[(number + number // COLOURS) % len(MARKERS)])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from bert_lightning.compare.page.display import MISSING, known, number, shown, sortable, titled
-from bert_lightning.compare.page.drawing import Scale, placed
-from bert_lightning.compare.page.lookup import Lookup, marker_path
-from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note
-from bert_lightning.compare.page.sortable_table import Column, Entry, data_table
+from bert_lightning.compare.page.display import shown, titled
+from bert_lightning.compare.page.lookup import Lookup
 from bert_lightning.compare.results import Measure, Power
+from bert_lightning.html_page.drawing import Scale, placed
+from bert_lightning.html_page.markers import marker_path
+from bert_lightning.html_page.markup import Markup, element, isolated, joined, note
+from bert_lightning.html_page.number_formats import MISSING, known, number, sortable
+from bert_lightning.html_page.sortable_table import Column, Entry, data_table
 
 
 def noise_section(look: Lookup) -> list[Markup]:

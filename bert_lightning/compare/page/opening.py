@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bert_lightning.compare.page.display import plural, titled, typeset
+from bert_lightning.compare.page.display import titled
 from bert_lightning.compare.page.interval_plots import interval_panel, settled_by
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, element, isolated, joined, note, unseen
 from bert_lightning.compare.results import FairnessCheck
+from bert_lightning.html_page.markup import Markup, element, isolated, joined, note, unseen
+from bert_lightning.html_page.number_formats import plural, typeset
 
 LONG_ANSWER = 160  # characters of a first sentence that is set in the largest type
 _STATUS = {"equal": ("=", "equal"), "different": ("≠", "different"), "unknown": ("?", "unknown")}

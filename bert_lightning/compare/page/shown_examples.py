@@ -6,11 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from bert_lightning.compare.page.display import MISSING, number, plural, titled
+from bert_lightning.compare.page.display import titled
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, element, escaped, isolated, joined, note, unseen
-from bert_lightning.compare.page.sortable_table import details
 from bert_lightning.compare.results import ComparedExample
+from bert_lightning.html_page.markup import Markup, element, escaped, isolated, joined, note, unseen
+from bert_lightning.html_page.number_formats import MISSING, number, plural
+from bert_lightning.html_page.sortable_table import details
 
 OPEN, MOST = 6, 40  # examples of one measure that are open at first, and that are shown at all
 LONGEST = 700  # characters of a text

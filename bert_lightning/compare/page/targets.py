@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 
 from bert_lightning.compare.page.curve_plots import plots
-from bert_lightning.compare.page.display import compact, duration, shown, sortable, titled
+from bert_lightning.compare.page.display import shown, titled
 from bert_lightning.compare.page.lookup import Lookup
-from bert_lightning.compare.page.markup import Markup, element, note
-from bert_lightning.compare.page.sortable_table import Column, Entry, data_table
 from bert_lightning.compare.results import TimeToTarget
+from bert_lightning.html_page.markup import Markup, element, note
+from bert_lightning.html_page.number_formats import compact, duration, sortable
+from bert_lightning.html_page.sortable_table import Column, Entry, data_table
 
 _AXES: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "steps": ("steps", compact),

@@ -6,9 +6,9 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from bert_lightning.compare.page.lookup import COLOURS, MARKERS
+from bert_lightning.html_page.markers import COLOURS, MARKERS
 
-CSS = files("bert_lightning.compare.page").joinpath("page.css").read_text(encoding="utf-8")
+CSS = files("bert_lightning.html_page").joinpath("page.css").read_text(encoding="utf-8")
 # Machado et al. 2009, severity 1.
 SIGHT = {
     "full": np.eye(3),

@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 import pytest
 
 from bert_lightning.compare.page import page_html, write_page
-from bert_lightning.compare.page.drawing import Scale, thinned, tick_labels
-from bert_lightning.compare.page.markup import Markup, element, escaped
 from bert_lightning.compare.results import Comparison, Curve, Difference, Measure
+from bert_lightning.html_page.drawing import Scale, thinned, tick_labels
+from bert_lightning.html_page.markup import Markup, element, escaped
 from tests.compare.page.made import LABELS, NAN, empty, made
 
 SECTIONS = ["answer", "equal", "results", "differences", "curves", "noise", "tasks", "settings", "examples", "runs",

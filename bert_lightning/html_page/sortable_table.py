@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bert_lightning.compare.page.display import MISSING
-from bert_lightning.compare.page.markup import Markup, element, isolated
+from bert_lightning.html_page.markup import Markup, element, isolated
+from bert_lightning.html_page.number_formats import MISSING
 
 Entry = str | tuple[str, str]  # what is shown, and what it is sorted by where that is not the text
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bert_lightning.compare.page.display import MINUS
-from bert_lightning.compare.page.markup import Markup, element
+from bert_lightning.html_page.markup import Markup, element
+from bert_lightning.html_page.number_formats import MINUS
 
 MAX_POINTS = 300  # of one curve
 
