@@ -22,6 +22,7 @@ VERBS = {
     "evaluate": "measure a model: on its task, or a pretrained one by minimal pairs",
     "probe": "what a linear probe reads from each layer of frozen encoders",
     "predict": "fill in masks, or answer the task that the model was fine-tuned for",
+    "visualize": "look inside a model on one page: predictions, attention, errors, embeddings",
     "export": "write a model as a folder that transformers or sentence-transformers loads",
     "study": "make all runs of a study (arms, seeds, tasks), or show how far it is",
     "compare": "set runs side by side: intervals, tests, fairness, and a page to pass around",

@@ -54,6 +54,7 @@ BASE = {
     "evaluate": ("run=runs/tuned", "batch_size=8"),
     "probe": (*TASK, "run=runs/first", "random_weights=true", "max_states=40"),
     "predict": ("run=runs/first", "texts=['the [MASK]']"),
+    "visualize": ("run=runs/first", "texts=['the cat']"),
     "export": ("run=runs/first", "output=exported"),
     "glue": ("encoder=runs/first", "tasks=[rte]", "seeds=[1]", "path=glue"),
     "models": ("variant=bert", "model=tiny"),

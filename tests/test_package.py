@@ -39,7 +39,7 @@ def test_a_wheel_installed_elsewhere_pretrains(tmp_path):
     assert json.loads((elsewhere / "runs/smoke/summary.json").read_text())["steps"] == 4
     for kind in ("css", "js"):  # what pages are made of
         found = {path.stem for path in (site / "bert_lightning").rglob(f"*.{kind}")}
-        assert found == {"page", "comparison"}, kind
+        assert found == {"page", "comparison", "visualization"}, kind
 
 
 @pytest.mark.slow

@@ -177,6 +177,17 @@ class ExportConfig(Root):
 
 
 @dataclass
+class VisualizeConfig(Root):
+    """Keys of `bert-lightning visualize`."""
+
+    run: str = MISSING
+    output: str = MISSING
+    texts: list[Annotated[str, Empty()]] | None = None
+    top_k: Count = MISSING
+    max_tokens: Count = MISSING
+
+
+@dataclass
 class GlueConfig(Root):
     """Keys of `bert-lightning glue`."""
 
@@ -267,6 +278,7 @@ SCHEMAS: dict[str, type[Root]] = {
     "evaluate": EvaluateConfig,
     "probe": ProbeConfig,
     "predict": PredictConfig,
+    "visualize": VisualizeConfig,
     "export": ExportConfig,
     "glue": GlueConfig,
     "compare": CompareConfig,

@@ -12,8 +12,8 @@ from bert_lightning.quoting import shortened
 
 # Verbs that take plain arguments -> the config key that holds them. For some, overrides are plain
 # arguments too. They apply to the pretraining config that is shown or checked, and a key may be given twice.
-POSITIONAL_KEYS = {"predict": "texts", "runs": "folders", "study": "arguments", "compare": "sources",
-                   "models": "overrides", "diff": "overrides", "doctor": "overrides"}  # fmt: skip
+POSITIONAL_KEYS = {"predict": "texts", "visualize": "texts", "runs": "folders", "study": "arguments",
+                   "compare": "sources", "models": "overrides", "diff": "overrides", "doctor": "overrides"}  # fmt: skip
 JSON_VERBS = ("runs", "study", "doctor")  # verbs with a key `format`, for which --json is short for format=json
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")
 
@@ -107,5 +107,5 @@ def _unknown(verb: str, argument: str) -> str:
     known = [*_SWITCHES, *_VALUES, "--help"]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the flags are {', '.join(known)}"
-    text = ", and a text that begins with - must come after --" if verb == "predict" else ""
+    text = ", and a text that begins with - must come after --" if POSITIONAL_KEYS.get(verb) == "texts" else ""
     return f"{verb} has no flag {shortened(argument)}: {hint}{text}"

@@ -18,6 +18,7 @@ from bert_lightning.console.override_syntax import parse_override
 from bert_lightning.errors import ExpectedError, UserError
 from bert_lightning.runs.slurm_job import run_name_suffix
 
+_OUTPUTS = {"export": "exported", "visualize": "visualize.html"}  # default values of the key `output`
 _LONGEST = 120  # most bytes of a job's name, which names a folder: the name of a folder has 255 at most
 
 
@@ -89,8 +90,10 @@ def check_sweep(verb: str, arguments: Arguments) -> None:
         raise UserError("study makes many runs without -m: write the values into its study.yaml, and leave -m out")
     if verb == "predict" and not arguments.plain and not given.keys() & {"file", "texts"}:
         raise UserError("predict -m needs texts or file=...: standard input can be read only once")
-    for key in ("output", "figure") if verb in ("evaluate", "predict", "probe", "export") else ():
-        path = given.get(key, "exported" if (verb, key) == ("export", "output") else None)
+    for key in ("output", "figure") if verb in ("evaluate", "predict", "probe", "visualize", "export") else ():
+        path = given.get(
+            key, {"export": "exported", "visualize": "visualize.html"}.get(verb) if key == "output" else None
+        )
         if path is not None and "${" not in path and key not in swept_keys(arguments.overrides):
             raise UserError(
                 f"{verb} -m needs {'an output' if key == 'output' else f'a {key}'} for each job, and {key}={path} is "

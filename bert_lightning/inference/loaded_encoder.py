@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.errors import UserError
 from bert_lightning.inference.embeddings import Embeddings, embeddings
 from bert_lightning.inference.given_texts import Given
+from bert_lightning.inference.text_tokens import text_tokens
+from bert_lightning.model.attention_weights import attention_weights
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.text.tokenizers.special_tokens import SpecialIds
 
 _PRECISIONS = ("32-true", "bf16-mixed")
 Loaded = TypeVar("Loaded", bound="LoadedEncoder")
+
+
+class Attention(NamedTuple):
+    """The attention weights of one text."""
+
+    tokens: list[str]
+    weights: npt.NDArray[np.float32]  # [layers, heads, S, S]
 
 
 class LoadedEncoder:
@@ -100,6 +110,29 @@ class LoadedEncoder:
             found = embeddings(self.model, sequences, pad, pooling, layer, normalize, batch_size, progress)
         result: Embeddings = given.shaped(found)  # type: ignore[arg-type]
         return result
+
+    def attention(self, text: Any, max_length: int | None = None) -> Attention:
+        """Return how much each token of a text attends to each other one, in every layer and head.
+
+        Args:
+            text: a text, or a tuple of two texts, which are one sequence.
+            max_length: the maximal number of tokens; None: `self.max_length`.
+
+        Returns:
+            `tokens`, the S tokens in writing, and `weights`, an array [layers, heads, S, S] of float32. Each row, which
+            has the weights of one query, sums to 1.
+
+        Raises:
+            UserError: if the text is none or is empty.
+        """
+        found = text_tokens(text, self.tokenizer, max_length or self.max_length)
+        warn_of_cuts(int(found.sequence.is_cut), 1, max_length or self.max_length)
+        ids, types = (
+            torch.from_numpy(part).long().to(self.device) for part in (found.sequence.ids, found.sequence.types)
+        )
+        with self._computing():
+            weights = attention_weights(self.model, ids, types)
+        return Attention(found.names, torch.stack(weights).cpu().numpy())
 
     def similarity(self, a: Any, b: Any, pooling: str = "mean", batch_size: int = 32) -> Any:
         """Return the cosine of the embeddings of every text in `a` with every text in `b`.

@@ -25,6 +25,8 @@ from bert_lightning.inference.length_batches import results_in_order
 from bert_lightning.inference.loaded_encoder import LoadedEncoder, warn_of_cuts
 from bert_lightning.inference.mask_filling import FillMask
 from bert_lightning.inference.served_methods import check_serves, served_methods, trained_for
+from bert_lightning.inference.text_tokens import text_tokens
+from bert_lightning.inference.token_predictions import token_predictions
 from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.run_folder import newest_finished_run
@@ -209,6 +211,27 @@ class LoadedModel(LoadedEncoder):
             scores = scorer(sequences, batch_size * TOKENS_PER_UNIT) if sequences else torch.zeros(0).double()
         check_numbers(self.path, scores)
         return float(scores[0]) if given.is_one else scores.numpy()
+
+    def token_predictions(self, text: Any, top_k: int = 5) -> list[dict[str, Any]]:
+        """Return what a masked language model predicts at each place of a text, if the token there is masked.
+
+        Args:
+            text: a text, or a tuple of two texts, which are one sequence.
+            top_k: the number of words for each place.
+
+        Returns:
+            for each token but [CLS] and [SEP] `{"position": int, "token": str, "probability": float, "bits": float,
+            "predictions": [{"word": str, "probability": float}, ...]}`. `bits` is the surprisal of the token, -log2 of
+            its probability.
+
+        Raises:
+            UserError: if the checkpoint has no masked language model head, or the text is none or is empty.
+        """
+        check_serves(self._source, "token_predictions")
+        found = text_tokens(text, self.tokenizer, self.max_length)
+        warn_of_cuts(int(found.sequence.is_cut), 1, self.max_length)
+        with self._computing():
+            return token_predictions(self.mask_filler, found, top_k)
 
     def methods(self) -> list[str]:
         """Return the names of the methods that this checkpoint serves. Those of its own head come first."""

@@ -11,7 +11,7 @@ from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.tasks.metadata import class_of_part
 
 _OF_TASK: dict[str, type[TaskType]] = {"classify": TextClassification, "entities": TaggedWords, "answer": Questions}
-_OF_ENCODER = ("embed", "similarity")
+_OF_ENCODER = ("embed", "similarity", "attention")
 
 
 def served_methods(source: PretrainedWeights) -> list[str]:
@@ -20,7 +20,7 @@ def served_methods(source: PretrainedWeights) -> list[str]:
         kind = class_of_part(source.path, task, "type")
         own = [name for name, base in _OF_TASK.items() if issubclass(kind, base)]
         return [*(own if not issubclass(kind, TextPairRegression) else []), "predict", *_OF_ENCODER]
-    return [*(("fill_mask", "score") if source.masked_lm_term() is not None else ()), *_OF_ENCODER]
+    return [*(("fill_mask", "score", "token_predictions") if source.masked_lm_term() is not None else ()), *_OF_ENCODER]
 
 
 def check_serves(source: PretrainedWeights, method: str) -> None:
@@ -31,7 +31,7 @@ def check_serves(source: PretrainedWeights, method: str) -> None:
     """
     served = served_methods(source)
     if method not in served:
-        of_words = method in ("fill_mask", "score")
+        of_words = method in ("fill_mask", "score", "token_predictions")
         other = "pretrained with a masked language model head" if of_words else "fine-tuned for such a task"
         raise UserError(
             f"{source.path} has no {method}, since it was {trained_for(source)}: use {', '.join(served)}, or load a "

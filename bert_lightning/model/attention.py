@@ -33,11 +33,16 @@ class MultiHeadAttention(nn.Module):
         self.output = nn.Linear(hidden_size, hidden_size, bias)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
-        query, key, value = self._project(x, layout.at_queries(x))  # [Q, N, D], 2 x [T, N, D]
-        if layout.rotation is not None:
-            query, key = rotate(query, layout.at_queries(layout.rotation)), rotate(key, layout.rotation)
+        query, key, value = self.project(x, layout)
         context = attend(query, key, value, layout.groups, self.dropout_rate if self.training else 0.0)
         return self.output(context.flatten(1))  # [Q, N, D] -> [Q, H]
+
+    def project(self, x: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries [Q, N, D], keys and values, 2 x [T, N, D]. Rotary positions have rotated queries and keys."""
+        query, key, value = self._project(x, layout.at_queries(x))
+        if layout.rotation is not None:
+            query, key = rotate(query, layout.at_queries(layout.rotation)), rotate(key, layout.rotation)
+        return query, key, value
 
     def _project(self, x: Tensor, asking: Tensor) -> tuple[Tensor, ...]:
         if asking is x:

@@ -244,8 +244,8 @@ REFUSED = [
     (lambda m: m.fill_mask(["a [MASK]", ""]), "texts[1] is empty: give a text, or leave it out"),
     (
         lambda m: m.classify("a"),
-        "x.ckpt has no classify, since it was pretrained with the heads masked_lm: use fill_mask, score, embed, "
-        "similarity, or load a checkpoint that was fine-tuned for such a task",
+        "x.ckpt has no classify, since it was pretrained with the heads masked_lm: use fill_mask, score, "
+        "token_predictions, embed, similarity, attention, or load a checkpoint that was fine-tuned for such a task",
     ),
 ]
 
