@@ -1,1 +1,1 @@
-"""What a model does with texts, as HTML: its predictions, attention, errors and embeddings."""
+"""HTML pages about a model: its predictions, its attention, its errors and its embeddings."""
