@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from omegaconf import MISSING
 
-from bert_lightning.ranges import Count, Length, Maker, NotNegative, OneOf, Part, Parts, Range, Share
+from bert_lightning.ranges import Count, Length, Maker, NotNegative, OneOf, Part, Parts, Range, Share, Whole
 
 
 @dataclass
@@ -24,6 +24,14 @@ class DataConfig(Schema):
     validation_fraction: Annotated[float, Range(above=0, below=1)] = MISSING
     deduplicate: bool = MISSING
     folder: str = MISSING
+
+
+@dataclass
+class VocabularyConfig(Schema):
+    """Keys of `vocabulary`: words that are added to the vocabulary of the tokenizer."""
+
+    add: str | None = None  # file with a word on each line
+    extend: Whole = 0  # number of words to learn from the training text
 
 
 @dataclass

@@ -24,6 +24,7 @@ from bert_lightning.config.schema_parts import (
     PublishedConfig,
     Root,
     TaskConfig,
+    VocabularyConfig,
 )
 from bert_lightning.ranges import (  # fmt: skip
     Count,
@@ -47,6 +48,7 @@ class PrepareConfig(Root):
 
     data: DataConfig = MISSING
     tokenizer: Part = MISSING
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     workers: Count | None = MISSING
     shard: Whole | None = MISSING
     shards: Count = MISSING
@@ -60,6 +62,7 @@ class InspectConfig(Root):
     seed: Seed = MISSING
     data: DataConfig = MISSING
     tokenizer: Part = MISSING
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     examples: Maker = MISSING
     masking: Part = MISSING
     batch_size: Count = MISSING
@@ -102,8 +105,10 @@ class PretrainConfig(TrainingConfig):
     published: PublishedConfig = field(default_factory=PublishedConfig)
     data: DataConfig = MISSING
     tokenizer: Part = MISSING
+    vocabulary: VocabularyConfig = field(default_factory=VocabularyConfig)
     model: Part = MISSING
     init_from: str | None = None
+    extend_positions: Annotated[str, OneOf(("tile", "interpolate"))] = "tile"
     teacher: str | None = None
     measure_words: bool = True
     evaluations: dict[str, EvaluationConfig] = field(default_factory=dict)

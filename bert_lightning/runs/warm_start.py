@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -13,6 +14,7 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.objectives.base import JointObjective
 from bert_lightning.quoting import quote_for_shell
+from bert_lightning.runs.grown_weights import grown
 from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
 from bert_lightning.runtime.environment import note
 
@@ -30,7 +32,13 @@ def teacher(location: str | None) -> PretrainedWeights:
     return load_pretrained(location)
 
 
-def copy_weights(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT, objective: JointObjective) -> None:
+def copy_weights(
+    source: PretrainedWeights,
+    tokenizer: Tokenizer,
+    encoder: BERT,
+    objective: JointObjective,
+    extend_positions: str = "tile",
+) -> None:
     """Copy pretrained weights into a new encoder, and into the heads of an objective if the source has these heads.
 
     A head is found by its type (`Objective.head_type`), so its term may have another name in the source. A head without
@@ -42,14 +50,16 @@ def copy_weights(source: PretrainedWeights, tokenizer: Tokenizer, encoder: BERT,
 
     Args:
         source: the pretrained weights.
-        tokenizer: the tokenizer of the new run.
+        tokenizer: the tokenizer of the new run. It may have further words: see `runs/grown_weights.py`.
         encoder: the new encoder.
         objective: the objective whose heads are initialized.
+        extend_positions: how learned positions beyond those of the source begin: `tile` or `interpolate`.
 
     Raises:
         UserError: if the vocabulary differs, the new encoder has more layers, or the source lacks a tensor or has it in
             another shape.
     """
+    source = grown(source, tokenizer, encoder.config, extend_positions)
     _check_fits(source, tokenizer, encoder.config)
     layers = layers_to_copy(_depth(source.tensors), _depth(f"encoder.{name}" for name in encoder.state_dict()))
     tensors = {name: tensor for name, tensor in source.tensors.items() if not _BLOCK.match(name)}
@@ -81,6 +91,24 @@ _TABLE = ("max_position_embeddings", "position_offset")  # fields that decide th
 # Fields that may differ from the source: the number of layers, and settings of training.
 _FREE = ("embedding_size", "num_hidden_layers", "num_hidden_groups", "dropout_rate", "initializer_range",
          "depth_scaled_init")  # fmt: skip
+
+
+def check_sizes(source: PretrainedWeights, config: Mapping[Any, Any]) -> None:
+    """Check the sizes of a new encoder against those of pretrained weights, before anything is prepared.
+
+    Args:
+        source: the pretrained weights.
+        config: the fields of the new encoder's config. The number of layers and the vocabulary are not compared.
+
+    Raises:
+        UserError: if a size differs; the message says what to add to the command line.
+    """
+    names = ("hidden_size", "intermediate_size", "num_attention_heads")
+    wrong = [
+        f"model.{name}={getattr(source.config, name)}" for name in names if config[name] != getattr(source.config, name)
+    ]
+    if wrong:
+        raise UserError(f"init_from: the encoder of {source.path} has other sizes than this run: add {' '.join(wrong)}")
 
 
 def _check_fits(source: PretrainedWeights, tokenizer: Tokenizer, config: BertConfig) -> None:

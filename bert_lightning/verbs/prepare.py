@@ -13,6 +13,8 @@ from bert_lightning.data.store.manifest import read_manifest
 from bert_lightning.data.store.preparation import PreparedData, StorePlan, merge_shards, prepare, prepare_shard
 from bert_lightning.errors import UserError
 from bert_lightning.runtime.environment import note
+from bert_lightning.text.tokenizers.recipes import TokenizerRecipe
+from bert_lightning.text.tokenizers.vocabulary_extension import ExtendVocabulary
 
 
 def prepared_data(config: DictConfig) -> PreparedData:
@@ -58,11 +60,20 @@ def _plan(config: DictConfig) -> StorePlan:
         )
     return StorePlan(
         corpus=build(config.data.corpus),
-        make_tokenizer=build(config.tokenizer),
+        make_tokenizer=_tokenizer_recipe(config),
         validation_fraction=config.data.validation_fraction,
         folder=folder,
         deduplicate=config.data.deduplicate,
     )
+
+
+def _tokenizer_recipe(config: DictConfig) -> TokenizerRecipe:
+    """Return the recipe of `config.tokenizer`, with the further words of `config.vocabulary`."""
+    recipe: TokenizerRecipe = build(config.tokenizer)
+    further = config.get("vocabulary")  # a run of an older version has no such key
+    if not further or (further.add is None and not further.extend):
+        return recipe
+    return ExtendVocabulary(recipe, further.add, further.extend)
 
 
 def _say(config: DictConfig) -> Callable[[str], None]:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from bert_lightning.config.building import build
+from bert_lightning.config.checkpoint_defaults import complete_from_checkpoint
 from bert_lightning.config.composition import with_choices
 from bert_lightning.config.finalize import finalize, trainer_limits
 from bert_lightning.config.memory import check_memory, pretraining_tokens, value_bytes
@@ -59,7 +60,7 @@ def run(config: DictConfig) -> None:
 
 def train(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
     """Pretrain with the config of the current Hydra job, and return what `start_pretraining` returns."""
-    return start_pretraining(with_choices(config))
+    return start_pretraining(complete_from_checkpoint(with_choices(config)))
 
 
 def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]) -> None:
@@ -187,7 +188,8 @@ def _module(
         raise UserError(f"model.type_vocab_size={architecture.type_vocab_size} is too small for segment pairs: use 2")
     encoder, objective = BERT(architecture), make_objective(architecture)
     if config.init_from is not None:
-        copy_weights(load_pretrained(config.init_from), data.tokenizer, encoder, objective)
+        way = config.get("extend_positions", "tile")  # a run of an older version has no such key
+        copy_weights(load_pretrained(config.init_from), data.tokenizer, encoder, objective, way)
     return PretrainingModule(
         max_length=examples.max_length,
         encoder=encoder,

@@ -34,7 +34,9 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 class TokenizerRecipe(Protocol):
     """A recipe that makes a tokenizer, either from files or by training on documents."""
 
-    sample_megabytes: int  # limit of the training text, in millions of characters
+    @property
+    def sample_megabytes(self) -> int:
+        """Return the limit of the training text, in millions of characters."""
 
     def files(self) -> list[Path]:
         """Return the files that are read in addition to the corpus."""
