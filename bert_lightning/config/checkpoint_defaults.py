@@ -45,32 +45,35 @@ def complete_from_checkpoint(config: DictConfig) -> DictConfig:
     if "init_from" not in keys or config.init_from is None:
         return config
     source = load_pretrained(config.init_from)
-    more = [f"{group}={option}" for group, option in _trained_on(source, keys).items() if group not in keys]
+    options = {} if "variant" in keys else _trained_on(source)
+    options = {group: option for group, option in options.items() if group not in keys}
     if not any(key == "tokenizer" or key.startswith("tokenizer.") for key in keys):
-        more += ["tokenizer=files", f"tokenizer.path={quote_for_hydra(config.init_from)}"]
-    name = [] if "name" in keys else [f"name={quote_for_hydra(_name(source))}"]
-    whole = composed("pretrain", [*given, *name, *more])
+        options |= {"tokenizer": "files", "tokenizer.path": quote_for_hydra(config.init_from)}
+    if "name" not in keys:
+        options["name"] = quote_for_hydra(_name(source))
+
+    def whole() -> DictConfig:
+        return composed("pretrain", [*given, *(f"{key}={value}" for key, value in options.items())])
+
+    predicts_pairs = "nsp" in whole().objective.terms
+    if predicts_pairs and not {"variant", *_WITHOUT_PAIRS} & keys and not _predicts_next_sentence(source):
+        options |= _WITHOUT_PAIRS
     if "model" not in keys:
-        more += _architecture(source.config, whole.model, keys)
-        whole = composed("pretrain", [*given, *name, *more])
-    whole.job = config.job  # the name of a job in a sweep
-    check_sizes(source, whole.model)
-    if more:
-        note(f"init_from: {source.path} decides {' '.join(more)}")
-    return whole
+        options |= _architecture(source.config, whole().model, keys)
+    completed = whole()
+    completed.job = config.job  # the name of a job in a sweep
+    check_sizes(source, completed.model)
+    if options:
+        note(f"init_from: {source.path} decides {' '.join(f'{key}={value}' for key, value in options.items())}")
+    return completed
 
 
-def _trained_on(source: PretrainedWeights, keys: Iterable[str]) -> dict[str, str]:
+def _trained_on(source: PretrainedWeights) -> dict[str, str]:
     """Return the options of config groups with which a checkpoint was pretrained, as far as they are known."""
-    if "variant" in keys:
-        return {}
-    options = (_options_of_run if source.path.suffix == ".ckpt" else _options_of_family)(source.path)
-    if options.get("variant", "bert") == "bert" and not _predicts_next_sentences(source):
-        options = _WITHOUT_PAIRS | options
-    return options
+    return (_options_of_run if source.path.suffix == ".ckpt" else _options_of_family)(source.path)
 
 
-def _predicts_next_sentences(source: PretrainedWeights) -> bool:
+def _predicts_next_sentence(source: PretrainedWeights) -> bool:
     """Return whether a checkpoint has segments, and the whole head of next-sentence prediction."""
     terms = [term for term, kind in source.head_types().items() if kind == "next_sentence"]
     whole = any(f"objective.terms.{term}.head.classifier.weight" in source.tensors for term in terms)
@@ -92,14 +95,14 @@ def _exists(group: str, option: Any) -> bool:
     return option not in _NO_OWN and option in loader.get_group_options(group)
 
 
-def _architecture(theirs: BertConfig, ours: DictConfig, keys: Iterable[str]) -> list[str]:
-    """Return the overrides of the fields of a model that are not given and differ from the checkpoint's.
+def _architecture(theirs: BertConfig, ours: DictConfig, keys: Iterable[str]) -> dict[str, str]:
+    """Return the keys and values of the fields of a model that are not given and differ from the checkpoint's.
 
     The size of the vocabulary is left to the tokenizer.
     """
     names = [field.name for field in fields(theirs) if field.name != "vocab_size" and f"model.{field.name}" not in keys]
     values = {name: getattr(theirs, name) for name in names if getattr(theirs, name) != ours[name]}
-    return [f"model.{name}={_text(value)}" for name, value in values.items()]
+    return {f"model.{name}": _text(value) for name, value in values.items()}
 
 
 def _text(value: Any) -> str:
