@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.config.composition import composed, task_overrides
 from bert_lightning.errors import UserError
+from bert_lightning.model.hugging_face.conversion import model_type_of
 from bert_lightning.model.hugging_face.weight_files import read_json_object
 from bert_lightning.runs.compatibility import read_run_config
 from bert_lightning.runs.run_folder import RunFolder
@@ -59,7 +60,7 @@ def finetuning_option_of(location: str, through: tuple[Path, ...] = ()) -> str |
     run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path)
     if os.path.exists(path / "config.json"):
         try:
-            family = read_json_object(path / "config.json").get("model_type")
+            family = model_type_of(read_json_object(path / "config.json"))
         except ValueError:
             return None
         return family if isinstance(family, str) else None

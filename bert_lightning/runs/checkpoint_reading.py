@@ -15,6 +15,7 @@ from bert_lightning.callbacks.checkpoint_names import step_of
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
+from bert_lightning.model.hugging_face.weight_files import is_dense
 from bert_lightning.modules.checkpoint_keys import FORMAT_VERSION, METADATA_KEY
 from bert_lightning.renames import TERMS, new_metric, new_state, new_tensor, translated
 from bert_lightning.runs.run_files import unreadable_message
@@ -134,7 +135,7 @@ def _problems(checkpoint: Any, path: Path, to_resume: bool) -> Iterator[str]:
         yield "it is not a checkpoint of this program"
         return
     state = checkpoint.get("state_dict")
-    if not isinstance(state, dict) or not all(isinstance(k, str) and _is_dense(v) for k, v in state.items()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and is_dense(v) for k, v in state.items()):
         yield "its state_dict is not a mapping from names to tensors"
         return
     yield from _metadata_problems(metadata, state)
@@ -212,7 +213,3 @@ def _task_problems(task: Any) -> Iterator[str]:
         yield f"its task.labels is {labels!r:.40}, not a list of texts"
     if type(task.get("max_length")) is not int:
         yield f"its task.max_length is {task.get('max_length')!r:.40}"
-
-
-def _is_dense(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized

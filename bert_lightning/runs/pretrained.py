@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ _HEAD = re.compile(r"^objective\.terms\.(\w+)\.head\.")
 class PretrainedWeights:
     """Pretrained weights on the CPU, under the names of our checkpoints, with their config, tokenizer and metadata.
 
-    `step` is the number of updates behind the weights; None if it is not known.
+    `step` is the number of updates behind the weights; None if it is not known. `loaded` says in a few words what was
+    read from a Hugging Face folder; empty if the weights are ours.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class PretrainedWeights:
     tensors: dict[str, Tensor]
     metadata: dict[str, Any] = field(default_factory=dict)
     step: int | None = None
+    loaded: str = ""
 
     def encoder(self) -> BERT:
         """Return a new encoder with these weights."""
@@ -167,7 +170,19 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
             f"{config.vocab_size}: give the tokenizer that the model was trained with"
         )
     check_finite_weights(folder, renamed)
-    return PretrainedWeights(folder, config, tokenizer, renamed)
+    loaded = f"{model.model_type} of {config.num_hidden_layers} layers, {_heads_in_words(model.tensors)}, from "
+    loaded += f"{model.file.name} in {str(model.dtype).removeprefix('torch.')}"
+    if unused := config.vocab_size - vocabulary_size(tokenizer):
+        loaded += f"; {unused} of its {config.vocab_size} word vectors have no token"
+    return PretrainedWeights(folder, config, tokenizer, renamed, loaded=loaded)
+
+
+def _heads_in_words(tensors: Collection[str]) -> str:
+    """Return a phrase for the heads whose tensors were read, under the names of `model/hugging_face/conversion.py`."""
+    parts = {name.partition(".")[0] for name in tensors} - {"bert"}
+    if "next_sentence.classifier.weight" not in tensors and "next_sentence" in parts:
+        parts = parts - {"next_sentence"} | {"pooler"}
+    return f"with {', '.join(sorted(parts))}" if parts else "without a head"
 
 
 def _load_checkpoint(path: Path, tokenizer_path: Path) -> PretrainedWeights:

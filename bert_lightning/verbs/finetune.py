@@ -28,6 +28,7 @@ from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
 from bert_lightning.runs.ranks import device_count, shard_count
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.session import RunParts
+from bert_lightning.runtime.environment import note
 from bert_lightning.tasks.data import (
     TaskData,
     class_weights,
@@ -84,6 +85,7 @@ def start_finetuning(config: DictConfig) -> tuple[RunFolder, dict[str, Any]]:
 
     def parts_of(config: DictConfig) -> RunParts:
         made = _parts(config, source, data, batches)
+        _say_what_is_new(config, source, made.module)
         _say_what_is_lost(config, source, batches)
         return made
 
@@ -143,6 +145,17 @@ def _check_settings(config: DictConfig, source: PretrainedWeights) -> None:
     blocks = source.config.num_hidden_layers
     if config.frozen_blocks is not None and not 0 <= config.frozen_blocks <= blocks:
         raise UserError(f"frozen_blocks={config.frozen_blocks} must be null or 0 to {blocks}")
+
+
+def _say_what_is_new(config: DictConfig, source: PretrainedWeights, module: pl.LightningModule) -> None:
+    """Print what was read from a Hugging Face folder, and which tensors are random. Runs of ours need no such note."""
+    if not source.loaded or config.random_weights:
+        return
+    has_pooler = any(map(_POOLER.match, source.tensors))
+    head = [name for name in module.state_dict() if not name.startswith("encoder.")]
+    new = [name for name in head if not (has_pooler and ".head.pooler." in name)]
+    layers = dict.fromkeys(name.removeprefix("objective.terms.").rpartition(".")[0] for name in new)
+    note(f"{source.path}: loaded {source.loaded}; new and random: {', '.join(layers)}")
 
 
 def _say_what_is_lost(

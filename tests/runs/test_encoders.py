@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -60,6 +61,9 @@ def test_a_folder_of_every_family_can_be_finetuned(family, folder_of, rows, comm
         "finetune", *rows, f"encoder={family}", "debug=smoke", "batch_size=4", "callbacks.progress=null"
     )
     assert code == 0, errors
+    pooler = "" if family in ("Bert", "Albert") else "classification.head.pooler.dense, "
+    said = f"note: {family}: loaded {family.lower()} of 2 layers, with.*, from model.safetensors in float32; .*new and "
+    assert re.search(f"{said}random: {pooler}.*classification.head.classifier\n", errors), errors
     assert command("predict", "run=runs/tuned", "the cat sleeps")[0] == 0
 
 

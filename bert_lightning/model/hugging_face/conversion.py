@@ -10,7 +10,7 @@ names are `classification.*`, `tagging.*` and `spans.*`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -30,6 +30,7 @@ _CLASSES = {
 }
 _OF_A_HEAD = ("classifier_pooling", "classifier_activation", "classifier_norm")
 _NOT_COMPUTED = ("is_decoder", "add_cross_attention", "pruned_heads", "quantization_config", "rope_scaling")
+_WRAPPERS = re.compile(r"^((module|_orig_mod)\.)+")  # added to all names by DataParallel and torch.compile
 _OURS_ALONE = ("classifier_", "initializer_", "depth_scaled_init")  # prefixes of fields that no stored tensor needs
 
 
@@ -39,7 +40,7 @@ def config_from_hugging_face(settings: dict[str, Any]) -> BertConfig:
     Raises:
         ValueError: if our encoder does not support the architecture; the message names the setting.
     """
-    family = _family(settings.get("model_type", "bert"))
+    family = _family(model_type_of(settings))
     for name, value in family.required.items():
         if settings.get(name, value) != value:
             raise ValueError(f"{name}={settings[name]!r:.80} is not supported: this encoder has {name}={value!r}")
@@ -57,6 +58,17 @@ def config_from_hugging_face(settings: dict[str, Any]) -> BertConfig:
     except (TypeError, ValueError) as error:
         ours, _, rest = str(error).partition("=")
         raise ValueError(f"{family.settings[ours][0]}={rest}" if ours in family.settings else str(error)) from None
+
+
+def model_type_of(settings: Mapping[str, Any]) -> Any:
+    """Return the `model_type` of a config.json. Files of 2019 lack it, and some name the class of the model instead.
+
+    BERT's own files have neither. The value may be of any type, because it comes from a file.
+    """
+    classes = settings.get("architectures")
+    name = str(classes[0]) if isinstance(classes, list) and classes else ""
+    guess = next((model_type for model_type, family in FAMILIES.items() if name.startswith(family.name)), "bert")
+    return settings.get("model_type", guess)
 
 
 def config_to_hugging_face(config: BertConfig, model_type: str) -> dict[str, Any]:
@@ -147,12 +159,12 @@ def tensor_sources(theirs: Collection[str], config: BertConfig, model_type: str)
     """Map each of our tensors to the transformers tensors that make it when they are stacked by rows.
 
     Raises:
-        ValueError: if a query, key or value tensor of the encoder is missing.
+        ValueError: if a query, key or value tensor of the encoder is missing, or two names stand for one tensor.
     """
     family, blocks = _family(model_type), _blocks(config)
     if blocks > len(theirs):
         raise ValueError(f"{len(theirs)} tensors make no encoder of {blocks} layers")
-    modern = {_modern(name, family): name for name in theirs}
+    modern = modern_names(theirs, model_type)
     sources = {}
     for ours, name in _names(family, config).items():
         for suffix in ("", ".weight", ".bias"):
@@ -245,8 +257,22 @@ def _explicit(config: BertConfig) -> dict[str, Any]:
     }
 
 
+def modern_names(theirs: Iterable[str], model_type: str) -> dict[str, str]:
+    """Map the tensor names of a current model with heads to those in a file, which may be old or lack the prefix.
+
+    Raises:
+        ValueError: if two names in the file stand for one tensor.
+    """
+    found: dict[str, str] = {}
+    for name in theirs:
+        if (other := found.setdefault(_modern(name, _family(model_type)), name)) != name:
+            raise ValueError(f"it holds both {other:.80} and {name:.80}, which are two names of one tensor: drop one")
+    return found
+
+
 def _modern(name: str, family: Family) -> str:
     """Convert a tensor name of an old checkpoint, or of one without heads, to that of a current model with heads."""
+    name = _WRAPPERS.sub("", name)
     name = re.sub(r"beta$", "bias", re.sub(r"gamma$", "weight", name))
     known = (family.prefix, *(theirs.partition(".")[0] + "." for theirs in family.heads.values()))
     return name if name.startswith(known) else family.prefix + name

@@ -16,10 +16,13 @@ from torch import Tensor
 
 from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
+from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.model.hugging_face.conversion import (
     config_from_hugging_face,
     from_hugging_face,
     identity_projection,
+    model_type_of,
+    modern_names,
     tensor_sources,
 )
 from bert_lightning.model.hugging_face.families import FAMILIES, Family
@@ -29,14 +32,19 @@ from bert_lightning.model.positions import SinusoidalPositions
 # Tensors that no prediction depends on: buffers stored by older versions of transformers, and poolers without a head.
 _IDLE = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq|pooler\.dense\.(weight|bias))$")
 
+# Types whose values are the weights. Types of 8 bits need scales that this encoder does not have.
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 
 @dataclass(frozen=True)
 class HuggingFaceModel:
     """The model in a Hugging Face folder, with tensors named as in `conversion.py`.
 
-    `left_out` has a sentence for each thing that was not read.
+    `left_out` has a sentence for each thing that was not read. `file` holds the weights, or is the index of its shards.
     """
 
+    file: Path
+    dtype: torch.dtype  # the type of the stored word embeddings
     model_type: str
     config: BertConfig
     tensors: dict[str, Tensor]
@@ -47,7 +55,7 @@ def load_hugging_face(folder: Path) -> HuggingFaceModel:
     """Read the model in a folder: `config.json`, and weights in any form that `weight_files.py` reads.
 
     If the folder has an MLM output matrix that differs from the embeddings, the model is untied, even if its
-    `config.json` says otherwise. transformers also computes with that matrix.
+    `config.json` says otherwise. transformers also computes with that matrix. A head that is not whole is left out.
 
     Raises:
         ValueError: if the architecture is not supported, or a file is damaged; the message names the file.
@@ -58,20 +66,26 @@ def load_hugging_face(folder: Path) -> HuggingFaceModel:
     except ValueError as error:
         raise ValueError(f"{folder / 'config.json'}: {str(error)[:300]}") from None
     path, theirs = read_weights(folder)
-    model_type = settings.get("model_type", "bert")
+    model_type = model_type_of(settings)
     family = FAMILIES[model_type]
     try:
+        stored_names = modern_names(theirs, model_type)
+        theirs = {name: theirs[stored] for name, stored in stored_names.items()}
         theirs, config = _with_own_decoder(theirs, config, family)
-        _check_positions(theirs, config, family)
+        config = _with_stored_positions(theirs, config, family)
         theirs = _without_identity(theirs, config, family)
         sources = tensor_sources(theirs, config, model_type)
         _check_encoder(theirs, sources, config)
+        sources = _without_part_of_head(sources, config)
         tensors = from_hugging_face(theirs, config, model_type)
+        tensors = {name: tensor for name, tensor in tensors.items() if name in sources}
     except ValueError as error:
         raise ValueError(f"{path} does not fit its config.json: {str(error)[:300]}") from None
     used = {name for names in sources.values() for name in names}
-    left_out = [*_left_out(theirs, used, family), *_settings_left_out(settings, family)]
-    return HuggingFaceModel(model_type, config, tensors, left_out)
+    unread = sorted(stored_names[name] for name in _unread(theirs, used, family))
+    left_out = [*_tensors_left_out(unread), *_settings_left_out(settings, family)]
+    dtype = theirs[sources["bert.embeddings.word.weight"][0]].dtype
+    return HuggingFaceModel(path, dtype, model_type, config, tensors, left_out)
 
 
 def _with_own_decoder(
@@ -86,20 +100,35 @@ def _with_own_decoder(
     return theirs, replace(config, tie_word_embeddings=False)
 
 
-def _check_positions(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> None:
-    """Check that a stored sinusoidal position table is the one that this encoder computes.
+def _with_stored_positions(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> BertConfig:
+    """Decide whether the position table is the sinusoidal one that `config` states, or a trained one.
+
+    Published files hold trained tables behind `sinusoidal_pos_embds=true`. transformers computes with the stored table.
 
     Raises:
-        ValueError: if it is missing or differs.
+        ValueError: if the table is missing, or has another shape.
     """
     if config.positions != "sinusoidal":
-        return
+        return config
     name = f"{family.prefix}{family.encoder['embeddings.position']}.weight"
     shape = [config.max_position_embeddings, config.embedding_width]
     if name not in theirs or list(theirs[name].shape) != shape:
         raise ValueError(f"it must hold {name} of shape {shape}")
-    if not torch.allclose(theirs[name].float(), SinusoidalPositions(config).table, atol=1e-3):
-        raise ValueError(f"{name} is not the table of sines and cosines that sinusoidal_pos_embds=true stands for")
+    if torch.allclose(theirs[name].float(), SinusoidalPositions(config).table, atol=1e-3):
+        return config
+    return replace(config, positions="learned")
+
+
+def _without_part_of_head(sources: dict[str, list[str]], config: BertConfig) -> dict[str, list[str]]:
+    """Drop the tensors of a masked language model head that is not whole, since nothing can compute with them.
+
+    ModernBERT's classes for tasks have some of its tensors, for their own heads.
+    """
+    with torch.device("meta"):
+        wanted = {f"masked_lm.{name}" for name in MaskedLMHead(config).state_dict()}
+    if wanted <= sources.keys():
+        return sources
+    return {name: parts for name, parts in sources.items() if name not in wanted}
 
 
 def _without_identity(theirs: dict[str, Tensor], config: BertConfig, family: Family) -> dict[str, Tensor]:
@@ -140,7 +169,7 @@ def _check_encoder(theirs: dict[str, Tensor], sources: dict[str, list[str]], con
         raise ValueError(f"it holds no tensor for {missing[0]} ({len(missing)} are missing)")
     for name, parts in sources.items():
         for part in parts:
-            if not theirs[part].is_floating_point():
+            if theirs[part].dtype not in _DTYPES:
                 raise ValueError(f"{part} holds {theirs[part].dtype}, not numbers of a trained model")
             if name in wanted:
                 shape = [wanted[name][0] // len(parts), *wanted[name][1:]]
@@ -148,9 +177,12 @@ def _check_encoder(theirs: dict[str, Tensor], sources: dict[str, list[str]], con
                     raise ValueError(f"{part} has shape {list(theirs[part].shape)}, but the sizes there make {shape}")
 
 
-def _left_out(theirs: dict[str, Tensor], used: set[str], family: Family) -> list[str]:
+def _unread(theirs: dict[str, Tensor], used: set[str], family: Family) -> list[str]:
     copies = {f"{family.decoder}.bias", family.heads["masked_lm.bias"]}  # transformers has two names for one bias
-    unread = sorted(name for name in theirs if name not in used | copies and not _IDLE.search(name))
+    return [name for name in theirs if name not in used | copies and not _IDLE.search(name)]
+
+
+def _tensors_left_out(unread: list[str]) -> list[str]:
     if not unread:
         return []
     names = ", ".join(unread[:3]) + (", ..." if len(unread) > 3 else "")

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 # transformers prefers these files in the same order.
-_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_FORMS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+_OTHER_FORMS = (".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".bin", ".safetensors", ".pt", ".pth")
 
 
 def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
@@ -23,9 +25,13 @@ def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
     Raises:
         ValueError: if the folder has no weights, or a file is damaged or missing; the message names it.
     """
-    path = next((folder / name for name in _FILES if (folder / name).is_file()), None)
+    path = next((folder / name for name in _FORMS if (folder / name).is_file()), None)
     if path is None:
-        raise ValueError(f"{folder} holds no weights: it needs one of {', '.join(_FILES)}")
+        others = sorted(
+            file.name for file in folder.iterdir() if file.suffix in _OTHER_FORMS and file.name not in _FORMS
+        )
+        hint = f" ({others[0][:80]!r} is not read)" if others else ""
+        raise ValueError(f"{folder} holds no weights{hint}: it needs one of {', '.join(_FORMS)}")
     return path, _read_shards(path) if path.suffix == ".json" else _read(path)
 
 
@@ -60,7 +66,10 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
             raise ValueError(f"{index} names {name!r:.80}, which is no file of weights in its own folder")
         if not (index.parent / name).is_file():
             raise ValueError(f"{index} names {name!r:.80}, which is missing: fetch all files of the model")
-        tensors |= _read(index.parent / name)
+        shard = _read(index.parent / name)
+        if twice := tensors.keys() & shard.keys():
+            raise ValueError(f"{index}: {min(twice):.80} is in two of its files: fetch all files of the model again")
+        tensors |= shard
     if missing := file_of.keys() - tensors.keys():
         name = min(missing)
         raise ValueError(f"{index} says that {name:.80} is in {file_of[name]}, which lacks it: fetch the files again")
@@ -96,9 +105,14 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         raise ValueError(
             f"{path} cannot be read as tensors alone ({_first_line(error)}): give the weights as model.safetensors"
         ) from None
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+    if not isinstance(tensors, dict) or not all(isinstance(n, str) and is_dense(t) for n, t in tensors.items()):
         raise ValueError(f"{path} must hold tensors by name: give the weights as model.safetensors")
     return tensors
+
+
+def is_dense(value: Any) -> bool:
+    """Return whether a value is an ordinary tensor: a sparse or quantized one is no weight of these models."""
+    return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_quantized
 
 
 def _first_line(error: Exception) -> str:

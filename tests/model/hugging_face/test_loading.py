@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from bert_lightning.model import BERT
 from bert_lightning.model.heads import MaskedLMHead
+from bert_lightning.model.hugging_face.conversion import from_hugging_face
 from bert_lightning.model.hugging_face.loading import load_hugging_face
 
 transformers = pytest.importorskip("transformers")
@@ -90,7 +91,7 @@ def test_scores_of_words_are_those_of_transformers(family, how, tmp_path):
         assert (scores(tmp_path) - expected).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("form", ["bin", "sharded safetensors", "sharded bin"])
+@pytest.mark.parametrize("form", ["bin", "bin of 2019", "module", "sharded safetensors", "sharded bin"])
 def test_every_form_of_weights_gives_the_same(form, folder):
     expected = scores(folder)
     tensors = load_file(folder / "model.safetensors")
@@ -98,6 +99,16 @@ def test_every_form_of_weights_gives_the_same(form, folder):
     if form == "bin":
         decoder = {"cls.predictions.decoder.weight": tensors["bert.embeddings.word_embeddings.weight"]}
         torch.save(tensors | decoder, folder / "pytorch_model.bin")
+    elif form == "bin of 2019":  # a file of another format, with other names and buffers, beside fewer settings
+        old = {name.replace("Norm.weight", "Norm.gamma").replace("Norm.bias", "Norm.beta"): tensors[name]
+               for name in tensors} | {"bert.embeddings.position_ids": torch.arange(20)[None]}  # fmt: skip
+        torch.save(old, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+        known = ("attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "initializer_range",
+                 "type_vocab_size", *SIZES)  # fmt: skip
+        settings = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({name: settings[name] for name in known}))
+    elif form == "module":  # saved from DistributedDataParallel
+        torch.save({f"module.{name}": tensor for name, tensor in tensors.items()}, folder / "pytorch_model.bin")
     else:
         save, stem, ending = (
             (save_file, "model", "safetensors") if "safe" in form else (torch.save, "pytorch_model", "bin")
@@ -107,6 +118,65 @@ def test_every_form_of_weights_gives_the_same(form, folder):
             save({name: tensors[name] for name in tensors if places[name] == place}, folder / place)
         (folder / f"{stem}.{ending}.index.json").write_text(json.dumps({"weight_map": places}))
     assert torch.equal(scores(folder), expected)
+    assert load_hugging_face(folder).left_out == []
+
+
+CLASSES = ("Model", "ForMaskedLM", "ForPreTraining", "ForNextSentencePrediction", "ForSequenceClassification",
+           "ForTokenClassification", "ForQuestionAnswering", "ForMultipleChoice")  # fmt: skip
+READ_HEADS = {"ForMaskedLM": ["masked_lm"], "BertForPreTraining": ["masked_lm", "next_sentence"],
+              "AlbertForPreTraining": ["masked_lm", "next_sentence"], "ForNextSentencePrediction": ["next_sentence"],
+              "ElectraForPreTraining": ["replaced_tokens"]}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_class_of_a_family_has_the_same_encoder(family, tmp_path):
+    """With the prefix or without, whatever head is on top, in float16: nothing else decides what is read."""
+    config = getattr(transformers, f"{family}Config")(**FAMILIES[family][0])
+    for name in CLASSES:
+        if (make := getattr(transformers, family + name, None)) is None:
+            continue
+        whole = make(config).half()
+        base = getattr(whole, whole.base_model_prefix, whole)
+        whole.save_pretrained(tmp_path / name)
+        found = load_hugging_face(tmp_path / name)
+        encoder = from_hugging_face(base.state_dict(), found.config, found.model_type)
+        assert found.dtype == torch.float16
+        for tensor in BERT(found.config).state_dict():
+            assert torch.equal(found.tensors[f"bert.{tensor}"], encoder[f"bert.{tensor}"]), (name, tensor)
+        heads = {tensor.partition(".")[0] for tensor in found.tensors if ".pooler." not in tensor} - {"bert"}
+        assert sorted(heads) == READ_HEADS.get(family + name, READ_HEADS.get(name, []))
+        of_task = name in CLASSES[4:]
+        assert [bool(re.search("classifier|qa_outputs", sentence)) for sentence in found.left_out] == [True] * of_task
+
+
+@pytest.mark.parametrize("names", [("LayerNorm.weight", "LayerNorm.gamma"), ("bert.", "")])
+def test_two_names_of_one_tensor_are_refused(names, folder):
+    tensors = load_file(folder / "model.safetensors")
+    more = {name.replace(*names, 1): tensor + 1 for name, tensor in tensors.items()}
+    save_file(more | tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"it holds both .* and .*, which are two names of one tensor: drop one"):
+        load_hugging_face(folder)
+
+
+def test_a_tensor_in_two_shards_is_refused(folder):
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    twice = "bert.embeddings.LayerNorm.bias"
+    save_file(tensors, folder / "model-1.safetensors")
+    save_file({twice: tensors[twice] + 1}, folder / "model-2.safetensors")
+    places = dict.fromkeys(tensors, "model-1.safetensors") | {twice: "model-2.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    with pytest.raises(ValueError, match=f"index.json: {twice} is in two of its files: fetch all files of the model"):
+        load_hugging_face(folder)
+
+
+def test_an_old_config_names_its_family_by_the_class(tmp_path):
+    model_of("Roberta").save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    del settings["model_type"]
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    found = load_hugging_face(tmp_path)
+    assert (found.model_type, found.config.position_offset, found.left_out) == ("roberta", 2, [])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +207,7 @@ class Evil:
         return os.mkdir, ("acted",)
 
 
-@pytest.mark.parametrize("content", ["code", "list", "numbers", "text", "cut", "bomb"])
+@pytest.mark.parametrize("content", ["code", "list", "numbers", "sparse", "text", "cut", "bomb"])
 def test_a_bin_file_is_tensors_and_nothing_else(content, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tensors = load_file(folder / "model.safetensors")
@@ -147,6 +217,8 @@ def test_a_bin_file_is_tensors_and_nothing_else(content, folder, tmp_path, monke
         torch.save(tensors | {"more": Evil()}, path)
     elif content in ("list", "numbers"):
         torch.save([1, 2] if content == "list" else tensors | {"step": 3}, path)
+    elif content == "sparse":
+        torch.save({name: tensor.to_sparse() for name, tensor in tensors.items()}, path)
     elif content == "text":
         path.write_bytes(pickle.dumps("x" * 1000))
     elif content == "cut":
@@ -232,8 +304,8 @@ def test_damaged_safetensors_are_named(folder):
         with pytest.raises(ValueError, match=r"model.safetensors is damaged \(") as raised:
             load_hugging_face(folder)
         assert "\n" not in str(raised.value)
-    path.unlink()
-    with pytest.raises(ValueError, match=r"bert holds no weights: it needs one of model.safetensors, "):
+    path.rename(folder / "tf_model.h5")
+    with pytest.raises(ValueError, match=r"bert holds no weights \('tf_model.h5' is not read\): it needs one of model"):
         load_hugging_face(folder)
 
 
@@ -253,6 +325,7 @@ def test_damaged_safetensors_are_named(folder):
             torch.ones(16, 24).to(torch.int8),
             "holds torch.int8, not numbers",
         ),
+        ("bert.embeddings.LayerNorm.bias", torch.ones(16).to(torch.float8_e4m3fn), "holds torch.float8_e4m3fn, not"),
         ("bert.embeddings.word_embeddings.weight", torch.ones(()), r"has shape \[\]"),
     ],
 )
@@ -283,11 +356,13 @@ def test_what_is_left_out_is_said(folder):
     assert "auto_map names is not run" in code
 
 
-def test_a_fixed_table_of_positions_must_be_the_fixed_one(tmp_path):
+def test_a_trained_table_of_positions_is_read_whatever_the_config_says(tmp_path):
     model = model_of("DistilBert", sinusoidal_pos_embds=True)
     model.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="is not the table of sines and cosines"):
-        load_hugging_face(tmp_path)
+    assert load_hugging_face(tmp_path).config.positions == "learned"
+    torch.testing.assert_close(scores(tmp_path), their_scores("DistilBert", tmp_path), atol=1e-5, rtol=0)
+    transformers.DistilBertModel(model.config).save_pretrained(tmp_path)
+    assert load_hugging_face(tmp_path).config.positions == "sinusoidal"
 
 
 def test_albert_of_one_width_is_refused_where_its_projection_changes_anything(tmp_path):
