@@ -115,21 +115,10 @@ def _masked_sentences(kept: Kept) -> list[ComparedExample]:
 
 def _texts(runs: Sequence[LabelledRun]) -> dict[str, str]:
     """Return the text of each example of a task by its id, from the data of the first run, if they are at hand."""
-    from bert_lightning.config.saved import saved_task
-    from bert_lightning.tasks.data import read_examples, task_type_of
-    from bert_lightning.tasks.task_predictions import example_ids
+    from bert_lightning.tasks.example_inputs import validation_inputs
 
-    if not runs:
-        return {}
-    try:
-        task = saved_task(RunFolder(runs[0].record.path))
-        if task is None or (task.path is None and task.hub is not None):
-            return {}  # the hub is not asked: a comparison needs no network
-        examples = read_examples(task, task.validation_split, task_type_of(task), None)
-    except (UserError, OSError):
-        return {}
-    texts = [" | ".join(_text(part) for part in example.inputs.values()) for example in examples]
-    return dict(zip(example_ids(examples), texts, strict=True))
+    inputs = validation_inputs(RunFolder(runs[0].record.path)) if runs else {}
+    return {name: " | ".join(_text(part) for part in parts.values()) for name, parts in inputs.items()}
 
 
 def _by_category(title: str, measure: str, kept: Kept, key: str) -> list[Breakdown]:

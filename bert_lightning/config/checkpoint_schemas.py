@@ -75,3 +75,11 @@ class VisualizeConfig(Root):
     texts: list[Annotated[str, Empty()]] | None = None
     top_k: Count = MISSING
     max_tokens: Count = MISSING
+    predictions: str | None = None
+    max_errors: Count = MISSING
+    file: str | None = None
+    text_column: str = MISSING
+    label_column: str | None = None
+    max_texts: Count = MISSING
+    pooling: Annotated[str, OneOf(("mean", "cls", "max"))] = MISSING
+    layer: int = MISSING

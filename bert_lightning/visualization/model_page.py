@@ -14,7 +14,7 @@ from bert_lightning.html_page.number_formats import compact, typeset
 from bert_lightning.html_page.self_contained import Section, packaged, self_contained_page
 from bert_lightning.inference.loaded_model import LoadedModel
 from bert_lightning.runs.atomic_writes import explain_output_errors, output_file
-from bert_lightning.visualization.text_sections import Told
+from bert_lightning.visualization.told import Told
 
 
 @dataclass(frozen=True)

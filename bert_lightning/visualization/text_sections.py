@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bert_lightning.data.labelled.task_types import SEPARATOR, parts_of
 from bert_lightning.errors import UserError
@@ -14,16 +13,9 @@ from bert_lightning.inference.text_tokens import text_tokens
 from bert_lightning.text.files.rows import Row
 from bert_lightning.visualization.attention_section import attention_parts
 from bert_lightning.visualization.token_section import most_surprising, token_parts
+from bert_lightning.visualization.told import Told
 
 _LONG = 48  # characters of a text in a heading
-
-
-@dataclass(frozen=True)
-class Told:
-    """Sections of a page, and sentences for its beginning."""
-
-    sections: Sequence[Section]
-    sentences: Sequence[str]
 
 
 def text_sections(model: LoadedModel, texts: Sequence[str], top_k: int, max_tokens: int) -> Told:

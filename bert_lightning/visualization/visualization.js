@@ -96,4 +96,35 @@
     }
   };
   for (const view of document.querySelectorAll(".attention")) exhibit(view);
+
+  // The point that is next to the pointer says what its title says.
+  for (const scatter of document.querySelectorAll(".scatter")) {
+    const box = scatter.querySelector(".box");
+    const reading = scatter.querySelector(".reading");
+    const words = reading.textContent;
+    const points = [...box.querySelectorAll("use")].map((use) => ({
+      use, x: parseFloat(use.getAttribute("x")) / 100, y: parseFloat(use.getAttribute("y")) / 100,
+      title: use.querySelector("title").textContent,
+    }));
+    for (const point of points) point.use.querySelector("title").remove();
+    const ring = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    ring.setAttribute("r", "7");
+    const leave = () => { ring.remove(); reading.textContent = words; };
+    box.addEventListener("pointermove", (event) => {
+      const edges = box.getBoundingClientRect();
+      const [x, y] = [event.clientX - edges.left, event.clientY - edges.top];
+      let best = null;
+      let nearest = 24 ** 2;
+      for (const point of points) {
+        const distance = (point.x * edges.width - x) ** 2 + (point.y * edges.height - y) ** 2;
+        if (distance < nearest && point.use.getClientRects().length) [best, nearest] = [point, distance];
+      }
+      if (!best) { leave(); return; }
+      ring.setAttribute("cx", `${best.x * 100}%`);
+      ring.setAttribute("cy", `${best.y * 100}%`);
+      box.querySelector("svg").append(ring);
+      reading.textContent = best.title;
+    });
+    box.addEventListener("pointerleave", leave);
+  }
 })();
