@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PositionwiseFeedForward,
         TransformerBlock,
     )
+    from bert_lightning.visualization.visualizing import visualize
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ __all__ = [
     "finetune",
     "load",
     "pretrain",
+    "visualize",
 ]
 
 # Public name -> the module that has it, below this package. All others are in `model`.
@@ -57,6 +59,7 @@ _MODULES = {
     **dict.fromkeys(("Run", "evaluate", "finetune", "pretrain"), "api"),
     **dict.fromkeys(("LoadedModel", "load"), "inference.loaded_model"),
     "UserError": "errors",
+    "visualize": "visualization.visualizing",
 }
 
 

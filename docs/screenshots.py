@@ -1,6 +1,7 @@
-"""Take the pictures of a comparison page that the README and docs/comparing.md show, in a headless Chromium.
+"""Take the pictures of pages that the README and docs/ show, in a headless Chromium.
 
     python docs/screenshots.py experiments/variants/page.html
+    python docs/screenshots.py visualize.html visualize   # the whole page about a model, as one picture
 
 It needs Chromium and pdftoppm on the PATH: apt-get install chromium poppler-utils.
 """
@@ -41,14 +42,28 @@ def take(browser: Browser, page: Path) -> None:
         context.close()
 
 
+def take_whole(browser: Browser, page: Path, name: str) -> None:
+    """Take one picture of a whole page."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab.goto(page.as_uri())
+    tab.locator(".heads input").nth(12).check(force=True)
+    tab.evaluate("scrollTo(0, 0)")
+    tab.wait_for_timeout(600)  # the scroll is smooth
+    tab.screenshot(path=FOLDER / f"{name}.png", full_page=True)
+
+
 def main() -> None:
-    """Take all pictures, and reduce them to a palette."""
+    """Take the pictures of one page, and reduce them to a palette."""
     FOLDER.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        take(browser, Path(sys.argv[1]).resolve())
+        page, name = Path(sys.argv[1]).resolve(), "".join(sys.argv[2:])
+        if name:
+            take_whole(browser, page, name)
+        else:
+            take(browser, page)
         browser.close()
-    for path in sorted(FOLDER.glob("page*.png")):
+    for path in sorted(FOLDER.glob(f"{name or 'page'}*.png")):
         Image.open(path).convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
             path, optimize=True
         )

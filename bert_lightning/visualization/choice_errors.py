@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from bert_lightning.html_page.markup import Markup, element, isolated, note
+from bert_lightning.html_page.markup import Markup, element, isolated
 from bert_lightning.html_page.number_formats import number, plural
 from bert_lightning.html_page.self_contained import Section
 from bert_lightning.html_page.sortable_table import Column, Entry, data_table
@@ -90,12 +90,12 @@ def _pair_row(row: Mapping[str, Any]) -> tuple[str, float, float, str, float]:
 
 
 def _pair_card(name: str, good: float, bad: float, inputs: Inputs | None) -> ErrorCard:
-    texts = [str((inputs or {}).get(side, "the text is not at hand")) for side in ("good", "bad")]
-    rows = [
-        (side, element("span", isolated(text), element("span", f" {number(score, 1)}", class_="soft")))
-        for side, text, score in zip(("good", "bad"), texts, (good, bad), strict=True)
-    ]
-    return ErrorCard(name, [note("log-likelihoods, in nats")], rows, [f"difference {number(good - bad, 1)}"])
+    rows = []
+    for side, score in (("good", good), ("bad", bad)):
+        text = str((inputs or {}).get(side, ""))
+        likelihood = element("span", f" log-likelihood {number(score, 1)}", class_="soft")
+        rows.append((side, element("span", isolated(text), likelihood)))
+    return ErrorCard(name, [] if inputs else texts_of(None), rows, [f"difference {number(good - bad, 1)}"])
 
 
 def _plain(value: Any) -> Markup:

@@ -13,7 +13,9 @@ from bert_lightning.html_page.sortable_table import Column, Entry, data_table, s
 from bert_lightning.visualization.error_cards import percent, share_key
 
 MOST_CLASSES = 25  # a larger table cannot be read
+_ROOMY = 10  # classes whose table has room for wide cells
 _MOST_CONFUSIONS = 12
+CORNER = element("span", element("span", "gold ↓"), " ", element("span", "predicted →"), class_="soft corner")
 Counts = npt.NDArray[np.int64]
 
 
@@ -68,7 +70,7 @@ def _largest(labels: Sequence[str], counts: Counts) -> tuple[list[str], Counts]:
 def _matrix(labels: Sequence[str], counts: Counts) -> Markup:
     right, found, gold = counts.diagonal(), counts.sum(0), counts.sum(1)
     names = [*labels, "examples", "recall", "F1"]
-    heads = [element("th", element("span", "gold ↓ predicted →", class_="soft"), scope="col")]
+    heads = [element("th", CORNER, scope="col")]
     heads += [element("th", isolated(name), scope="col", class_="number") for name in names]
     rows = []
     for index, label in enumerate(labels):
@@ -83,7 +85,8 @@ def _matrix(labels: Sequence[str], counts: Counts) -> Markup:
                 element("td", number(float(f1)), class_="number"),
             )
         )
-    precision = [element("td", percent(right[i], found[i]), class_="number") for i in range(len(labels))]
+    digits = 1 if len(labels) <= _ROOMY else 0
+    precision = [element("td", percent(right[i], found[i], digits), class_="number") for i in range(len(labels))]
     total = element("td", f"{counts.sum():,}", class_="number total")
     whole = element("td", percent(right.sum(), counts.sum()), class_="number", title="accuracy")
     last = element("tr", element("th", "precision", scope="row", class_="soft"), precision, total, whole, element("td"))
@@ -94,7 +97,7 @@ def _matrix(labels: Sequence[str], counts: Counts) -> Markup:
         element("thead", element("tr", heads)),
         element("tbody", rows),
         element("tfoot", last),
-        class_="data confusion",
+        class_="data confusion" if len(labels) <= _ROOMY else "data confusion narrow",
     )
     return scrolling(title, table)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from bert_lightning.data.labelled.conll import Entity
 from bert_lightning.html_page.markup import Markup, element, isolated, note
 from bert_lightning.html_page.sortable_table import scrolling
+from bert_lightning.visualization.confusion_matrix import CORNER
 from bert_lightning.visualization.error_cards import percent
 
 BOUNDARIES, MISSED, NOWHERE = "other boundaries", "missed", "no entity"
@@ -46,7 +47,7 @@ def entity_table(gold: Sequence[Collection[Entity]], found: Sequence[Collection[
         counts.update((NOWHERE, entity.type) for entity in predicted if not any(_overlap(entity, r) for r in right))
     types = sorted({entity.type for side in (gold, found) for of_row in side for entity in of_row})
     outcomes = [*types, BOUNDARIES, MISSED]
-    heads = [element("th", element("span", "gold ↓ predicted →", class_="soft"), scope="col")]
+    heads = [element("th", CORNER, scope="col")]
     heads += [element("th", isolated(name), scope="col", class_="number") for name in (*outcomes, "entities", "found")]
     rows = [_row(name, outcomes, counts) for name in (*types, NOWHERE)]
     title = "Gold and predicted entities"

@@ -101,9 +101,9 @@ def _card(card: ErrorCard) -> Markup:
     )
 
 
-def percent(part: float, whole: float) -> str:
-    """Return a share in percent; a dash of nothing."""
-    return f"{100 * part / whole:.1f} %" if whole else MISSING
+def percent(part: float, whole: float, digits: int = 1) -> str:
+    """Return a share in percent; a dash if the whole is 0."""
+    return f"{100 * part / whole:.{digits}f} %" if whole else MISSING
 
 
 def share_key(part: float, whole: float) -> str:

@@ -18,8 +18,8 @@ from bert_lightning.visualization.scatter import Point, scatter_plot
 from bert_lightning.visualization.told import Told
 
 _FITTED = (
-    "The model predicts cosines. A linear fit by least squares puts them on the scale of the gold values, here and below. "
-    "On the diagonal, both are equal."
+    "The model predicts cosines. A linear fit by least squares puts them on the scale of the gold values, here and "
+    "below. On the diagonal, both are equal."
 )
 
 
@@ -40,7 +40,7 @@ def number_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: 
     rows = checked_rows(predictions, _number_row)
     gold, found = (np.array([row[place] for row in rows], np.float64) for place in (1, 2))
     if fit and found.std() > 0:
-        found = np.polyval(np.polyfit(found, gold, 1), found)
+        found = np.asarray(np.polyval(np.polyfit(found, gold, 1), found), np.float64)
         rows = [(name, value, float(fitted)) for (name, value, _), fitted in zip(rows, found, strict=True)]
     residuals = found - gold
     points = [

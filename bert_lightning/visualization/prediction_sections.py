@@ -9,7 +9,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.html_page.markup import element
 from bert_lightning.html_page.number_formats import number
 from bert_lightning.html_page.self_contained import Section
-from bert_lightning.runs.predictions_file import Predictions, read_predictions
+from bert_lightning.runs.predictions_file import MASKED_WORDS, Predictions, read_predictions
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.tasks.example_inputs import validation_inputs
 from bert_lightning.tasks.task_predictions import VALIDATION
@@ -44,6 +44,8 @@ def prediction_sections(path: Path, most: int) -> Told:
     Raises:
         UserError: if the file is missing or damaged, or has no rows.
     """
+    if path.stem == MASKED_WORDS:
+        raise UserError(f"{path} has masked words of several texts: give one text, to see what is predicted in it")
     predictions = read_predictions(path)
     if not predictions.rows:
         raise UserError(f"{path} has no predictions: measure the run with bert-lightning evaluate")
@@ -74,7 +76,7 @@ def predictions_path(run: str, name: str | None) -> Path:
     folder = RunFolder(Path(run).expanduser()).predictions
     path = folder / f"{name or VALIDATION}.jsonl"
     if not path.is_file():
-        there = sorted(each.stem for each in folder.glob("*.jsonl"))
+        there = sorted({each.stem for each in folder.glob("*.jsonl")} - {MASKED_WORDS})
         fix = f"give predictions={' or '.join(there[:4])}, " if there else ""
         raise UserError(f"{path} does not exist: {fix}give a text, or file=... with texts to embed")
     return path

@@ -12,6 +12,7 @@ from bert_lightning.inference.loaded_model import LoadedModel
 from bert_lightning.inference.text_tokens import text_tokens
 from bert_lightning.text.files.rows import Row
 from bert_lightning.visualization.attention_section import attention_parts
+from bert_lightning.visualization.error_cards import probability_bar
 from bert_lightning.visualization.token_section import most_surprising, token_parts
 from bert_lightning.visualization.told import Told
 
@@ -64,10 +65,22 @@ def _predicted(model: LoadedModel, text: str, given: str | tuple[str, ...], top_
         rows = model.token_predictions(given, top_k)
         return token_parts(rows), most_surprising(rows)
     if "predict" in served:
-        prediction, task_type = model.predict(text), model.answerer.task_type
-        (example,) = task_type.examples([Row("text", model.answerer.task_type.parse(text))], answered=False)
-        shown = task_type.show(example, prediction)
-        words = note("This model was fine-tuned for a task, and has no head that predicts masked words.")
-        return [element("pre", shown), words], f"The model answers {prediction['answer']!r}."
+        return _answered(model, text)
     missing = "This model has no masked-word head, so it predicts no tokens. Attention needs none."
     return [note(missing)], "This model has no head that predicts words: the page shows its attention."
+
+
+def _answered(model: LoadedModel, text: str) -> tuple[list[Markup], str]:
+    """Return the answer of a fine-tuned model to a text, and a sentence about it."""
+    prediction, task_type = model.predict(text), model.answerer.task_type
+    chances = prediction.get("probabilities")
+    if isinstance(chances, dict):
+        ordered = sorted(chances.items(), key=lambda chance: -chance[1])
+        shown = element("ul", [element("li", probability_bar(*chance)) for chance in ordered], class_="chances")
+        best, chance = ordered[0]
+        sentence = f"The model answers “{best}”, with a probability of {100 * chance:.1f} %."
+    else:
+        (example,) = task_type.examples([Row("text", task_type.parse(text))], answered=False)
+        lines = task_type.show(example, prediction)
+        shown, sentence = element("pre", lines), "The model answers the task that it was fine-tuned for."
+    return [shown, note("A model that was fine-tuned for a task has no head that predicts masked words.")], sentence
