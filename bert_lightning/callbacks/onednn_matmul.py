@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from bert_lightning.runtime.hardware import onednn_is_exact
+from bert_lightning.runtime.matmul_precision import onednn_is_exact
 
 
 class OneDnnMatmul(Callback):

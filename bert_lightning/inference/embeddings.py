@@ -45,7 +45,7 @@ def embeddings(
         pooling: `mean` over all tokens, `cls` for the first token, or `max` over all tokens.
         layer: 0 for the embeddings of the tokens, n for the n-th layer; negative numbers count from the last.
         normalize: whether each vector is scaled to length 1.
-        batch_size: the number of sequences in a batch.
+        batch_size: the maximal number of sequences in a batch; see `length_batches`.
         show: whether a progress bar is shown; None: if standard error is a terminal.
 
     Raises:
@@ -60,7 +60,7 @@ def embeddings(
         )
     device = encoder.embeddings.word.weight.device
     result = np.empty((len(sequences), encoder.config.hidden_size), np.float32)
-    for chosen in length_batches([len(tokens.ids) for tokens in sequences], batch_size, show):
+    for chosen in length_batches([len(tokens.ids) for tokens in sequences], batch_size, device, show):
         batch = collate([sequences[index] for index in chosen], pad)
         ids, types, mask = (batch[key].to(device) for key in ("input_ids", "token_type_ids", "attention_mask"))
         if layer % (last + 1) == last:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,6 +19,7 @@ from bert_lightning.inference.given_texts import Given
 from bert_lightning.inference.text_tokens import text_tokens
 from bert_lightning.model.attention_weights import attention_weights
 from bert_lightning.runs.pretrained import PretrainedWeights
+from bert_lightning.runtime.matmul_precision import OneDnnProducts
 from bert_lightning.text.tokenizers.special_tokens import SpecialIds
 
 _PRECISIONS = ("32-true", "bf16-mixed")
@@ -89,7 +92,7 @@ class LoadedEncoder:
             layer: the layer whose hidden states are pooled: 0 for the embeddings of the tokens, n for layer n, -1 for
                 the last layer.
             normalize: whether each vector is scaled to length 1.
-            batch_size: the number of texts in a batch.
+            batch_size: the maximal number of texts in a batch.
             max_length: the maximal number of tokens in a text; None: `self.max_length`.
             progress: whether a progress bar is shown.
 
@@ -141,7 +144,7 @@ class LoadedEncoder:
             a: a text, a list of N texts, or an array of their embeddings.
             b: a text, a list of M texts, or an array of their embeddings.
             pooling: the pooling, as for `embed`.
-            batch_size: the number of texts in a batch.
+            batch_size: the maximal number of texts in a batch.
 
         Returns:
             an array [N, M] of float32. One text instead of a list leaves out its dimension. Two texts give a float.
@@ -150,9 +153,12 @@ class LoadedEncoder:
         cosines = left @ right.T
         return float(cosines) if cosines.ndim == 0 else cosines
 
-    def _computing(self) -> torch.autocast:
-        """Return the context in which this model computes."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Compute in the precision of this model, and in float32 by the fastest library that is exact."""
+        in_bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
+        with OneDnnProducts(self.device), in_bf16:
+            yield
 
     def _directions(self, given: Any, pooling: str, batch_size: int) -> Embeddings:
         """Return embeddings of length 1, of texts or of embeddings that were computed before."""

@@ -85,7 +85,7 @@ class LoadedModel(LoadedEncoder):
         Args:
             texts: a text, or a list of texts, with [MASK] where a word is missing.
             top_k: the number of words for each [MASK].
-            batch_size: the number of texts in a batch.
+            batch_size: the maximal number of texts in a batch.
             progress: whether a progress bar is shown.
 
         Returns:
@@ -101,7 +101,9 @@ class LoadedModel(LoadedEncoder):
         warn_of_cuts(sum(tokens.is_cut for _, tokens in asked), len(asked), self.max_length)
         lengths = [len(tokens.ids) for _, tokens in asked]
         with self._computing():
-            filled = results_in_order(asked, lengths, lambda part: filler(part, top_k), batch_size, progress)
+            filled = results_in_order(
+                asked, lengths, lambda part: filler(part, top_k), batch_size, self.device, progress
+            )
         return given.shaped(filled)
 
     def classify(self, texts: Any, batch_size: int = 32, progress: bool | None = None) -> Any:
@@ -109,7 +111,7 @@ class LoadedModel(LoadedEncoder):
 
         Args:
             texts: a text, or a list of texts. If the task has pairs, a pair is a tuple of two texts.
-            batch_size: the number of texts in a batch.
+            batch_size: the maximal number of texts in a batch.
             progress: whether a progress bar is shown.
 
         Returns:
@@ -125,7 +127,7 @@ class LoadedModel(LoadedEncoder):
 
         Args:
             texts: a text, or a list of texts. In a list, a text may be a list of words.
-            batch_size: the number of texts in a batch.
+            batch_size: the maximal number of texts in a batch.
             progress: whether a progress bar is shown.
 
         Returns:
@@ -144,7 +146,7 @@ class LoadedModel(LoadedEncoder):
         Args:
             question: a question, or a list of questions.
             context: a text, or a list of texts, of any length. One question or one context may go with a list.
-            batch_size: the number of questions in a batch.
+            batch_size: the maximal number of questions in a batch.
             progress: whether a progress bar is shown.
 
         Returns:
@@ -165,7 +167,7 @@ class LoadedModel(LoadedEncoder):
         Args:
             examples: an example, or a list of examples. An example is a text as on the command line, such as
                 `"A ||| B"`, a tuple of the task's parts, or a mapping of its columns.
-            batch_size: the number of examples in a batch.
+            batch_size: the maximal number of examples in a batch.
             progress: whether a progress bar is shown.
 
         Returns:
@@ -268,4 +270,4 @@ class LoadedModel(LoadedEncoder):
         warn_of_cuts(sum(unit.is_cut for unit in units), len(units), answerer.max_length)
         lengths = [sum(len(tokens.ids) for tokens in unit.sequences) for unit in units]
         with self._computing():
-            return results_in_order(units, lengths, answerer.predictions, batch_size, show)
+            return results_in_order(units, lengths, answerer.predictions, batch_size, self.device, show)

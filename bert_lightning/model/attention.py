@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bert_lightning.model.dropout import keep_mask
 from bert_lightning.model.layers import FusedLinear
 from bert_lightning.model.positions import rotate
+from bert_lightning.model.small_products import default_products
 from bert_lightning.model.unpadding.layout import Layout
 from bert_lightning.model.unpadding.padded_rows import AttentionGroup, split_tokens
 
@@ -72,7 +73,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, groups: tuple[AttentionGro
         if own:
             context = _DropoutAttention.apply(q, k, v, group.mask, dropout_p)  # type: ignore[no-untyped-call]
         else:
-            context = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, dropout_p=dropout_p)
+            with default_products(q, k):
+                context = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask, dropout_p=dropout_p)
         contexts.append(group.queries.unpad(context.transpose(1, 2)))  # [n, N, q, D] -> [count, N, D]
     # Filler tokens get an output that is never read. The product by 0 connects it to the autograd graph, so that
     # backward also works for a batch without tokens.

@@ -6,8 +6,7 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -15,31 +14,11 @@ import torch
 from lightning.fabric.utilities.throughput import get_available_flops
 from torch import Tensor
 
+from bert_lightning.runtime.matmul_precision import float32_matmul_precision
+
 _TOKENS = 2048  # rows of the measured product: the tokens of a usual batch
 _SECONDS = 0.2
 _LEAST_ROUNDS = 8  # of products that take turns: on a busy machine few fit into the time
-_SIZE = 256  # rows and columns of the product that tests whether inputs are rounded
-
-
-@contextmanager
-def float32_matmul_precision(setting: str) -> Iterator[None]:
-    """Set torch's precision of float32 matrix products, and restore the previous setting at the end."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(setting)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-def onednn_is_exact() -> bool:
-    """Return whether oneDNN computes float32 matrix products without rounding the inputs to bfloat16."""
-    numbers = torch.Generator().manual_seed(0)
-    left, right = torch.randn(2, _SIZE, _SIZE, generator=numbers)
-    exact = left.double() @ right.double()
-    with float32_matmul_precision("medium"):
-        error = (left @ right - exact).abs().max()
-    return bool(error < 1e-4)  # the error is about 1e-5 in float32, and 1e-1 with inputs rounded to bfloat16
 
 
 def peak_flops(device: torch.device, precision: str, width: int, matmul_precision: str) -> float | None:

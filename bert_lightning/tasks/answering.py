@@ -16,6 +16,7 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.objectives.base import hidden_states
 from bert_lightning.objectives.downstream import TaskObjective
 from bert_lightning.runs.pretrained import PretrainedWeights
+from bert_lightning.runtime.matmul_precision import OneDnnProducts
 from bert_lightning.tasks.data import joint_objective
 from bert_lightning.tasks.metadata import built_part, class_of_part, task_metadata
 from bert_lightning.tasks.tokenized_examples import TokenizedExamples
@@ -77,8 +78,9 @@ class Answerer:
         """Return the predictions for one batch."""
         batch = labelled_batch(self.task_type, units, self.pad)
         inputs = {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-        (hidden,) = hidden_states(self.encoder, inputs, [self.objective.positions(inputs)])
-        scores = self.objective.scores(hidden, inputs)
+        with OneDnnProducts(self.device):
+            (hidden,) = hidden_states(self.encoder, inputs, [self.objective.positions(inputs)])
+            scores = self.objective.scores(hidden, inputs)
         check_numbers(self.path, scores)
         return self.task_type.decode(scores, units, self.labels)
 

@@ -23,6 +23,7 @@ from bert_lightning.errors import UserError
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.pretrained import PretrainedWeights
+from bert_lightning.runtime.matmul_precision import OneDnnProducts
 from bert_lightning.tasks.answering import check_numbers
 from bert_lightning.tasks.output import progress
 from bert_lightning.tasks.tokenized_examples import TokenizedExamples
@@ -115,7 +116,7 @@ class PairScorer:
         if head is None:
             raise UserError(_no_head(source))
         special = SpecialIds.of(source.tokenizer)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         encoder = source.encoder().to(device)
         self.path, self.task_type, self.tokenizer = source.path, task_type, source.tokenizer
         self.max_length = min(max_length, source.config.max_position_embeddings)
@@ -130,7 +131,9 @@ class PairScorer:
         tokenized = tokenized or TokenizedExamples()
         units = tokenized.units(self.task_type, examples, self.tokenizer, self.max_length)
         self.num_cut += sum(unit.is_cut for unit in units)
-        scores = self.score([tokens for unit in units for tokens in unit.sequences], batch_size * TOKENS_PER_UNIT)
+        sequences = [tokens for unit in units for tokens in unit.sequences]
+        with OneDnnProducts(self.device):
+            scores = self.score(sequences, batch_size * TOKENS_PER_UNIT)
         check_numbers(self.path, scores)
         yield from zip(examples, self.task_type.decode(scores.view(-1, 2), units, self.labels), strict=True)
 

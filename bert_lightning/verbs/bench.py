@@ -25,7 +25,8 @@ from bert_lightning.model.encoder import BERT
 from bert_lightning.model.models import BertForMaskedLM
 from bert_lightning.objectives.cross_entropy import mean_cross_entropy
 from bert_lightning.optim import parameter_groups
-from bert_lightning.runtime.hardware import float32_matmul_precision, onednn_is_exact, peak_flops
+from bert_lightning.runtime.hardware import peak_flops
+from bert_lightning.runtime.matmul_precision import float32_matmul_precision, onednn_is_exact
 
 _VOCAB_SIZE = 30522  # used if the model's config gives no vocabulary size
 _MASKED_FRACTION = 0.15

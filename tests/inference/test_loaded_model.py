@@ -11,6 +11,7 @@ import torch
 from bert_lightning import UserError
 from bert_lightning.data.labelled.minimal_pairs import BAD, GOOD, MinimalPairs
 from bert_lightning.data.labelled.task_types import Example
+from bert_lightning.inference.length_batches import length_batches
 from bert_lightning.inference.loaded_model import LoadedModel, load
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.model.heads import MaskedLMHead, SequenceClassificationHead, SpanHead, TokenClassificationHead
@@ -276,3 +277,8 @@ def test_a_place_or_a_device_that_is_not_there(source):
         load(3)
     with pytest.raises(UserError, match=r"^device='gpu' cannot be used \(.*\): give 'cpu', or a GPU such as 'cuda:0'$"):
         LoadedModel(source, "gpu")
+
+
+@pytest.mark.parametrize(("device", "batches"), [("cpu", [[4], [0], [1, 2], [3]]), ("meta", [[4, 0], [1, 2], [3]])])
+def test_a_batch_on_a_cpu_has_a_limit_of_tokens(device, batches):
+    assert [*length_batches([3000, 1500, 1500, 1000, 5000], 2, torch.device(device), False)] == batches

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from bert_lightning.runtime import hardware
-from bert_lightning.runtime.hardware import float32_matmul_precision, onednn_is_exact, peak_flops
+from bert_lightning.runtime.hardware import peak_flops
+from bert_lightning.runtime.matmul_precision import float32_matmul_precision
 
 CPU = torch.device("cpu")
 
@@ -64,24 +65,3 @@ def test_bench_compares_with_products_as_its_step_makes_them(products, monkeypat
     assert code == 0, errors
     assert products == [(setting, torch.float32)]
     assert torch.get_float32_matmul_precision() == "highest"
-
-
-def test_looking_at_the_accuracy_changes_nothing():
-    torch.manual_seed(0)
-    expected = torch.rand(1)
-    torch.manual_seed(0)
-    onednn_is_exact()
-    assert torch.rand(1) == expected
-    assert torch.get_float32_matmul_precision() == "highest"
-
-
-def test_rounded_inputs_are_found(monkeypatch):
-    product = torch.Tensor.__matmul__
-
-    def rounding(left, right):
-        return (
-            product(left.bfloat16(), right.bfloat16()).float() if left.dtype == torch.float32 else product(left, right)
-        )
-
-    monkeypatch.setattr(torch.Tensor, "__matmul__", rounding)
-    assert not onednn_is_exact()
