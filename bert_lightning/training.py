@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from bert_lightning.config.building import build, build_values, run_folder
+from bert_lightning.config.finalize import finalize
 from bert_lightning.config.saved import saved_config
 from bert_lightning.data.workers import allow_open_files
 from bert_lightning.runs.checkpoint_files import latest_intact_checkpoint
@@ -122,13 +123,18 @@ def build_session(
     config: DictConfig, folder: RunFolder, parts_of: BuildParts, checkpoint: Path | None = None
 ) -> Session:
     """Build the parts, callbacks, loggers and trainer of a run in this process, and return them as a session."""
-    parts = parts_of(config)
+    # A checkpoint holds all weights. So what the run started from is not read again, and may be gone.
+    parts = parts_of(config if checkpoint is None else _without_initial_weights(config))
     if config.get("compile"):
         parts.module.encoder.compile_feed_forward()
     return Session.build(
         config, folder, parts,
         build(config.trainer), build_values(config.callbacks), build_values(config.logger), checkpoint,
     )  # fmt: skip
+
+
+def _without_initial_weights(config: DictConfig) -> DictConfig:
+    return finalize(config, {"init_from": None}) if config.get("init_from") is not None else config
 
 
 def launch_ranks(config: DictConfig, folder: RunFolder, overrides: Sequence[str] = ()) -> None:

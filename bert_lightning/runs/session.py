@@ -25,6 +25,7 @@ from bert_lightning.budget import Flops
 from bert_lightning.callbacks.budget import BudgetCallback
 from bert_lightning.callbacks.checkpoints import Checkpoints
 from bert_lightning.callbacks.exact_resume import ExactResume
+from bert_lightning.callbacks.initial_validation import InitialValidation
 from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.data.datamodule import StreamDataModule
 from bert_lightning.errors import UserError
@@ -100,6 +101,8 @@ class Session:
         if throughput is None and isinstance(parts.module.budget, Flops):
             raise UserError("budget=flops needs callbacks.throughput, which counts the FLOPs: do not set it to null")
         callbacks = [ExactResume(), BudgetCallback(parts.module.budget, throughput), *callbacks, *parts.callbacks]
+        if config.get("init_from") is not None:
+            callbacks.append(InitialValidation())
         for callback in callbacks:
             if isinstance(callback, (ModelCheckpoint, Checkpoints)):
                 callback.dirpath = str(folder.checkpoints)

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.callbacks.exact_resume import ExactResume
+from bert_lightning.callbacks.initial_validation import InitialValidation
 from bert_lightning.callbacks.throughput import Throughput
 from bert_lightning.modules.base import EncoderModule
 from bert_lightning.runs.slurm_job import slurm_job_id
@@ -37,6 +38,7 @@ def make_summary(
     exact = next(c for c in callbacks if isinstance(c, ExactResume))
     exact.record_summary(trainer)
     throughput = next((c for c in callbacks if isinstance(c, Throughput)), None)
+    initial = next((c for c in callbacks if isinstance(c, InitialValidation)), None)
     plain: Any = OmegaConf.to_container(config)
     return {
         **{name: plain.get(name) for name in ("verb", "name", "job", "seed")},
@@ -52,6 +54,7 @@ def make_summary(
         "budget": module.budget.summary(),
         "throughput": None if throughput is None else throughput.summary(),
         "metrics": dict(sorted(exact.metrics.items())),
+        "initial_metrics": None if initial is None else dict(sorted(initial.metrics.items())),
         "best": _find_best(callbacks),
         "wall_seconds": round(exact.seconds, 2),
         "ranks": trainer.world_size,

@@ -71,8 +71,10 @@ def print_results(config: DictConfig, folder: RunFolder, summary: dict[str, Any]
     print(f"  budget: {spent['spent']:,.10g} of {spent['total']:,.10g} {spent['unit']}, {spent['share']:.1%}")
     names = sorted(name for name in metrics if name.startswith("val/"))
     width = max(map(len, names), default=0)
+    before = summary.get("initial_metrics") or {}  # before the first update, if the run started from weights
     for name in names:
-        print(f"  {name:{width}} {metrics[name]:.4f}")
+        first = f"  (before: {before[name]:.4f})" if name in before else ""
+        print(f"  {name:{width}} {metrics[name]:.4f}{first}")
     print("Next: " + "\n      ".join(_next_commands(folder, summary.get("heads", {}))))
 
 
