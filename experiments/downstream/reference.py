@@ -30,6 +30,7 @@ from bert_lightning.config.finalize import epoch_steps, finalize
 from bert_lightning.config.hydra_registry import register
 from bert_lightning.data.batching.sampler import StreamBatches
 from bert_lightning.data.labelled.examples import labelled_batch
+from bert_lightning.model.hugging_face.families import FAMILIES
 from bert_lightning.optim import parameter_groups
 from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.ranks import device_count
@@ -39,7 +40,7 @@ from bert_lightning.verbs import finetune
 
 
 def model_of(term, folder, num_labels, head, dropout_rate):
-    """Return transformers' model with published weights. Its random head is replaced with our initial head."""
+    """Return transformers' model with the weights of a folder. Its random head is replaced with our initial head."""
     import transformers as hf
 
     make = {
@@ -49,13 +50,21 @@ def model_of(term, folder, num_labels, head, dropout_rate):
         "spans": hf.AutoModelForQuestionAnswering,
     }[term]
     extra = {} if term == "spans" else {"num_labels": num_labels}
+    config = hf.AutoConfig.from_pretrained(folder, **extra)
     if dropout_rate is not None:
-        extra |= {"hidden_dropout_prob": dropout_rate, "attention_probs_dropout_prob": dropout_rate}
-    model = make.from_pretrained(folder, attn_implementation="sdpa", **extra)
-    theirs = model.qa_outputs if term == "spans" else model.classifier
-    theirs.load_state_dict(head.classifier.state_dict())
-    if hasattr(head, "pooler"):
+        for name, value in config.to_dict().items():
+            if "dropout" in name and isinstance(value, float | int):
+                setattr(config, name, dropout_rate)
+    model = make.from_pretrained(folder, config=config, attn_implementation="sdpa")
+    if hasattr(head, "pooler") and hasattr(model, "bert"):  # the reader of the folder has filled ours
         torch.testing.assert_close(model.bert.pooler.dense.weight, head.pooler.dense.weight)
+    replaced, kind = {}, "classification" if term == "regression" else term
+    for ours, theirs in FAMILIES[config.model_type].tasks.items():
+        if ours.startswith(f"{kind}."):
+            layer = head.get_submodule(ours.removeprefix(f"{kind}."))
+            replaced |= {f"{theirs}.{name}": tensor for name, tensor in layer.state_dict().items()}
+    assert len(replaced) == len(head.state_dict()), "transformers' class computes another head"
+    assert not model.load_state_dict(replaced, strict=False).unexpected_keys
     return model.train()
 
 
@@ -66,6 +75,8 @@ def forward(model, term, batch, task_type, labels, pooling=None, mask_padding=Fa
         "token_type_ids": batch["token_type_ids"],
         "attention_mask": batch["attention_mask"].long(),
     }
+    if getattr(model.config, "type_vocab_size", 1) == 1:  # such models tell no segments apart
+        del inputs["token_type_ids"]
     targets = task_type.targets(batch["units"].units, labels)
     if term == "tagging":
         tags = torch.full(batch["input_ids"].shape, -100)
