@@ -180,6 +180,8 @@ VERBS = {
     "predict": (["predict", "run=runs/tuned", "the cat sleeps"], [hostile_config, *READ_WEIGHTS]),
     "predict masks": (["predict", "run=runs/first", "the [MASK] sleeps"], [hostile_config, *READ_WEIGHTS]),
     "export": (["export", "run=runs/tuned", "output=exported"], [hostile_config, *READ_WEIGHTS]),
+    "visualize": (["visualize", "run=runs/tuned", "the cat sleeps", "predictions=validation"],
+                  [hostile_config, *READ_WEIGHTS]),
     "glue": (["glue", "encoder=runs/first", "path=glue", "tasks=[cola]", "seeds=[1]", "name=table", GLUE],
              [hostile_config, *READ_WEIGHTS]),
 }  # fmt: skip

@@ -16,12 +16,12 @@ from bert_lightning.visualization.visualizing import visualize
 def run(config: DictConfig) -> None:
     """Make the page, write it to `output`, and print where it is."""
     check_output_path("output", config.output)
-    location, embed = config.run, None
+    location = config.run
     if location == "newest":
         location = str(newest_finished_run(Path(config.runs), ("pretrain", "finetune")))
         print(f"# {location}", file=sys.stderr)
-    if config.file is not None:
-        embed = labelled_texts(config.file, config.text_column, config.label_column, config.max_texts)
+    columns = config.text_column, config.label_column
+    embed = None if config.file is None else labelled_texts(config.file, *columns, config.max_texts)
     page = visualize(
         location,
         list(config.texts) if config.texts else None,
@@ -35,4 +35,4 @@ def run(config: DictConfig) -> None:
     )
     page.save(config.output)
     size = Path(config.output).expanduser().stat().st_size
-    print(f"{config.output}: {size / 1e6:.1f} MB. Open it in a browser")
+    print(f"{config.output}: {size / 1e6:.1f} MB\nNext: open {config.output} in a browser")

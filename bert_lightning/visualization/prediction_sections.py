@@ -65,7 +65,7 @@ def predictions_path(run: str, name: str | None) -> Path:
     """Return the path of a run's predictions.
 
     Args:
-        run: the folder of the run.
+        run: the folder of the run, or a checkpoint in it.
         name: the name of the predictions, or the path of a `.jsonl` file; None: those of the last validation.
 
     Raises:
@@ -73,7 +73,8 @@ def predictions_path(run: str, name: str | None) -> Path:
     """
     if name is not None and name.endswith(".jsonl"):
         return Path(name).expanduser()
-    folder = RunFolder(Path(run).expanduser()).predictions
+    place = Path(run).expanduser()
+    folder = RunFolder(place.parent.parent if place.is_file() else place).predictions  # a .ckpt file, or a run
     path = folder / f"{name or VALIDATION}.jsonl"
     if not path.is_file():
         there = sorted({each.stem for each in folder.glob("*.jsonl")} - {MASKED_WORDS})

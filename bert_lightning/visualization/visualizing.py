@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bert_lightning.errors import UserError
 from bert_lightning.inference.given_texts import Given
 from bert_lightning.inference.loaded_model import LoadedModel, load
+from bert_lightning.runs.run_folder import newest_finished_run
 from bert_lightning.visualization.embedding_section import embedding_section
 from bert_lightning.visualization.given_rows import LabelledTexts
 from bert_lightning.visualization.model_page import ModelPage, model_page
@@ -50,6 +52,8 @@ def visualize(
         UserError: if there is nothing to show, or a value is wrong.
     """
     place = str(model.path) if isinstance(model, LoadedModel) else os.fspath(model)
+    if place == "newest":
+        place = str(newest_finished_run(Path("runs"), ("pretrain", "finetune")))
     told: list[Told] = []
     needed = texts is not None or embed is not None
     loaded = model if isinstance(model, LoadedModel) else load(place) if needed else None

@@ -148,7 +148,7 @@ def test_the_verb_shows_what_a_run_has_kept(command, tmp_path):
     write_predictions(folder, "validation", rows, {**ABOUT, "task_type": "text_classification"})
     code, output, errors = command("visualize", "run=runs/tuned")
     assert (code, errors) == (0, "")
-    assert output.startswith("visualize.html: 0.0 MB")
+    assert output.startswith("visualize.html: 0.0 MB\nNext: open visualize.html")
     assert "Most often “bad” is taken for “good”" in (tmp_path / "visualize.html").read_text(encoding="utf-8")
     code, _, errors = command("visualize", "run=runs/tuned", "predictions=test")
     assert code == 2
