@@ -13,6 +13,7 @@ import numpy as np
 from bert_lightning.compare import example_values
 from bert_lightning.compare.measurements import Floats, Measurement
 from bert_lightning.data.labelled.conll import entities
+from bert_lightning.data.labelled.rankings import RANKING_MEASURES
 from bert_lightning.errors import UserError
 from bert_lightning.runs.predictions_file import Predictions, read_predictions
 from bert_lightning.runs.run_folder import RunFolder
@@ -182,6 +183,11 @@ def _of_questions(column: int, answerable: bool | None = None) -> Callable[..., 
     return compute
 
 
+def _ranking_measure(name: str) -> Callable[..., Found]:
+    """Return a function that reads a measure of each ranking. What training keeps has no rankings, and so no values."""
+    return lambda rows, about: _mean(np.array([float(row.get(name, math.nan)) for row in rows]))
+
+
 _OF_ANY_TASK: dict[str, Callable[[Rows, Mapping[str, Any]], Found]] = {"accuracy": _accuracy}
 _CLASSES = {
     "loss": _cross_entropy,
@@ -194,6 +200,7 @@ _NUMBERS = {
     "pearson": _of_numbers(example_values.pearson),
     "spearman": _of_numbers(example_values.spearman),
 }
+_RANKINGS = {name: _ranking_measure(name) for name in RANKING_MEASURES}
 _OF_TASK_TYPE: dict[str, dict[str, Callable[..., Found]]] = {
     "text_classification": _CLASSES,
     "pair_classification": _CLASSES,
@@ -206,6 +213,8 @@ _OF_TASK_TYPE: dict[str, dict[str, Callable[..., Found]]] = {
         "f1": _of_entities((2, 0, 0), (0, 1, 1)),
     },
     "word_classification": {"accuracy": _word_accuracy},
+    "contrastive_pairs": _RANKINGS,
+    "retrieval": _RANKINGS,
     "minimal_pairs": {"accuracy": _pair_accuracy},
     "questions": {
         f"{prefix}{name}": _of_questions(column, answerable)

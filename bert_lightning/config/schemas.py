@@ -130,6 +130,7 @@ class FinetuneConfig(TrainingConfig):
     epochs: Annotated[float, Range(above=0, most=1e6)] = MISSING
     frozen_blocks: Whole | None = MISSING
     task: TaskConfig = MISSING
+    evaluations: dict[str, EvaluationConfig] = field(default_factory=dict)
 
 
 @dataclass

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from bert_lightning.errors import UserError
 from bert_lightning.exports.padded_encoder import PaddedEncoder
-from bert_lightning.inference.embeddings import POOLINGS
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import (
+    POOLINGS,
     MaskedLMHead,
     NextSentenceHead,
     ReplacedTokenHead,
@@ -21,6 +21,7 @@ from bert_lightning.model.heads import (
     TokenClassificationHead,
 )
 from bert_lightning.runs.pretrained import PretrainedWeights
+from bert_lightning.tasks.embedding_settings import embedding_settings
 
 # Types of heads in our checkpoints -> the hub's name of what a model with this head does. The first head that a
 # checkpoint has is exported.
@@ -89,7 +90,11 @@ def traced_model(source: PretrainedWeights, output: ModelOutput) -> TracedModel:
 
 
 def default_output(source: PretrainedWeights) -> str:
-    """Return the kind of output of a checkpoint: logits if it has a head or a task, or else hidden states."""
+    """Return the kind of output of a checkpoint: embeddings if it was trained for them, logits if it has a head or
+    another task, or else hidden states.
+    """
+    if embedding_settings(source).normalize:
+        return "embeddings"
     return "logits" if source.head_types() or source.metadata.get("task") else "hidden_states"
 
 

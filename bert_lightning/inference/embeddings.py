@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from bert_lightning.data.labelled.encoding import TokenSequence, collate
 from bert_lightning.errors import UserError
 from bert_lightning.inference.length_batches import length_batches
 from bert_lightning.model.encoder import BERT
-from bert_lightning.model.heads import first_token_pooling, max_pooling, mean_pooling
+from bert_lightning.model.heads import POOLINGS
 
 Embeddings = npt.NDArray[np.float32]
-POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mean": mean_pooling,
-    "cls": first_token_pooling,
-    "max": max_pooling,
-}
 
 
 @torch.inference_mode()

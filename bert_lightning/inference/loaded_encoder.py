@@ -20,6 +20,7 @@ from bert_lightning.inference.text_tokens import text_tokens
 from bert_lightning.model.attention_weights import attention_weights
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.runtime.matmul_precision import OneDnnProducts
+from bert_lightning.tasks.embedding_settings import embedding_settings
 from bert_lightning.text.tokenizers.special_tokens import SpecialIds
 
 _PRECISIONS = ("32-true", "bf16-mixed")
@@ -76,9 +77,9 @@ class LoadedEncoder:
     def embed(
         self,
         texts: Any,
-        pooling: str = "mean",
+        pooling: str | None = None,
         layer: int = -1,
-        normalize: bool = False,
+        normalize: bool | None = None,
         batch_size: int = 32,
         max_length: int | None = None,
         progress: bool | None = None,
@@ -88,10 +89,10 @@ class LoadedEncoder:
         Args:
             texts: a text, or a list of texts.
             pooling: `mean` over all tokens with [CLS] and [SEP], as sentence-transformers does; `cls` for the first
-                token; `max` over all tokens.
+                token; `max` over all tokens; None: the pooling that the checkpoint was trained with, or else `mean`.
             layer: the layer whose hidden states are pooled: 0 for the embeddings of the tokens, n for layer n, -1 for
                 the last layer.
-            normalize: whether each vector is scaled to length 1.
+            normalize: whether each vector is scaled to length 1; None: if the checkpoint was trained for embeddings.
             batch_size: the maximal number of texts in a batch.
             max_length: the maximal number of tokens in a text; None: `self.max_length`.
             progress: whether a progress bar is shown.
@@ -108,7 +109,9 @@ class LoadedEncoder:
             raise UserError(f"max_length={length!r} must be from 3 to the encoder's positions, {longest}")
         sequences = encode(given.items, self.tokenizer, length)
         warn_of_cuts(sum(tokens.is_cut for tokens in sequences), len(sequences), length)
-        pad = SpecialIds.of(self.tokenizer).pad
+        pad, trained = SpecialIds.of(self.tokenizer).pad, embedding_settings(self._source)
+        pooling = trained.pooling if pooling is None else pooling
+        normalize = trained.normalize if normalize is None else normalize
         with self._computing():
             found = embeddings(self.model, sequences, pad, pooling, layer, normalize, batch_size, progress)
         result: Embeddings = given.shaped(found)  # type: ignore[arg-type]
@@ -137,7 +140,7 @@ class LoadedEncoder:
             weights = attention_weights(self.model, ids, types)
         return Attention(found.names, torch.stack(weights).cpu().numpy())
 
-    def similarity(self, a: Any, b: Any, pooling: str = "mean", batch_size: int = 32) -> Any:
+    def similarity(self, a: Any, b: Any, pooling: str | None = None, batch_size: int = 32) -> Any:
         """Return the cosine of the embeddings of every text in `a` with every text in `b`.
 
         Args:
@@ -160,7 +163,7 @@ class LoadedEncoder:
         with OneDnnProducts(self.device), in_bf16:
             yield
 
-    def _directions(self, given: Any, pooling: str, batch_size: int) -> Embeddings:
+    def _directions(self, given: Any, pooling: str | None, batch_size: int) -> Embeddings:
         """Return embeddings of length 1, of texts or of embeddings that were computed before."""
         is_array = isinstance(given, np.ndarray) and given.dtype.kind == "f"
         found: Embeddings = given if is_array else self.embed(given, pooling, batch_size=batch_size)

@@ -3,6 +3,7 @@
 from bert_lightning.metrics.classification import F1, Accuracy, MacroF1, Matthews, PairAccuracy, WordAccuracy
 from bert_lightning.metrics.correlation import Correlations
 from bert_lightning.metrics.entities import EntityF1
+from bert_lightning.metrics.ranking import Ranking
 from bert_lightning.metrics.squad import Squad
 from bert_lightning.metrics.task_metrics import TaskMetric, TaskMetrics
 from bert_lightning.metrics.term_metrics import Perplexity, TermMetrics
@@ -16,6 +17,7 @@ __all__ = [
     "Matthews",
     "PairAccuracy",
     "Perplexity",
+    "Ranking",
     "Squad",
     "TaskMetric",
     "TaskMetrics",

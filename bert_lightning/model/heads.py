@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -160,3 +162,10 @@ def max_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
 def first_token_pooling(hidden: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return the hidden state of [CLS], [B, S, H] -> [B, H]."""
     return hidden[:, 0]
+
+
+POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mean": mean_pooling,
+    "cls": first_token_pooling,
+    "max": max_pooling,
+}

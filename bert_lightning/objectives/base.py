@@ -92,6 +92,10 @@ class Objective(nn.Module):
         """Return the number of predictions over which the loss is a mean. The default is one per sequence."""
         return len(batch["input_ids"])
 
+    def encode(self, encoder: BERT, batch: Batch) -> Tensor | None:
+        """Return what `forward` reads instead of hidden states, from passes of its own; None: hidden states."""
+        return None
+
     def positions(self, batch: Batch) -> Tensor | None:
         """Return the positions whose hidden states this objective reads, [M] int64; None: all positions.
 
@@ -164,11 +168,12 @@ class JointObjective(nn.Module):
         objectives = self.objectives()
         for objective in objectives.values():
             batch = objective.inputs(encoder, batch)
-        parts = hidden_states(encoder, batch, [objective.positions(batch) for objective in objectives.values()])
-        terms = {
-            name: objective(hidden, encoder, batch)
-            for (name, objective), hidden in zip(objectives.items(), parts, strict=True)
-        }
+        own = {name: objective.encode(encoder, batch) for name, objective in objectives.items()}
+        shared = [name for name, states in own.items() if states is None]
+        if shared:
+            positions = [objectives[name].positions(batch) for name in shared]
+            own |= dict(zip(shared, hidden_states(encoder, batch, positions), strict=True))
+        terms = {name: objective(own[name], encoder, batch) for name, objective in objectives.items()}
         shares = self.shares(batch)
         weighted = [objectives[name].weight * shares[name] * term.loss for name, term in terms.items()]
         return torch.stack(weighted).sum(), terms

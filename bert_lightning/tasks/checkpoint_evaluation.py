@@ -10,7 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from bert_lightning.callbacks.checkpoint_names import LAST
 from bert_lightning.config.saved import saved_task
+from bert_lightning.data.labelled.contrastive import ContrastivePairs
 from bert_lightning.data.labelled.minimal_pairs import MinimalPairs
+from bert_lightning.data.labelled.retrieval import Retrieval
 from bert_lightning.data.labelled.task_types import Example, TaskType
 from bert_lightning.errors import UserError
 from bert_lightning.metrics import TaskMetrics
@@ -19,7 +21,10 @@ from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.trust import trust_targets_of
 from bert_lightning.tasks.answering import Answerer
-from bert_lightning.tasks.data import task_metrics, task_type_of
+from bert_lightning.tasks.data import source_of, task_metrics, task_type_of
+from bert_lightning.tasks.dense_retrieval import Retriever
+from bert_lightning.tasks.embedding_settings import as_embeddings, embeds_texts
+from bert_lightning.tasks.metadata import built_part
 from bert_lightning.tasks.output import json_lines, note_cut, note_written, progress
 from bert_lightning.tasks.pseudo_likelihood import PairScorer
 from bert_lightning.tasks.registry import is_registered
@@ -81,15 +86,26 @@ def evaluate_checkpoint(
 
 def _predictor(
     config: DictConfig, source: PretrainedWeights, task: DictConfig, task_type: TaskType
-) -> Answerer | PairScorer:
+) -> Answerer | PairScorer | Retriever:
     """Return what predicts the examples of the task, after checking that the checkpoint can answer it."""
     if isinstance(task_type, MinimalPairs):
         return PairScorer(source, task_type, task.max_length)
+    if isinstance(task_type, Retrieval):
+        return Retriever(source, task_type, task.max_length, source_of(task))
+    if isinstance(task_type, ContrastivePairs):
+        return Retriever(source, task_type, task.max_length)
     given = None if config.task is None else task
     with trust_targets_of(given):
+        if given is not None and embeds_texts(task) and not _has_task(source, task_type):
+            source = as_embeddings(source, task)
         answer = Answerer(source, given)
     _check_same(task_type, answer, source, task)
     return answer
+
+
+def _has_task(source: PretrainedWeights, task_type: TaskType) -> bool:
+    own = source.metadata.get("task")
+    return own is not None and _alike(task_type, built_part(source.path, own, "type"))
 
 
 def _task_of_run(source: PretrainedWeights) -> DictConfig:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bert_lightning.data.labelled.choices import Choices
+from bert_lightning.data.labelled.contrastive import ContrastivePairs
 from bert_lightning.data.labelled.minimal_pairs import MinimalPairs
 from bert_lightning.data.labelled.questions import Questions
+from bert_lightning.data.labelled.retrieval import Retrieval
 from bert_lightning.data.labelled.texts import (
     PairClassification,
     TextClassification,
@@ -19,7 +21,8 @@ from bert_lightning.data.labelled.texts import (
     TextPairSimilarity,
 )
 from bert_lightning.data.labelled.words import TaggedWords, WordClassification
-from bert_lightning.model.heads import first_token_pooling, mean_pooling
+from bert_lightning.model.heads import first_token_pooling, max_pooling, mean_pooling
+from bert_lightning.objectives.contrastive import Contrastive
 from bert_lightning.objectives.downstream import (
     Classification,
     MultipleChoice,
@@ -39,17 +42,21 @@ REGISTRY: dict[str, Callable[..., Any]] = {
     "word_classification": WordClassification,
     "questions": Questions,
     "choices": Choices,
+    "contrastive_pairs": ContrastivePairs,
+    "retrieval": Retrieval,
     "minimal_pairs": MinimalPairs,
     # objectives
     "classification": Classification,
     "regression": Regression,
     "similarity": Similarity,
+    "contrastive": Contrastive,
     "token_classification": TokenClassification,
     "span_extraction": SpanExtraction,
     "multiple_choice": MultipleChoice,
     # poolings, and the losses of pairs of embeddings
     "mean": mean_pooling,
     "first_token": first_token_pooling,
+    "max": max_pooling,
     "cosine_error": CosineError,
     "in_batch_contrast": InBatchContrast,
 }

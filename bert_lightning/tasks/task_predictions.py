@@ -161,7 +161,7 @@ class KeepPredictions(Callback):
         metrics = {
             name.rpartition("/")[2]: float(value)
             for name, value in trainer.callback_metrics.items()
-            if name.startswith("val/")
+            if name.startswith(f"val/{pl_module.term}/")
         }
         about = {**self.about, "checkpoint": f"step-{trainer.global_step}.ckpt", "metrics": metrics}
         run = RunFolder(Path(trainer.default_root_dir))

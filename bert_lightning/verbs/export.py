@@ -16,6 +16,7 @@ from bert_lightning.exports.traced_model import ModelOutput, default_output
 from bert_lightning.exports.transformers_folder import export
 from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
 from bert_lightning.runs.run_folder import newest_finished_run
+from bert_lightning.tasks.embedding_settings import EmbeddingSettings, embedding_settings
 
 # Settings that only some targets have.
 _TARGETS = {
@@ -41,8 +42,8 @@ def run(config: DictConfig) -> None:
     elif config.to == "transformers":
         what = f"{export(source, output, config.family)}, for transformers' from_pretrained"
     else:
-        pooling, normalize = config.pooling or "mean", bool(config.normalize)
-        family = export_sentence_transformers(source, output, config.family, pooling, normalize)
+        settings = _embedding_settings(source, config)
+        family = export_sentence_transformers(source, output, config.family, *settings)
         what = f"{family}, for SentenceTransformer of sentence-transformers"
     print(f"{output}: {what}")
 
@@ -50,13 +51,20 @@ def run(config: DictConfig) -> None:
 def _export_program(source: PretrainedWeights, output: Path, form: ProgramFormat, config: DictConfig) -> str:
     of_embeddings = config.pooling is not None or config.normalize is not None
     kind = config.outputs or ("embeddings" if of_embeddings else default_output(source))
-    wanted = ModelOutput(kind, config.pooling or "mean", bool(config.normalize))
+    wanted = ModelOutput(kind, *_embedding_settings(source, config))
     written = export_program(source, output, form, wanted, config.family)
     head = f" of the head {written.head}" if written.head else ""
     found = f"{', '.join(written.outputs)}{head}, for {form.loader}"
     if written.difference is None:
         return found
     return f"{found}; outputs equal this package's within {written.difference:.1g}"
+
+
+def _embedding_settings(source: PretrainedWeights, config: DictConfig) -> EmbeddingSettings:
+    """Return the pooling and the scaling of embeddings: those of the command line, or else those of training."""
+    trained = embedding_settings(source)
+    normalize = trained.normalize if config.normalize is None else bool(config.normalize)
+    return EmbeddingSettings(config.pooling or trained.pooling, normalize)
 
 
 def _check_settings(config: DictConfig) -> None:

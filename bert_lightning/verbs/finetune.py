@@ -18,6 +18,7 @@ from bert_lightning.config.finalize import epoch_steps, finalize, trainer_limits
 from bert_lightning.config.finetuning_options import with_finetuning_of_encoder
 from bert_lightning.config.memory import check_memory, value_bytes
 from bert_lightning.data.datamodule import StreamDataModule
+from bert_lightning.data.labelled.contrastive import ContrastivePairs
 from bert_lightning.data.labelled.examples import LabelledExamples
 from bert_lightning.errors import UserError
 from bert_lightning.model.config import BertConfig
@@ -37,6 +38,7 @@ from bert_lightning.tasks.data import (
     task_metrics,
     training_data,
 )
+from bert_lightning.tasks.embedding_evaluation import MeasuredEmbeddings, read_measured_embeddings
 from bert_lightning.tasks.metadata import task_metadata
 from bert_lightning.tasks.output import note_cut
 from bert_lightning.tasks.task_predictions import KeepPredictions, about_task, task_name
@@ -115,8 +117,20 @@ def _parts(
     module = _module(config, source, data)
     metrics = module.validation_metrics.metrics.values()
     about = about_task(task_name(config), config.task.validation_split, data.task_type, data.labels, metrics)
-    kept = KeepPredictions(data.task_type, data.validation, about)
-    return RunParts(module, batches, source.tokenizer, data.fingerprint, [kept])
+    measured = [each.callback(source.tokenizer, module) for each in _evaluations(config, data)]
+    # The predictions are kept with the values of all metrics, so they come last.
+    callbacks = [*measured, KeepPredictions(data.task_type, data.validation, about)]
+    names = [name for callback in measured for name in callback.metric_names]
+    return RunParts(module, batches, source.tokenizer, data.fingerprint, callbacks, names)
+
+
+def _evaluations(config: DictConfig, data: TaskData) -> list[MeasuredEmbeddings]:
+    """Return what is measured by embeddings: the ranking of contrastive pairs, and the entries of `evaluations`."""
+    task, pairs = config.task, []
+    if isinstance(data.task_type, ContrastivePairs):
+        pairs = [MeasuredEmbeddings.of_pairs(task.term, data.validation, task.max_length)]
+    # A run of an older version has no key `evaluations`.
+    return [*pairs, *(read_measured_embeddings(*entry) for entry in config.get("evaluations", {}).items())]
 
 
 def _check_memory(
@@ -199,7 +213,8 @@ def _module(config: DictConfig, source: PretrainedWeights, data: TaskData) -> Fi
         task=task_metadata(task, data.labels),
         task_type=data.task_type,
         labels=data.labels,
-        task_metrics=task_metrics(task, data.labels),
+        # A callback measures rankings, since they need the embeddings of all batches.
+        task_metrics={} if isinstance(data.task_type, ContrastivePairs) else task_metrics(task, data.labels),
         frozen_blocks=config.frozen_blocks,
         encoder=encoder,
         objective=objective,

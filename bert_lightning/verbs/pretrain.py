@@ -36,6 +36,7 @@ from bert_lightning.runs.ranks import device_count, shard_count
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.session import RunParts
 from bert_lightning.runs.warm_start import copy_weights
+from bert_lightning.tasks.embedding_evaluation import MeasuredEmbeddings, is_about_embeddings, read_measured_embeddings
 from bert_lightning.tasks.masked_words import MaskedWords
 from bert_lightning.tasks.pair_evaluation import MeasuredPairs, read_measured_pairs
 from bert_lightning.tasks.scheduled_evaluation import ScheduledEvaluation
@@ -43,6 +44,7 @@ from bert_lightning.text.tokenizers.recipes import SpecialIds, fingerprint, voca
 from bert_lightning.training import check_new_run, start_run
 from bert_lightning.verbs.prepare import prepared_data
 
+Measured = MeasuredPairs | MeasuredProbe | MeasuredEmbeddings
 # Validation has a fixed seed and fixed masking. So the validation losses of runs with equal `examples` are comparable.
 _VALIDATION_SEED = 2**32
 _VALIDATION_MASKING = TokenMasking(rate=0.15, mask_prob=0.8, random_prob=0.1)
@@ -135,7 +137,7 @@ def _parts(
     config: DictConfig,
     data: PreparedData,
     make_objective: Callable[[BertConfig], JointObjective],
-    measured: Sequence[MeasuredPairs | MeasuredProbe],
+    measured: Sequence[Measured],
 ) -> RunParts:
     pl.seed_everything(config.seed, verbose=False)
     batches = pretraining_batches(config, data)
@@ -152,12 +154,16 @@ def _parts(
     return RunParts(module, batches, data.tokenizer, lambda: data.fingerprint, callbacks, names)
 
 
-def _evaluations(evaluations: Mapping[str, DictConfig]) -> list[MeasuredPairs | MeasuredProbe]:
-    """Return what each entry of `evaluations` measures: probes if it has `max_states`, otherwise minimal pairs."""
-    return [
-        (read_measured_pairs if entry.get("max_states") is None else read_measured_probe)(key, entry)
-        for key, entry in evaluations.items()
-    ]
+def _evaluations(evaluations: Mapping[str, DictConfig]) -> list[Measured]:
+    """Return what each entry of `evaluations` measures: probes, embeddings of texts, or minimal pairs."""
+    return [_reader(entry)(key, entry) for key, entry in evaluations.items()]
+
+
+def _reader(entry: DictConfig) -> Callable[[str, DictConfig], Measured]:
+    """Return what reads an entry of `evaluations`. If it has `max_states`, it is about probes."""
+    if entry.get("max_states") is not None:
+        return read_measured_probe
+    return read_measured_embeddings if is_about_embeddings(entry.task) else read_measured_pairs
 
 
 def _vocabulary_size(config: DictConfig, data: PreparedData) -> int:

@@ -17,7 +17,7 @@ from bert_lightning.config.hydra_registry import register
 from bert_lightning.data.labelled.task_types import TaskType
 from bert_lightning.data.labelled.words import LabelledWords
 from bert_lightning.errors import UserError
-from bert_lightning.objectives import downstream, similarity
+from bert_lightning.objectives import contrastive, downstream, similarity
 from bert_lightning.objectives.downstream import SequenceObjective, TaskObjective
 from bert_lightning.tasks.metadata import built_part, task_metadata
 from bert_lightning.tasks.registry import REGISTRY, with_names, with_paths
@@ -31,7 +31,7 @@ def classes(module, base):
 def test_every_task_type_and_objective_is_registered_by_its_own_name():
     modules = [import_module(f"{labelled.__name__}.{found.name}") for found in iter_modules(labelled.__path__)]
     parts = set().union(*(classes(module, TaskType) for module in modules)) | classes(downstream, TaskObjective)
-    parts |= classes(similarity, TaskObjective)
+    parts |= classes(similarity, TaskObjective) | classes(contrastive, TaskObjective)
     parts -= {SequenceObjective, LabelledWords}  # base classes
     assert len(parts) >= 13
     assert parts <= set(REGISTRY.values())
@@ -71,7 +71,7 @@ def test_a_name_of_a_newer_version_is_refused_in_a_line_that_says_so(name, tmp_p
 def test_a_name_of_a_newer_version_inside_a_part_is_refused_too(key, tmp_path):
     node, inside = with_names(NODE), {"_target_": "from_tomorrow"}
     node |= {"others": [inside]} if key == "others.0" else {key: inside}
-    known = "mean, first_token, cosine_error, in_batch_contrast"
+    known = "mean, first_token, max, cosine_error, in_batch_contrast"
     line = f"x.ckpt: task.objective.{key}=from_tomorrow is unknown to this version, which has {known}: update"
     with pytest.raises(UserError, match=line):
         built_part(tmp_path / "x.ckpt", {"objective": node}, "objective")
@@ -94,7 +94,8 @@ def test_parts_of_others_keep_their_paths():
 
 
 @pytest.mark.parametrize("task", ["text_classification", "text_pair", "text_pair_score", "similarity",
-                                  "token_classification", "question_answering", "multiple_choice"])  # fmt: skip
+                                  "token_classification", "question_answering", "multiple_choice",
+                                  "contrastive"])  # fmt: skip
 def test_the_metadata_of_every_task_hold_no_path_and_build_the_same(task, tmp_path):
     register()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
