@@ -18,6 +18,7 @@ _OPTIMIZER = {
 LIMITS: dict[str, dict[str, Any]] = {
     "bert_lightning.model.BertConfig": {"vocab_size": Count | None},  # null: the size of the tokenizer's vocabulary
     "bert_lightning.data.labelled.sources.Files": {"path": str | None},  # null: the data are from the hub
+    "bert_lightning.data.labelled.retrieval.BeirFolder": {"path": str | None},  # null: none is given yet
     "lightning.pytorch.Trainer": {
         "devices": str | Annotated[int, Range(least=-1)],
         "num_nodes": Annotated[int, Range(least=1, most=100_000)],

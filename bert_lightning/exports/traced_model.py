@@ -90,9 +90,7 @@ def traced_model(source: PretrainedWeights, output: ModelOutput) -> TracedModel:
 
 
 def default_output(source: PretrainedWeights) -> str:
-    """Return the kind of output of a checkpoint: embeddings if it was trained for them, logits if it has a head or
-    another task, or else hidden states.
-    """
+    """Return the kind of output of a checkpoint: embeddings, if it was trained for them, logits or hidden states."""
     if embedding_settings(source).normalize:
         return "embeddings"
     return "logits" if source.head_types() or source.metadata.get("task") else "hidden_states"

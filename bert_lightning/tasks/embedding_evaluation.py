@@ -32,7 +32,7 @@ _BATCH = 64  # texts
 
 @dataclass(frozen=True)
 class MeasuredEmbeddings:
-    """What is measured: its name in the log, its examples, and the schedule.
+    """Embeddings that are measured during training: their name in the log, the examples, and the schedule.
 
     Args:
         name: the name in the log.

@@ -41,10 +41,11 @@ class ContrastivePairs(TaskType):
         if self.unsupervised and answered:  # a pair that a user asks about has two texts
             twice = ({self._column(POSITIVE): self._value(row, ANCHOR)} for row in rows)
             rows = [Row(row.where, {**row.values, **more}) for row, more in zip(rows, twice, strict=True)]
+        found = super().examples(rows, answered, first)
         negatives = self.columns.get(NEGATIVE)
         if answered and negatives not in (None, NEGATIVE) and not any(negatives in row.values for row in rows):
             raise UserError(f"{rows[0].where}: there is no column {negatives!r}: change task.columns.negative")
-        return super().examples(rows, answered, first)
+        return found
 
     def inputs(self, row: Row) -> dict[str, Any]:
         pair = {part: self._clean(row, self._value(row, part), part) for part in self.parts}

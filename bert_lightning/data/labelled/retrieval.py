@@ -33,7 +33,17 @@ class Collection:
 
     @classmethod
     def of_queries(cls, examples: Sequence[Example], documents: Mapping[str, str]) -> Collection:
-        """Return the collection of the examples of `Retrieval`."""
+        """Return the collection of the examples of `Retrieval`.
+
+        Raises:
+            UserError: if there is no such document as one that is relevant.
+        """
+        judged = ((example, name) for example in examples for name, grade in example.answer.items() if grade > 0)
+        for example, name in judged:
+            if name not in documents:
+                raise UserError(
+                    f"{example.where}: document {name!r} is relevant to this query, but is not in corpus.jsonl: add it"
+                )
         return cls([example.inputs["query"] for example in examples], [e.answer for e in examples], documents)
 
     @classmethod
@@ -86,6 +96,8 @@ class BeirFolder(Files):
     """
 
     def read(self, split: str) -> list[Row] | None:
+        if not Path(self.path).expanduser().is_dir():
+            raise UserError(f"task.path={self.path} is no folder with corpus.jsonl, queries.jsonl and qrels: give one")
         if (judgements := super().read(split)) is None:
             return None
         relevance = defaultdict[str, dict[str, float]](dict)
@@ -113,8 +125,6 @@ class BeirFolder(Files):
 
     def _rows(self, name: str) -> Iterator[Row]:
         folder = Path(self.path).expanduser()
-        if not folder.is_dir():
-            raise UserError(f"task.path={self.path} is no folder with corpus.jsonl, queries.jsonl and qrels: give one")
         for file in resolve(str(folder / name) if (folder / name).exists() else str(folder / f"{name}.gz")):
             yield from read_rows(file)
 
