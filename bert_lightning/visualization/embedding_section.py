@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 
@@ -46,7 +47,10 @@ def embedding_section(
     """
     if len(texts) < 3:
         raise UserError(f"there are {len(texts)} texts to embed: give three or more")
-    vectors = model.embed(list(texts), pooling=pooling, layer=layer)
+    with warnings.catch_warnings(record=True) as caught:  # of texts that are cut; the page says so
+        warnings.simplefilter("always")
+        vectors = model.embed(list(texts), pooling=pooling, layer=layer)
+    cut = "".join(f" {warning.message}." for warning in caught)
     places, shares = principal_components(vectors)
     groups, numbers = _groups(labels, len(texts))
     points = [
@@ -60,7 +64,7 @@ def embedding_section(
     both = f"{100 * shares.sum():.0f} %"
     remark = note(
         f"{drawn[0].upper()}{drawn[1:]}, {_POOLED[pooling]} of {_layer_name(layer)}. The plane has {both} of their "
-        f"variance: points that are close in it may be far apart in the other {vectors.shape[1] - 2} dimensions."
+        f"variance: points that are close in it may be far apart in the other {vectors.shape[1] - 2} dimensions.{cut}"
     )
     sentence = f"Two principal components have {both} of the variance of {plural(len(texts), 'embedding')}."
     if len(groups) > 1 and labels is not None:

@@ -51,6 +51,11 @@ def test_each_text_is_a_point_of_its_label(model):  # noqa: F811
     assert page.tags.count("script") == 1
 
 
+def test_texts_that_are_cut_are_counted(model):  # noqa: F811
+    html = visualize(model, embed=["a cat", "cat " * 99, "the cat"]).html
+    assert "1 of 3 texts are longer than 64 tokens and cut to them." in html
+
+
 def test_many_labels_share_the_last_colour(model):  # noqa: F811
     labels = [number % 20 for number in range(40)] + [0, 1]
     page = Reader(visualize(model, embed=["a cat"] * 42, labels=labels).html)
