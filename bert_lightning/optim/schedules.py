@@ -85,6 +85,14 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True)
+class OneMinusSqrt(Schedule):
+    """A decay as 1 - sqrt(progress), the decay of `WarmupStableDecay` alone (Hägele et al. 2024)."""
+
+    def after(self, progress: float) -> float:
+        return 1 - math.sqrt(progress)
+
+
+@dataclass(frozen=True)
 class WarmupStableDecay(Schedule):
     """A factor of 1 after the warmup, and a decay as 1 - sqrt(progress) in the last part of the budget.
 

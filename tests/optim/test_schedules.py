@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from bert_lightning.errors import UserError
-from bert_lightning.optim import Cosine, Linear, Polynomial, WarmupStableDecay
+from bert_lightning.optim import Cosine, Linear, OneMinusSqrt, Polynomial, WarmupStableDecay
 
 
 def at(schedule, step, steps):
     return schedule(step, step + 1, steps)
 
 
-ALL = [Linear(0.1), Polynomial(0.1, power=2), Cosine(0.1), WarmupStableDecay(0.1, decay=0.2)]
+ALL = [Linear(0.1), Polynomial(0.1, power=2), Cosine(0.1), OneMinusSqrt(0.1), WarmupStableDecay(0.1, decay=0.2)]
 
 
 def test_linear_schedule():
@@ -33,7 +33,7 @@ def test_all_warm_up_peak_and_end(schedule):
     assert factors[20:] == sorted(factors[20:], reverse=True)
 
 
-@pytest.mark.parametrize("make", [Linear, Polynomial, Cosine, WarmupStableDecay])
+@pytest.mark.parametrize("make", [Linear, Polynomial, Cosine, OneMinusSqrt, WarmupStableDecay])
 def test_the_floor_is_where_training_ends(make):
     assert at(make(0.1, floor=0.02), 100, 100) == pytest.approx(0.02)
     assert at(make(0.1, floor=0.02), 10, 100) == pytest.approx(1)
