@@ -1,6 +1,6 @@
 """Print the table of `run.sh`: bits per byte of masked words, before and after adaptation, and on the old domain.
 
-    python experiments/domain_adaptation/table.py WORK/runs
+python experiments/domain_adaptation/table.py WORK/runs
 """
 
 import json
