@@ -104,6 +104,8 @@ class _Vocabulary:
         state = json.loads(self.tokenizer.to_str())
         vocabulary, first = state["model"]["vocab"], vocabulary_size(self.tokenizer)
         if self.is_wordpiece:
+            # The library numbers added tokens from the end of the vocabulary, unless they are in it.
+            vocabulary.update(self.tokenizer.get_vocab(with_added_tokens=True))
             vocabulary.update({word: first + i for i, word in enumerate(words)})
         elif words:
             scores, lowest = dict(vocabulary), min(score for _, score in vocabulary)

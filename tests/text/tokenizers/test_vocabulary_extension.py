@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from bert_lightning.errors import UserError
 from bert_lightning.text.tokenizers.bpe_and_unigram import TrainByteLevelBPE, TrainUnigram
@@ -65,6 +65,15 @@ def test_other_texts_and_ids_stay(before):
     assert before.get_vocab().items() <= after.get_vocab().items()
     assert sorted(after.get_vocab().values()) == list(range(vocabulary_size(before) + 3))
     assert Tokenizer.from_str(after.to_str()).get_vocab() == after.get_vocab()
+
+
+def test_added_tokens_behind_the_vocabulary_keep_their_ids(before):
+    before.add_special_tokens([AddedToken("[ENT]", special=True)])
+    before.add_tokens(["cat-dog"])
+    after = extended(before, [], extend=3)
+    assert before.get_vocab().items() <= after.get_vocab().items()
+    assert len({*after.get_vocab().values()}) == len(after.get_vocab()) == vocabulary_size(before) + 3
+    assert after.encode("a [ENT] cat-dog").tokens == before.encode("a [ENT] cat-dog").tokens
 
 
 def test_words_come_from_a_file_and_those_that_are_tokens_are_left_out(before, tmp_path):
