@@ -46,8 +46,11 @@ class ExtendVocabulary:
     sample_megabytes: Megabytes = 100
 
     def files(self) -> list[Path]:
-        """Return the files that are read in addition to the corpus."""
-        return [*self.recipe.files(), *([] if self.add is None else [Path(self.add).expanduser()])]
+        """Return the files that are read in addition to the corpus. Raise UserError if there is no file of words."""
+        added = [] if self.add is None else [Path(self.add).expanduser()]
+        if added and not added[0].is_file():
+            raise UserError(f"vocabulary.add={self.add} is no file: give a text file with a word on each line")
+        return [*self.recipe.files(), *added]
 
     def __call__(self, documents: Iterable[Document], note: Note = ignore) -> Tokenizer:
         """Make the tokenizer, and call `note` with the number of new words.

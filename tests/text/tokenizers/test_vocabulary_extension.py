@@ -96,6 +96,8 @@ def test_mistakes_are_one_line(before, tmp_path):
         extended(before, [], add=str(path))
     with pytest.raises(UserError, match=r"cannot be read .No such file"):
         extended(before, [], add=str(tmp_path / "nowhere.txt"))
+    with pytest.raises(UserError, match=r"vocabulary\.add=nowhere\.txt is no file: give a text file"):
+        ExtendVocabulary(Made(before), add="nowhere.txt").files()
 
 
 def test_fewer_words_than_asked_for_are_said(before):
