@@ -15,7 +15,7 @@ train() { # train NAME OVERRIDE...
 }
 
 # A space between Chinese characters changes no token of a BERT tokenizer. Each is then a word that can be measured.
-[ -f chinese.txt ] || python -c '
+[ -s chinese.txt ] || python -c '
 import re, sys
 text = re.sub("([\u3000-\u303f\u4e00-\u9fff\uff00-\uffef])", r" \1 ", open(sys.argv[1], encoding="utf-8").read())
 open("chinese.txt", "w", encoding="utf-8").write(re.sub("  +", " ", text))
