@@ -61,11 +61,13 @@ TASKS = {
         "ten.json", "task.max_length=48", "task.type.overlap=8", "task.type.max_question_tokens=16",
     ),
     "multiple_choice": ("choices.jsonl",),
+    "contrastive": ("pairs.jsonl", "task.columns.anchor=text", "task.columns.positive=text_pair"),
 }  # fmt: skip
 LINES = {
     "text_pair": "the cat ||| a dog",
     "text_pair_score": "the cat ||| a dog",
     "similarity": "the cat\ta dog",
+    "contrastive": "the cat ||| a dog",
     "question_answering": "who sleeps? ||| the cat sleeps in story one",
     "multiple_choice": "the cat ||| it sleeps ||| it sings ||| it shines",
 }

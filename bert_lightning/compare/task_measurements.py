@@ -184,8 +184,7 @@ def _of_questions(column: int, answerable: bool | None = None) -> Callable[..., 
 
 
 def _ranking_measure(name: str) -> Callable[..., Found]:
-    """Return a function that reads a measure of each ranking. What training keeps has no rankings, and so no values."""
-    return lambda rows, about: _mean(np.array([float(row.get(name, math.nan)) for row in rows]))
+    return lambda rows, about: _mean(np.array([float(row[name]) for row in rows]))
 
 
 _OF_ANY_TASK: dict[str, Callable[[Rows, Mapping[str, Any]], Found]] = {"accuracy": _accuracy}

@@ -71,10 +71,10 @@ class MeasuredEmbeddings:
         else:
             yield from ({"answer": cosine} for cosine in (first * second).sum(-1).tolist())
 
-    def measures(self, vectors: Tensor) -> dict[str, float]:
-        """Return the measures by their names, from the embeddings of all texts, of length 1."""
+    def measures(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Return the measures of all predictions by their names."""
         metric = Correlations() if self.collection is None else Ranking()
-        metric.update(list(self.predictions(vectors)), self.examples)
+        metric.update(predictions, self.examples)
         # Every rank has all texts, so this metric is never summed over ranks.
         metric._to_sync = False
         return {name: float(value) for name, value in metric.compute().items()}
@@ -110,7 +110,7 @@ def read_measured_embeddings(key: str, entry: DictConfig) -> MeasuredEmbeddings:
 class EmbeddingEvaluation(ScheduledEvaluation):
     """A callback that measures embeddings of texts during training. The ranks share the texts.
 
-    The pooling is that of the contrastive objective, or else the mean.
+    The pooling is that of the contrastive objective, or else the mean. `predictions` are those of the last measurement.
 
     Args:
         measured: what is measured.
@@ -120,6 +120,7 @@ class EmbeddingEvaluation(ScheduledEvaluation):
 
     def __init__(self, measured: MeasuredEmbeddings, tokenizer: Tokenizer, module: EncoderModule) -> None:
         super().__init__(measured.schedule)
+        self.predictions: list[Prediction] = []
         self.measured, self._pad = measured, SpecialIds.of(tokenizer).pad
         length = min(measured.max_length, module.encoder.config.max_position_embeddings)
         self._sequences = encode(measured.texts(), tokenizer, length)
@@ -138,4 +139,5 @@ class EmbeddingEvaluation(ScheduledEvaluation):
         vectors = torch.empty(len(self._sequences), mine.size(1))
         for other, theirs in enumerate(gather_over_ranks(mine)):
             vectors[other::world] = theirs
-        return {f"val/{self.measured.name}/{name}": v for name, v in self.measured.measures(vectors).items()}
+        self.predictions = list(self.measured.predictions(vectors))
+        return {f"val/{self.measured.name}/{name}": v for name, v in self.measured.measures(self.predictions).items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -134,10 +134,19 @@ class KeepPredictions(Callback):
         task_type: the task type.
         examples: the validation examples.
         about: the description of the predictions, without the checkpoint and the metrics.
+        all_predictions: function that returns the predictions for all examples, if they need more than one batch; None:
+            they are those of the batches.
     """
 
-    def __init__(self, task_type: TaskType, examples: Sequence[Example], about: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        task_type: TaskType,
+        examples: Sequence[Example],
+        about: Mapping[str, Any],
+        all_predictions: Callable[[], Sequence[Prediction]] | None = None,
+    ) -> None:
         self.task_type, self.examples, self.about = task_type, examples, about
+        self._all_predictions = all_predictions
         self._batches: list[list[tuple[Example, Prediction]]] = []
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -154,8 +163,12 @@ class KeepPredictions(Callback):
         batches, self._batches = self._batches, []
         if not trainer.should_stop:
             return
-        mine = [[self.task_type.prediction_row(*pair) for pair in batch] for batch in batches]
-        rows = _in_order(gather_over_ranks(mine))
+        if self._all_predictions is not None:
+            pairs = zip(self.examples, self._all_predictions(), strict=True)
+            rows = [self.task_type.prediction_row(*pair) for pair in pairs]
+        else:
+            mine = [[self.task_type.prediction_row(*pair) for pair in batch] for batch in batches]
+            rows = _in_order(gather_over_ranks(mine))
         if not trainer.is_global_zero:
             return
         metrics = {

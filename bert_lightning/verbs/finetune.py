@@ -117,20 +117,16 @@ def _parts(
     module = _module(config, source, data)
     metrics = module.validation_metrics.metrics.values()
     about = about_task(task_name(config), config.task.validation_split, data.task_type, data.labels, metrics)
-    measured = [each.callback(source.tokenizer, module) for each in _evaluations(config, data)]
-    # The predictions are kept with the values of all metrics, so they come last.
-    callbacks = [*measured, KeepPredictions(data.task_type, data.validation, about)]
-    names = [name for callback in measured for name in callback.metric_names]
-    return RunParts(module, batches, source.tokenizer, data.fingerprint, callbacks, names)
-
-
-def _evaluations(config: DictConfig, data: TaskData) -> list[MeasuredEmbeddings]:
-    """Return what is measured by embeddings: the ranking of contrastive pairs, and the entries of `evaluations`."""
-    task, pairs = config.task, []
-    if isinstance(data.task_type, ContrastivePairs):
-        pairs = [MeasuredEmbeddings.of_pairs(task.term, data.validation, task.max_length)]
     # A run of an older version has no key `evaluations`.
-    return [*pairs, *(read_measured_embeddings(*entry) for entry in config.get("evaluations", {}).items())]
+    entries = [read_measured_embeddings(*entry) for entry in config.get("evaluations", {}).items()]
+    if ranked := isinstance(data.task_type, ContrastivePairs):
+        entries.insert(0, MeasuredEmbeddings.of_pairs(config.task.term, data.validation, config.task.max_length))
+    measured = [each.callback(source.tokenizer, module) for each in entries]
+    rankings = (lambda: measured[0].predictions) if ranked else None
+    kept = KeepPredictions(data.task_type, data.validation, about, rankings)
+    names = [name for callback in measured for name in callback.metric_names]
+    # Predictions are kept with the values of all metrics, so they come last.
+    return RunParts(module, batches, source.tokenizer, data.fingerprint, [*measured, kept], names)
 
 
 def _check_memory(
@@ -138,7 +134,9 @@ def _check_memory(
 ) -> None:
     """Check that a training step fits into memory, by the mean length of the first 1000 examples."""
     some = batches.train.lengths(np.arange(min(len(batches.train), 1000)))
-    tokens = config.batch_tokens or config.batch_size * float(some.mean())
+    # Without the activations of other chunks, a large batch needs no more memory than a chunk.
+    chunk = config.task.objective.get("chunk_size") or config.batch_size
+    tokens = config.batch_tokens or min(config.batch_size, chunk) * float(some.mean())
     if config.launch == "auto" and config.frozen_blocks is None:  # frozen weights have no gradients and states
         shards = shard_count(config.trainer, devices)
         check_memory(source.config, tokens, value_bytes(config.trainer.precision), shards)

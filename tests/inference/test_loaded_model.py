@@ -282,3 +282,12 @@ def test_a_place_or_a_device_that_is_not_there(source):
 @pytest.mark.parametrize(("device", "batches"), [("cpu", [[4], [0], [1, 2], [3]]), ("meta", [[4, 0], [1, 2], [3]])])
 def test_a_batch_on_a_cpu_has_a_limit_of_tokens(device, batches):
     assert [*length_batches([3000, 1500, 1500, 1000, 5000], 2, torch.device(device), False)] == batches
+
+
+@pytest.mark.parametrize("objective", ["contrastive", "similarity"])
+def test_a_checkpoint_that_was_trained_for_embeddings_has_its_pooling_and_scaling(objective, tokenizer):
+    pooling = {"contrastive": "max", "similarity": {"_target_": "max", "_partial_": True}}[objective]
+    types = {"contrastive": "contrastive_pairs", "similarity": "text_pair_similarity"}
+    trained = task_model(tokenizer, types[objective], objective, torch.nn.Identity(), pooling=pooling)
+    np.testing.assert_array_equal(trained.embed(TEXTS), trained.embed(TEXTS, pooling="max", normalize=True))
+    assert not np.allclose(trained.embed(TEXTS), trained.embed(TEXTS, pooling="mean", normalize=False))

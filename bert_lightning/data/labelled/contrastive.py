@@ -89,8 +89,7 @@ class ContrastivePairs(TaskType):
         return [{"answer": score} for score in scores.double().tolist()]
 
     def prediction_row(self, example: Example, prediction: Prediction) -> dict[str, Any]:
-        """Return what a run keeps: the ranking of the anchor from `evaluate`, and its cosine from training."""
-        return ranking_row(prediction) if "relevance" in prediction else super().prediction_row(example, prediction)
+        return ranking_row(prediction)
 
     def show(self, example: Example, prediction: Prediction) -> str:
         return f"{prediction['answer']:.3f}\t{example.inputs[ANCHOR]}\t{example.inputs[POSITIVE]}"
