@@ -17,6 +17,8 @@ from omegaconf import DictConfig
 
 from bert_lightning.config.composition import composed
 from bert_lightning.model.config import BertConfig
+from bert_lightning.model.hugging_face.conversion import model_type_of
+from bert_lightning.model.hugging_face.weight_files import config_file, read_json_object
 from bert_lightning.quoting import quote_for_hydra
 from bert_lightning.runs.pretrained import PretrainedWeights, load_pretrained
 from bert_lightning.runs.run_records import read_run
@@ -86,8 +88,9 @@ def _options_of_run(checkpoint: Path) -> dict[str, str]:
 
 
 def _options_of_family(folder: Path) -> dict[str, str]:
-    family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    return {"variant": family} if _exists("variant", family) else {}
+    published = config_file(folder)
+    family = None if published is None else model_type_of(read_json_object(published))
+    return {"variant": family} if isinstance(family, str) and _exists("variant", family) else {}
 
 
 def _exists(group: str, option: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from bert_lightning.config.composition import composed, task_overrides
 from bert_lightning.errors import UserError
 from bert_lightning.model.hugging_face.conversion import model_type_of
-from bert_lightning.model.hugging_face.weight_files import read_json_object
+from bert_lightning.model.hugging_face.weight_files import config_file, read_json_object
 from bert_lightning.runs.compatibility import read_run_config
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.text.locations import locate
@@ -58,12 +57,12 @@ def finetuning_option_of(location: str, through: tuple[Path, ...] = ()) -> str |
     """
     path = locate(location)
     run = RunFolder(path.parent.parent if path.suffix == ".ckpt" else path)
-    if os.path.exists(path / "config.json"):
-        try:
-            family = model_type_of(read_json_object(path / "config.json"))
-        except ValueError:
-            return None
-        return family if isinstance(family, str) else None
+    try:
+        if (published := config_file(path)) is not None:
+            family = model_type_of(read_json_object(published))
+            return family if isinstance(family, str) else None
+    except (OSError, ValueError):
+        return None
     if not run.config.exists():
         return None
     config = read_run_config(run)

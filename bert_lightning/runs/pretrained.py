@@ -16,6 +16,7 @@ from bert_lightning.model.config import BertConfig
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.model.hugging_face.loading import load_hugging_face
+from bert_lightning.model.hugging_face.weight_files import config_file
 from bert_lightning.modules.checkpoint_keys import METADATA_KEY
 from bert_lightning.objectives.base import HEAD_TYPES
 from bert_lightning.runs.checkpoint_reading import check_finite_weights, read_checkpoint
@@ -122,7 +123,8 @@ def load_pretrained(location: str) -> PretrainedWeights:
     Only tensors and plain data are read. A checkpoint that would execute code is refused.
 
     Args:
-        location: a run's folder, a `.ckpt` file, a folder with `config.json`, `pkg:package/folder` or `hub:owner/name`.
+        location: a run's folder, a `.ckpt` file, a folder with `config.json` or `bert_config.json`,
+            `pkg:package/folder` or `hub:owner/name`.
 
     Raises:
         UserError: if there is no encoder at this location, or a file is damaged.
@@ -135,7 +137,7 @@ def load_pretrained(location: str) -> PretrainedWeights:
 
 
 def _load(path: Path, location: str) -> PretrainedWeights:
-    if (path / "config.json").exists():
+    if config_file(path) is not None:
         return _load_hugging_face(path)
     run = RunFolder(path)
     if run.config.exists():
@@ -163,7 +165,9 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
     for sentence in model.left_out:
         note(f"{folder}: {sentence}")
     config = model.config
-    tokenizer = load_tokenizer(folder)
+    # Files of TensorFlow do not state the casing.
+    lowercase = None if (folder / "config.json").exists() else not _has_capitals(folder / "vocab.txt")
+    tokenizer = load_tokenizer(folder, lowercase)
     if vocabulary_size(tokenizer) > config.vocab_size:
         raise UserError(
             f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, but the model has only "
@@ -175,6 +179,12 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
     if unused := config.vocab_size - vocabulary_size(tokenizer):
         loaded += f"; {unused} of its {config.vocab_size} word vectors have no token"
     return PretrainedWeights(folder, config, tokenizer, renamed, loaded=loaded)
+
+
+def _has_capitals(vocabulary: Path) -> bool:
+    """Return whether a vocabulary has pieces with capital letters, besides special tokens such as [UNK]."""
+    lines = vocabulary.read_text(encoding="utf-8", errors="replace").split("\n") if vocabulary.is_file() else []
+    return any(line != line.lower() for line in lines if not line.startswith("["))
 
 
 def _heads_in_words(tensors: Collection[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bert_lightning.callbacks.checkpoint_names import LAST, saved_steps
 from bert_lightning.errors import UserError
+from bert_lightning.model.hugging_face.weight_files import config_file
 from bert_lightning.runs.run_folder import RunFolder
 from bert_lightning.runs.run_records import find_runs
 
@@ -46,7 +47,7 @@ def _matches(pattern: str) -> list[str]:
     """Return the runs and `.ckpt` files that a pattern matches. A folder of runs stands for the runs in it."""
     found: list[str] = []
     for path in sorted(map(Path, glob.glob(str(Path(pattern).expanduser()), recursive=True))):
-        if path.is_dir() and not (path / "config.json").exists():
+        if path.is_dir() and config_file(path) is None:
             found += map(str, find_runs(path))
         elif path.is_dir() or path.suffix == ".ckpt":
             found.append(str(path))

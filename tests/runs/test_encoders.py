@@ -8,15 +8,18 @@ import shutil
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from bert_lightning.config.finetuning_options import finetuning_option_of
 from bert_lightning.errors import UserError
 from bert_lightning.runs.pretrained import load_pretrained
+from tests.conftest import REPOSITORY
 from tests.test_tasks import SENTENCES
 
 transformers = pytest.importorskip("transformers")
 transformers.utils.logging.disable_progress_bar()
 
+GOOGLE = REPOSITORY / "tests/model/hugging_face/tensorflow_checkpoint"
 SIZES = dict(
     vocab_size=400, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
     max_position_embeddings=130,
@@ -142,6 +145,88 @@ def test_what_is_no_regular_file_is_one_line_and_no_hang(damage, folder_of, tmp_
         load_pretrained(str(folder))
     assert "\n" not in str(raised.value)
     assert finetuning_option_of(str(folder)) == ("bert" if "weights" in damage else None)
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("acted",)
+
+
+def spoil_bin(folder, tensors):
+    torch.save(tensors | {"more": Payload()}, folder / "pytorch_model.bin")
+
+
+def spoil_shard(folder, tensors):
+    places = {name: f"pytorch_model-0000{1 + i % 2}-of-00002.bin" for i, name in enumerate(tensors)}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": places}))
+    kept = "pytorch_model-00001-of-00002.bin"
+    torch.save({name: tensors[name] for name, place in places.items() if place == kept}, folder / kept)
+
+
+def spoil_family(folder, tensors):
+    change(folder, model_type="gpt2")
+    torch.save(tensors, folder / "pytorch_model.bin")
+
+
+def spoil_vocabulary(folder, tensors):
+    change(folder, vocab_size=90)
+    words = "embeddings.word_embeddings.weight"
+    torch.save(tensors | {words: tensors[words][:90].clone()}, folder / "pytorch_model.bin")
+
+
+def spoil_numbers(folder, tensors):
+    tensors["embeddings.LayerNorm.bias"][3] = torch.nan
+    torch.save(tensors, folder / "pytorch_model.bin")
+
+
+def change(folder, **settings):
+    found = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(found | settings))
+
+
+SPOILT = {
+    spoil_bin: r"pytorch_model.bin cannot be read as tensors alone .*: give the weights as model.safetensors",
+    spoil_shard: r"index.json names 'pytorch_model-00002-of-00002.bin', which is missing: fetch all files",
+    spoil_family: r"config.json: model_type='gpt2' is not supported: this encoder reads bert, roberta, albert,",
+    spoil_vocabulary: r"Bert: the tokenizer has \d+ ids, but the model has only 90: give the tokenizer",
+    spoil_numbers: r"Bert: encoder.embeddings.norm.bias holds 1 values that are NaN or infinite: use another",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_what_does_not_fit_is_one_line_and_nothing_is_executed(spoil, folder_of, tmp_path, monkeypatch, capfd):
+    """The folder also names code by `auto_map`, which is not run in any of the cases."""
+    monkeypatch.chdir(tmp_path)
+    folder = folder_of("Bert")
+    change(folder, auto_map={"AutoModel": "own.Model"}, trust_remote_code=True)
+    (folder / "own.py").write_text("import os; os.mkdir('acted')")
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    spoil(folder, tensors)
+    with pytest.raises(UserError, match=SPOILT[spoil]) as raised:
+        load_pretrained("Bert")
+    assert "\n" not in str(raised.value)
+    assert all("the code that auto_map names is not run" in line for line in capfd.readouterr().err.splitlines())
+    assert not (tmp_path / "acted").exists()
+
+
+@pytest.mark.parametrize("piece", ["Cats", "cats"])
+def test_a_checkpoint_of_google_research_is_loaded_with_its_casing(piece, tmp_path):
+    """Its files do not state whether text is lowercased, but a vocabulary with capitals needs them."""
+    for name in ("bert_config.json", "bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001"):
+        shutil.copy(GOOGLE / name, tmp_path)
+    letters = [f"{mark}{letter}" for letter in "CATScats" for mark in ("", "##") if letter.islower() or piece == "Cats"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", piece, *letters]
+    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    found = load_pretrained(str(tmp_path))
+    assert found.tokenizer.encode("Cats").tokens == ["[CLS]", piece, "[SEP]"]
+    assert found.encoder()(torch.tensor([[2, 5, 3]])).shape == (1, 3, 8)
+    assert found.masked_lm_head() is not None
+    unused = 40 - len(vocabulary)
+    assert found.loaded == (
+        "bert of 2 layers, with masked_lm, next_sentence, from bert_model.ckpt.index in float32; "
+        f"{unused} of its 40 word vectors have no token"
+    )
 
 
 def test_a_foreign_folder_is_read_or_one_line(folder_of, command):

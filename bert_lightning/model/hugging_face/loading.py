@@ -26,7 +26,7 @@ from bert_lightning.model.hugging_face.conversion import (
     tensor_sources,
 )
 from bert_lightning.model.hugging_face.families import FAMILIES, Family
-from bert_lightning.model.hugging_face.weight_files import read_json_object, read_weights
+from bert_lightning.model.hugging_face.weight_files import config_file, read_json_object, read_weights
 from bert_lightning.model.positions import SinusoidalPositions
 
 # Tensors that no prediction depends on: buffers stored by older versions of transformers, and poolers without a head.
@@ -52,7 +52,7 @@ class HuggingFaceModel:
 
 
 def load_hugging_face(folder: Path) -> HuggingFaceModel:
-    """Read the model in a folder: `config.json`, and weights in any form that `weight_files.py` reads.
+    """Read the model in a folder: its config, and weights in any form that `weight_files.py` reads.
 
     If the folder has an MLM output matrix that differs from the embeddings, the model is untied, even if its
     `config.json` says otherwise. transformers also computes with that matrix. A head that is not whole is left out.
@@ -60,11 +60,12 @@ def load_hugging_face(folder: Path) -> HuggingFaceModel:
     Raises:
         ValueError: if the architecture is not supported, or a file is damaged; the message names the file.
     """
-    settings = read_json_object(folder / "config.json")
+    config_path = config_file(folder) or folder / "config.json"
+    settings = read_json_object(config_path)
     try:
         config = config_from_hugging_face(settings)
     except ValueError as error:
-        raise ValueError(f"{folder / 'config.json'}: {str(error)[:300]}") from None
+        raise ValueError(f"{config_path}: {str(error)[:300]}") from None
     path, theirs = read_weights(folder)
     model_type = model_type_of(settings)
     family = FAMILIES[model_type]

@@ -1,4 +1,4 @@
-"""Read the weights of a Hugging Face folder: safetensors or torch's zip format, in one file or in shards.
+"""Read the weights of a published folder: safetensors, torch's formats or TensorFlow's, in one file or in shards.
 
 No code in these files is run.
 """
@@ -13,9 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bert_lightning.model.hugging_face.tensorflow_bundle import read_tensorflow_weights
+
 # transformers prefers these files in the same order.
 _FORMS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
+_TENSORFLOW = "*.ckpt*.index"  # of google-research/bert; read if there is no other form
+_CONFIGS = ("config.json", "bert_config.json")  # the second is that of google-research/bert
 _OTHER_FORMS = (".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".bin", ".safetensors", ".pt", ".pth")
 
 
@@ -26,13 +30,22 @@ def read_weights(folder: Path) -> tuple[Path, dict[str, Tensor]]:
         ValueError: if the folder has no weights, or a file is damaged or missing; the message names it.
     """
     path = next((folder / name for name in _FORMS if (folder / name).is_file()), None)
+    if path is None and (found := sorted(path for path in folder.glob(_TENSORFLOW) if path.is_file())):
+        if len(found) > 1:
+            raise ValueError(f"{folder} holds several checkpoints of TensorFlow: leave only the files of one")
+        return found[0], read_tensorflow_weights(found[0])
     if path is None:
         others = sorted(
             file.name for file in folder.iterdir() if file.suffix in _OTHER_FORMS and file.name not in _FORMS
         )
         hint = f" ({others[0][:80]!r} is not read)" if others else ""
-        raise ValueError(f"{folder} holds no weights{hint}: it needs one of {', '.join(_FORMS)}")
+        raise ValueError(f"{folder} holds no weights{hint}: it needs one of {', '.join(_FORMS)}, bert_model.ckpt.index")
     return path, _read_shards(path) if path.suffix == ".json" else _read(path)
+
+
+def config_file(folder: Path) -> Path | None:
+    """Return the path of the file with a published model's config; None if the folder has none."""
+    return next((folder / name for name in _CONFIGS if (folder / name).exists()), None)
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
