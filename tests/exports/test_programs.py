@@ -212,3 +212,21 @@ def test_onnx_of_every_family_at_five_shapes(family, tokenizer, tmp_path):
             (expected,) = expected_outputs(source, "token_classification", ids, mask, types)
         real = mask.numpy() > 0
         np.testing.assert_allclose(found[real], expected.numpy()[real], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_int8(tokenizer, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="pip install 'bert-lightning[onnx]'")
+    source = weights(tokenizer, "bert", "sequence_classification", hidden_size=64, intermediate_size=128)
+    sizes, scores = {}, {}
+    for name, quantize in (("exact", None), ("int8", "int8")):
+        written = export_program(source, tmp_path / name, OnnxFormat(quantize), ModelOutput("logits"), None)
+        sizes[name] = (tmp_path / name / "model.onnx").stat().st_size
+        (scores[name],) = run_card(tmp_path / name, monkeypatch, written.outputs)
+    assert 1e-4 < written.difference < 0.2  # rounding to 8 bits is seen, and stays small
+    assert sizes["int8"] < 0.3 * sizes["exact"]
+    np.testing.assert_allclose(scores["int8"], scores["exact"], atol=0.2 * abs(scores["exact"]).max())
+    assert "with weights in int8" in (tmp_path / "int8/README.md").read_text(encoding="utf-8")
+    assert sorted(path.name for path in (tmp_path / "int8").iterdir()) == sorted(
+        path.name for path in (tmp_path / "exact").iterdir()
+    )
