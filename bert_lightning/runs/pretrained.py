@@ -165,9 +165,7 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
     for sentence in model.left_out:
         note(f"{folder}: {sentence}")
     config = model.config
-    # Files of TensorFlow do not state the casing.
-    lowercase = None if (folder / "config.json").exists() else not _has_capitals(folder / "vocab.txt")
-    tokenizer = load_tokenizer(folder, lowercase)
+    tokenizer = load_tokenizer(folder)
     if vocabulary_size(tokenizer) > config.vocab_size:
         raise UserError(
             f"{folder}: the tokenizer has {vocabulary_size(tokenizer)} ids, but the model has only "
@@ -179,12 +177,6 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
     if unused := config.vocab_size - vocabulary_size(tokenizer):
         loaded += f"; {unused} of its {config.vocab_size} word vectors have no token"
     return PretrainedWeights(folder, config, tokenizer, renamed, loaded=loaded)
-
-
-def _has_capitals(vocabulary: Path) -> bool:
-    """Return whether a vocabulary has pieces with capital letters, besides special tokens such as [UNK]."""
-    lines = vocabulary.read_text(encoding="utf-8", errors="replace").split("\n") if vocabulary.is_file() else []
-    return any(line != line.lower() for line in lines if not line.startswith("["))
 
 
 def _heads_in_words(tensors: Collection[str]) -> str:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from bert_lightning.config.finetuning_options import finetuning_option_of
 from bert_lightning.errors import UserError
 from bert_lightning.runs.pretrained import load_pretrained
+from bert_lightning.text.tokenizers.recipes import load_tokenizer
 from tests.conftest import REPOSITORY
 from tests.test_tasks import SENTENCES
 
@@ -220,6 +221,7 @@ def test_a_checkpoint_of_google_research_is_loaded_with_its_casing(piece, tmp_pa
     (tmp_path / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     found = load_pretrained(str(tmp_path))
     assert found.tokenizer.encode("Cats").tokens == ["[CLS]", piece, "[SEP]"]
+    assert load_tokenizer(tmp_path).encode("Cats").tokens == ["[CLS]", piece, "[SEP]"]  # as tokenizer=files does
     assert found.encoder()(torch.tensor([[2, 5, 3]])).shape == (1, 3, 8)
     assert found.masked_lm_head() is not None
     unused = 40 - len(vocabulary)

@@ -164,13 +164,25 @@ def read_folder(folder: Path) -> FolderSettings:
         tokenizer_class=None if known in _OF_ANY_FORM or name in _OF_ANY_FORM else _SAME_CLASS.get(name or "", name),
         is_class_stated=stated is not None,
         described=bool(settings or known),
-        options=_options(path, settings),
+        options=_casing_of_google_research(folder) | _options(path, settings),
         names={role: named[f"{role}_token"].content for role in USUAL_NAMES if f"{role}_token" in named},
         decoder=decoder,
         added=added,
         special=[*named.values(), *further],
         rows=rows if isinstance(rows, int) else None,
     )
+
+
+def _casing_of_google_research(folder: Path) -> dict[str, bool]:
+    """Return the casing of a vocab.txt beside a bert_config.json, which state none. Elsewhere the result is empty.
+
+    A vocabulary with capital letters, besides special tokens such as [UNK], is one of text that is not lowercased.
+    """
+    vocabulary = folder / "vocab.txt"
+    if (folder / "config.json").exists() or not (folder / "bert_config.json").is_file() or not vocabulary.is_file():
+        return {}
+    lines = vocabulary.read_text(encoding="utf-8", errors="replace").split("\n")
+    return {"do_lower_case": not any(line != line.lower() for line in lines if not line.startswith("["))}
 
 
 def _options(path: Path, settings: Mapping[str, Any]) -> dict[str, bool]:
