@@ -21,7 +21,8 @@ for source in ("bert", "minilm"):
     for domain in ("novels", "chinese"):
         for words in (0, 500):
             name = f"{source}-{domain}-{words}"
-            if not (runs / f"{name}-old" / "summary.json").exists() or not (runs / f"{source}-old").exists():
+            needed = (name, f"{name}-old", f"{source}-old")
+            if not all((runs / each / "summary.json").exists() for each in needed):
                 continue
             run = summary(name)
             values = (run["initial_metrics"][BITS], run["metrics"][BITS],
