@@ -71,7 +71,7 @@ def traced_model(source: PretrainedWeights, output: ModelOutput) -> TracedModel:
         UserError: if the checkpoint has no head for logits.
     """
     encoder = source.encoder().eval()
-    heads, term = source.head_types(), None
+    heads, term = _whole_heads(source), None
     names: tuple[str, ...]
     head: nn.Module
     if output.kind == "logits":
@@ -93,7 +93,17 @@ def default_output(source: PretrainedWeights) -> str:
     """Return the kind of output of a checkpoint: embeddings, if it was trained for them, logits or hidden states."""
     if embedding_settings(source).normalize:
         return "embeddings"
-    return "logits" if source.head_types() or source.metadata.get("task") else "hidden_states"
+    return "logits" if _whole_heads(source) or source.metadata.get("task") else "hidden_states"
+
+
+def _whole_heads(source: PretrainedWeights) -> dict[str, str]:
+    """Return the type of each term's head. Encoders from elsewhere have a pooler that no classifier reads: left out."""
+    of_pairs = ("next_sentence", "sentence_order")
+    return {
+        term: kind
+        for term, kind in source.head_types().items()
+        if kind not in of_pairs or f"objective.terms.{term}.head.classifier.weight" in source.tensors
+    }
 
 
 def _exported_term(source: PretrainedWeights) -> str:
@@ -102,7 +112,7 @@ def _exported_term(source: PretrainedWeights) -> str:
     Raises:
         UserError: if no head of the checkpoint is known.
     """
-    kinds = source.head_types()
+    kinds = _whole_heads(source)
     found = [term for wanted in _PIPELINES for term, kind in kinds.items() if kind == wanted]
     if not found:
         raise UserError(

@@ -15,7 +15,7 @@ from bert_lightning.exports.onnx_format import OnnxFormat
 from bert_lightning.exports.padded_encoder import PaddedEncoder
 from bert_lightning.exports.program_folder import export_program
 from bert_lightning.exports.torch_format import TorchFormat
-from bert_lightning.exports.traced_model import ModelOutput, traced_model
+from bert_lightning.exports.traced_model import ModelOutput, default_output, traced_model
 from bert_lightning.inference.loaded_model import LoadedModel
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.model.heads import (
@@ -194,6 +194,17 @@ def test_a_head_of_an_own_class_is_refused(tokenizer):
     source = weights(tokenizer, head=None)
     source.metadata["task"] = {"labels": []}
     with pytest.raises(UserError, match=r"x.ckpt has no head whose logits .*: give outputs=hidden_states"):
+        traced_model(source, ModelOutput("logits"))
+
+
+def test_a_pooler_without_a_classifier_is_no_head(tokenizer):
+    source = weights(tokenizer, head="next_sentence")
+    assert default_output(source) == "logits"
+    for name in [name for name in source.tensors if ".head.classifier." in name]:
+        del source.tensors[name]
+    assert default_output(source) == "hidden_states"
+    assert traced_model(source, ModelOutput("hidden_states")).left_out == ()
+    with pytest.raises(UserError, match="has no head whose logits"):
         traced_model(source, ModelOutput("logits"))
 
 
