@@ -18,6 +18,7 @@ from bert_lightning.visualization.choice_errors import choice_errors, minimal_pa
 from bert_lightning.visualization.class_errors import class_errors
 from bert_lightning.visualization.error_cards import Inputs
 from bert_lightning.visualization.number_errors import number_errors, similarity_errors
+from bert_lightning.visualization.ranking_errors import ranking_errors
 from bert_lightning.visualization.told import Told
 from bert_lightning.visualization.word_errors import named_entity_errors, word_errors
 
@@ -30,6 +31,8 @@ _SHOWN: dict[str, Callable[[Predictions, Mapping[str, Inputs], int], Told]] = {
     "word_classification": word_errors,
     "questions": answer_errors,
     "choices": choice_errors,
+    "contrastive_pairs": ranking_errors,
+    "retrieval": ranking_errors,
     "minimal_pairs": minimal_pair_errors,
 }
 

@@ -38,9 +38,13 @@ ROWS = {
     "choices": [{"gold": 0, "prediction": 1, "scores": [0.25, 0.75]}],
     "minimal_pairs": [{"gold": "good", "prediction": "bad", "scores": {"good": -9.0, "bad": -4.0}, "correct": 0.0,
                        "phenomenon": "agreement"}],
+    "retrieval": [{"gold": {"a": 1.0}, "prediction": ["b", "a"], "scores": [0.9, 0.5]},
+                  {"gold": {"a": 1.0}, "prediction": ["a", "b"], "scores": [0.9, 0.5]},
+                  {"gold": {"c": 2.0, "b": 0.0}, "prediction": ["b", "a"], "scores": [0.9, 0.5]}],
     "my_own": [{"gold": ["a", "b"], "prediction": ["a"]}],
 }  # fmt: skip
 ROWS["pair_classification"] = ROWS["text_classification"]
+ROWS["contrastive_pairs"] = ROWS["retrieval"]
 
 
 def told(task_type, inputs=None, rows=None, most=10, **about):
@@ -73,7 +77,7 @@ def test_every_task_type_has_a_page():
 @pytest.mark.parametrize("task_type", ROWS)
 def test_any_text_is_shown_as_it_is(task_type):
     for text in NASTY[:3]:
-        parts = dict.fromkeys(("text", "question", "context", "good", "bad"), text)
+        parts = dict.fromkeys(("text", "question", "context", "good", "bad", "anchor", "positive", "query"), text)
         inputs = {f"id-{number}": {**parts, "words": [text] * 3, "choices": [text] * 2} for number in range(4)}
         html = read(told(task_type, inputs))
         assert len(set(html.ids)) == len(html.ids)
@@ -122,6 +126,14 @@ def test_residuals_and_answers_are_sorted():
     answers = read(told("questions"))
     assert names(answers) == ["id-3", "id-2", "id-1"], "the certain one of equal F1 first; the exact one is no error"
     assert "25.0\u00a0% of 4 questions are answered exactly; 50.0\u00a0%" in answers.words
+
+
+def test_the_lowest_ranks_come_first():
+    html = read(told("retrieval"))
+    assert names(html) == ["id-2", "id-0"]
+    assert "The first document is relevant for 33.3\u00a0% of 3 queries." in html.words
+    assert "first relevant at rank 2" in html.words
+    assert "none relevant among the first 2" in html.words
 
 
 def test_errors_beyond_the_limit_are_counted():
