@@ -167,7 +167,7 @@ def _say_what_is_new(config: DictConfig, source: PretrainedWeights, module: pl.L
     head = [name for name in module.state_dict() if not name.startswith("encoder.")]
     new = [name for name in head if not (has_pooler and ".head.pooler." in name)]
     layers = dict.fromkeys(name.removeprefix("objective.terms.").rpartition(".")[0] for name in new)
-    note(f"{source.path}: loaded {source.loaded}; new and random: {', '.join(layers)}")
+    note(f"{source.path}: loaded {source.loaded}; new and random: {', '.join(layers) or 'nothing'}")
 
 
 def _say_what_is_lost(
