@@ -70,7 +70,7 @@ def test_the_oldest_versions_are_those_of_pyproject():
 
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    named = ("demo", "probes", "wandb", "slurm", "test")
+    named = ("demo", "probes", "wandb", "search", "slurm", "test")
     stated = [*project["dependencies"], *(requirement for extra in named for requirement in extras[extra])]
     bounds = dict(requirement.split(">=") for requirement in stated if ">=" in requirement)
     lines = (REPOSITORY / "constraints-oldest.txt").read_text(encoding="utf-8").splitlines()

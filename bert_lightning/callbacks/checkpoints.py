@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from bert_lightning.callbacks.checkpoint_names import LAST, saved_steps, step_of
 from bert_lightning.callbacks.exact_resume import ExactResume
 from bert_lightning.callbacks.pause import validation_follows
-from bert_lightning.errors import UserError
+from bert_lightning.errors import Pruned, UserError
 from bert_lightning.runtime.collectives import AllRanksError, distributed, max_over_ranks
 from bert_lightning.runtime.signals import Interrupted, SignalFlag
 
@@ -98,7 +98,7 @@ class Checkpoints(Checkpoint):
         """
         last_update = self._exact_resume(trainer).last_update
         unsaved = last_update is not None and last_update.step > max(self._saved_step, 0)
-        together = not distributed() or isinstance(exception, AllRanksError)
+        together = not distributed() or isinstance(exception, (AllRanksError, Pruned))
         if unsaved and self._intact and together and not isinstance(exception, Interrupted):
             self._step = last_update.step  # type: ignore[union-attr]
             self._save(trainer)

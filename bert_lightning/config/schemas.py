@@ -193,6 +193,15 @@ class DoctorConfig(OverridesConfig):
 
 
 @dataclass
+class SweepConfig(Root):
+    """Keys of `bert-lightning sweep`."""
+
+    folders: list[str] = MISSING
+    format: Annotated[str, OneOf(("table", "json"))] = MISSING
+    report: str | None = None
+
+
+@dataclass
 class CompareConfig(Root):
     """Keys of `bert-lightning compare`."""
 
@@ -227,6 +236,7 @@ SCHEMAS: dict[str, type[Root]] = {
     "visualize": VisualizeConfig,
     "export": ExportConfig,
     "glue": GlueConfig,
+    "sweep": SweepConfig,
     "compare": CompareConfig,
     "models": OverridesConfig,
     "diff": OverridesConfig,

@@ -54,6 +54,12 @@ def report_error(error: BaseException, job: str = "") -> int:
     return expected.exit_code
 
 
+def describe_error(error: BaseException) -> str:
+    """Return an error in one line, as a record keeps it."""
+    expected = as_expected_error(error)
+    return to_one_line(str(expected) if expected is not None else f"unexpected {type(error).__name__}: {error}")
+
+
 def as_expected_error(error: BaseException) -> ExpectedError | None:
     """Return the error as an ExpectedError; None if it is a bug. Errors of Hydra and of the system are expected."""
     if isinstance(error, ExpectedError):

@@ -18,7 +18,7 @@ from bert_lightning.console import error_report, override_syntax, sweeps
 from bert_lightning.console.arguments import POSITIONAL_KEYS, Arguments
 from bert_lightning.console.config_errors import explained_config_errors
 from bert_lightning.console.streams import print_to_stderr
-from bert_lightning.errors import UserError
+from bert_lightning.errors import Pruned, UserError
 from bert_lightning.help import conf_folder
 
 
@@ -35,6 +35,7 @@ class JobRunner:
     code: int = 0  # the highest exit code of the jobs
     started: int = 0  # number of jobs that were started
     failed: list[str] = field(default_factory=list)  # names of the jobs that failed
+    reasons: dict[int, str] = field(default_factory=dict)  # number of a job that failed -> its error in one line
 
     def __call__(self, config: DictConfig) -> None:
         register()  # a launcher may run this job in another process, where nothing is registered yet
@@ -45,7 +46,12 @@ class JobRunner:
                 print(f"# job {name}", file=sys.stderr, flush=True)
             self._run(config, name)
             code = 0
+        except Pruned as stop:
+            print(f"# job {name}: {stop}", file=sys.stderr, flush=True)
+            code = 0
         except Exception as error:
+            if name:
+                self.reasons[int(HydraConfig.get().job.num)] = error_report.describe_error(error)
             code = error_report.report_error(error, name)
             if code > 128:  # a signal ended the job
                 sys.exit(code)

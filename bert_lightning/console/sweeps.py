@@ -86,6 +86,8 @@ def check_sweep(verb: str, arguments: Arguments) -> None:
         raise UserError("doctor checks one config at a time: leave -m out")
     if verb == "compare":
         raise UserError("compare sets all its runs side by side without -m: give their folders, and leave -m out")
+    if verb == "sweep":
+        raise UserError("sweep shows one search without -m: give its folder, and leave -m out")
     if verb == "study":
         raise UserError("study makes many runs without -m: write the values into its study.yaml, and leave -m out")
     if verb == "predict" and not arguments.plain and not given.keys() & {"file", "texts"}:
@@ -112,7 +114,8 @@ def job_name(overrides: Sequence[str]) -> str:
 
     The name is safe in a path and in an override.
     """
-    keys, job = swept_keys(overrides), HydraConfig.get()
+    job = HydraConfig.get()
+    keys = swept_keys(overrides) | {str(key) for key in job.sweeper.get("params") or {}}
     mine = [o for o in task_overrides(job) if o.partition("=")[0] in keys]
     name = "-".join([str(job.job.num), *(re.sub(r"[^\w.]+", "-", o).strip("-") for o in mine)])
     return name.encode()[:_LONGEST].decode(errors="ignore")

@@ -16,7 +16,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from bert_lightning.errors import ExpectedError, UserError
+from bert_lightning.errors import ExpectedError, Pruned, UserError
 from bert_lightning.runs.ranks import LAUNCHER_ENV, MAIN_SCRIPT, OWN_RUN_ID_PREFIX
 from bert_lightning.runtime.collectives import AllRanksError
 from bert_lightning.runtime.environment import note
@@ -53,6 +53,7 @@ def launch_locally(folder: Path, overrides: Sequence[str], ranks: int, restarts:
     Raises:
         UserError: if a rank raised it.
         Interrupted: if a signal stopped a rank or the launcher.
+        Pruned: if a search ended the run early.
         RankFailed: if a rank was killed or failed otherwise, and no restart is left. The other ranks are ended.
     """
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
@@ -124,6 +125,6 @@ def rebuild_rank_error(rank: int, said: dict[str, Any]) -> Exception:
     kind, _, text = said["message"].partition(": ")
     if kind in (UserError.__name__, AllRanksError.__name__):
         return UserError(text)
-    if kind == Interrupted.__name__:
-        return Interrupted.from_message(text)
+    if kind in (Interrupted.__name__, Pruned.__name__):
+        return (Interrupted if kind == Interrupted.__name__ else Pruned).from_message(text)
     return RankFailed(f"rank {rank}: unexpected {said['message']}", said["extraInfo"]["py_callstack"])

@@ -7,6 +7,7 @@ metrics.csv          every logged value (tensorboard/ beside it holds the same)
 predictions/         predictions of single examples, see `predictions_file.py`
 summary.json         written last: final metrics, versions, seed, commit, wall time
 failed.json          the error that ended the run; removed when the run resumes
+pruned.json          when and why a search ended the run early; removed when the run resumes
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ import errno
 import fcntl
 import json
 import os
-import struct
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,13 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bert_lightning.errors import ExpectedError, UserError
+from bert_lightning.errors import ExpectedError, Pruned, UserError
 from bert_lightning.runs.atomic_writes import replace_atomically
 from bert_lightning.runs.run_files import read_json
 from bert_lightning.runtime.environment import note
+from bert_lightning.runtime.file_lock import is_locked_by_another
 
-# The fields of C's `struct flock`, for `struct.pack`, and the index of the lock's type in them.
-_LOCK_FIELDS, _LOCK_TYPE = ("qqihh", 3) if sys.platform == "darwin" else ("hhqqi", 0)
 _own_locks: set[tuple[int, int]] = set()  # device and inode of the lock files that this process holds
 
 
@@ -85,6 +83,10 @@ class RunFolder:
         return self.path / "failed.json"
 
     @property
+    def pruned(self) -> Path:
+        return self.path / "pruned.json"
+
+    @property
     def lock(self) -> Path:
         return self.path / ".lock"
 
@@ -126,22 +128,8 @@ class RunFolder:
 
     def is_held_by_another(self) -> bool:
         """Return whether another process holds the lock. The lock is only looked at, and not taken for a moment."""
-        if self._is_held_here():  # to open and close the file here would release the lock
-            return False
-        try:
-            lock = os.open(self.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fields = [0] * 5
-            fields[_LOCK_TYPE] = fcntl.F_RDLCK  # conflicts with the lock of `held`, and needs no permission to write
-            answer = fcntl.fcntl(lock, fcntl.F_GETLK, struct.pack(_LOCK_FIELDS, *fields))
-            found: int = struct.unpack(_LOCK_FIELDS, answer)[_LOCK_TYPE]
-            return found != fcntl.F_UNLCK
-        except OSError:  # a file system without locks holds no run that is training
-            return False
-        finally:
-            os.close(lock)
+        # To open and close the file in the process that holds the lock would release it.
+        return not self._is_held_here() and is_locked_by_another(self.lock)
 
     def _is_held_here(self) -> bool:
         try:
@@ -150,10 +138,12 @@ class RunFolder:
             return False
 
     def record_failure(self, error: BaseException) -> None:
-        """Write the error that ended the run to `failed.json`, in one line. A disk that is full leaves no file."""
+        """Write the error that ended the run to `failed.json` or `pruned.json`. A disk that is full leaves no file."""
         text = str(error) if isinstance(error, ExpectedError) else f"{type(error).__name__}: {error}"
         record = {"error": " ".join(text.split())[:_LONGEST_ERROR], "time": time.time()}
-        with suppress(OSError), replace_atomically(self.failure) as file:
+        if isinstance(error, Pruned):
+            record |= {"step": error.step, "metric": error.metric, "value": error.value}
+        with suppress(OSError), replace_atomically(self.pruned if isinstance(error, Pruned) else self.failure) as file:
             file.write(json.dumps(record) + "\n")
 
     def _locked(self) -> int:

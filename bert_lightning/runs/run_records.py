@@ -16,7 +16,7 @@ from bert_lightning.renames import GROUPS, OPTIONS, new_metric, translated
 from bert_lightning.runs.run_files import read_json, read_plain_yaml
 from bert_lightning.runs.run_folder import RunFolder
 
-ENDED, RUNNING, INTERRUPTED, FAILED = STATES = ("ended", "running", "interrupted", "failed")
+ENDED, RUNNING, INTERRUPTED, FAILED, PRUNED = STATES = ("ended", "running", "interrupted", "failed", "pruned")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class RunRecord:
     """One run, as its folder describes it.
 
     `state` is `ended` with a whole summary, `running` while a process holds the lock of the folder, `failed` if an
-    error ended it, else `interrupted`. `config` and `summary` have today's names of keys and metrics; they are empty if
-    the file is missing or damaged, which `note` then says. For a failed run, `note` is the error.
+    error ended it, `pruned` if a search ended it early, else `interrupted`. `config` and `summary` have today's names
+    of keys and metrics; they are empty if the file is missing or damaged, which `note` then says. For a failed run,
+    `note` is the error.
     """
 
     path: Path
@@ -85,6 +86,9 @@ def read_run(path: Path) -> RunRecord:
         elif state != RUNNING and folder.failure.exists():
             state = FAILED
             notes.append(str(read_json(folder.failure).get("error", "")))
+        elif state != RUNNING and folder.pruned.exists():
+            state = PRUNED
+            notes.append(f"after step {read_json(folder.pruned).get('step')}")
     except (UserError, OSError) as error:
         notes.append(str(error))
     verb = config.get("verb", summary.get("verb"))

@@ -152,14 +152,17 @@ class Session:
     def train(self) -> None:
         """Train to the end of the budget and write the summary. The caller holds the lock of the folder.
 
-        An error that ends training is written to `failed.json`, until the run resumes.
+        An error that ends training is written to `failed.json`, and the end by a search to `pruned.json`, until the
+        run resumes.
 
         Raises:
             Interrupted: if a signal stopped training.
+            Pruned: if a search ended the run early.
             UserError: if the state in the checkpoint cannot be restored.
         """
         if self.trainer.is_global_zero:
-            self.folder.failure.unlink(missing_ok=True)
+            for mark in (self.folder.failure, self.folder.pruned):
+                mark.unlink(missing_ok=True)
             hyperparameters = OmegaConf.to_container(self.config)
             for logger in self.loggers:
                 logger.log_hyperparams(hyperparameters)

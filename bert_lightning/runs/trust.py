@@ -28,8 +28,9 @@ _PARTS = tuple(
         "budget", "callbacks", "data.labelled", "data.pretraining.blocks", "data.pretraining.masking",
         "data.pretraining.packing", "data.pretraining.pairs", "data.pretraining.phases", "metrics", "model.config",
         "model.heads", "objectives", "optim", "runs.loggers.csv_logger", "runs.loggers.tensorboard_logger",
-        "runs.loggers.wandb_logger", "runs.warm_start.teacher", "text.corpora",
-        "text.files.rows.read_rows", "text.hub", "text.tokenizers.bpe_and_unigram", "text.tokenizers.recipes",
+        "runs.loggers.wandb_logger", "runs.warm_start.teacher", "search.pruning_callback.PruningCallback",
+        "text.corpora", "text.files.rows.read_rows", "text.hub",
+        "text.tokenizers.bpe_and_unigram", "text.tokenizers.recipes",
     )
 )  # fmt: skip
 # The targets in other libraries that this program's yaml files name. They are listed here, since a program that imports

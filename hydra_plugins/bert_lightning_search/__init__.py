@@ -1,0 +1,1 @@
+"""Hydra's plugin for `-m hydra/sweeper=search`."""
