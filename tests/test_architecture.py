@@ -14,8 +14,8 @@ PACKAGE = Path(bert_lightning.__file__).parent
 STAGES = [
     "errors", "quoting", "text_table", "html_page", "ranges", "renames", "runtime", "budget", "text", "data", "model",
     "objectives", "metrics", "optim", "modules", "callbacks", "runs", "config", "tasks", "inference", "training",
-    "studies", "compare", "search", "probes", "diagnostics", "exports", "visualization", "verbs", "help", "console", "api", "cli",
-    "__main__",
+    "studies", "compare", "search", "probes", "diagnostics", "exports", "visualization", "verbs", "help", "console",
+    "api", "cli", "__main__",
 ]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -21,9 +21,10 @@ from bert_lightning.cli import VERBS
 from bert_lightning.config.composition import composed_pretraining
 from bert_lightning.config.validation import check_config
 from bert_lightning.console.arguments import POSITIONAL_KEYS, Arguments
-from bert_lightning.console.override_syntax import normalize_overrides
+from bert_lightning.console.override_syntax import normalize_overrides, parse_override
 from bert_lightning.console.sweeps import split_sweep
 from bert_lightning.help import conf_folder
+from bert_lightning.search.space import Space
 
 from . import documented_files
 from .documents import GUIDES, REPOSITORY, anchors, blocks, inline, links, prose, tables, text_of
@@ -35,7 +36,7 @@ INCLUDED = ("budget/base", "data/base", "model/bert", "task/base")  # files that
 CHOICES = {
     folder.name: {f.stem for f in folder.glob("*.yaml") if not f"{folder.name}/{f.stem}".startswith(INCLUDED)}
     for folder in CONF.iterdir()
-    if folder.is_dir()
+    if folder.is_dir() and folder.name != "hydra"  # Hydra's own group
 }
 
 
@@ -81,8 +82,17 @@ def check_verb(verb, *arguments):
         for order in (found.plain, found.plain[::-1]):  # of a key that `diff` compares, the last value and the first
             composed_pretraining([*{override.partition("=")[0]: override for override in order}.values()])
         return
-    overrides = [o for o in normalize_overrides(found.overrides, found.sweep) if not o.startswith("hydra/")]
-    for job in split_sweep(overrides) if found.sweep else [overrides]:
+    normal = normalize_overrides(found.overrides, found.sweep)
+    overrides = [override for override in normal if not override.startswith(("hydra/", "hydra."))]
+    if "hydra/sweeper=search" in normal:
+        parsed = [parse_override(override) for override in overrides]
+        space = Space.parsed([override for override in parsed if override.is_sweep_override()], {})
+        first = space.point([0.999] * len(space.entries))
+        fixed = [override.input_line for override in parsed if not override.is_sweep_override()]
+        jobs = [[*fixed, *(f"{key}={value}" for key, value in first.items())]]
+    else:
+        jobs = split_sweep(overrides) if found.sweep else [overrides]
+    for job in jobs:
         if any(override.startswith("seed=") for override in job) and "seed=1" not in job:
             continue  # it differs from another job by its seed alone
         name = [] if any(override.startswith("name=") for override in job) else ["name=docs"]
@@ -119,7 +129,9 @@ def known_keys():
 
     for path in CONF.rglob("*.yaml"):
         text = text_of(path)
-        group = "" if path.parent == CONF or "@package _global_" in text else path.parent.name
+        group = (
+            "" if path.parent == CONF or "@package _global_" in text else ".".join(path.parent.relative_to(CONF).parts)
+        )
         add(yaml.load(text, yaml.CSafeLoader) or {}, group)
     return found
 

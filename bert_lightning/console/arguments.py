@@ -13,7 +13,8 @@ from bert_lightning.quoting import shortened
 # Verbs that take plain arguments -> the config key that holds them. For some, overrides are plain
 # arguments too. They apply to the pretraining config that is shown or checked, and a key may be given twice.
 POSITIONAL_KEYS = {"predict": "texts", "visualize": "texts", "runs": "folders", "study": "arguments",
-                   "compare": "sources", "sweep": "folders", "models": "overrides", "diff": "overrides", "doctor": "overrides"}  # fmt: skip
+                   "compare": "sources", "sweep": "folders", "models": "overrides", "diff": "overrides",
+                   "doctor": "overrides"}  # fmt: skip
 # Verbs with a key `format`, for which --json is short for format=json.
 JSON_VERBS = ("runs", "study", "sweep", "doctor")
 _OVERRIDE = re.compile(r"^([~+]+[\w./@:-]+$|[~+]*[\w./@:-]+=)")

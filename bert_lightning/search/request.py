@@ -25,7 +25,7 @@ class Request:
     metric: str
     mode: str
     space: dict[str, str]
-    conditions: dict[str, str]
+    conditions: dict[str, Any]
     overrides: list[str]  # those that all trials share
     settings: dict[str, Any]
     trials: int | None

@@ -54,7 +54,7 @@ def sampler_of_trial(settings: SearchSettings, space: Space, number: int) -> Bas
     seed = int(np.random.SeedSequence([settings.seed, number]).generate_state(1)[0])
     if settings.sampler == "random":
         return RandomSampler(seed=seed)
-    conditional = any(entry.condition is not None for entry in space.entries)
+    conditional = any(entry.conditions for entry in space.entries)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # `group`: keys that occur together are modelled together
         return TPESampler(

@@ -31,7 +31,7 @@ class SearchSettings:
     first_validation: int = 1
     reduction_factor: int = 3
     params: Mapping[str, str] = field(default_factory=dict)
-    conditions: Mapping[str, str] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):

@@ -37,12 +37,11 @@ class Entry:
     key: str
     text: str
     distribution: BaseDistribution
-    condition: Condition | None = None
+    conditions: tuple[Condition, ...] = ()  # all hold in the trials that have this key
 
     def holds(self, chosen: Mapping[str, Value]) -> bool:
         """Return whether a trial with these values of the entries before it has this key."""
-        condition = self.condition
-        return condition is None or str(chosen.get(condition.key)) in condition.values
+        return all(str(chosen.get(condition.key)) in condition.values for condition in self.conditions)
 
     def suggest(self, trial: Trial) -> Value:
         """Return the value that the sampler chooses in a trial; the value that the trial has, if it has one."""
@@ -97,12 +96,12 @@ class Space:
     entries: tuple[Entry, ...]
 
     @classmethod
-    def parsed(cls, overrides: Sequence[Override], conditions: Mapping[str, str]) -> Space:
+    def parsed(cls, overrides: Sequence[Override], conditions: Mapping[str, Any]) -> Space:
         """Return the space of overrides with several values.
 
         Args:
             overrides: the overrides, parsed by Hydra.
-            conditions: a key -> the condition under which it is varied, such as `optimizer=muon`.
+            conditions: a key -> the values of other keys with which it is varied, such as `{"optimizer": "muon"}`.
 
         Raises:
             UserError: if a range is empty or unknown, or a condition names no key before its own.
@@ -111,13 +110,13 @@ class Space:
         if unknown := [key for key in conditions if key not in texts]:
             raise UserError(f"hydra.sweeper.conditions: {unknown[0]} is not varied: the space has {', '.join(texts)}")
         found = [
-            Entry(key, texts[key], _distribution(override), _condition(key, conditions.get(key), list(texts)))
+            Entry(key, texts[key], _distribution(override), _conditions(key, conditions.get(key, {}), list(texts)))
             for key, override in ((str(o.get_key_element()), o) for o in overrides)
         ]
         entries: list[Entry] = []
         while waiting := [entry for entry in found if entry not in entries]:
             done = {entry.key for entry in entries}
-            ready = [entry for entry in waiting if entry.condition is None or entry.condition.key in done]
+            ready = [entry for entry in waiting if {c.key for c in entry.conditions} <= done]
             if not ready:
                 raise UserError(
                     f"hydra.sweeper.conditions: {waiting[0].key} depends on itself: leave one condition out"
@@ -212,13 +211,12 @@ def _range(shown: str, sweep: RangeSweep, log: bool) -> BaseDistribution:
     return FloatDistribution(float(start), start + (number - 1) * step, step=float(step))
 
 
-def _condition(key: str, text: str | None, keys: Sequence[str]) -> Condition | None:
-    if text is None:
-        return None
-    other, equals, values = str(text).partition("=")
-    if not equals or other not in keys or other == key:
+def _conditions(key: str, needed: Any, keys: Sequence[str]) -> tuple[Condition, ...]:
+    """Return the conditions of a key, from a mapping of other keys to a value or a list of values."""
+    if not isinstance(needed, Mapping) or any(other not in keys or other == key for other in needed):
         raise UserError(
-            f"hydra.sweeper.conditions.{key}={text} must name another key of the space and its value, as in "
-            "optimizer=muon"
+            f"hydra.sweeper.conditions.{key}={needed} must map other keys of the space to values, "
+            "as in {optimizer: muon}"
         )
-    return Condition(other, tuple(value.strip() for value in values.split(",")))
+    listed = {other: value if isinstance(value, list) else [value] for other, value in needed.items()}
+    return tuple(Condition(str(other), tuple(map(str, values))) for other, values in listed.items())
