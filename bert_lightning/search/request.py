@@ -19,7 +19,7 @@ _NOT_DECISIVE = ("trials", "hours", "flags")  # keys that may change when a sear
 
 @dataclass(frozen=True)
 class Request:
-    """What a search was asked for."""
+    """The content of `sweep.yaml`: what a search was asked for."""
 
     verb: str
     metric: str
