@@ -79,7 +79,7 @@ class Contrastive(TaskObjective):
     def encode(self, encoder: BERT, batch: Mapping[str, Any]) -> Tensor:
         """Return the embedding of each text of the batch, [texts, H], in chunks if there is a chunk size."""
         inputs = batch["input_ids"], batch["token_type_ids"], batch["attention_mask"]
-        if self.chunk_size is None or not torch.is_grad_enabled():
+        if self.chunk_size is None:
             return self._embed(encoder, *inputs)
         chunks = zip(*(tensor.split(self.chunk_size) for tensor in inputs), strict=True)
         # `checkpoint` restores the random state, so the second pass drops the same elements.

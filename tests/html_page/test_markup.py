@@ -1,6 +1,6 @@
 import re
 
-from bert_lightning.compare.page.markup import remarks
+from bert_lightning.html_page.markup import remarks
 
 
 def test_what_is_said_of_several_stands_once():
