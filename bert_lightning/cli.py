@@ -25,7 +25,7 @@ VERBS = {
     "visualize": "look inside a model on one page: predictions, attention, errors, embeddings",
     "export": "write a model as a folder that transformers or sentence-transformers loads",
     "study": "make all runs of a study (arms, seeds, tasks), or show how far it is",
-    "sweep": "show a search: the best settings, every trial, which keys matter, and a page",
+    "sweep": "show a search: the best settings, every trial, and which keys matter",
     "compare": "set runs side by side: intervals, tests, fairness, and a page to pass around",
     "glue": "fine-tune on every GLUE task with several seeds, and print one table",
     "models": "list every size and variant: parameters, FLOPs, memory, source",

@@ -198,7 +198,6 @@ class SweepConfig(Root):
 
     folders: list[str] = MISSING
     format: Annotated[str, OneOf(("table", "json"))] = MISSING
-    report: str | None = None
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shlex
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -29,7 +28,3 @@ def run(config: DictConfig) -> None:
         print(json.dumps(finite(search_data(found, importance)), indent=1, ensure_ascii=False))
         return
     print(search_text(found, importance))
-    if config.report is None:
-        print(
-            f"\nNext: {shlex.join(['bert-lightning', 'sweep', str(folder), 'report=page.html'])}   shows it as a page"
-        )
