@@ -181,7 +181,8 @@ def _load_hugging_face(folder: Path) -> PretrainedWeights:
 
 def _heads_in_words(tensors: Collection[str]) -> str:
     """Return a phrase for the heads whose tensors were read, under the names of `model/hugging_face/conversion.py`."""
-    parts = {name.partition(".")[0] for name in tensors} - {"bert"}
+    parts = {name.partition(".")[0] for name in tensors}
+    parts.discard("bert")  # the encoder
     if "next_sentence.classifier.weight" not in tensors and "next_sentence" in parts:
         parts = parts - {"next_sentence"} | {"pooler"}
     return f"with {', '.join(sorted(parts))}" if parts else "without a head"

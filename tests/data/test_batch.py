@@ -11,7 +11,6 @@ from bert_lightning.config.building import resolved
 from bert_lightning.config.composition import composed
 from bert_lightning.config.hydra_registry import register
 from bert_lightning.data.batch import LabelledBatch, PretrainingBatch
-from bert_lightning.objectives import base
 from bert_lightning.verbs import finetune, pretrain
 from tests.test_tasks import TASKS, files  # noqa: F401, `files` is a fixture
 
@@ -27,15 +26,18 @@ def keys_before_and_after(parts, monkeypatch):
         accumulate_grad_batches=2, global_rank=0, world_size=1, lightning_module=module, training=True
     )
     batches._mean_over_ranks = lambda means: means
-    hidden_states = base.hidden_states
 
-    def recorded(encoder, batch, positions):
-        seen.append(set(batch))
-        return hidden_states(encoder, batch, positions)
+    def recorded(encode):
+        def record(encoder, batch):
+            seen.append(set(batch))
+            return encode(encoder, batch)
+
+        return record
 
     batch = next(iter(batches.train_dataloader()))
     with monkeypatch.context() as patch:
-        patch.setattr(base, "hidden_states", recorded)
+        for objective in module.objective.objectives().values():
+            patch.setattr(objective, "encode", recorded(objective.encode))
         module(batch)
     return set(batch), seen[0]
 

@@ -79,7 +79,7 @@ def test_what_is_missing_from_an_extra_is_a_note():
 def test_the_extras_are_those_of_the_metadata(monkeypatch):
     monkeypatch.setattr(package_checks, "import_error", lambda module: "")
     results = {result.check: result for result in package_checks.optional_results()}
-    assert {"extra demo", "extra probes", "extra wandb", "extra slurm"} == results.keys()
+    assert {f"extra {name}" for name in ("demo", "probes", "wandb", "slurm", "onnx", "search")} == results.keys()
     assert "scikit-learn" in results["extra probes"].fact
     assert "numpy" not in " ".join(result.fact for result in results.values())  # always required
 
