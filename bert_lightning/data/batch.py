@@ -55,6 +55,5 @@ class LabelledBatch(EncoderInputs, AccumulatedBatch, total=False):
 
     labels: Tensor  # targets of the objective: [units], [n] for words, or [B, 2] for spans
     word_positions: Tensor  # [n] int64; index of each word's first token in the flattened batch; for tasks on words
-    text_ids: Tensor  # [B] int64; the id of each text, equal for equal texts; for contrastive learning
     group_sizes: Tensor  # [units] int64; number of sequences of each unit; they are adjacent in the batch
     units: Any  # `Units`: the examples themselves, for decoding and metrics
