@@ -182,6 +182,8 @@ def _check_real(name: str, value: Any) -> None:
         raise TypeError(f"{name}={value!r} is a {type(value).__name__}; it must be a number")
     if not 0 <= value < 1e38:  # about the largest float32
         raise ValueError(f"{name}={str(value)[:40]} must be finite and not negative")
+    if name == "initializer_range" and value == 0:
+        raise ValueError(f"{name}={value} must be above 0: with weights of 0 all units would stay equal")
 
 
 def _check_switch(name: str, value: Any) -> None:

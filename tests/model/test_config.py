@@ -18,6 +18,7 @@ TINY = BertConfig(vocab_size=11, hidden_size=8, num_hidden_layers=1, num_attenti
         ({"dropout_rate": 1.0}, ValueError, "dropout_rate=1.0"),
         ({"dropout_rate": "0.1"}, TypeError, "dropout_rate='0.1' is a str"),
         ({"layer_norm_eps": float("nan")}, ValueError, "layer_norm_eps=nan"),
+        ({"initializer_range": 0}, ValueError, "initializer_range=0 must be above 0"),
         ({"linear_bias": "no"}, TypeError, "linear_bias='no' must be true or false"),
         ({"positions": 3}, TypeError, "positions=3 must be one of learned, sinusoidal, rotary, none"),
         ({"positions": "rotery"}, ValueError, "positions='rotery' must be one of .*: did you mean 'rotary'?"),

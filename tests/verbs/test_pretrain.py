@@ -144,19 +144,19 @@ def test_the_hint_of_start_is_a_command_line_that_works(form, command, tiny_run,
         code, _, errors = command("pretrain", *tiny_run, "name=first")
         assert code == 0, errors
     place = {"run": "runs/first", "checkpoint": "runs/first/checkpoints/best.ckpt", "folder": str(published)}
-    tiny_run = [override for override in tiny_run if not override.startswith("tokenizer.")]
-    wanted = [
-        *tiny_run,
-        "tokenizer.vocab_size=120",
-        f"init_from={quote_for_hydra(place.get(form, PACKAGED))}",
-        "name=second",
-    ]
-    code, _, errors = command("pretrain", *wanted)
-    assert (code, errors.count("\n")) == (2, 1), errors
-    hint = shlex.split(re.search(r"has another vocabulary than this run: add (.*)", errors)[1])
-    rest = [override for override in wanted if not override.startswith("tokenizer.")]
-    code, _, errors = command("pretrain", *rest, *hint)
-    assert code == 0, (hint, errors)
+    overrides = [override for override in tiny_run if not override.startswith("tokenizer.")]
+    overrides += ["tokenizer=wordpiece", "tokenizer.vocab_size=120", "name=second"]
+    overrides.append(f"init_from={quote_for_hydra(place.get(form, PACKAGED))}")
+    for _ in range(3):  # first the sizes, which need no vocabulary
+        code, _, errors = command("pretrain", *overrides)
+        if code == 0:
+            break
+        hint = shlex.split(re.search(r"bert-lightning: error: .* than this run: add (.*)", errors)[1])
+        again = {override.partition("=")[0] for override in hint}
+        dropped = ("tokenizer",) if "tokenizer=files" in hint else ()
+        overrides = [each for each in overrides if each.partition("=")[0] not in again and not each.startswith(dropped)]
+        overrides += hint
+    assert code == 0, (overrides, errors)
 
 
 def test_a_teacher_may_be_anywhere(command, tiny_run, published):
