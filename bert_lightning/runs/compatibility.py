@@ -30,8 +30,9 @@ BATCH_SHARE_KEYS = ("batch_size", "trainer.accumulate_grad_batches")
 
 # Keys whose product is the number of examples in an update.
 _UPDATE = (*BATCH_SHARE_KEYS, "trainer.devices", "trainer.num_nodes")
-# Defaults of older versions that are null today, by a pattern of their keys.
-_BECAME_NULL = {"objective.terms.*.student_head": "mlm"}
+# Values that choose the same as null, by a pattern of their keys: defaults of older versions that are null today, and
+# defaults of today whose keys older versions did not have.
+_LIKE_NULL = {"objective.terms.*.student_head": "mlm", "vocabulary.extend": 0, "extend_positions": "tile"}
 _PLACES = ("name", "runs", "job", "data.folder")  # keys that say where a run and its data lie
 
 
@@ -73,7 +74,7 @@ def differing_keys(
     before: DictConfig | Mapping[str, Any], config: DictConfig | Mapping[str, Any]
 ) -> dict[str, tuple[Any, Any]]:
     """Return the keys that decide what is trained and differ between two resolved configs, with both values."""
-    theirs, ours = _former_defaults(_decisive(before)), _former_defaults(_decisive(config))
+    theirs, ours = _normalized(_decisive(before)), _normalized(_decisive(config))
     return {key: (theirs.get(key), ours.get(key)) for key in _apart(theirs, ours)}
 
 
@@ -120,10 +121,10 @@ def _decisive(config: DictConfig | Mapping[str, Any]) -> dict[str, Any]:
     return decisive
 
 
-def _former_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with each default that became null replaced by null, which chooses the same."""
+def _normalized(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values, with null for each value that chooses the same as null."""
     return {
-        key: None if any(fnmatchcase(key, pattern) and value == old for pattern, old in _BECAME_NULL.items()) else value
+        key: None if any(fnmatchcase(key, pattern) and value == same for pattern, same in _LIKE_NULL.items()) else value
         for key, value in values.items()
     }
 
