@@ -57,12 +57,14 @@ def complete_from_checkpoint(config: DictConfig) -> DictConfig:
     def whole() -> DictConfig:
         return composed("pretrain", [*given, *(f"{key}={value}" for key, value in options.items())])
 
-    predicts_pairs = "nsp" in whole().objective.terms
-    if predicts_pairs and not {"variant", *_WITHOUT_PAIRS} & keys and not _predicts_next_sentence(source):
-        options |= _WITHOUT_PAIRS
-    if "model" not in keys:
-        options |= _architecture(source.config, whole().model, keys)
     completed = whole()
+    is_free = not {"variant", *_WITHOUT_PAIRS} & keys
+    if is_free and "nsp" in completed.objective.terms and not _predicts_next_sentence(source):
+        options |= _WITHOUT_PAIRS
+        completed = whole()
+    if "model" not in keys:
+        options |= _architecture(source.config, completed.model, keys)
+        completed = whole()
     completed.job = config.job  # the name of a job in a sweep
     check_sizes(source, completed.model)
     if options:

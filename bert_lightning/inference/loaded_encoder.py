@@ -14,13 +14,13 @@ import torch
 
 from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.errors import UserError
-from bert_lightning.inference.embeddings import Embeddings, embeddings
 from bert_lightning.inference.given_texts import Given
 from bert_lightning.inference.text_tokens import text_tokens
 from bert_lightning.model.attention_weights import attention_weights
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.runtime.matmul_precision import OneDnnProducts
 from bert_lightning.tasks.embedding_settings import embedding_settings
+from bert_lightning.tasks.text_embeddings import Embeddings, embeddings
 from bert_lightning.text.tokenizers.special_tokens import SpecialIds
 
 _PRECISIONS = ("32-true", "bf16-mixed")

@@ -21,7 +21,6 @@ from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.task_types import Prediction
 from bert_lightning.errors import UserError
 from bert_lightning.inference.given_texts import Given, question_rows, task_rows
-from bert_lightning.inference.length_batches import results_in_order
 from bert_lightning.inference.loaded_encoder import LoadedEncoder, warn_of_cuts
 from bert_lightning.inference.mask_filling import FillMask
 from bert_lightning.inference.served_methods import check_serves, served_methods, trained_for
@@ -31,6 +30,7 @@ from bert_lightning.model.heads import MaskedLMHead
 from bert_lightning.runs.pretrained import load_pretrained
 from bert_lightning.runs.run_folder import newest_finished_run
 from bert_lightning.tasks.answering import Answerer, check_numbers
+from bert_lightning.tasks.length_batches import results_in_order
 from bert_lightning.tasks.pseudo_likelihood import TOKENS_PER_UNIT, PseudoLikelihood
 from bert_lightning.text.files.rows import Row
 from bert_lightning.text.sentences import clean

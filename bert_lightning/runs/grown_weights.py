@@ -37,9 +37,10 @@ def grown(source: PretrainedWeights, tokenizer: Tokenizer, config: BertConfig, p
         return source
     tensors, theirs = dict(source.tensors), source.config
     if len(now) > len(before) or config.vocab_size != theirs.vocab_size:
-        rows = _old_rows(source.tokenizer, tokenizer, config.vocab_size)
+        known = vocabulary_size(source.tokenizer)
+        means_of = _old_tokens(source.tokenizer, tokenizer, config.vocab_size)
         found = [name for name in tensors if _TOKEN_ROWS.search(name) and len(tensors[name]) == theirs.vocab_size]
-        tensors |= {name: _mean_rows(tensors[name], rows) for name in found}
+        tensors |= {name: _with_rows(tensors[name], known, means_of) for name in found}
     longest = theirs.max_position_embeddings
     if "learned" == theirs.positions == config.positions and config.max_position_embeddings > longest:
         table, offset = tensors[_POSITIONS], theirs.position_offset
@@ -50,19 +51,17 @@ def grown(source: PretrainedWeights, tokenizer: Tokenizer, config: BertConfig, p
     return replace(source, tensors=tensors, config=grown_config, tokenizer=tokenizer)
 
 
-def _old_rows(before: Tokenizer, now: Tokenizer, count: int) -> list[list[int]]:
-    """Return for each of `count` new rows the old rows that it is the mean of."""
+def _old_tokens(before: Tokenizer, now: Tokenizer, count: int) -> list[list[int]]:
+    """Return for each row beyond those of the old tokens, of `count` in all, the old tokens that it is the mean of."""
     known = vocabulary_size(before)
     tokens = {id_: token for token, id_ in now.get_vocab().items() if id_ >= known}
-    rows: list[list[int]] = [[id_] for id_ in range(min(known, count))]
-    for id_ in range(known, count):
-        pieces = [piece.id for piece in before.model.tokenize(tokens[id_])] if id_ in tokens else []
-        rows.append(pieces or list(range(known)))
-    return rows
+    pieces = [before.model.tokenize(tokens[id_]) if id_ in tokens else [] for id_ in range(known, count)]
+    return [[piece.id for piece in of_one] or list(range(known)) for of_one in pieces]
 
 
-def _mean_rows(table: Tensor, rows: list[list[int]]) -> Tensor:
-    return torch.stack([table[each[0]] if len(each) == 1 else table[each].mean(0) for each in rows])
+def _with_rows(table: Tensor, known: int, means_of: list[list[int]]) -> Tensor:
+    """Return the first `known` rows of a table, and after them the means of some of these rows."""
+    return torch.cat([table[:known], *(table[rows].mean(0, keepdim=True) for rows in means_of)])
 
 
 def _longer(table: Tensor, length: int, how: str) -> Tensor:

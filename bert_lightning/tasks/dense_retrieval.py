@@ -6,18 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from bert_lightning.data.labelled.encoding import TokenSequence, collate, encode
+from bert_lightning.data.labelled.encoding import encode
 from bert_lightning.data.labelled.rankings import DEPTH
 from bert_lightning.data.labelled.retrieval import Collection
 from bert_lightning.data.labelled.task_types import Example, Prediction, TaskType
-from bert_lightning.model.encoder import BERT
-from bert_lightning.model.heads import POOLINGS
 from bert_lightning.runs.pretrained import PretrainedWeights
 from bert_lightning.tasks.embedding_settings import embedding_settings
-from bert_lightning.tasks.output import progress
+from bert_lightning.tasks.text_embeddings import embeddings
 from bert_lightning.tasks.tokenized_examples import TokenizedExamples
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
@@ -58,41 +55,12 @@ class Retriever:
     def _vectors(self, texts: Sequence[str], batch_size: int) -> Tensor:
         sequences = encode(texts, self.tokenizer, self.max_length)
         self.num_cut += sum(tokens.is_cut for tokens in sequences)
-        return unit_vectors(self.encoder, sequences, SpecialIds.of(self.tokenizer).pad, self.pooling, batch_size)
-
-
-@torch.inference_mode()
-def unit_vectors(
-    encoder: BERT,
-    sequences: Sequence[TokenSequence],
-    pad: int,
-    pooling: str,
-    batch_size: int,
-    show: bool | None = None,
-) -> Tensor:
-    """Return embeddings of length 1 on the CPU, [N, H] float32, computed in batches of similar length.
-
-    Args:
-        encoder: the encoder, on the device where it runs.
-        sequences: the token sequences.
-        pad: id of the padding token.
-        pooling: key of `POOLINGS`.
-        batch_size: the number of sequences in a batch.
-        show: whether a progress bar is shown; None: if standard error is a terminal.
-    """
-    device, order = (
-        encoder.embeddings.word.weight.device,
-        sorted(range(len(sequences)), key=lambda index: -len(sequences[index].ids)),
-    )
-    result = torch.empty(len(sequences), encoder.config.hidden_size)
-    starts = range(0, len(order), batch_size)
-    for start in progress(starts, len(starts), show):
-        chosen = order[start : start + batch_size]
-        batch = collate([sequences[index] for index in chosen], pad)
-        ids, types, mask = (batch[key].to(device) for key in ("input_ids", "token_type_ids", "attention_mask"))
-        pooled = POOLINGS[pooling](encoder(ids, types, mask).float(), mask)
-        result[chosen] = F.normalize(pooled, dim=-1).cpu()
-    return result
+        pad = SpecialIds.of(self.tokenizer).pad
+        return torch.from_numpy(
+            embeddings(
+                self.encoder, sequences, pad, self.pooling, layer=-1, normalize=True, batch_size=batch_size, show=None
+            )
+        )
 
 
 def rankings(collection: Collection, queries: Tensor, documents: Tensor) -> Iterator[Prediction]:

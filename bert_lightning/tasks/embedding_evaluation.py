@@ -23,8 +23,9 @@ from bert_lightning.modules.base import EncoderModule
 from bert_lightning.objectives.contrastive import Contrastive
 from bert_lightning.runtime.collectives import gather_over_ranks
 from bert_lightning.tasks.data import read_examples, source_of, task_type_of
-from bert_lightning.tasks.dense_retrieval import rankings, unit_vectors
+from bert_lightning.tasks.dense_retrieval import rankings
 from bert_lightning.tasks.scheduled_evaluation import EvaluationSchedule, ScheduledEvaluation
+from bert_lightning.tasks.text_embeddings import embeddings
 from bert_lightning.text.tokenizers.recipes import SpecialIds
 
 _BATCH = 64  # texts
@@ -133,9 +134,12 @@ class EmbeddingEvaluation(ScheduledEvaluation):
         """Return the measures by their names in the log."""
         rank, world = trainer.global_rank, trainer.world_size
         with torch.autocast(module.device.type, enabled=False):  # float32, whatever the precision of training
-            mine = unit_vectors(
-                module.encoder, self._sequences[rank::world], self._pad, self._pooling, _BATCH, show=False
-            )
+            mine = torch.from_numpy(
+                embeddings(
+                    module.encoder, self._sequences[rank::world], self._pad, self._pooling, layer=-1, normalize=True,
+                    batch_size=_BATCH, show=False,
+                )
+            )  # fmt: skip
         vectors = torch.empty(len(self._sequences), mine.size(1))
         for other, theirs in enumerate(gather_over_ranks(mine)):
             vectors[other::world] = theirs

@@ -20,7 +20,7 @@ from bert_lightning.visualization.error_cards import (
     probability_bar,
     texts_of,
 )
-from bert_lightning.visualization.told import Told
+from bert_lightning.visualization.page_part import PagePart
 
 _AROUND = 140  # characters of the context on each side of an answer
 
@@ -39,7 +39,7 @@ class AnswerRow:
     f1: float
 
 
-def answer_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> Told:
+def answer_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> PagePart:
     """Return the sections about answers to questions."""
     unanswerable = any("best_answer" in row for row in predictions.rows)
     rows = checked_rows(predictions, lambda row: _answer_row(row, unanswerable))
@@ -56,7 +56,7 @@ def answer_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: 
         f"{percent(exact, len(rows))} of {plural(len(rows), 'question')} are answered exactly; "
         f"{percent(nothing, len(rows))} of the answers share no word with a gold answer."
     )
-    return Told(sections, [sentence])
+    return PagePart(sections, [sentence])
 
 
 def _answer_row(row: Mapping[str, Any], unanswerable: bool) -> AnswerRow:

@@ -23,19 +23,19 @@ from bert_lightning.visualization.error_cards import (
     share_key,
     texts_of,
 )
-from bert_lightning.visualization.told import Told
+from bert_lightning.visualization.page_part import PagePart
 
 
-def choice_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> Told:
+def choice_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> PagePart:
     """Return the section about choices among several texts."""
     rows = checked_rows(predictions, _choice_row)
     wrong = [row for row in rows if row[1] != row[2]]
     wrong.sort(key=lambda row: (row[3][row[1]], row[0]))
     cards = [_choice_card(*row, inputs.get(row[0])) for row in wrong]
-    return _told(len(wrong), len(rows), cards, most, "The least likely gold choice comes first.")
+    return _part(len(wrong), len(rows), cards, most, "The least likely gold choice comes first.")
 
 
-def minimal_pair_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> Told:
+def minimal_pair_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> PagePart:
     """Return the sections about minimal pairs: the accuracy of each phenomenon, and the worst pairs."""
     rows = checked_rows(predictions, _pair_row)
     groups: dict[str, list[float]] = defaultdict(list)
@@ -48,12 +48,12 @@ def minimal_pair_errors(predictions: Predictions, inputs: Mapping[str, Inputs], 
     ]
     wrong = sorted((row for row in rows if row[4] < 1), key=lambda row: (row[1] - row[2], row[0]))
     cards = [_pair_card(name, good, bad, inputs.get(name)) for name, good, bad, _, _ in wrong]
-    told = _told(len(wrong), len(rows), cards, most, "The largest preference for the bad sentence comes first.")
+    part = _part(len(wrong), len(rows), cards, most, "The largest preference for the bad sentence comes first.")
     table = [data_table("Accuracy by phenomenon", columns, entries, "phenomena")]
-    return Told([Section("phenomena", "Phenomena", table), *told.sections], told.sentences)
+    return PagePart([Section("phenomena", "Phenomena", table), *part.sections], part.sentences)
 
 
-def other_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> Told:
+def other_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> PagePart:
     """Return the section about any other predictions. A prediction is wrong if it differs from the gold answer."""
     rows = checked_rows(predictions, lambda row: (row["id"], row["gold"], row["prediction"]))
     wrong = sorted((row for row in rows if row[1] != row[2]), key=lambda row: str(row[0]))
@@ -61,12 +61,12 @@ def other_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: i
         ErrorCard(name, texts_of(inputs.get(name)), [("gold", _plain(gold)), ("predicted", _plain(found))])
         for name, gold, found in wrong
     ]
-    return _told(len(wrong), len(rows), cards, most, "They are in the order of their ids.")
+    return _part(len(wrong), len(rows), cards, most, "They are in the order of their ids.")
 
 
-def _told(wrong: int, count: int, cards: list[ErrorCard], most: int, order: str) -> Told:
+def _part(wrong: int, count: int, cards: list[ErrorCard], most: int, order: str) -> PagePart:
     sentence = f"{wrong:,} of {plural(count, 'example')} are wrong: {percent(count - wrong, count)} are right."
-    return Told([Section("errors", "Worst errors", error_cards(cards, most, order))], [sentence])
+    return PagePart([Section("errors", "Worst errors", error_cards(cards, most, order))], [sentence])
 
 
 def _choice_row(row: Mapping[str, Any]) -> tuple[str, int, int, list[float]]:

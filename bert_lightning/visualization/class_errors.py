@@ -21,7 +21,7 @@ from bert_lightning.visualization.error_cards import (
     probability_bar,
     texts_of,
 )
-from bert_lightning.visualization.told import Told
+from bert_lightning.visualization.page_part import PagePart
 
 _SMALLEST = 1e-12  # a probability of 0 in the file is a rounded one
 
@@ -43,7 +43,7 @@ class ClassRow:
         return -math.inf if known is None else -math.log(max(known, _SMALLEST))
 
 
-def class_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> Told:
+def class_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> PagePart:
     """Return the sections about a classifier of texts or of pairs of texts."""
     rows = checked_rows(predictions, _class_row)
     labels = all_labels(predictions, [(row.gold, row.found) for row in rows])
@@ -60,7 +60,7 @@ def class_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: i
     if most_frequent := most_frequent_confusion(labels, counts):
         gold, found, count = most_frequent
         sentence += f" Most often “{gold}” is taken for “{found}”: {count:,} times."
-    return Told(sections, [sentence])
+    return PagePart(sections, [sentence])
 
 
 def all_labels(predictions: Predictions, pairs: Sequence[tuple[str, str]]) -> list[str]:

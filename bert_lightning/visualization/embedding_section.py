@@ -14,9 +14,9 @@ from bert_lightning.html_page.markup import note
 from bert_lightning.html_page.number_formats import plural
 from bert_lightning.html_page.self_contained import Section
 from bert_lightning.inference.loaded_model import LoadedModel
+from bert_lightning.visualization.page_part import PagePart
 from bert_lightning.visualization.principal_components import neighbour_agreement, principal_components
 from bert_lightning.visualization.scatter import Point, scatter_plot
-from bert_lightning.visualization.told import Told
 
 _MOST_LABELS = 16  # labels with a marker of their own
 _LONGEST = 200  # characters of a text in its title
@@ -31,7 +31,7 @@ def embedding_section(
     pooling: str = "mean",
     layer: int = -1,
     of: int | None = None,
-) -> Told:
+) -> PagePart:
     """Return the section about the embeddings of texts.
 
     Args:
@@ -74,7 +74,7 @@ def embedding_section(
             f" In all {vectors.shape[1]} dimensions, {100 * same:.0f} % of the texts have the label of their nearest "
             f"neighbour; by chance it were {100 * chance:.0f} %."
         )
-    return Told([Section("embeddings", "Embeddings", [plot, remark])], [sentence])
+    return PagePart([Section("embeddings", "Embeddings", [plot, remark])], [sentence])
 
 
 def _groups(labels: Sequence[str] | None, count: int) -> tuple[list[str], list[int]]:

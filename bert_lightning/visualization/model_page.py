@@ -14,7 +14,7 @@ from bert_lightning.html_page.number_formats import compact, typeset
 from bert_lightning.html_page.self_contained import Section, packaged, self_contained_page
 from bert_lightning.inference.loaded_model import LoadedModel
 from bert_lightning.runs.atomic_writes import explain_output_errors, output_file
-from bert_lightning.visualization.told import Told
+from bert_lightning.visualization.page_part import PagePart
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ class ModelPage:
         return f"<ModelPage of {len(self.html) / 1e6:.1f} MB>"
 
 
-def model_page(title: str, model: LoadedModel | None, told: Sequence[Told]) -> ModelPage:
+def model_page(title: str, model: LoadedModel | None, parts: Sequence[PagePart]) -> ModelPage:
     """Return the page with all sections.
 
     Args:
         title: the title, such as the place of the model.
         model: the model; None if the page is about predictions that were made before.
-        told: the sections, and the sentences at the beginning of the page.
+        parts: the parts: sections, and sentences for the beginning of the page.
     """
-    sentences = [sentence for each in told for sentence in each.sentences]
+    sentences = [sentence for each in parts for sentence in each.sentences]
     lead = [element("p", element("span", typeset(text), class_="answer long"), class_="lead") for text in sentences]
     summary = Section("summary", "Summary", [*lead, *([_facts(model)] if model is not None else [])])
-    sections = [summary, *(section for each in told for section in each.sections)]
+    sections = [summary, *(section for each in parts for section in each.sections)]
     style, script = (packaged("bert_lightning.visualization", f"visualization.{kind}") for kind in ("css", "js"))
     return ModelPage(self_contained_page(title, sections, "Skip to the summary", __version__, style, script))
 

@@ -14,8 +14,8 @@ from bert_lightning.html_page.number_formats import MINUS, MISSING, number, plur
 from bert_lightning.html_page.self_contained import Section
 from bert_lightning.runs.predictions_file import Predictions
 from bert_lightning.visualization.error_cards import ErrorCard, Inputs, checked_rows, error_cards, texts_of
+from bert_lightning.visualization.page_part import PagePart
 from bert_lightning.visualization.scatter import Point, scatter_plot
-from bert_lightning.visualization.told import Told
 
 _FITTED = (
     "The model predicts cosines. A linear fit by least squares puts them on the scale of the gold values, here and "
@@ -23,12 +23,12 @@ _FITTED = (
 )
 
 
-def similarity_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> Told:
+def similarity_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> PagePart:
     """Return the sections about similarities. They are cosines, which a linear fit puts on the scale of the values."""
     return number_errors(predictions, inputs, most, fit=True)
 
 
-def number_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int, fit: bool = False) -> Told:
+def number_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int, fit: bool = False) -> PagePart:
     """Return the sections about a regression.
 
     Args:
@@ -65,7 +65,7 @@ def number_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: 
         f"The mean absolute error of {plural(len(rows), 'example')} is {number(error)}; the correlation of predicted "
         f"and gold values is {number(correlation)}."
     )
-    return Told(sections, [words])
+    return PagePart(sections, [words])
 
 
 def _number_row(row: Mapping[str, Any]) -> tuple[str, float, float]:

@@ -18,11 +18,11 @@ from bert_lightning.visualization.choice_errors import choice_errors, minimal_pa
 from bert_lightning.visualization.class_errors import class_errors
 from bert_lightning.visualization.error_cards import Inputs
 from bert_lightning.visualization.number_errors import number_errors, similarity_errors
+from bert_lightning.visualization.page_part import PagePart
 from bert_lightning.visualization.ranking_errors import ranking_errors
-from bert_lightning.visualization.told import Told
 from bert_lightning.visualization.word_errors import named_entity_errors, word_errors
 
-_SHOWN: dict[str, Callable[[Predictions, Mapping[str, Inputs], int], Told]] = {
+_SHOWN: dict[str, Callable[[Predictions, Mapping[str, Inputs], int], PagePart]] = {
     "text_classification": class_errors,
     "pair_classification": class_errors,
     "text_pair_regression": number_errors,
@@ -37,7 +37,7 @@ _SHOWN: dict[str, Callable[[Predictions, Mapping[str, Inputs], int], Told]] = {
 }
 
 
-def prediction_sections(path: Path, most: int) -> Told:
+def prediction_sections(path: Path, most: int) -> PagePart:
     """Return the sections about a file of predictions, `<run>/predictions/<name>.jsonl`.
 
     Args:
@@ -54,14 +54,14 @@ def prediction_sections(path: Path, most: int) -> Told:
         raise UserError(f"{path} has no predictions: measure the run with bert-lightning evaluate")
     kind = predictions.about.get("task_type")
     shown = _SHOWN.get(kind, other_errors) if isinstance(kind, str) else other_errors
-    told = shown(predictions, validation_inputs(RunFolder(path.absolute().parent.parent)), most)
+    part = shown(predictions, validation_inputs(RunFolder(path.absolute().parent.parent)), most)
     about = predictions.about
     metrics = [(name, value) for name, value in about["metrics"].items() if isinstance(value, float | int)]
     facts = [f"task {about['task']}", f"split {about['split']}", f"checkpoint {about['checkpoint']}"]
     facts += [f"{name} {number(float(value), 3)}" for name, value in metrics]
-    first, *rest = told.sections
+    first, *rest = part.sections
     line = element("p", [element("span", fact) for fact in facts], class_="facts above")
-    return Told([Section(first.name, first.heading, [line, *first.parts]), *rest], told.sentences)
+    return PagePart([Section(first.name, first.heading, [line, *first.parts]), *rest], part.sentences)
 
 
 def predictions_path(run: str, name: str | None) -> Path:

@@ -19,13 +19,13 @@ from bert_lightning.visualization.error_cards import (
     shortened_text,
     texts_of,
 )
-from bert_lightning.visualization.told import Told
+from bert_lightning.visualization.page_part import PagePart
 
 _SHOWN = 3  # documents of a query
 Ranking = tuple[str, list[str], list[str], list[float]]  # the query, its relevant documents, the ranked ones, cosines
 
 
-def ranking_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> Told:
+def ranking_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> PagePart:
     """Return the section about queries whose first document is not relevant."""
     rows = checked_rows(predictions, _ranking_row)
     texts = {
@@ -38,7 +38,7 @@ def ranking_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most:
     sentence = (
         f"The first document is relevant for {right} of {plural(len(rows), 'query').replace('querys', 'queries')}."
     )
-    return Told([Section("errors", "Worst rankings", error_cards(cards, most, order))], [sentence])
+    return PagePart([Section("errors", "Worst rankings", error_cards(cards, most, order))], [sentence])
 
 
 def _ranking_row(row: Mapping[str, Any]) -> Ranking:

@@ -13,13 +13,13 @@ from bert_lightning.inference.text_tokens import text_tokens
 from bert_lightning.text.files.rows import Row
 from bert_lightning.visualization.attention_section import attention_parts
 from bert_lightning.visualization.error_cards import probability_bar
+from bert_lightning.visualization.page_part import PagePart
 from bert_lightning.visualization.token_section import most_surprising, token_parts
-from bert_lightning.visualization.told import Told
 
 _LONG = 48  # characters of a text in a heading
 
 
-def text_sections(model: LoadedModel, texts: Sequence[str], top_k: int, max_tokens: int) -> Told:
+def text_sections(model: LoadedModel, texts: Sequence[str], top_k: int, max_tokens: int) -> PagePart:
     """Return the sections about texts. A text with `|||` or a tab is a pair.
 
     Raises:
@@ -42,7 +42,7 @@ def text_sections(model: LoadedModel, texts: Sequence[str], top_k: int, max_toke
             Section(f"attention-{number}", f"Attention{title}", attention),
         ]
         sentences.append(sentence)
-    return Told(sections, sentences)
+    return PagePart(sections, sentences)
 
 
 def _check_length(model: LoadedModel, given: str | tuple[str, ...], number: int, max_tokens: int) -> None:

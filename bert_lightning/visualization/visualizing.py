@@ -14,9 +14,9 @@ from bert_lightning.runs.run_folder import newest_finished_run
 from bert_lightning.visualization.embedding_section import embedding_section
 from bert_lightning.visualization.given_rows import LabelledTexts
 from bert_lightning.visualization.model_page import ModelPage, model_page
+from bert_lightning.visualization.page_part import PagePart
 from bert_lightning.visualization.prediction_sections import prediction_sections, predictions_path
 from bert_lightning.visualization.text_sections import text_sections
-from bert_lightning.visualization.told import Told
 
 
 def visualize(
@@ -54,17 +54,17 @@ def visualize(
     place = str(model.path) if isinstance(model, LoadedModel) else os.fspath(model)
     if place == "newest":
         place = str(newest_finished_run(Path("runs"), ("pretrain", "finetune")))
-    told: list[Told] = []
+    parts: list[PagePart] = []
     needed = texts is not None or embed is not None
     loaded = model if isinstance(model, LoadedModel) else load(place) if needed else None
     if loaded is not None and texts is not None:
-        told.append(text_sections(loaded, Given.texts(texts).items, top_k, max_tokens))
+        parts.append(text_sections(loaded, Given.texts(texts).items, top_k, max_tokens))
     if predictions is not None or not needed:
-        told.append(prediction_sections(predictions_path(place, predictions), max_errors))
+        parts.append(prediction_sections(predictions_path(place, predictions), max_errors))
     if loaded is not None and embed is not None:
         given = _labelled(embed, labels)
-        told.append(embedding_section(loaded, given.texts, given.labels, pooling, layer, given.of))
-    return model_page(place, loaded, told)
+        parts.append(embedding_section(loaded, given.texts, given.labels, pooling, layer, given.of))
+    return model_page(place, loaded, parts)
 
 
 def _labelled(embed: Sequence[str] | LabelledTexts, labels: Sequence[Any] | None) -> LabelledTexts:

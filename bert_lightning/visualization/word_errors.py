@@ -15,7 +15,7 @@ from bert_lightning.visualization.class_errors import all_labels
 from bert_lightning.visualization.confusion_matrix import confusion_parts, count_pairs, most_frequent_confusion
 from bert_lightning.visualization.entity_counts import EntityError, entity_errors, entity_table
 from bert_lightning.visualization.error_cards import ErrorCard, Inputs, checked_rows, error_cards, percent, texts_of
-from bert_lightning.visualization.told import Told
+from bert_lightning.visualization.page_part import PagePart
 
 _CUT = "(cut off)"  # the class of a word beyond the maximal length
 
@@ -29,7 +29,7 @@ class TaggedRow:
     found: list[str]
 
 
-def word_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> Told:
+def word_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> PagePart:
     """Return the sections about a classifier of words, such as their part of speech."""
     rows = checked_rows(predictions, _tagged_row)
     pairs = [pair for row in rows for pair in zip(row.gold, row.found, strict=True)]
@@ -46,10 +46,10 @@ def word_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: in
     sentence = f"{percent(right, len(pairs))} of {plural(len(pairs), 'word')} are right."
     if most_frequent := most_frequent_confusion(labels, counts):
         sentence += " Most often “{}” is taken for “{}”: {:,} times.".format(*most_frequent)
-    return Told(sections, [sentence])
+    return PagePart(sections, [sentence])
 
 
-def named_entity_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> Told:
+def named_entity_errors(predictions: Predictions, inputs: Mapping[str, Inputs], most: int) -> PagePart:
     """Return the sections about a tagger of named entities."""
     rows = checked_rows(predictions, _tagged_row)
     gold, found = (
@@ -67,7 +67,7 @@ def named_entity_errors(predictions: Predictions, inputs: Mapping[str, Inputs], 
     f1 = 2 * right / max(total + predicted, 1)
     sentence = f"{right:,} of {total:,} gold entities are found with their type and "
     sentence += f"boundaries, among {predicted:,} predicted ones: the F1 is {number(f1, 3)}."
-    return Told(sections, [sentence])
+    return PagePart(sections, [sentence])
 
 
 def _tagged_row(row: Mapping[str, Any]) -> TaggedRow:

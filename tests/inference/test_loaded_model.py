@@ -11,11 +11,11 @@ import torch
 from bert_lightning import UserError
 from bert_lightning.data.labelled.minimal_pairs import BAD, GOOD, MinimalPairs
 from bert_lightning.data.labelled.task_types import Example
-from bert_lightning.inference.length_batches import length_batches
 from bert_lightning.inference.loaded_model import LoadedModel, load
 from bert_lightning.model import BERT, BertConfig
 from bert_lightning.model.heads import MaskedLMHead, SequenceClassificationHead, SpanHead, TokenClassificationHead
 from bert_lightning.runs.pretrained import PretrainedWeights
+from bert_lightning.tasks.length_batches import length_batches
 from bert_lightning.tasks.pseudo_likelihood import PairScorer
 from bert_lightning.text.tokenizers.recipes import load_tokenizer
 

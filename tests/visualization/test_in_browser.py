@@ -8,14 +8,14 @@ from bert_lightning.visualization.model_page import model_page
 from bert_lightning.visualization.text_sections import text_sections
 from bert_lightning.visualization.visualizing import visualize
 from tests.compare.page.test_browser import CONTRAST, browser, pytestmark, visit  # noqa: F401
-from tests.visualization.test_prediction_sections import told
+from tests.visualization.test_prediction_sections import part
 from tests.visualization.test_text_sections import TEXT, model, tokenizer  # noqa: F401
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory, model):  # noqa: F811
     path = tmp_path_factory.mktemp("page") / "page.html"
-    parts = [text_sections(model, [TEXT, "The cat [MASK]."], 3, 64), told("text_classification")]
+    parts = [text_sections(model, [TEXT, "The cat [MASK]."], 3, 64), part("text_classification")]
     model_page("A model", model, parts).save(path)
     return path.as_uri()
 

@@ -47,7 +47,7 @@ ROWS["pair_classification"] = ROWS["text_classification"]
 ROWS["contrastive_pairs"] = ROWS["retrieval"]
 
 
-def told(task_type, inputs=None, rows=None, most=10, **about):
+def part(task_type, inputs=None, rows=None, most=10, **about):
     numbered = [{"id": f"id-{number}"} | row for number, row in enumerate(rows or ROWS[task_type])]
     predictions = Predictions("x.jsonl", {**ABOUT, "task_type": task_type, **about}, numbered)
     return _SHOWN.get(task_type, _SHOWN_OTHER)(predictions, inputs or {}, most)
@@ -79,7 +79,7 @@ def test_any_text_is_shown_as_it_is(task_type):
     for text in NASTY[:3]:
         parts = dict.fromkeys(("text", "question", "context", "good", "bad", "anchor", "positive", "query"), text)
         inputs = {f"id-{number}": {**parts, "words": [text] * 3, "choices": [text] * 2} for number in range(4)}
-        html = read(told(task_type, inputs))
+        html = read(part(task_type, inputs))
         assert len(set(html.ids)) == len(html.ids)
         assert html.tags.count("script") == 1
         assert not [name for _, name, _ in html.attributes if name.startswith("on") or name == "src"]
@@ -88,7 +88,7 @@ def test_any_text_is_shown_as_it_is(task_type):
 
 
 def test_classes_are_counted_and_the_highest_loss_comes_first():
-    html = read(told("text_classification", labels=["good", "bad"]))
+    html = read(part("text_classification", labels=["good", "bad"]))
     assert "2 of 3 examples are wrong: the accuracy is 33.3\u00a0%." in html.words
     assert names(html) == ["id-2", "id-0"]
     assert f"loss {-math.log(0.25):.2f}" in html.words
@@ -119,17 +119,17 @@ def test_entities_have_one_outcome_each():
 
 
 def test_residuals_and_answers_are_sorted():
-    assert names(read(told("text_pair_regression"))) == ["id-1", "id-0"]
-    assert "the mean absolute error of 3 examples is 0.92" in read(told("text_pair_regression")).words.lower()
-    fitted = read(told("text_pair_similarity"))  # cosines, exactly linear in the values
+    assert names(read(part("text_pair_regression"))) == ["id-1", "id-0"]
+    assert "the mean absolute error of 3 examples is 0.92" in read(part("text_pair_regression")).words.lower()
+    fitted = read(part("text_pair_similarity"))  # cosines, exactly linear in the values
     assert "The mean absolute error of 3 examples is 0.00" in fitted.words
-    answers = read(told("questions"))
+    answers = read(part("questions"))
     assert names(answers) == ["id-3", "id-2", "id-1"], "the certain one of equal F1 first; the exact one is no error"
     assert "25.0\u00a0% of 4 questions are answered exactly; 50.0\u00a0%" in answers.words
 
 
 def test_the_lowest_ranks_come_first():
-    html = read(told("retrieval"))
+    html = read(part("retrieval"))
     assert names(html) == ["id-2", "id-0"]
     assert "The first document is relevant for 33.3\u00a0% of 3 queries." in html.words
     assert "first relevant at rank 2" in html.words
@@ -137,7 +137,7 @@ def test_the_lowest_ranks_come_first():
 
 
 def test_errors_beyond_the_limit_are_counted():
-    html = read(told("text_classification", rows=[ROWS["text_classification"][0]] * 12, most=10))
+    html = read(part("text_classification", rows=[ROWS["text_classification"][0]] * 12, most=10))
     assert len(names(html)) == 10
     assert "2 further ones are left out." in html.words
 
@@ -147,10 +147,10 @@ def test_errors_beyond_the_limit_are_counted():
 def test_a_row_of_another_kind_is_one_line(task_type, value):
     row = dict.fromkeys(("gold", "prediction", "scores", "correct", "phenomenon", "start"), value)
     with suppress(UserError):  # some values are fine for some tasks
-        read(told(task_type, rows=[row]))
+        read(part(task_type, rows=[row]))
         return
     with pytest.raises(UserError, match=r"^x.jsonl: the row with id 'id-0' cannot be read \([^\n]+\): measure the run"):
-        told(task_type, rows=[row])
+        part(task_type, rows=[row])
 
 
 def test_the_verb_shows_what_a_run_has_kept(command, tmp_path):

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 
 from bert_lightning.data.labelled.encoding import TokenSequence, collate
 from bert_lightning.errors import UserError
-from bert_lightning.inference.length_batches import length_batches
 from bert_lightning.model.encoder import BERT
 from bert_lightning.model.heads import POOLINGS
+from bert_lightning.tasks.length_batches import length_batches
 
 Embeddings = npt.NDArray[np.float32]
 

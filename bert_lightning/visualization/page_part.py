@@ -1,4 +1,4 @@
-"""Sections of a page together with the sentences that the page begins with."""
+"""A part of a page: sections, and sentences that the page begins with."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from bert_lightning.html_page.self_contained import Section
 
 
 @dataclass(frozen=True)
-class Told:
-    """Sections of a page, and sentences for its beginning."""
+class PagePart:
+    """A part of a page: its sections, and its sentences for the beginning of the page."""
 
     sections: Sequence[Section]
     sentences: Sequence[str]
